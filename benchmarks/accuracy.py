@@ -1,6 +1,4 @@
-"""
-Accuracy benchmarks: compare reported times with the emulator's access log, which has kernel timestamps.
-"""
+"""Accuracy benchmarks: compare reported times with the emulator's access log, which has kernel timestamps."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ NAMES = ("p50", "p99", "p99.9")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningEmulator:
-    """
-    A running emulator and its access log.
-    """
+    """A running emulator and its access log."""
 
     origin: str
     process: int
@@ -52,9 +48,7 @@ class RunningEmulator:
 
 @contextmanager
 def emulator(folder: Path, name: str, scenario: str) -> Iterator[RunningEmulator]:
-    """
-    A context manager that runs an emulator on the server's core.
-    """
+    """A context manager that runs an emulator on the server's core."""
     scenario_file, access_log = folder / f"{name}.toml", folder / f"{name}.jsonl"
     scenario_file.write_text(scenario, encoding="utf-8")
     process = subprocess.Popen(
@@ -79,9 +73,7 @@ def emulator(folder: Path, name: str, scenario: str) -> Iterator[RunningEmulator
 
 
 def run_load_test(served: RunningEmulator, out: Path, *options: str) -> Run:
-    """
-    The run folder of a load test against an emulator.
-    """
+    """The run folder of a load test against an emulator."""
     run_generator(
         chainproof_command("loadtests", "steady", f"--target={served.origin}", f"--out={out}", *options),
         BASETEN_API_KEY=EMULATOR_KEY,
@@ -90,9 +82,7 @@ def run_load_test(served: RunningEmulator, out: Path, *options: str) -> Run:
 
 
 def nearest_rank(values: list[float], fraction: float) -> float:
-    """
-    The nearest-rank quantile of some values.
-    """
+    """The nearest-rank quantile of some values."""
     return sorted(values)[max(math.ceil(fraction * len(values)) - 1, 0)]
 
 
@@ -100,9 +90,7 @@ def nearest_rank(values: list[float], fraction: float) -> float:
 
 
 def truth(seconds: int) -> None:
-    """
-    Print service times at half of our highest rate: those of chainproof and of Locust, each next to the access log's.
-    """
+    """Print service times at half of our highest rate: those of chainproof and of Locust, each next to the access log's."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with null_server() as origin:
@@ -130,17 +118,13 @@ def truth(seconds: int) -> None:
 
 
 def logged_service_times(served: RunningEmulator) -> list[float]:
-    """
-    The quantiles of the service times in the access log, in seconds.
-    """
+    """The quantiles of the service times in the access log, in seconds."""
     times = [line["sent_s"] - line["received_first_s"] for line in served.lines() if line["status"] == 200]
     return [nearest_rank(times, fraction) for fraction in QUANTILES]
 
 
 def locust_service_times(served: RunningEmulator, rate: int, seconds: int) -> list[float]:
-    """
-    The quantiles that Locust reports at a rate, with enough `constant_throughput` users for it, in seconds.
-    """
+    """The quantiles that Locust reports at a rate, with enough `constant_throughput` users for it, in seconds."""
     users = max(rate // 20, 1)
     command = [
         sys.executable,
@@ -164,9 +148,7 @@ def locust_service_times(served: RunningEmulator, rate: int, seconds: int) -> li
 
 
 def print_comparison(name: str, reported: list[float], logged: list[float], count: int) -> None:
-    """
-    Print a row for each quantile: reported, logged, their difference, and whether it is within 2 % or 0.2 ms.
-    """
+    """Print a row for each quantile: reported, logged, their difference, and whether it is within 2 % or 0.2 ms."""
     for quantile, shown, actual in zip(NAMES, reported, logged, strict=True):
         difference = shown - actual
         verdict = "within" if abs(difference) <= max(0.02 * actual, 0.0002) else "beyond"
@@ -215,9 +197,7 @@ def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
 
 
 def freeze_process(process: int, delay: float, duration: float) -> None:
-    """
-    Stop a process after *delay* seconds, for *duration* seconds.
-    """
+    """Stop a process after *delay* seconds, for *duration* seconds."""
     time.sleep(delay)
     os.kill(process, signal.SIGSTOP)
     time.sleep(duration)
@@ -228,9 +208,7 @@ def freeze_process(process: int, delay: float, duration: float) -> None:
 
 
 def arrivals(seconds: int, rate: int = 2000) -> None:
-    """
-    Print how late the arrivals of a Poisson plan are at the server, and the dispersion of their counts.
-    """
+    """Print how late the arrivals of a Poisson plan are at the server, and the dispersion of their counts."""
     plan = []
     for start in poisson(rate, seed=0):
         if start >= seconds:
@@ -249,9 +227,7 @@ def arrivals(seconds: int, rate: int = 2000) -> None:
 
 
 def print_arrivals(plan: list[float], received: dict[str, float], run: Run, processes: int) -> None:
-    """
-    Print the lateness by rank. Second 0 of the run is computed from the exemplars, which are in both records.
-    """
+    """Print the lateness by rank. Second 0 of the run is computed from the exemplars, which are in both records."""
     starts = [
         received[each.request_id] - each.intended_start - each.schedule_lag
         for each in run.exemplars

@@ -1,6 +1,4 @@
-"""
-A Locust user with chainproof's HTTP client and Locust's own statistics.
-"""
+"""A Locust user with chainproof's HTTP client and Locust's own statistics."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ DEADLINE = 20.0
 
 
 class ClientOnlyUser(User):
-    """
-    A user that sends the next request after each answer.
-    """
+    """A user that sends the next request after each answer."""
 
     client = LoadClient(TARGET, Route(ca_file=os.environ["BENCHMARK_CA_FILE"]))
 

@@ -29,9 +29,7 @@ def store_environment(environment: Environment, **_: Any) -> None:
 
 
 def with_end_reading(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
-    """
-    *supervise*, followed by a reading of the clocks.
-    """
+    """*supervise*, followed by a reading of the clocks."""
 
     def follow(run: Any) -> None:
         supervise(run)
@@ -41,9 +39,7 @@ def with_end_reading(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def with_start_reading(begin: Callable[..., None]) -> Callable[..., None]:
-    """
-    *begin*, with a reading of the clocks at second 1 of the run.
-    """
+    """*begin*, with a reading of the clocks at second 1 of the run."""
 
     def start(run: Any, *zero: float) -> None:
         begin(run, *zero)

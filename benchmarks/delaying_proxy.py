@@ -1,6 +1,4 @@
-"""
-A TCP proxy that makes any target slow: everything that the target sends arrives later by a fixed time.
-"""
+"""A TCP proxy that makes any target slow: everything that the target sends arrives later by a fixed time."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from chainproof.clock import Seconds
 
 
 class _Delayed(asyncio.Protocol):
-    """
-    One connection of a client, and the connection to the target behind it.
-    """
+    """One connection of a client, and the connection to the target behind it."""
 
     def __init__(self, port: int, delay: Seconds) -> None:
         self._port = port
@@ -62,9 +58,7 @@ class _Delayed(asyncio.Protocol):
 
 
 class _FromTarget(asyncio.Protocol):
-    """
-    The connection to the target.
-    """
+    """The connection to the target."""
 
     def __init__(self, delayed: _Delayed) -> None:
         self._delayed = delayed
@@ -79,9 +73,7 @@ class _FromTarget(asyncio.Protocol):
 
 @contextmanager
 def delaying_proxy(port: int, delay: Seconds) -> Iterator[int]:
-    """
-    A proxy in front of a port of this machine, in a thread. Yields its own port.
-    """
+    """A proxy in front of a port of this machine, in a thread. Yields its own port."""
     loop = asyncio.new_event_loop()
 
     async def serve() -> int:

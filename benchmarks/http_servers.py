@@ -44,9 +44,7 @@ _TOOL = [sys.executable, "-P", "-m", "chainproof"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """
-    Where a server is started.
-    """
+    """Where a server is started."""
 
     port: int
     upstream: int
@@ -59,9 +57,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """
-    One server or proxy: how it is started, and how its version is found.
-    """
+    """One server or proxy: how it is started, and how its version is found."""
 
     name: str
     command: Callable[[Place], list[str]]
@@ -74,17 +70,13 @@ class Server:
 
 
 def _output(*command: str) -> str:
-    """
-    What a command prints.
-    """
+    """What a command prints."""
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout + done.stderr
 
 
 def _printed_version(*command: str) -> Callable[[str], str]:
-    """
-    The first word with a digit and a dot that a command prints.
-    """
+    """The first word with a digit and a dot that a command prints."""
 
     def version(_python: str) -> str:
         words = _output(*command).replace("/", " ").replace("-", " ").replace('"', " ").split()
@@ -94,9 +86,7 @@ def _printed_version(*command: str) -> Callable[[str], str]:
 
 
 def _distribution(*names: str) -> Callable[[str], str]:
-    """
-    The versions of Python distributions.
-    """
+    """The versions of Python distributions."""
 
     def version(python: str) -> str:
         code = "import importlib.metadata, sys; print(*map(importlib.metadata.version, sys.argv[1:]))"
@@ -107,9 +97,7 @@ def _distribution(*names: str) -> Callable[[str], str]:
 
 
 def _node_package(name: str) -> Callable[[str], str]:
-    """
-    The version of an npm package.
-    """
+    """The version of an npm package."""
     return lambda _python: _output("node", "-p", f"require('{name}/package.json').version").strip()
 
 
@@ -117,9 +105,7 @@ def _node_package(name: str) -> Callable[[str], str]:
 
 
 def _python_server(name: str, *distributions: str) -> Server:
-    """
-    A Python server of echo_server.py.
-    """
+    """A Python server of echo_server.py."""
     return Server(
         name=name,
         command=lambda place: [place.python, str(APPS / "echo_server.py"), name, str(place.port)],
@@ -128,9 +114,7 @@ def _python_server(name: str, *distributions: str) -> Server:
 
 
 def _node_server(name: str, framework: str, version: Callable[[str], str]) -> Server:
-    """
-    A Node server of echo_server.js.
-    """
+    """A Node server of echo_server.js."""
     return Server(
         name=name,
         command=lambda place: ["node", str(APPS / "echo_server.js"), framework, str(place.port)],
@@ -163,9 +147,7 @@ def _configured(*command: str, file: str, text: str) -> Callable[[Place], list[s
 
 
 def _go_server(place: Place) -> list[str]:
-    """
-    Compile the Go server, and the command that runs it.
-    """
+    """Compile the Go server, and the command that runs it."""
     program = place.folder / "echo_server"
     subprocess.run(
         ["go", "build", "-o", str(program), str(APPS / "echo_server.go")],
@@ -367,9 +349,7 @@ SERVERS: tuple[Server, ...] = (
 
 
 def _free_port() -> int:
-    """
-    A port that nobody uses at this moment.
-    """
+    """A port that nobody uses at this moment."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -377,9 +357,7 @@ def _free_port() -> int:
 
 @contextmanager
 def running(server: Server, python: str, upstream: int) -> Iterator[str]:
-    """
-    Start a server. Yields its URL.
-    """
+    """Start a server. Yields its URL."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o777)
@@ -408,9 +386,7 @@ def running(server: Server, python: str, upstream: int) -> Iterator[str]:
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """
-    Wait until a server accepts connections.
-    """
+    """Wait until a server accepts connections."""
     until = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until and process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
@@ -420,9 +396,7 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def measured(server: Server, version: str, python: str, upstream: int) -> ServerRecord:
-    """
-    The clauses that a server keeps and violates.
-    """
+    """The clauses that a server keeps and violates."""
     with running(server, python, upstream) as url, tempfile.TemporaryDirectory() as name:
         out = Path(name) / "run"
         command = [*_TOOL, "conformance", "--target", url, "--echo", "--depth", "quick", "--seed", "1"]
@@ -446,9 +420,7 @@ def measured(server: Server, version: str, python: str, upstream: int) -> Server
 
 
 def _measure(server: Server, python: str, upstream: int) -> ServerRecord | None:
-    """
-    The record of a server; None, with a message, if it is not installed or does not start.
-    """
+    """The record of a server; None, with a message, if it is not installed or does not start."""
     try:
         version = server.version(python)
     except (OSError, subprocess.SubprocessError, StopIteration):
@@ -464,9 +436,7 @@ def _measure(server: Server, python: str, upstream: int) -> ServerRecord | None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """
-    Measure the named servers, or all, and write the records.
-    """
+    """Measure the named servers, or all, and write the records."""
     parser = argparse.ArgumentParser(description="Measure which HTTP sentences common servers keep.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="servers (default: all)")
     parser.add_argument("--python", default=sys.executable, help="interpreter that has the Python servers")

@@ -39,9 +39,7 @@ DIALECTS = {
 
 
 def cases(folder: Path, draft: str) -> Iterator[tuple[str, Any, list[Any]]]:
-    """
-    The name, the schema and the valid values of each case of a draft.
-    """
+    """The name, the schema and the valid values of each case of a draft."""
     for path in sorted((folder / "tests" / draft).glob("*.json")):
         for case in json.loads(path.read_text(encoding="utf-8")):
             schema = case["schema"]
@@ -56,16 +54,12 @@ def cases(folder: Path, draft: str) -> Iterator[tuple[str, Any, list[Any]]]:
 
 
 def validator_of(schema: Any) -> jsonschema_rs.Validator:
-    """
-    The validator of a schema.
-    """
+    """The validator of a schema."""
     return jsonschema_rs.validator_for(schema, validate_formats=True, offline=True)
 
 
 def objects(schema: Any) -> list[Any]:
-    """
-    Generated objects; none if none is found.
-    """
+    """Generated objects; none if none is found."""
     try:
         generator = InputGenerator(Schema(source="suite", document=schema))
         found = [generator.simplest(), generator.rich(), generator.draw(Random(1))]
@@ -75,9 +69,7 @@ def objects(schema: Any) -> list[Any]:
 
 
 def values(schema: Any) -> list[Any]:
-    """
-    Generated values of any type; none if none is found.
-    """
+    """Generated values of any type; none if none is found."""
     reader = SchemaReader(schema)
     alternatives = Alternatives(reader)
     found = []
@@ -89,9 +81,7 @@ def values(schema: Any) -> list[Any]:
 
 
 def main() -> None:
-    """
-    Print the counts by draft.
-    """
+    """Print the counts by draft."""
     folder, show = Path(sys.argv[1]), "--show" in sys.argv
     total: Counter[str] = Counter()
     for draft in DIALECTS:

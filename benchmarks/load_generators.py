@@ -31,9 +31,7 @@ SERVER_CORE, GENERATOR_CORE = CORES[0], CORES[-1]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundResult:
-    """
-    The throughput of a load generator in one round.
-    """
+    """The throughput of a load generator in one round."""
 
     requests: int
     seconds: float
@@ -52,9 +50,7 @@ class RoundResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSettings:
-    """
-    The settings of a round.
-    """
+    """The settings of a round."""
 
     origin: str
     connections: int
@@ -67,17 +63,13 @@ class RoundSettings:
 
 
 def pin_to_core(core: int) -> Callable[[], None]:
-    """
-    A function for `preexec_fn` that pins a child process to a core.
-    """
+    """A function for `preexec_fn` that pins a child process to a core."""
     return lambda: os.sched_setaffinity(0, {core})
 
 
 @contextmanager
 def null_server(*, tls: bool = False, core: int = SERVER_CORE) -> Iterator[str]:
-    """
-    A context manager that runs a null server and gives its origin.
-    """
+    """A context manager that runs a null server and gives its origin."""
     command = [sys.executable, "-P", str(HERE / "null_server.py"), "--core", str(core)]
     command += ["--tls", str(CERTIFICATE)] if tls else []
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -90,9 +82,7 @@ def null_server(*, tls: bool = False, core: int = SERVER_CORE) -> Iterator[str]:
 
 
 def run_generator(command: list[str], *, core: int = GENERATOR_CORE, **variables: str) -> tuple[str, float]:
-    """
-    The output of a generator and its CPU time. Exits if it fails.
-    """
+    """The output of a generator and its CPU time. Exits if it fails."""
     cpu_before = _children_cpu_time()
     completed = subprocess.run(
         command,
@@ -116,9 +106,7 @@ def _children_cpu_time() -> float:
 
 
 def run_locustfile(settings: RoundSettings, locustfile: str, *options: str, **variables: str) -> RoundResult:
-    """
-    A round with a locustfile of this folder, which measures itself so that starting Locust is not counted.
-    """
+    """A round with a locustfile of this folder, which measures itself so that starting Locust is not counted."""
     command = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / locustfile), "--headless", "--only-summary"]
     users = ("-u", str(settings.connections), "-r", str(settings.connections))
     output, _ = run_generator(
@@ -247,9 +235,7 @@ GENERATORS: dict[str, Callable[[RoundSettings], RoundResult]] = {
 
 
 def installed_generators() -> dict[str, Callable[[RoundSettings], RoundResult]]:
-    """
-    The generators whose command is installed.
-    """
+    """The generators whose command is installed."""
     commands = {"k6", "hey", "autocannon", "wrk"}
     return {name: run for name, run in GENERATORS.items() if name not in commands or shutil.which(name)}
 
@@ -257,9 +243,7 @@ def installed_generators() -> dict[str, Callable[[RoundSettings], RoundResult]]:
 def run_rounds(
     origin: str, *, connections: int, seconds: int, rounds: int, warm_up: int = 1
 ) -> Iterator[dict[str, RoundResult]]:
-    """
-    The results of each round. A round runs all generators in turn, so that load on the machine affects all of them.
-    """
+    """The results of each round. A round runs all generators in turn, so that load on the machine affects all of them."""
     with tempfile.TemporaryDirectory() as folder:
         settings = RoundSettings(
             origin=origin, connections=connections, seconds=seconds, warm_up=warm_up, folder=Path(folder)

@@ -1,6 +1,4 @@
-"""
-Locust's own clients in a closed loop, with the same request.
-"""
+"""Locust's own clients in a closed loop, with the same request."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ FIELDS = {"Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}", "Content-
 
 
 class StockFastHttpUser(FastHttpUser):
-    """
-    A FastHttpUser that sends the next request after each answer.
-    """
+    """A FastHttpUser that sends the next request after each answer."""
 
     host = HOST
 
@@ -30,9 +26,7 @@ class StockFastHttpUser(FastHttpUser):
 
 
 class StockHttpUser(HttpUser):
-    """
-    The same with HttpUser, which uses requests.
-    """
+    """The same with HttpUser, which uses requests."""
 
     host = HOST
 

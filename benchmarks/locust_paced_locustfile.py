@@ -1,6 +1,4 @@
-"""
-Locust's FastHttpUser at a rate, with constant_throughput.
-"""
+"""Locust's FastHttpUser at a rate, with constant_throughput."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ __all__ = ["PacedUser", "stopwatch"]
 
 
 class PacedUser(FastHttpUser):
-    """
-    A user that sends BENCHMARK_RATE requests per second, if the answers are fast enough.
-    """
+    """A user that sends BENCHMARK_RATE requests per second, if the answers are fast enough."""
 
     host = os.environ["CHAINPROOF_TARGET"].removesuffix("/production/run_remote")
     wait_time = constant_throughput(float(os.environ["BENCHMARK_RATE"]))

@@ -25,9 +25,7 @@ WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class ServerConnection:
-    """
-    A connection and the received part of its next request.
-    """
+    """A connection and the received part of its next request."""
 
     __slots__ = ("connection", "part", "pending", "recv", "send")
 
@@ -40,9 +38,7 @@ class ServerConnection:
 
 
 def requests_in(data: bytes) -> tuple[int, bytes]:
-    """
-    The number of complete requests, and the bytes after them.
-    """
+    """The number of complete requests, and the bytes after them."""
     count = 0
     while True:
         end = data.find(b"\r\n\r\n")
@@ -59,9 +55,7 @@ def requests_in(data: bytes) -> tuple[int, bytes]:
 
 
 def serve(listening: socket.socket, context: ssl.SSLContext | None) -> None:
-    """
-    Answer requests until the standard input ends.
-    """
+    """Answer requests until the standard input ends."""
     numbers = itertools.count()
     poll = select.epoll()
     clients: dict[int, ServerConnection] = {}
@@ -89,9 +83,7 @@ def serve(listening: socket.socket, context: ssl.SSLContext | None) -> None:
 
 
 def answer_requests(client: ServerConnection, numbers: itertools.count[int]) -> bool:
-    """
-    Answer the received requests; False if the connection has ended. Raises one of WOULD_BLOCK, or OSError.
-    """
+    """Answer the received requests; False if the connection has ended. Raises one of WOULD_BLOCK, or OSError."""
     data = client.recv(_READ)
     if not data:
         return False
@@ -106,9 +98,7 @@ def answer_requests(client: ServerConnection, numbers: itertools.count[int]) -> 
 
 
 def accept_connections(listening: socket.socket, context: ssl.SSLContext | None) -> list[socket.socket]:
-    """
-    The new connections.
-    """
+    """The new connections."""
     connections = []
     with suppress(OSError):
         while True:
@@ -122,9 +112,7 @@ def accept_connections(listening: socket.socket, context: ssl.SSLContext | None)
 
 
 def main() -> None:
-    """
-    Serve on a free loopback port and print it.
-    """
+    """Serve on a free loopback port and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tls", metavar="PEM", help="serve over TLS with this certificate and key")
     parser.add_argument("--core", type=int, metavar="N", help="the CPU core to run on")

@@ -46,9 +46,7 @@ CONTRACTS = ("strict", "documented", "observed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """
-    The result of one command against one endpoint.
-    """
+    """The result of one command against one endpoint."""
 
     side: str
     """ours, chain (the same fault seen through a typed chain), stock, variant or contract."""
@@ -71,9 +69,7 @@ Measure = Callable[[], Record]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """
-    Run the missing measurements and write the page.
-    """
+    """Run the missing measurements and write the page."""
     options = _options().parse_args(arguments)
     names = options.faults.split(",") if options.faults else list(FAULTS)
     variants = options.variants.split(",") if options.variants else []
@@ -109,9 +105,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_measurement(measure: Measure) -> Record | None:
-    """
-    The result of a measurement; None, with a message, if the emulator cannot start.
-    """
+    """The result of a measurement; None, with a message, if the emulator cannot start."""
     try:
         return measure()
     except UsageError as error:
@@ -120,9 +114,7 @@ def _run_measurement(measure: Measure) -> Record | None:
 
 
 def _options() -> argparse.ArgumentParser:
-    """
-    The command-line options.
-    """
+    """The command-line options."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0].strip())
     options.add_argument(
         "--faults", metavar="NAME,NAME", help="only these faults; do not write the page (default: all)"
@@ -149,9 +141,7 @@ def _options() -> argparse.ArgumentParser:
 
 
 def _measurements(names: Iterable[str], options: argparse.Namespace) -> Iterable[tuple[tuple[str, str, int], Measure]]:
-    """
-    The key and function of every measurement.
-    """
+    """The key and function of every measurement."""
     for name in names:
         if not options.only_stock:
             yield (
@@ -171,9 +161,7 @@ def _measurements(names: Iterable[str], options: argparse.Namespace) -> Iterable
 
 
 def _stored_records() -> Iterable[Record]:
-    """
-    The stored results. A truncated line is skipped.
-    """
+    """The stored results. A truncated line is skipped."""
     lines = RECORDS.read_text(encoding="utf-8").splitlines() if RECORDS.exists() else []
     for line in lines:
         try:
@@ -184,9 +172,7 @@ def _stored_records() -> Iterable[Record]:
 
 
 def _run_through_chain(name: str) -> Record:
-    """
-    The result of `chainproof conformance` with the schemas of a typed chain, against a faulty emulator that calls it.
-    """
+    """The result of `chainproof conformance` with the schemas of a typed chain, against a faulty emulator that calls it."""
     known = ("--input-schema", ORDERS, "--output-schema", ORDERS)
     options = (*known, *FAULTS[name].needs_options)
     return _run_chainproof("chain", name, SEED, ("--fault", name, "--chain", ORDERS), options, echo=False)
@@ -195,9 +181,7 @@ def _run_through_chain(name: str) -> Record:
 def _run_chainproof(
     side: str, name: str, seed: int, emulator_options: Sequence[str], options: Sequence[str], *, echo: bool = True
 ) -> Record:
-    """
-    The result of `chainproof conformance` against an emulator.
-    """
+    """The result of `chainproof conformance` against an emulator."""
     with start_emulator(options=emulator_options) as endpoint, tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         target = (
@@ -217,17 +201,13 @@ def _run_chainproof(
 
 
 def _clauses(path: Path) -> set[str]:
-    """
-    The clauses with findings in a run.
-    """
+    """The clauses with findings in a run."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return {json.loads(line)["clause"] for line in lines}
 
 
 def _run_schemathesis(name: str) -> Record:
-    """
-    The result of `schemathesis run`. It reports nothing about the correct emulator, so every report counts.
-    """
+    """The result of `schemathesis run`. It reports nothing about the correct emulator, so every report counts."""
     with start_emulator(options=("--fault", name)) as endpoint, tempfile.TemporaryDirectory() as folder:
         command = ["schemathesis", "run", str(SPEC), "-u", endpoint.target.origin, "--checks", "all", "--no-color"]
         command += ["-H", f"Authorization: Api-Key {endpoint.key.reveal()}", "--seed", str(SEED)]
@@ -238,9 +218,7 @@ def _run_schemathesis(name: str) -> Record:
 
 
 def _run(command: Sequence[str], endpoint: Endpoint, folder: str) -> tuple[int, str, float]:
-    """
-    The exit code, output and duration of a command.
-    """
+    """The exit code, output and duration of a command."""
     start = time.monotonic()
     environment = {**os.environ, "BASETEN_API_KEY": endpoint.key.reveal()}
     try:
@@ -253,9 +231,7 @@ def _run(command: Sequence[str], endpoint: Endpoint, folder: str) -> tuple[int, 
 
 
 def _record(side: str, name: str, seed: int, *, code: int, found: Iterable[str], seconds: float) -> Record:
-    """
-    A record of today.
-    """
+    """A record of today."""
     day = datetime.now(UTC).date().isoformat()
     return Record(
         side=side, name=name, seed=seed, code=code, found=tuple(sorted(found)), seconds=round(seconds, 1), day=day
@@ -266,9 +242,7 @@ def _record(side: str, name: str, seed: int, *, code: int, found: Iterable[str],
 
 
 def page(records: Iterable[Record]) -> str:
-    """
-    The text of docs/power.md.
-    """
+    """The text of docs/power.md."""
     known = {record.key: record for record in records}
     ours = {name: known[key] for name in FAULTS if (key := ("ours", name, SEED)) in known}
     stock = {name: known[key] for name in FAULTS if (key := ("stock", name, SEED)) in known}
@@ -301,9 +275,7 @@ def page(records: Iterable[Record]) -> str:
 
 
 def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Record]) -> list[str]:
-    """
-    The totals and the commands.
-    """
+    """The totals and the commands."""
     named = sum(FAULTS[name].violates.id in record.found for name, record in ours.items())
     theirs = sum(record.code == 1 for record in stock.values())
     days = sorted({record.day for record in (*ours.values(), *stock.values(), *correct)})
@@ -326,9 +298,7 @@ def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Re
 
 
 def _chain_summary(chain: dict[str, Record]) -> list[str]:
-    """
-    How many faults are found through a typed chain, of those that do not need an echo.
-    """
+    """How many faults are found through a typed chain, of those that do not need an echo."""
     if not chain:
         return []
     found = sum(record.code == 1 for record in chain.values())
@@ -342,18 +312,14 @@ def _chain_summary(chain: dict[str, Record]) -> list[str]:
 
 
 def _result(fault: Fault, record: Record | None) -> str:
-    """
-    Whether a fault was found, and by its own clause.
-    """
+    """Whether a fault was found, and by its own clause."""
     if record is None:
         return ""
     return "named" if fault.violates.id in record.found else "detected" if record.code == 1 else "**missed**"
 
 
 def _row(fault: Fault, ours: Record | None, chain: Record | None, stock: Record | None) -> str:
-    """
-    The table row of a fault.
-    """
+    """The table row of a fault."""
     cells = (
         f"`{fault.name}`",
         fault.stage,
@@ -368,9 +334,7 @@ def _row(fault: Fault, ours: Record | None, chain: Record | None, stock: Record 
 
 
 def _correct(correct: list[Record]) -> list[str]:
-    """
-    The section on correct endpoints.
-    """
+    """The section on correct endpoints."""
     names = dict.fromkeys((record.side, record.name) for record in correct)
     lines = []
     for side, name in names:

@@ -49,16 +49,12 @@ _UNLABELLED = ""
 
 
 class _Enough(BaseException):
-    """
-    Ends a check that has found the fault often enough.
-    """
+    """Ends a check that has found the fault often enough."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """
-    Watches which requests of the running check violate the clauses of a fault.
-    """
+    """Watches which requests of the running check violate the clauses of a fault."""
 
     wanted: frozenset[str]
     scope: CheckScope
@@ -127,9 +123,7 @@ def _checks_for(wanted: frozenset[str]) -> list[Check]:
 
 
 def _run_watched(requester: Requester, run: object, watch: Watch) -> None:
-    """
-    Run a check until it has found enough.
-    """
+    """Run a check until it has found enough."""
     ledger = requester.ledger
     record = type(ledger).record
 
@@ -152,9 +146,7 @@ def _run_watched(requester: Requester, run: object, watch: Watch) -> None:
 
 @dataclass(slots=True)
 class Selection:
-    """
-    The checks and labels of the first round, in the order in which they were chosen.
-    """
+    """The checks and labels of the first round, in the order in which they were chosen."""
 
     labels: dict[str, dict[str, int]] = field(default_factory=dict)
     gains: Counter[str] = field(default_factory=Counter)
@@ -200,9 +192,7 @@ def select(sizes: Mapping[str, Mapping[str, int]], found: Mapping[str, Mapping[s
 def table(
     sizes: Mapping[str, Mapping[str, int]], found: Mapping[str, Mapping[str, Mapping[str, int]]]
 ) -> dict[str, dict[str, object]]:
-    """
-    The rows of `power_order.json`: the chosen checks in their order, then the others with their first request.
-    """
+    """The rows of `power_order.json`: the chosen checks in their order, then the others with their first request."""
     chosen = select(sizes, found)
     totals = Counter(check for checks in found.values() for check in checks)
     rows: dict[str, dict[str, object]] = {}
@@ -220,9 +210,7 @@ def table(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """
-    Measure what is missing and write the table.
-    """
+    """Measure what is missing and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0].strip())
     parser.add_argument("--faults", metavar="NAME,NAME", help="only these faults (default: all)")
     parser.add_argument("--table", action="store_true", help="write the table from stored results, without measuring")

@@ -38,9 +38,7 @@ SKIPPED_PACKAGES = ("-", "#", "aiocontextvars", "cython")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """
-    What is compared of a response. The gateway adds a request id and the number of attempts, which are left out.
-    """
+    """What is compared of a response. The gateway adds a request id and the number of attempts, which are left out."""
 
     status: int
     media_type: str
@@ -58,9 +56,7 @@ CLOSED = Response(0, "", "", "", "closed without a response", b"")
 
 
 def send(origin: tuple[str, int], path: str, request: ComparedRequest, fields: Sequence[tuple[str, str]]) -> Response:
-    """
-    The response to one request on a new connection.
-    """
+    """The response to one request on a new connection."""
     lines = [f"{request.method} {path}{request.suffix} HTTP/{request.version}", f"Host: {origin[0]}:{origin[1]}"]
     lines += [f"{name}: {value}" for name, value in (*request.fields, *fields)]
     if request.method == "POST":
@@ -83,9 +79,7 @@ def send(origin: tuple[str, int], path: str, request: ComparedRequest, fields: S
 
 
 def _framing(received: http.client.HTTPResponse) -> str:
-    """
-    How the end of the body is known.
-    """
+    """How the end of the body is known."""
     if received.getheader("Transfer-Encoding") is not None:
         return "chunked"
     return "length" if received.getheader("Content-Length") is not None else "unframed"
@@ -93,9 +87,7 @@ def _framing(received: http.client.HTTPResponse) -> str:
 
 @contextmanager
 def real_server(python: Path, chain: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """
-    A running chain server of truss.
-    """
+    """A running chain server of truss."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         origin = probe.getsockname()
@@ -114,9 +106,7 @@ def real_server(python: Path, chain: str, folder: Path) -> Iterator[tuple[str, i
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], origin: tuple[str, int], log: Path) -> None:
-    """
-    Wait for the first response that is not "not ready".
-    """
+    """Wait for the first response that is not "not ready"."""
     deadline = time.monotonic() + START_TIMEOUT
     ready = ComparedRequest(chain="", name="", method="GET", body=b"", fields=())
     while time.monotonic() < deadline and process.poll() is None:
@@ -130,9 +120,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], origin: tuple[str, int],
 
 
 def responses(python: Path, chain: str) -> Iterator[tuple[ComparedRequest, Response, Response]]:
-    """
-    The responses of the real server and of the emulator to the requests of one chain.
-    """
+    """The responses of the real server and of the emulator to the requests of one chain."""
     key = (("Authorization", f"Api-Key {EMULATOR_KEY}"),)
     with tempfile.TemporaryDirectory() as name, real_server(python, chain, Path(name).resolve()) as real:
         source = Path(name).resolve() / "app" / "packages" / "sample_chains.py"  # the same file: it is in stack traces
@@ -145,9 +133,7 @@ def responses(python: Path, chain: str) -> Iterator[tuple[ComparedRequest, Respo
 
 
 def compare(python: Path) -> int:
-    """
-    Print every difference; the number of those without a valid reason.
-    """
+    """Print every difference; the number of those without a valid reason."""
     unexplained, explained, count = 0, 0, 0
     for chain in dict.fromkeys(request.chain for request in REQUESTS):
         for request, real, emulated in responses(python, chain):
@@ -169,26 +155,20 @@ def compare(python: Path) -> int:
 
 
 def _normalized(response: Response) -> tuple[object, ...]:
-    """
-    The response as it is compared: the framing of an error of the framework says that its connection closes.
-    """
+    """The response as it is compared: the framing of an error of the framework says that its connection closes."""
     if response.body == b"Internal Server Error":
         return (*astuple(response)[:4], response.body)
     return astuple(response)
 
 
 def _version(python: Path) -> str:
-    """
-    The version of truss in an environment.
-    """
+    """The version of truss in an environment."""
     script = "from importlib.metadata import version as v; print('truss', v('truss'), 'with pydantic', v('pydantic'))"
     return subprocess.run([python, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def install(folder: Path) -> Path:
-    """
-    The Python of a new virtual environment with truss and the packages of its server.
-    """
+    """The Python of a new virtual environment with truss and the packages of its server."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet"]
@@ -202,9 +182,7 @@ def install(folder: Path) -> Path:
 
 
 def main() -> int:
-    """
-    Install if asked to, and compare.
-    """
+    """Install if asked to, and compare."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     place = parser.add_mutually_exclusive_group(required=True)

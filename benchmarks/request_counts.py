@@ -33,9 +33,7 @@ SEED = 1
 
 
 def request_counts(depth: Depth) -> dict[str, tuple[int, int]]:
-    """
-    The number of requests of each check at a depth, and how many of them reach the chain.
-    """
+    """The number of requests of each check at a depth, and how many of them reach the chain."""
     counts: dict[str, tuple[int, int]] = {}
     with ExitStack() as stack:
         out = stack.enter_context(tempfile.TemporaryDirectory())
@@ -54,9 +52,7 @@ def request_counts(depth: Depth) -> dict[str, tuple[int, int]]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """
-    Count at the named depths, or at all.
-    """
+    """Count at the named depths, or at all."""
     parser = argparse.ArgumentParser(description="Count the requests of each check against the emulator.")
     parser.add_argument("depths", nargs="*", type=Depth, metavar="DEPTH", help="quick, standard or deep (default: all)")
     depths = parser.parse_args(arguments).depths or list(Depth)

@@ -1,6 +1,4 @@
-"""
-Benchmarks of the load generator's own memory and CPU time.
-"""
+"""Benchmarks of the load generator's own memory and CPU time."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from chainproof.results.interval import total
 
 
 def start_load_run(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen[bytes]:
-    """
-    A load test that has been started in one process.
-    """
+    """A load test that has been started in one process."""
     command = [
         sys.executable,
         "-P",
@@ -47,18 +43,14 @@ def start_load_run(origin: str, key: str, out: Path, *options: str) -> subproces
 
 
 def memory_of(process: int) -> float:
-    """
-    The resident memory of a process, in MB (10^6 bytes).
-    """
+    """The resident memory of a process, in MB (10^6 bytes)."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)
     return int(resident[1]) * 1024 / 1e6 if resident is not None else 0.0
 
 
 def in_flight(requests: int = 10_000) -> None:
-    """
-    Print the memory of one process with this number of in-flight requests over plain TCP.
-    """
+    """Print the memory of one process with this number of in-flight requests over plain TCP."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scenario = 'description = "ten seconds"\nservice_time = "10s"\n'
@@ -79,9 +71,7 @@ def in_flight(requests: int = 10_000) -> None:
 
 
 def measure_memory(requests: int) -> None:
-    """
-    Print the memory of a process as it sends many requests.
-    """
+    """Print the memory of a process as it sends many requests."""
     with tempfile.TemporaryDirectory() as name, null_server() as origin:
         out = Path(name) / "run"
         options = ["--model=closed", "--users=64", "--duration=20h", f"--max-requests={requests}"]
@@ -108,9 +98,7 @@ def measure_memory(requests: int) -> None:
 
 
 def processes(seconds: int) -> None:
-    """
-    Print CPU time per request in a closed loop: with one process, and with a master and two workers, all on one core.
-    """
+    """Print CPU time per request in a closed loop: with one process, and with a master and two workers, all on one core."""
     costs: dict[int, list[float]] = {}
     for count in (1, 2) * 3:
         with tempfile.TemporaryDirectory() as name, null_server() as origin:

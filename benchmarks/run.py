@@ -37,9 +37,7 @@ INSTANT = 'description = "no service time at all"\nservice_time = "0s"\n'
 
 
 def closed(*, tls: bool = False) -> None:
-    """
-    Print requests per second in a closed loop, for all installed load generators.
-    """
+    """Print requests per second in a closed loop, for all installed load generators."""
     kind, results = "tls" if tls else "closed", dict[str, list[tuple[RoundResult, float, float]]]()
     with null_server(tls=tls) as origin:
         rounds = run_rounds(origin, connections=USERS, seconds=SECONDS, rounds=ROUNDS, warm_up=3 if tls else 1)
@@ -63,9 +61,7 @@ def closed(*, tls: bool = False) -> None:
 
 
 def lag() -> None:
-    """
-    Print schedule lag and service time of the open model at increasing rates.
-    """
+    """Print schedule lag and service time of the open model at increasing rates."""
     with tempfile.TemporaryDirectory() as folder, start_emulator(scenario(folder)) as endpoint:
         environment = {**os.environ, **endpoint.environment}
         for rate in RATES:
@@ -83,9 +79,7 @@ def lag() -> None:
 
 
 def record() -> None:
-    """
-    Print the time to record an exchange in an interval, and in Locust's statistics.
-    """
+    """Print the time to record an exchange in an interval, and in Locust's statistics."""
     times = [random.Random(1).lognormvariate(-3, 1) for _ in range(200_000)]
     outcome = Outcome(Transport.ANSWERED, 200, None, Result.OK)
     interval = Interval(second=0)
@@ -106,9 +100,7 @@ def record() -> None:
 
 
 def per_call(call: Callable[[float], None], values: list[float]) -> float:
-    """
-    Seconds per call.
-    """
+    """Seconds per call."""
     start = time.perf_counter()
     for value in values:
         call(value)
@@ -116,18 +108,14 @@ def per_call(call: Callable[[float], None], values: list[float]) -> float:
 
 
 def scenario(folder: str) -> str:
-    """
-    The path of a scenario without service time.
-    """
+    """The path of a scenario without service time."""
     path = Path(folder) / "instant.toml"
     path.write_text(INSTANT, encoding="utf-8")
     return str(path)
 
 
 def load(options: list[str], environment: dict[str, str]) -> None:
-    """
-    Run a load test. Exits with its error output if it fails.
-    """
+    """Run a load test. Exits with its error output if it fails."""
     completed = subprocess.run(
         chainproof_command("loadtests", "steady", *options), env=environment, capture_output=True, check=False
     )
@@ -136,9 +124,7 @@ def load(options: list[str], environment: dict[str, str]) -> None:
 
 
 def json_report(out: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """
-    The JSON report of a run.
-    """
+    """The JSON report of a run."""
     completed = subprocess.run(
         chainproof_command("reports", str(out), "--json", "-"), capture_output=True, text=True, check=False
     )
@@ -147,9 +133,7 @@ def json_report(out: Path) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def main() -> None:
-    """
-    Run the named benchmarks, or all.
-    """
+    """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--seconds", type=int, help="duration of each run of truth, frozen, arrivals and processes")

@@ -40,9 +40,7 @@ FOR_DEVELOPMENT = ("werkzeug", "PHP development server")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRecord:
-    """
-    Which clauses one server keeps and violates in its default configuration. A clause in neither could not be tested.
-    """
+    """Which clauses one server keeps and violates in its default configuration. A clause in neither could not be tested."""
 
     name: str
     version: str
@@ -52,9 +50,7 @@ class ServerRecord:
 
 
 def read_records(path: Path = RECORDS_FILE) -> list[ServerRecord]:
-    """
-    The stored records.
-    """
+    """The stored records."""
     if not path.exists():
         return []
     stored = json.loads(path.read_text(encoding="utf-8"))
@@ -64,16 +60,12 @@ def read_records(path: Path = RECORDS_FILE) -> list[ServerRecord]:
 
 
 def write_records(records: Iterable[ServerRecord], path: Path = RECORDS_FILE) -> None:
-    """
-    Store records.
-    """
+    """Store records."""
     path.write_text(json.dumps([asdict(each) for each in records], indent=1) + "\n", encoding="utf-8")
 
 
 def measured_level(clause: Clause, records: Iterable[ServerRecord]) -> Level:
-    """
-    The level that a clause has by the rule: `must` for a MUST that nearly all servers keep, else `should`.
-    """
+    """The level that a clause has by the rule: `must` for a MUST that nearly all servers keep, else `should`."""
     measured = [
         each for each in records if each.name not in FOR_DEVELOPMENT and clause.id in (*each.kept, *each.violated)
     ]
@@ -84,16 +76,12 @@ def measured_level(clause: Clause, records: Iterable[ServerRecord]) -> Level:
 
 
 def page(records: list[ServerRecord]) -> str:
-    """
-    The page that shows the records.
-    """
+    """The page that shows the records."""
     return "\n".join([*_introduction(records), *_totals(records), *_details(records)]) + "\n"
 
 
 def _introduction(records: list[ServerRecord]) -> Iterator[str]:
-    """
-    What was measured, and the rule.
-    """
+    """What was measured, and the rule."""
     proxies = sum(each.is_proxy for each in records)
     yield from (
         "# What common HTTP servers keep",
@@ -118,9 +106,7 @@ def _introduction(records: list[ServerRecord]) -> Iterator[str]:
 
 
 def _totals(records: list[ServerRecord]) -> Iterator[str]:
-    """
-    One row for each clause: its level, and how many servers keep it.
-    """
+    """One row for each clause: its level, and how many servers keep it."""
     yield from (
         "| clause | source | in the RFC | kept | violated | not tested | level |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -135,9 +121,7 @@ def _totals(records: list[ServerRecord]) -> Iterator[str]:
 
 
 def _details(records: list[ServerRecord]) -> Iterator[str]:
-    """
-    The whole table, folded.
-    """
+    """The whole table, folded."""
     yield from (
         "<details><summary>Every server and clause</summary>",
         "",

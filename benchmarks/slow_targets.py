@@ -36,9 +36,7 @@ TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """
-    What must hold for a slow target.
-    """
+    """What must hold for a slow target."""
 
     depth: Depth
     delay: Seconds
@@ -57,9 +55,7 @@ GOALS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """
-    One run against one fault.
-    """
+    """One run against one fault."""
 
     fault: str
     depth: str
@@ -76,9 +72,7 @@ class Record:
 
 
 def measure(fault: str, depth: Depth, delay: Seconds) -> Record:
-    """
-    Run conformance against a fault behind a delay.
-    """
+    """Run conformance against a fault behind a delay."""
     with (
         start_emulator(options=("--fault", fault)) as endpoint,
         delaying_proxy(endpoint.target.port, delay) as port,
@@ -107,9 +101,7 @@ def measure(fault: str, depth: Depth, delay: Seconds) -> Record:
 
 
 def summary(records: Iterable[Record]) -> Iterable[str]:
-    """
-    For each goal, the share of faults found and the longest run.
-    """
+    """For each goal, the share of faults found and the longest run."""
     known = {record.key: record for record in records}
     for goal in GOALS:
         pairs = [
@@ -130,9 +122,7 @@ def summary(records: Iterable[Record]) -> Iterable[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """
-    Measure what is missing and print the summary.
-    """
+    """Measure what is missing and print the summary."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0].strip())
     parser.add_argument("--faults", metavar="NAME,NAME", help="only these faults (default: a fixed sample)")
     parser.add_argument("--sample", type=int, default=30, metavar="N", help="size of the sample (default: 30)")

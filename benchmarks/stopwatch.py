@@ -1,6 +1,4 @@
-"""
-Measure requests, time and CPU time of a Locust process without startup, connecting and reporting. Prints one line.
-"""
+"""Measure requests, time and CPU time of a Locust process without startup, connecting and reporting. Prints one line."""
 
 from __future__ import annotations
 

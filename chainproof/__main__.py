@@ -41,9 +41,7 @@ _EXTRAS = {"demo": "all", "call": "conformance"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Run the tool that the first argument names, with the remaining arguments. Returns its exit code.
-    """
+    """Run the tool that the first argument names, with the remaining arguments. Returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
@@ -59,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def usage() -> str:
-    """
-    The text of `chainproof --help`.
-    """
+    """The text of `chainproof --help`."""
     width = max(map(len, TOOL_SUMMARIES))
     lines = [f"  {name:<{width}}  {summary}" for name, summary in TOOL_SUMMARIES.items()]
     return "\n".join(
@@ -78,9 +74,7 @@ def usage() -> str:
 
 
 def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
-    """
-    Load the tool and run it. Raises UsageError with the extra to install if a package is missing.
-    """
+    """Load the tool and run it. Raises UsageError with the extra to install if a package is missing."""
     try:
         _check_installed(CHILD_PROCESS_PACKAGES.get(entry.name, ()))
         tool: Main = entry.load()
@@ -95,9 +89,7 @@ def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
 
 
 def _check_installed(packages: Sequence[str]) -> None:
-    """
-    Raise ModuleNotFoundError for the first package that is not installed, without importing any.
-    """
+    """Raise ModuleNotFoundError for the first package that is not installed, without importing any."""
     for package in packages:
         if find_spec(package) is None:
             raise ModuleNotFoundError(name=package)

@@ -17,9 +17,7 @@ PerSecond = float
 
 
 class Clock(Protocol):
-    """
-    A callable that returns a monotonic time.
-    """
+    """A callable that returns a monotonic time."""
 
     def __call__(self) -> Seconds:
         """Seconds since some fixed instant."""

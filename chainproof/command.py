@@ -1,6 +1,4 @@
-"""
-What all `chainproof` commands share: their argument parser, one-line error messages and exit codes.
-"""
+"""What all `chainproof` commands share: their argument parser, one-line error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ def command(tool: str) -> Callable[[Main], Main]:
 
 
 def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
-    """
-    The environment variables that may hold this command's API key: the default one and that of `--api-key-env`.
-    """
+    """The environment variables that may hold this command's API key: the default one and that of `--api-key-env`."""
     words = zip(arguments, [*arguments[1:], ""], strict=False)
     named = (
         word.partition("=")[2] or following for word, following in words if word.partition("=")[0] == "--api-key-env"
@@ -80,9 +76,7 @@ def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 class _OutputStream:
-    """
-    A text stream that discards its output once the reader has closed the pipe, as `| head` does.
-    """
+    """A text stream that discards its output once the reader has closed the pipe, as `| head` does."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -112,9 +106,7 @@ class _OutputStream:
 
 @contextmanager
 def _output_to_closed_pipe_discarded() -> Iterator[None]:
-    """
-    Keep a closed pipe on standard output from changing the exit code.
-    """
+    """Keep a closed pipe on standard output from changing the exit code."""
     before = sys.stdout
     sys.stdout = cast(TextIO, _OutputStream(before))
     try:
@@ -125,9 +117,7 @@ def _output_to_closed_pipe_discarded() -> Iterator[None]:
 
 
 def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:
-    """
-    *text* without the API key that an environment variable holds.
-    """
+    """*text* without the API key that an environment variable holds."""
     try:
         return load_key_from_environment(variable).redact(text)
     except ApiKeyError:
@@ -137,9 +127,7 @@ def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:
 def build_parser(
     tool: str, description: str, epilog: str = "", *, options: Iterable[Option] = ()
 ) -> argparse.ArgumentParser:
-    """
-    The argument parser of a command: its options, no abbreviations, and the exit codes at the end of `--help`.
-    """
+    """The argument parser of a command: its options, no abbreviations, and the exit codes at the end of `--help`."""
     parser = argparse.ArgumentParser(
         prog=f"chainproof {tool}",
         description=description,

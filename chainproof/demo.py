@@ -1,6 +1,4 @@
-"""
-`chainproof demo`: check an emulator against the contract, run a load test against it, and report on both.
-"""
+"""`chainproof demo`: check an emulator against the contract, run a load test against it, and report on both."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ OPTIONS = (
 
 @command("demo")
 def main(arguments: Sequence[str]) -> int:
-    """
-    Run the demonstration; 0 if every step passed. The requests that the flaky scenario fails are within the objectives.
-    """
+    """Run the demonstration; 0 if every step passed. The requests that the flaky scenario fails are within the objectives."""
     parser = build_parser(
         "demo",
         "Checks an emulator against the contract, runs a load test against it, and writes one HTML report on both.",
@@ -68,16 +64,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _shared(options: argparse.Namespace) -> tuple[str, ...]:
-    """
-    The options that the emulator and both tools get.
-    """
+    """The options that the emulator and both tools get."""
     return ("--seed", str(options.seed), "--contract", options.contract.value)
 
 
 def _conformance(endpoint: Endpoint, out: Path, options: argparse.Namespace) -> ProcessExit:
-    """
-    The conformance run.
-    """
+    """The conformance run."""
     return run_process(
         chainproof_command(
             *("conformance", "--depth", "quick", "--echo", "--steerable"),
@@ -89,9 +81,7 @@ def _conformance(endpoint: Endpoint, out: Path, options: argparse.Namespace) -> 
 
 
 def _load(endpoint: Endpoint, out: Path, options: argparse.Namespace) -> ProcessExit:
-    """
-    The load run.
-    """
+    """The load run."""
     objectives = [word for objective in OBJECTIVES for word in ("--objective", objective)]
     return run_process(
         chainproof_command(

@@ -1,6 +1,4 @@
-"""
-Read and write durations such as `1m30s`.
-"""
+"""Read and write durations such as `1m30s`."""
 
 from __future__ import annotations
 
@@ -63,9 +61,7 @@ def format_duration(seconds: Seconds) -> str:
 
 
 def _three_digits(value: float) -> str:
-    """
-    Three significant digits, without exponent and trailing zeros.
-    """
+    """Three significant digits, without exponent and trailing zeros."""
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -35,9 +35,7 @@ _TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """
-    A target, the route to it, and the API key it accepts.
-    """
+    """A target, the route to it, and the API key it accepts."""
 
     target: Target
     key: ApiKey
@@ -101,9 +99,7 @@ def open_endpoint(
 
 
 def _check_certificates(path: str) -> None:
-    """
-    Raise UsageError unless a file contains certificates that TLS can trust.
-    """
+    """Raise UsageError unless a file contains certificates that TLS can trust."""
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
@@ -114,9 +110,7 @@ def _check_certificates(path: str) -> None:
 
 @contextmanager
 def start_emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> Iterator[Endpoint]:
-    """
-    An emulator as a child process on a free loopback port, until the context ends. Raises UsageError if it does not start.
-    """
+    """An emulator as a child process on a free loopback port, until the context ends. Raises UsageError if it does not start."""
     arguments = chainproof_command("emulator", scenario, "--until-eof", *options)
     # In its own session, so that Ctrl-C at the terminal does not end the target while a run drains.
     child = subprocess.Popen(
@@ -134,9 +128,7 @@ def start_emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> It
 
 
 def check_listening(target: Target, route: Route) -> None:
-    """
-    Raise UsageError unless a TCP connection on the route to the target can be opened; nothing is sent.
-    """
+    """Raise UsageError unless a TCP connection on the route to the target can be opened; nothing is sent."""
     hop = route.first_hop(target)
     where = target.origin if hop == Address(target.host, target.port) else f"{hop}, on the way to {target.origin}"
     try:
@@ -153,9 +145,7 @@ def check_listening(target: Target, route: Route) -> None:
 def _endpoint(
     target: Target, key: ApiKey, variable: str, route: Route | None = None, fields: tuple[HeaderField, ...] = ()
 ) -> Endpoint:
-    """
-    An endpoint, with the environment in which a child process finds it.
-    """
+    """An endpoint, with the environment in which a child process finds it."""
     environment = {TARGET_VARIABLE: target.url, variable: key.reveal()}
     if target.emulated:
         environment[EMULATED_VARIABLE] = "1"
@@ -165,9 +155,7 @@ def _endpoint(
 
 
 def _stop_emulator(child: subprocess.Popen[str]) -> None:
-    """
-    Close the emulator's standard input, which ends it; kill it if it does not end in time.
-    """
+    """Close the emulator's standard input, which ends it; kill it if it does not end in time."""
     if child.stdin is not None:
         child.stdin.close()
     try:

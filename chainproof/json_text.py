@@ -1,6 +1,4 @@
-"""
-Strict JSON parsing (RFC 8259) that gives the value or the reason why a body is not JSON.
-"""
+"""Strict JSON parsing (RFC 8259) that gives the value or the reason why a body is not JSON."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ def encode_json(value: object) -> bytes:
 
 
 class InvalidJson(Enum):
-    """
-    Why a body is not JSON. The value completes the sentence "the body is …".
-    """
+    """Why a body is not JSON. The value completes the sentence "the body is …"."""
 
     EMPTY = "empty"
     NOT_UTF8 = "not UTF-8"
@@ -37,9 +33,7 @@ class InvalidJson(Enum):
 
 
 class TooDeep:
-    """
-    A body that is nested too deeply to parse. It counts neither as valid nor as invalid.
-    """
+    """A body that is nested too deeply to parse. It counts neither as valid nor as invalid."""
 
 
 def parse_json(body: bytes) -> JSON | InvalidJson | TooDeep:
@@ -56,9 +50,7 @@ def parse_json(body: bytes) -> JSON | InvalidJson | TooDeep:
 
 
 def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
-    """
-    The result of the standard library's parser, with the reason for an error.
-    """
+    """The result of the standard library's parser, with the reason for an error."""
     if not body.strip():
         return InvalidJson.EMPTY
     if body.startswith(b"\xef\xbb\xbf"):
@@ -77,16 +69,12 @@ def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
 
 
 def reject_constant(constant: str) -> float:
-    """
-    Raise ValueError for `NaN`, `Infinity` and `-Infinity`, which Python accepts but JSON does not.
-    """
+    """Raise ValueError for `NaN`, `Infinity` and `-Infinity`, which Python accepts but JSON does not."""
     raise ValueError(constant)
 
 
 def _parse_integer(digits: str) -> int | float:
-    """
-    An integer, or positive or negative infinity if it has too many digits for int().
-    """
+    """An integer, or positive or negative infinity if it has too many digits for int()."""
     try:
         return int(digits)
     except ValueError:

@@ -1,6 +1,4 @@
-"""
-Linux system calls and constants that Python has no name for: timers, receive timestamps, the parent-death signal.
-"""
+"""Linux system calls and constants that Python has no name for: timers, receive timestamps, the parent-death signal."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _TimerSpec(ctypes.Structure):
-    """
-    `struct itimerspec`: an interval, which stays zero, and the instant.
-    """
+    """`struct itimerspec`: an interval, which stays zero, and the instant."""
 
     _fields_ = (
         ("interval_s", ctypes.c_long),
@@ -39,9 +35,7 @@ class _TimerSpec(ctypes.Structure):
 
 
 def open_timer() -> int:
-    """
-    The file descriptor of a timer on the monotonic clock, which becomes readable when it expires. Raises OSError.
-    """
+    """The file descriptor of a timer on the monotonic clock, which becomes readable when it expires. Raises OSError."""
     # Python has os.timerfd_create from 3.13 on.
     if sys.platform != "linux":
         raise OSError("timerfd_create exists on Linux only")
@@ -52,16 +46,12 @@ def open_timer() -> int:
 
 
 def set_timer(fd: int, instant: Seconds) -> None:
-    """
-    Let a timer expire at an instant of the monotonic clock; at once if it is over.
-    """
+    """Let a timer expire at an instant of the monotonic clock; at once if it is over."""
     seconds, nanoseconds = divmod(max(int(instant * _BILLION), 1), _BILLION)  # 0 would disarm the timer
     _libc.timerfd_settime(fd, _TFD_TIMER_ABSTIME, ctypes.byref(_TimerSpec(0, 0, seconds, nanoseconds)), None)
 
 
 def end_with_parent() -> None:
-    """
-    Have the kernel send SIGTERM to this process when its parent ends; on other systems, do nothing.
-    """
+    """Have the kernel send SIGTERM to this process when its parent ends; on other systems, do nothing."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -23,9 +23,7 @@ TARGET_VARIABLE = "CHAINPROOF_TARGET"
 
 
 class Surface(StrEnum):
-    """
-    Where an option can be given.
-    """
+    """Where an option can be given."""
 
     COMMAND = "chainproof"
     PYTEST = "pytest"
@@ -38,9 +36,7 @@ EVERYWHERE = frozenset(Surface)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionGroup:
-    """
-    A heading of `--help`.
-    """
+    """A heading of `--help`."""
 
     title: str
     description: str | None = None
@@ -48,9 +44,7 @@ class OptionGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """
-    One command-line option, or one positional argument if its name has no dashes.
-    """
+    """One command-line option, or one positional argument if its name has no dashes."""
 
     name: str
     help: str
@@ -108,9 +102,7 @@ class Option:
 
 
 class RenamedOption(argparse.Action):
-    """
-    A former name of an option, as an argparse action: it fails with a message that gives the new name.
-    """
+    """A former name of an option, as an argparse action: it fails with a message that gives the new name."""
 
     def __init__(self, option_strings: list[str], dest: str, *, new_name: str, **_: Any) -> None:
         super().__init__(option_strings, dest, nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -130,9 +122,7 @@ def add_options(
     surface: Surface = Surface.COMMAND,
     default_group: argparse._ArgumentGroup | None = None,
 ) -> None:
-    """
-    Add those options of a table that are valid on a surface to an argparse parser, under their headings.
-    """
+    """Add those options of a table that are valid on a surface to an argparse parser, under their headings."""
     groups: dict[OptionGroup | None, argparse._ActionsContainer] = {None: default_group or parser}
     exclusive: dict[tuple[OptionGroup | None, str], argparse._ActionsContainer] = {}
     for option in options:
@@ -155,9 +145,7 @@ def add_options(
 
 
 def _choice(choices: Iterable[str]) -> Callable[[str], str]:
-    """
-    A parser that accepts the given values.
-    """
+    """A parser that accepts the given values."""
     by_text = {str(choice): choice for choice in choices}
 
     def parse(text: str) -> str:
@@ -169,9 +157,7 @@ def _choice(choices: Iterable[str]) -> Callable[[str], str]:
 
 
 def duration(text: str) -> float:
-    """
-    A duration such as 1m30s, in seconds.
-    """
+    """A duration such as 1m30s, in seconds."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -179,9 +165,7 @@ def duration(text: str) -> float:
 
 
 def positive_duration(text: str) -> float:
-    """
-    A duration of more than 0 s, in seconds.
-    """
+    """A duration of more than 0 s, in seconds."""
     seconds = duration(text)
     if seconds <= 0:
         raise argparse.ArgumentTypeError(f"expected more than 0 s, found {text!r}")
@@ -189,18 +173,14 @@ def positive_duration(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """
-    A whole number of at least 1.
-    """
+    """A whole number of at least 1."""
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
     return int(text)
 
 
 def number(text: str) -> float:
-    """
-    A finite number.
-    """
+    """A finite number."""
     try:
         value = float(text)
     except ValueError:
@@ -211,9 +191,7 @@ def number(text: str) -> float:
 
 
 def integer(text: str) -> int:
-    """
-    A whole number.
-    """
+    """A whole number."""
     try:
         return int(text)
     except ValueError:
@@ -221,9 +199,7 @@ def integer(text: str) -> int:
 
 
 def positive_number(text: str) -> float:
-    """
-    A finite number above 0.
-    """
+    """A finite number above 0."""
     try:
         number = float(text)
     except ValueError:
@@ -234,9 +210,7 @@ def positive_number(text: str) -> float:
 
 
 def folder(text: str) -> Path:
-    """
-    A folder. An empty text is a variable that nobody set, not the working folder.
-    """
+    """A folder. An empty text is a variable that nobody set, not the working folder."""
     if not text:
         raise argparse.ArgumentTypeError("expected a folder, found an empty text")
     return Path(text)

@@ -1,6 +1,4 @@
-"""
-Child processes: chainproof's tools started by each other, and signals passed on to them.
-"""
+"""Child processes: chainproof's tools started by each other, and signals passed on to them."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def chainproof_command(*arguments: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessExit:
-    """
-    How a child process ended.
-    """
+    """How a child process ended."""
 
     code: int
     """Its exit code as a shell gives it: 128 + n for death by signal n."""
@@ -82,9 +78,7 @@ def forward_signals(
 
 @contextmanager
 def handle_signals(handler: Callable[[int], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    """
-    Call a handler with each of the given signals until the context ends, then restore the former handlers.
-    """
+    """Call a handler with each of the given signals until the context ends, then restore the former handlers."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
@@ -99,7 +93,5 @@ def handle_signals(handler: Callable[[int], None], numbers: Sequence[signal.Sign
 
 
 def shell_exit_code(code: int) -> int:
-    """
-    An exit code as a shell gives it: subprocess reports death by signal n as -n.
-    """
+    """An exit code as a shell gives it: subprocess reports death by signal n as -n."""
     return code if code >= 0 else 128 - code

@@ -1,6 +1,4 @@
-"""
-The target as one typed value: read from the options, passed on to child processes and workers as JSON.
-"""
+"""The target as one typed value: read from the options, passed on to child processes and workers as JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from chainproof.errors import UsageError
 
 
 class TargetData(TypedDict):
-    """
-    A target in JSON.
-    """
+    """A target in JSON."""
 
     url: str | None
     connect_to: str | None
@@ -30,9 +26,7 @@ class TargetData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetOptions:
-    """
-    Where requests go and how they get there. It names the variable of the API key and never holds the key.
-    """
+    """Where requests go and how they get there. It names the variable of the API key and never holds the key."""
 
     url: str | None = None
     """From `--target`, or from an id and an environment; None: the environment names the target, or an emulator is started."""
@@ -67,9 +61,7 @@ class TargetOptions:
 
 
 def parse_target_options(values: Mapping[str, Any]) -> TargetOptions:
-    """
-    The target that the values of `TARGET_OPTIONS` describe, by option name. Raises UsageError.
-    """
+    """The target that the values of `TARGET_OPTIONS` describe, by option name. Raises UsageError."""
     return TargetOptions(
         url=_url(values),
         connect_to=parse_address(values["connect_to"]) if values["connect_to"] else None,
@@ -81,9 +73,7 @@ def parse_target_options(values: Mapping[str, Any]) -> TargetOptions:
 
 
 def _url(values: Mapping[str, Any]) -> str | None:
-    """
-    The target's URL, from `--target` or from an id and an environment.
-    """
+    """The target's URL, from `--target` or from an id and an environment."""
     target: str | None = values["target"]
     if target == "":
         raise UsageError("expected a URL with --target, found an empty text; is the variable that should hold it set?")

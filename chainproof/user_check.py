@@ -25,15 +25,11 @@ MAX_MESSAGE_LENGTH = 200
 
 
 class UserCheckError(Exception):
-    """
-    The user's check raised an exception, or returned something other than None or a message.
-    """
+    """The user's check raised an exception, or returned something other than None or a message."""
 
 
 def load_check(text: str) -> CheckFunction:
-    """
-    The function that `--check` names. Raises UsageError.
-    """
+    """The function that `--check` names. Raises UsageError."""
     try:
         function = load_function(text)
         inspect.signature(function).bind({}, Answer(status=200, headers=()))
@@ -45,14 +41,10 @@ def load_check(text: str) -> CheckFunction:
 
 
 class UserCheck:
-    """
-    Calls the user's check and turns its message into a violation.
-    """
+    """Calls the user's check and turns its message into a violation."""
 
     def __init__(self, source: str) -> None:
-        """
-        Load the function that `--check` names. Raises UsageError.
-        """
+        """Load the function that `--check` names. Raises UsageError."""
         self.source = source
         """The value of the option."""
         self._check = load_check(source)
@@ -71,8 +63,6 @@ class UserCheck:
 
 
 def _shortened(message: str) -> str:
-    """
-    A message in one line of limited length.
-    """
+    """A message in one line of limited length."""
     line = " ".join(message.split()) or "(no message)"
     return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[: MAX_MESSAGE_LENGTH - 1]}…"

@@ -1,3 +1,1 @@
-"""
-Does an endpoint keep its contract?
-"""
+"""Does an endpoint keep its contract?"""

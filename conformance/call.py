@@ -1,6 +1,4 @@
-"""
-`chainproof call`: sends one request and shows it completely, with the result of each clause.
-"""
+"""`chainproof call`: sends one request and shows it completely, with the result of each clause."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ from .transport.single_exchange import Exchange, exchange, request_from_bytes
 
 @command("call")
 def main(arguments: Sequence[str]) -> int:
-    """
-    Send one request, and print it, its answer, the timing and the clauses; the exit code is that of the verdict.
-    """
+    """Send one request, and print it, its answer, the timing and the clauses; the exit code is that of the verdict."""
     parser = build_parser(
         "call",
         "Send one request to POST /production/run_remote and show it completely: the bytes sent and received, the timing, "
@@ -65,9 +61,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _read(source: str) -> bytes:
-    """
-    The bytes of a file, or of the standard input for `-`. Raises UsageError.
-    """
+    """The bytes of a file, or of the standard input for `-`. Raises UsageError."""
     try:
         return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
@@ -75,9 +69,7 @@ def _read(source: str) -> bytes:
 
 
 def _body(payload: str | None, chain_schema: ChainSchema) -> bytes:
-    """
-    The body of `--payload`: JSON text, a file, or the standard input; without it the simplest input that is known.
-    """
+    """The body of `--payload`: JSON text, a file, or the standard input; without it the simplest input that is known."""
     if payload is None:
         return initial_inputs(minimal_input=chain_schema.minimal_input).base
     if payload == "-" or Path(payload).is_file():
@@ -88,9 +80,7 @@ def _body(payload: str | None, chain_schema: ChainSchema) -> bytes:
 
 
 def _request(endpoint: Endpoint, settings: Settings, body: bytes, content: bytes | None) -> CheckRequest:
-    """
-    The request to send.
-    """
+    """The request to send."""
     secret = key_secret(endpoint.key, settings.api_key_env)
     if content is not None:
         return replace(request_from_bytes(content, endpoint.target), secret=secret)
@@ -104,9 +94,7 @@ def _request(endpoint: Endpoint, settings: Settings, body: bytes, content: bytes
 
 
 def _terms(endpoint: Endpoint, settings: Settings, chain_schema: ChainSchema) -> Terms:
-    """
-    What is known about the target.
-    """
+    """What is known about the target."""
     return Terms(
         key=endpoint.key,
         contract=settings.contract,
@@ -117,9 +105,7 @@ def _terms(endpoint: Endpoint, settings: Settings, chain_schema: ChainSchema) ->
 
 
 def _judgement(made: Exchange, terms: Terms, deadline: Seconds) -> Judgement:
-    """
-    The judgement of the answer.
-    """
+    """The judgement of the answer."""
     request = made.request
     judgement = judge(request, made.received, expectation(request, terms), terms, History(), deadline=deadline)
     if judgement.auth_bypass is None:
@@ -128,9 +114,7 @@ def _judgement(made: Exchange, terms: Terms, deadline: Seconds) -> Judgement:
 
 
 def _verdict(judgement: Judgement, made: Exchange) -> tuple[Verdict, str]:
-    """
-    The verdict on the answer, and the reason in a sentence.
-    """
+    """The verdict on the answer, and the reason in a sentence."""
     failing = failing_levels(Level.ASSUMED)
     violated = dict.fromkeys(each.clause.id for each in judgement.violations if each.clause.level in failing)
     if violated:

@@ -1,6 +1,4 @@
-"""
-`chainproof conformance`: runs the same tests as `pytest conformance`, unaffected by files in the working folder.
-"""
+"""`chainproof conformance`: runs the same tests as `pytest conformance`, unaffected by files in the working folder."""
 
 from __future__ import annotations
 
@@ -64,9 +62,7 @@ _VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DEBUG")
 
 @command("conformance")
 def main(arguments: Sequence[str]) -> int:
-    """
-    Test a target against the contract; the exit code is that of the verdict.
-    """
+    """Test a target against the contract; the exit code is that of the verdict."""
     began = monotonic()
     settings = _settings(arguments)
     loaded = load_options(settings)
@@ -99,9 +95,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _settings(arguments: Sequence[str]) -> Settings:
-    """
-    The settings from the command line.
-    """
+    """The settings from the command line."""
     parser = build_parser(
         "conformance", "Check a target against the contract of POST /production/run_remote.", options=OPTIONS
     )
@@ -110,9 +104,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
 
 
 def _run_checks(setup: RunSetup) -> ExitCode:
-    """
-    Run the checks under pytest; the exit code follows from the verdict.
-    """
+    """Run the checks under pytest; the exit code follows from the verdict."""
     progress = ProgressPlugin()
     arguments = [*_ARGUMENTS, "-k", setup.settings.selection]
     with _isolated():
@@ -127,9 +119,7 @@ def _run_checks(setup: RunSetup) -> ExitCode:
 
 
 def _selected_checks(selection: str) -> tuple[Check, ...]:
-    """
-    The checks that pytest's expression selects, in the order in which they run. Raises UsageError if there are none.
-    """
+    """The checks that pytest's expression selects, in the order in which they run. Raises UsageError if there are none."""
     if not selection:
         return ALL_CHECKS
     collection, errors = _Collection(), StringIO()
@@ -146,9 +136,7 @@ def _selected_checks(selection: str) -> tuple[Check, ...]:
 
 
 class _Collection:
-    """
-    A pytest plugin that notes the checks whose tests were selected.
-    """
+    """A pytest plugin that notes the checks whose tests were selected."""
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
@@ -160,9 +148,7 @@ class _Collection:
 
 
 class _SetupPlugin:
-    """
-    A pytest plugin that passes the setup of the run to the session.
-    """
+    """A pytest plugin that passes the setup of the run to the session."""
 
     def __init__(self, setup: RunSetup) -> None:
         self._setup = setup
@@ -174,9 +160,7 @@ class _SetupPlugin:
 
 @contextmanager
 def _isolated() -> Iterator[None]:
-    """
-    Remove pytest's environment variables, and keep the `.hypothesis` folder out of the working folder.
-    """
+    """Remove pytest's environment variables, and keep the `.hypothesis` folder out of the working folder."""
     variables = {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
     with tempfile.TemporaryDirectory(prefix="chainproof-") as home:
         set_hypothesis_home_dir(home)
@@ -187,17 +171,13 @@ def _isolated() -> Iterator[None]:
 
 
 def _interrupt(number: int) -> None:
-    """
-    Raise KeyboardInterrupt, so that SIGTERM ends a run as Ctrl-C does: with its report.
-    """
+    """Raise KeyboardInterrupt, so that SIGTERM ends a run as Ctrl-C does: with its report."""
     del number
     raise KeyboardInterrupt
 
 
 def _report(setup: RunSetup) -> None:
-    """
-    Print the findings and the verdict with `chainproof reports`; without it, print the findings as plain text.
-    """
+    """Print the findings and the verdict with `chainproof reports`; without it, print the findings as plain text."""
     conformance_run = setup.conformance_run
     assert conformance_run is not None
     sys.stdout.flush()

@@ -27,9 +27,7 @@ from chainproof.options import (
 
 
 class Depth(StrEnum):
-    """
-    How many requests the generating checks make.
-    """
+    """How many requests the generating checks make."""
 
     QUICK = "quick"
     STANDARD = "standard"
@@ -37,9 +35,7 @@ class Depth(StrEnum):
 
 
 class Permission(StrEnum):
-    """
-    What is sent to a remote target only with `--allow`.
-    """
+    """What is sent to a remote target only with `--allow`."""
 
     SMUGGLING = "smuggling"
     """Messages with invalid or ambiguous framing. A proxy in front may forward a part of one as another request."""
@@ -79,9 +75,7 @@ MAX_BUSY_WAIT: dict[Depth, Seconds] = {Depth.QUICK: 10.0, Depth.STANDARD: 30.0, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """
-    The settings of a conformance run: the value of each option, by its name with underscores.
-    """
+    """The settings of a conformance run: the value of each option, by its name with underscores."""
 
     target: str | None = None
     chain_id: str | None = None
@@ -135,9 +129,7 @@ class Settings:
 
 
 def _seed(text: str) -> int:
-    """
-    A seed that JSON readers keep exact.
-    """
+    """A seed that JSON readers keep exact."""
     if not text.isdecimal() or int(text) >= 2**53:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2^53 - 1, found {text!r}")
     return int(text)
@@ -353,8 +345,6 @@ CALL_OPTIONS = (
 
 
 def settings_from(values: Mapping[str, object]) -> Settings:
-    """
-    The settings for parsed option values; None stands for the default.
-    """
+    """The settings for parsed option values; None stands for the default."""
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # each value was read by its own option's parser

@@ -18,9 +18,7 @@ from .options import OPTIONS, Settings, settings_from
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """
-    Add the options of `chainproof conformance`, in a group of their own.
-    """
+    """Add the options of `chainproof conformance`, in a group of their own."""
     group = parser.getgroup("chainproof", "conformance of POST /production/run_remote (chainproof)")
     for option in _PYTEST_OPTIONS:
         keywords = {**option.keyword_arguments(), "dest": _dest(option)}
@@ -34,9 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def settings_of(config: pytest.Config) -> Settings:
-    """
-    The settings of a pytest run.
-    """
+    """The settings of a pytest run."""
     values = {option.dest: config.getoption(_dest(option)) for option in _PYTEST_OPTIONS}
     return settings_from({**values, "selection": config.getoption("keyword")})
 
@@ -45,7 +41,5 @@ _PYTEST_OPTIONS = tuple(option for option in OPTIONS if Surface.PYTEST in option
 
 
 def _dest(option: Option) -> str:
-    """
-    The attribute in which pytest keeps an option's value, distinct from those of other plugins.
-    """
+    """The attribute in which pytest keeps an option's value, distinct from those of other plugins."""
     return f"chainproof_{option.dest}"

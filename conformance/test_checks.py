@@ -1,6 +1,4 @@
-"""
-One pytest test for each check. Run them with `pytest conformance --target URL`; select a module or a check with `-k`.
-"""
+"""One pytest test for each check. Run them with `pytest conformance --target URL`; select a module or a check with `-k`."""
 
 from __future__ import annotations
 
@@ -14,7 +12,5 @@ pytest_plugins = ["chainproof.conformance.runner.pytest_hooks"]
 
 @pytest.mark.parametrize("check_result", ALL_CHECKS, indirect=True, ids=lambda check: check.id)
 def test_conformance(check_result: CheckResult) -> None:
-    """
-    The target passes the check.
-    """
+    """The target passes the check."""
     check_result.assert_passed()

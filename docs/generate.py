@@ -1,6 +1,4 @@
-"""
-Write the generated pages of this folder from the code: `python docs/generate.py`. A test compares the pages.
-"""
+"""Write the generated pages of this folder from the code: `python docs/generate.py`. A test compares the pages."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ MEANING = {
 
 
 def contract_page() -> str:
-    """
-    The page on the clauses of the contract.
-    """
+    """The page on the clauses of the contract."""
     return (
         "\n".join([*_introduction(), *_addresses(), *_codes(), *_statuses(), *_waivers(), *_clauses(), *_remedies()])
         + "\n"
@@ -182,9 +178,7 @@ def _exercise(clause: Clause) -> str:
 
 
 def options_page() -> str:
-    """
-    The page on the options of the commands.
-    """
+    """The page on the options of the commands."""
     return "\n".join([*_options_introduction(), *_option_sections()]) + "\n"
 
 
@@ -227,9 +221,7 @@ def _option_sections() -> Iterator[str]:
 
 
 def _option_tables(options: Iterable[Option], surfaces: tuple[Surface, ...] = ()) -> Iterator[str]:
-    """
-    A table for each group of options, those without a group first. The target's options have a section of their own.
-    """
+    """A table for each group of options, those without a group first. The target's options have a section of their own."""
     groups: dict[OptionGroup | None, list[Option]] = {None: []}
     shared = {option.name for option in TARGET_OPTIONS}
     for option in options:
@@ -258,9 +250,7 @@ def _option_table(options: Iterable[Option], surfaces: tuple[Surface, ...]) -> I
 
 
 def _value_text(option: Option) -> str:
-    """
-    The value of an option as `--help` shows it.
-    """
+    """The value of an option as `--help` shows it."""
     if option.is_switch or not option.name.startswith("-"):
         return ""
     return "|".join(option.choices) if option.choices else option.metavar or ""
@@ -283,9 +273,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def http_servers_page() -> str:
-    """
-    The page on what common servers keep.
-    """
+    """The page on what common servers keep."""
     specification = importlib.util.spec_from_file_location("server_records", BENCHMARKS / "server_records.py")
     assert specification is not None
     assert specification.loader is not None

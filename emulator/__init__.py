@@ -1,3 +1,1 @@
-"""
-How does a correct, slow or faulty endpoint behave?
-"""
+"""How does a correct, slow or faulty endpoint behave?"""

@@ -1,6 +1,4 @@
-"""
-`chainproof emulator [SCENARIO] [-- COMMAND …]`: serve until stopped, or while a command runs.
-"""
+"""`chainproof emulator [SCENARIO] [-- COMMAND …]`: serve until stopped, or while a command runs."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ ServeFunction = Callable[[StartedCallback], None]
 
 @command("emulator")
 def main(arguments: Sequence[str]) -> int:
-    """
-    Serve until stopped, or while a command runs. Returns 0, or the exit code of the command.
-    """
+    """Serve until stopped, or while a command runs. Returns 0, or the exit code of the command."""
     emulator_arguments, child_command = _split_arguments(list(arguments))
     options = _parser().parse_args(emulator_arguments)
     if options.list_faults or options.list_variants:
@@ -82,9 +78,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _config(options: argparse.Namespace, scenario: Scenario, *, has_chain: bool) -> EmulatorConfig:
-    """
-    The configuration of the server. Raises ApiKeyError.
-    """
+    """The configuration of the server. Raises ApiKeyError."""
     return EmulatorConfig(
         scenario=scenario,
         key=load_key_from_environment(options.api_key_env) if options.api_key_env else ApiKey(EMULATOR_KEY),
@@ -97,9 +91,7 @@ def _config(options: argparse.Namespace, scenario: Scenario, *, has_chain: bool)
 
 
 def _child_environment(origin: str, config: EmulatorConfig) -> dict[str, str]:
-    """
-    The environment variables for a command: the target, its key, and whether the target is the echo chain.
-    """
+    """The environment variables for a command: the target, its key, and whether the target is the echo chain."""
     return {
         TARGET_VARIABLE: origin,
         DEFAULT_KEY_VARIABLE: config.key.reveal(),
@@ -108,9 +100,7 @@ def _child_environment(origin: str, config: EmulatorConfig) -> dict[str, str]:
 
 
 def _fault_hook(fault: str | None, variant: str | None) -> FaultHook | None:
-    """
-    The hook of the chosen fault or variant, if any. Raises UsageError.
-    """
+    """The hook of the chosen fault or variant, if any. Raises UsageError."""
     if fault and variant:
         raise UsageError("expected --fault or --variant, found both")
     if fault and fault not in FAULTS:
@@ -121,16 +111,12 @@ def _fault_hook(fault: str | None, variant: str | None) -> FaultHook | None:
 
 
 def _suggestion(name: str, names: Iterable[str]) -> str:
-    """
-    The closest name as a suggestion in brackets; empty without one.
-    """
+    """The closest name as a suggestion in brackets; empty without one."""
     return "".join(f" (did you mean {match}?)" for match in get_close_matches(name, names, n=1))
 
 
 def _fault_list() -> str:
-    """
-    A table of the faults.
-    """
+    """A table of the faults."""
     rows = [
         (
             each.name,
@@ -144,17 +130,13 @@ def _fault_list() -> str:
 
 
 def _variant_list() -> str:
-    """
-    A table of the variants.
-    """
+    """A table of the variants."""
     rows = [(each.name, each.description, each.allowed_by) for each in VARIANTS.values()]
     return _table([("NAME", "BEHAVIOUR", "ALLOWED BY"), *rows])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """
-    Rows in aligned columns.
-    """
+    """Rows in aligned columns."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]) - 1)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
@@ -162,9 +144,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _split_arguments(arguments: list[str]) -> tuple[list[str], list[str] | None]:
-    """
-    The emulator's own arguments, and the command after the first `--`, if any.
-    """
+    """The emulator's own arguments, and the command after the first `--`, if any."""
     if "--" not in arguments:
         return arguments, None
     index = arguments.index("--")
@@ -174,18 +154,14 @@ def _split_arguments(arguments: list[str]) -> tuple[list[str], list[str] | None]
 
 
 def _parser() -> argparse.ArgumentParser:
-    """
-    The parser of the emulator's arguments.
-    """
+    """The parser of the emulator's arguments."""
     parser = build_parser("emulator", _DESCRIPTION, _epilog(builtin_scenarios()), options=OPTIONS)
     parser.usage = "chainproof emulator [SCENARIO] [OPTIONS] [-- COMMAND …]"
     return parser
 
 
 def _epilog(scenarios: dict[str, Scenario]) -> str:
-    """
-    The scenarios and further explanations for `--help`.
-    """
+    """The scenarios and further explanations for `--help`."""
     width = max(map(len, scenarios))
     lines = [f"  {name:<{width}}  {scenario.description}" for name, scenario in scenarios.items()]
     return "\n".join(
@@ -202,9 +178,7 @@ def _epilog(scenarios: dict[str, Scenario]) -> str:
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    """
-    The socket to serve on. Raises UsageError.
-    """
+    """The socket to serve on. Raises UsageError."""
     if not is_loopback(host):
         raise UsageError(f"expected a loopback address for --host, such as 127.0.0.1 or ::1, found {host!r}")
     try:
@@ -215,17 +189,13 @@ def _listening_socket(host: str, port: int) -> socket.socket:
 
 
 def _origin(sock: socket.socket) -> str:
-    """
-    The URL of a listening socket.
-    """
+    """The URL of a listening socket."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _access_log(path: Path | None) -> AccessLog:
-    """
-    The access log. Raises UsageError.
-    """
+    """The access log. Raises UsageError."""
     try:
         return AccessLog(path)
     except OSError as error:
@@ -233,17 +203,13 @@ def _access_log(path: Path | None) -> AccessLog:
 
 
 def _raise_descriptor_limit() -> None:
-    """
-    Allow as many connections as the system permits: the usual 1024 are too few for a load test.
-    """
+    """Allow as many connections as the system permits: the usual 1024 are too few for a load test."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _serve_alone(serve_until_stopped: ServeFunction, print_url: Callable[[], None], *, until_eof: bool) -> None:
-    """
-    Serve until a signal arrives or, with *until_eof*, standard input ends.
-    """
+    """Serve until a signal arrives or, with *until_eof*, standard input ends."""
 
     def on_started(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
         for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -258,9 +224,7 @@ def _serve_alone(serve_until_stopped: ServeFunction, print_url: Callable[[], Non
 def _serve_while_running(
     child_command: list[str], serve_until_stopped: ServeFunction, environment: dict[str, str]
 ) -> int:
-    """
-    Serve while a command runs, with *environment* added to its environment. Returns its exit code.
-    """
+    """Serve while a command runs, with *environment* added to its environment. Returns its exit code."""
     environment = {**os.environ, **environment}
     children: list[subprocess.Popen[bytes]] = []
 
@@ -277,9 +241,7 @@ def _serve_while_running(
 
 
 def _start_child(child_command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """
-    The started command. Raises UsageError if it cannot be started.
-    """
+    """The started command. Raises UsageError if it cannot be started."""
     try:
         return subprocess.Popen(child_command, env=environment, preexec_fn=end_with_parent)  # noqa: PLW1509  # one system call
     except OSError as error:
@@ -289,9 +251,7 @@ def _start_child(child_command: list[str], environment: dict[str, str]) -> subpr
 
 
 def _forward(signal_number: signal.Signals, children: list[subprocess.Popen[bytes]]) -> None:
-    """
-    Forward a signal to the command, unless the terminal sends it to the command as well.
-    """
+    """Forward a signal to the command, unless the terminal sends it to the command as well."""
     if signal_number == signal.SIGINT and _terminal_signals_child():
         return
     for child in children:
@@ -299,9 +259,7 @@ def _forward(signal_number: signal.Signals, children: list[subprocess.Popen[byte
 
 
 def _terminal_signals_child() -> bool:
-    """
-    Whether Ctrl-C in the terminal reaches the command too, as part of the foreground process group.
-    """
+    """Whether Ctrl-C in the terminal reaches the command too, as part of the foreground process group."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:
@@ -315,17 +273,13 @@ def _terminal_signals_child() -> bool:
 
 
 def _stdin_ended() -> None:
-    """
-    Wait for the end of standard input.
-    """
+    """Wait for the end of standard input."""
     while os.read(0, 4096):
         pass
 
 
 def _stop_after(wait_for: Callable[[], object], loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
-    """
-    Stop the server when a blocking call returns. Waits in a thread: not every file or child can be polled.
-    """
+    """Stop the server when a blocking call returns. Waits in a thread: not every file or child can be polled."""
 
     def wait() -> None:
         try:

@@ -36,9 +36,7 @@ from .scenario import Scenario
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorConfig:
-    """
-    The configuration of one run of the server.
-    """
+    """The configuration of one run of the server."""
 
     scenario: Scenario
     key: ApiKey
@@ -53,9 +51,7 @@ class EmulatorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorState:
-    """
-    The state that one request leaves for the next.
-    """
+    """The state that one request leaves for the next."""
 
     number: int = 0
     """Number of requests decided so far."""
@@ -64,9 +60,7 @@ class EmulatorState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """
-    The answer to one request, and its service time.
-    """
+    """The answer to one request, and its service time."""
 
     number: int
     answer: Answer
@@ -81,9 +75,7 @@ class Decision:
 def decide(
     request: ReceivedRequest, config: EmulatorConfig, state: EmulatorState, now: Seconds
 ) -> tuple[Decision | ChainRequest, EmulatorState]:
-    """
-    The decision on a complete request received at *now*, or a request to run the user's chain, and the next state.
-    """
+    """The decision on a complete request received at *now*, or a request to run the user's chain, and the next state."""
     state = replace(state, number=state.number + 1)
     error_reply = head_error(request, config)
     if not INPUT_ERRORS.applies_to(config.contract):  # under such contracts the gateway passes on every body
@@ -121,9 +113,7 @@ def decision_from_chain(
 
 
 def head_error(request: ReceivedRequest, config: EmulatorConfig) -> ErrorReply | None:
-    """
-    The error for a request that is rejected regardless of its body; else None.
-    """
+    """The error for a request that is rejected regardless of its body; else None."""
     scenario = config.scenario
     return (
         routing_error(request, scenario.environments, scenario.deployments)
@@ -134,9 +124,7 @@ def head_error(request: ReceivedRequest, config: EmulatorConfig) -> ErrorReply |
 
 
 def decide_malformed(reason: str, config: EmulatorConfig, state: EmulatorState) -> tuple[Decision, EmulatorState]:
-    """
-    The decision on bytes that are not an HTTP request.
-    """
+    """The decision on bytes that are not an HTTP request."""
     state = replace(state, number=state.number + 1)
     return _error_decision(bad_request(reason), config, state.number, 0.0), state
 
@@ -149,9 +137,7 @@ _OVER_LIMIT = failure(
 def _scenario_error(
     config: EmulatorConfig, state: EmulatorState, now: Seconds
 ) -> tuple[ErrorReply | None, EmulatorState]:
-    """
-    The error that the scenario's rate limit or error rates produce, if any, and the next state.
-    """
+    """The error that the scenario's rate limit or error rates produce, if any, and the next state."""
     scenario = config.scenario
     if scenario.rate_limit:
         admitted, bucket = take_token(state.bucket, scenario.rate_limit, now)
@@ -168,18 +154,14 @@ def _scenario_error(
 
 
 def _echo_decision(request: ReceivedRequest, config: EmulatorConfig, number: int) -> Decision:
-    """
-    The decision of the echo chain. The output is byte-identical to the input.
-    """
+    """The decision of the echo chain. The output is byte-identical to the input."""
     wide = INPUT_ERRORS.applies_to(config.contract)
     response = echo_response(chain_request(number, request)) if wide else output(request.body)
     return decision_from_chain(response, config, number, scenario_service_time(config, number))
 
 
 def _error_decision(error_reply: ErrorReply, config: EmulatorConfig, number: int, time: Seconds) -> Decision:
-    """
-    The decision to answer with an error. It names the code only where the contract pairs code and status.
-    """
+    """The decision to answer with an error. It names the code only where the contract pairs code and status."""
     bare = BARE_ERRORS.applies_to(config.contract)
     has_code = error_reply.status in statuses(error_reply.code, config.contract) and (error_reply.on_demand or not bare)
     code = error_reply.code.value if has_code else None
@@ -195,17 +177,13 @@ def _error_decision(error_reply: ErrorReply, config: EmulatorConfig, number: int
 
 
 def _full_error_body(error_reply: ErrorReply, code: str | None) -> dict[str, str]:
-    """
-    An `ErrorResponse` with all documented members.
-    """
+    """An `ErrorResponse` with all documented members."""
     body = {"error": error_reply.message, "detail": error_reply.detail}
     return body if code is None else {**body, "error_code": code}
 
 
 def _bare_error_body(error_reply: ErrorReply) -> dict[str, str]:
-    """
-    An error as in Baseten's documentation; it has a code only if X-Emulate requested one.
-    """
+    """An error as in Baseten's documentation; it has a code only if X-Emulate requested one."""
     body = {"error": f"{error_reply.message} {error_reply.detail}"}
     return {**body, "error_code": error_reply.code.value} if error_reply.on_demand else body
 
@@ -223,24 +201,18 @@ def _headers(config: EmulatorConfig, number: int, media_type: str = _JSON) -> tu
 
 
 def _error_time(config: EmulatorConfig, number: int) -> Seconds:
-    """
-    Service time of an error: from the scenario's distribution of errors, else that of successes.
-    """
+    """Service time of an error: from the scenario's distribution of errors, else that of successes."""
     law = config.scenario.error_service_time or config.scenario.service_time
     return _draw_service_time(law, config.seed, number)
 
 
 def scenario_service_time(config: EmulatorConfig, number: int) -> Seconds:
-    """
-    The service time that the scenario gives to a success, by its request number.
-    """
+    """The service time that the scenario gives to a success, by its request number."""
     return _draw_service_time(config.scenario.service_time, config.seed, number)
 
 
 def _draw_service_time(law: ServiceTime, seed: int, number: int) -> Seconds:
-    """
-    The service time drawn for a request number.
-    """
+    """The service time drawn for a request number."""
     return service_time(
         law,
         component=uniform(seed, number, DrawPurpose.COMPONENT),

@@ -1,6 +1,4 @@
-"""
-The options of `chainproof emulator`.
-"""
+"""The options of `chainproof emulator`."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from chainproof.options import CONTRACT_OPTION, Option, count, integer
 
 
 def port(text: str) -> int:
-    """
-    A port number, for argparse.
-    """
+    """A port number, for argparse."""
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a port between 0 and 65535, found {text!r}")
     return int(text)

@@ -26,16 +26,12 @@ from .behaviour.rate_limit import RateLimit
 
 
 class ScenarioError(UsageError):
-    """
-    A scenario that cannot be used; the message lists every error.
-    """
+    """A scenario that cannot be used; the message lists every error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """
-    The behaviour of the emulated chain.
-    """
+    """The behaviour of the emulated chain."""
 
     name: str
     description: str = ""
@@ -60,9 +56,7 @@ class Scenario:
 
 
 def builtin_scenarios() -> dict[str, Scenario]:
-    """
-    The built-in scenarios by name.
-    """
+    """The built-in scenarios by name."""
     folder = files("chainproof.emulator").joinpath("scenarios")
     scenario_files = sorted(
         (file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name
@@ -72,9 +66,7 @@ def builtin_scenarios() -> dict[str, Scenario]:
 
 
 def find_scenario(name: str) -> Scenario:
-    """
-    The built-in scenario with this name, or the one in the TOML file at this path. Raises ScenarioError.
-    """
+    """The built-in scenario with this name, or the one in the TOML file at this path. Raises ScenarioError."""
     builtin = builtin_scenarios()
     if name in builtin:
         return builtin[name]
@@ -84,9 +76,7 @@ def find_scenario(name: str) -> Scenario:
 
 
 def load_scenario(path: Path) -> Scenario:
-    """
-    The scenario in a TOML file. Raises ScenarioError with every error in it.
-    """
+    """The scenario in a TOML file. Raises ScenarioError with every error in it."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -97,9 +87,7 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
-    """
-    The scenario in a TOML table. Raises ScenarioError with every error in it.
-    """
+    """The scenario in a TOML table. Raises ScenarioError with every error in it."""
     errors: list[str] = []
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -161,9 +149,7 @@ def _duration(value: object) -> Seconds:
 
 
 def _service_time(value: object) -> ServiceTime:
-    """
-    A duration (constant), a table (lognormal), or a list of tables with weights (mixture).
-    """
+    """A duration (constant), a table (lognormal), or a list of tables with weights (mixture)."""
     if isinstance(value, list) and value:
         return tuple(_component(row) for row in value)
     if isinstance(value, dict):

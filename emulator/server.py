@@ -1,6 +1,4 @@
-"""
-The server: serves on a listening socket until it is stopped.
-"""
+"""The server: serves on a listening socket until it is stopped."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ from .transport.server_state import ServerState
 
 
 def new_request_id_prefix() -> str:
-    """
-    The prefix of all request ids of one run. It is not seeded: servers with the same seed must not share ids.
-    """
+    """The prefix of all request ids of one run. It is not seeded: servers with the same seed must not share ids."""
     return secrets.token_hex(11)[:21]
 
 
@@ -65,9 +61,7 @@ async def _serve(
     chain: UserChain | None,
     hook: FaultHook | None,
 ) -> None:
-    """
-    Do the same in a running event loop.
-    """
+    """Do the same in a running event loop."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     state, create_protocol = _server_state(loop, config, access_log, chain, hook)
@@ -117,9 +111,7 @@ def _server_state(
 
 
 def _record_error(context: dict[str, object], errors: list[BaseException]) -> None:
-    """
-    Record and report an error that reached the event loop.
-    """
+    """Record and report an error that reached the event loop."""
     error = context.get("exception")
     errors.append(error if isinstance(error, BaseException) else RuntimeError(context.get("message")))
     # Only the type: the message might quote a request.

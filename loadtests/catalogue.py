@@ -1,6 +1,4 @@
-"""
-The built-in workloads, by name.
-"""
+"""The built-in workloads, by name."""
 
 from __future__ import annotations
 
@@ -13,17 +11,13 @@ DEFAULT_WORKLOAD = "smoke"
 
 
 def workload_names() -> tuple[str, ...]:
-    """
-    The names of the built-in workloads, the default first.
-    """
+    """The names of the built-in workloads, the default first."""
     names = sorted(path.stem for path in FOLDER.glob("*.toml"))
     return tuple(sorted(names, key=lambda name: name != DEFAULT_WORKLOAD))
 
 
 def workload(name: str) -> Workload:
-    """
-    The built-in workload of a name, or the workload in a TOML file. Raises WorkloadError.
-    """
+    """The built-in workload of a name, or the workload in a TOML file. Raises WorkloadError."""
     if name in workload_names():
         return load_workload(FOLDER / f"{name}.toml")
     path = Path(name)
@@ -35,9 +29,7 @@ def workload(name: str) -> Workload:
 
 
 def workload_list() -> str:
-    """
-    The built-in workloads with their descriptions, for `--help`.
-    """
+    """The built-in workloads with their descriptions, for `--help`."""
     width = max(map(len, workload_names()))
     lines = [f"  {name:<{width}}  {workload(name).description}" for name in workload_names()]
     return "\n".join(["workloads:", *lines])

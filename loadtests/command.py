@@ -41,9 +41,7 @@ _OTHER_FILES = 100
 
 @command("loadtests")
 def main(arguments: Sequence[str]) -> int:
-    """
-    Run a workload against a target. Returns the exit code of the verdict.
-    """
+    """Run a workload against a target. Returns the exit code of the verdict."""
     own_arguments, locust_arguments = _split_arguments(arguments)
     options = _options(own_arguments)
     if options.calibrate:
@@ -70,9 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _scenario(options: argparse.Namespace) -> str:
-    """
-    The scenario of the emulator. Raises UsageError if `--scenario` is given with a target.
-    """
+    """The scenario of the emulator. Raises UsageError if `--scenario` is given with a target."""
     if options.scenario is None:
         return "warm"
     if options.target or options.chain_id or options.model_id or os.environ.get(TARGET_VARIABLE):
@@ -83,9 +79,7 @@ def _scenario(options: argparse.Namespace) -> str:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """
-    The parsed options.
-    """
+    """The parsed options."""
     parser = build_parser(
         "loadtests",
         "Send run_remote requests to a target, by a schedule (open model) or by users (closed model), and judge the answers.",
@@ -97,18 +91,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """
-    The arguments before a bare `--`, and those after it, which are for Locust.
-    """
+    """The arguments before a bare `--`, and those after it, which are for Locust."""
     words = list(arguments)
     end = words.index("--") if "--" in words else len(words)
     return words[:end], words[end + 1 :]
 
 
 def _check_files(workload: Workload, processes: int) -> None:
-    """
-    Raise UsageError if the limit of open files is too low for the connections of the workload.
-    """
+    """Raise UsageError if the limit of open files is too low for the connections of the workload."""
     # One connection per request in flight, in the closed model also a timer.
     option, connections, files = (
         ("--max-in-flight", workload.max_in_flight, 1)
@@ -127,9 +117,7 @@ def _check_files(workload: Workload, processes: int) -> None:
 
 
 def _judge(folder: Path, code: int, *, interrupted: bool) -> int:
-    """
-    Print the summary and the path of a run folder. Returns the exit code.
-    """
+    """Print the summary and the path of a run folder. Returns the exit code."""
     if code == ExitCode.USAGE:
         return code  # the child has printed the message
     if not (folder / MANIFEST).exists():
@@ -147,9 +135,7 @@ def _judge(folder: Path, code: int, *, interrupted: bool) -> int:
 
 
 def _without_run(code: int, *, interrupted: bool) -> int:
-    """
-    Print why there is no run. Returns the exit code.
-    """
+    """Print why there is no run. Returns the exit code."""
     if interrupted:
         _print_error("interrupted before the first request")
         return ExitCode.INTERRUPTED
@@ -158,9 +144,7 @@ def _without_run(code: int, *, interrupted: bool) -> int:
 
 
 def _summary_verdict(folder: Path) -> int:
-    """
-    Print the terminal summary. Returns the exit code of its verdict.
-    """
+    """Print the terminal summary. Returns the exit code of its verdict."""
     return subprocess.run(chainproof_command("reports", str(folder)), check=False).returncode
 
 

@@ -1,6 +1,4 @@
-"""
-The demand of a load run: workload, contract and seed, from the options.
-"""
+"""The demand of a load run: workload, contract and seed, from the options."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ OPTION_MODELS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """
-    The share of a plan that one worker sends: every *of*-th request, starting with *index*.
-    """
+    """The share of a plan that one worker sends: every *of*-th request, starting with *index*."""
 
     index: int = 0
     of: int = 1
@@ -67,9 +63,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """
-    A workload with the options applied, and the plan and payloads that the seed gives.
-    """
+    """A workload with the options applied, and the plan and payloads that the seed gives."""
 
     workload: Workload
     contract: Contract
@@ -139,9 +133,7 @@ class Demand:
 
 
 def _phase_rows(work: Workload) -> Iterator[dict[str, JSON]]:
-    """
-    The phases with their rates, for the manifest.
-    """
+    """The phases with their rates, for the manifest."""
     for phase, end in zip(work.phases, phase_ends(work.phases), strict=True):
         row = PhaseSpan(name=phase.name, start=end - phase.duration, end=end, judged=phase.judged)
         rates: dict[str, JSON] = {"rate_per_s": phase.rate, "final_rate_per_s": phase.final_rate}
@@ -151,9 +143,7 @@ def _phase_rows(work: Workload) -> Iterator[dict[str, JSON]]:
 
 
 def demand(options: argparse.Namespace, users: int | None) -> Demand:
-    """
-    The demand that the options describe. Raises UsageError.
-    """
+    """The demand that the options describe. Raises UsageError."""
     objectives = None if options.objective is None else tuple(parse_objective(text) for text in options.objective)
     given: dict[str, Seconds | int | str | None] = {
         "rate": options.rate,
@@ -199,9 +189,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
 
 
 def _check_model(given: Mapping[str, object], used: WorkloadModel) -> None:
-    """
-    Raises UsageError if an option of the other workload model is given.
-    """
+    """Raises UsageError if an option of the other workload model is given."""
     for name, model in OPTION_MODELS.items():
         if given[name] is not None and model is not used:
             raise UsageError(
@@ -211,9 +199,7 @@ def _check_model(given: Mapping[str, object], used: WorkloadModel) -> None:
 
 
 def _base(options: argparse.Namespace) -> Workload:
-    """
-    The named workload, with the arrivals of `--replay` if given. Raises UsageError.
-    """
+    """The named workload, with the arrivals of `--replay` if given. Raises UsageError."""
     work = workload(options.workload)
     if options.replay is None:
         if options.replay_key is not None:
@@ -227,9 +213,7 @@ def _base(options: argparse.Namespace) -> Workload:
 
 
 def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
-    """
-    The payloads of `--payloads` or `--input-schema`; None without either. Raises UsageError.
-    """
+    """The payloads of `--payloads` or `--input-schema`; None without either. Raises UsageError."""
     path, schema = options.payloads, options.input_schema
     if path is not None and schema is not None:
         raise UsageError("expected --payloads or --input-schema, found both: each sets the payloads; leave one out")
@@ -241,9 +225,7 @@ def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
 
 
 def _sample(options: argparse.Namespace) -> float:
-    """
-    The share of outputs to check. Raises UsageError.
-    """
+    """The share of outputs to check. Raises UsageError."""
     share = options.output_sample
     if share is None:
         return 1.0
@@ -255,9 +237,7 @@ def _sample(options: argparse.Namespace) -> float:
 
 
 def validate_check(text: str | None) -> str | None:
-    """
-    The value of `--check`, after loading its function once. Raises UsageError.
-    """
+    """The value of `--check`, after loading its function once. Raises UsageError."""
     if text is not None:
         from chainproof.user_check import load_check  # noqa: PLC0415  # heavy: only with --check
 
@@ -266,9 +246,7 @@ def validate_check(text: str | None) -> str | None:
 
 
 def _output(text: str | None) -> OutputSchema | None:
-    """
-    The schema of `--output-schema`; None without it. Raises UsageError.
-    """
+    """The schema of `--output-schema`; None without it. Raises UsageError."""
     if text is None:
         return None
     from .user_files import load_output  # noqa: PLC0415  # heavy: only with a schema

@@ -34,9 +34,7 @@ HEAD_BYTES = 250
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """
-    The limits of a run; None: no limit.
-    """
+    """The limits of a run; None: no limit."""
 
     is_remote: bool = False
     """Whether the target is remote: not on a loopback address."""
@@ -64,9 +62,7 @@ class Limits:
 
 
 def limits(options: argparse.Namespace, endpoint: Endpoint) -> Limits:
-    """
-    The limits of the options, with the defaults for a remote target. Raises UsageError.
-    """
+    """The limits of the options, with the defaults for a remote target. Raises UsageError."""
     if (options.max_cost is None) is not (options.cost_per_request is None):
         raise UsageError("expected --max-cost and --cost-per-request together")
     if options.error_budget is not None and not 0 <= options.error_budget <= 1:
@@ -99,9 +95,7 @@ def _first(value: float | None, default: float | None) -> float | None:
 
 
 def apply_limits(demand: Demand, limits: Limits) -> Demand:
-    """
-    The demand with its number of requests limited. Raises UsageError if it exceeds another limit.
-    """
+    """The demand with its number of requests limited. Raises UsageError if it exceeds another limit."""
     work = demand.workload
     errors = []
     if limits.duration is not None and work.duration > limits.duration:
@@ -133,9 +127,7 @@ def apply_limits(demand: Demand, limits: Limits) -> Demand:
 
 
 def announcement(work: Workload, planned: int, url: str, limits: Limits) -> str:
-    """
-    A sentence that says what a run is going to send, and its limits.
-    """
+    """A sentence that says what a run is going to send, and its limits."""
     weights = sum(payload.weight for payload in work.payloads)
     body = sum(len(payload.encoded()) * payload.weight for payload in work.payloads) / weights
     each = body + HEAD_BYTES
@@ -155,9 +147,7 @@ def announcement(work: Workload, planned: int, url: str, limits: Limits) -> str:
 
 
 def _size(octets: float) -> str:
-    """
-    A number of bytes with its unit.
-    """
+    """A number of bytes with its unit."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if octets >= scale:
             return f"{octets / scale:.3g} {unit}"

@@ -43,9 +43,7 @@ _COMMAND_LINES = EVERYWHERE - {Surface.WEB_FORM}
 
 
 def share(text: str) -> float:
-    """
-    A share such as 5% or 0.05, for argparse.
-    """
+    """A share such as 5% or 0.05, for argparse."""
     try:
         return parse_share(text)
     except ValueError as error:
@@ -430,27 +428,21 @@ _PASSED_ON = tuple(
 
 
 def add_locust_options(parser: argparse.ArgumentParser, **_: object) -> None:
-    """
-    Add the options to Locust's command line.
-    """
+    """Add the options to Locust's command line."""
     parser.set_defaults(web_host="127.0.0.1")  # not reachable from other machines unless --web-host says so
     group = parser.add_argument_group("chainproof", "Options of a load run; see also chainproof loadtests --help.")
     add_options(parser, OPTIONS, Surface.LOCUST, group)
 
 
 def requested_target(options: argparse.Namespace) -> TargetOptions:
-    """
-    The target that Locust's options describe. Raises UsageError.
-    """
+    """The target that Locust's options describe. Raises UsageError."""
     if options.target_json is not None:
         return TargetOptions.from_json(json.loads(options.target_json))
     return parse_target_options(vars(options))
 
 
 def locust_arguments(options: argparse.Namespace, target: TargetOptions, folder: Path) -> list[str]:
-    """
-    The arguments of the Locust process for a run with the command's options.
-    """
+    """The arguments of the Locust process for a run with the command's options."""
     values = {option.name: getattr(options, option.dest) for option in _PASSED_ON}
     values |= {"--workload": options.workload, "--users": options.num_users, "--out": str(folder)}
     values |= {"--target-json": json.dumps(target.to_json())}
@@ -458,9 +450,7 @@ def locust_arguments(options: argparse.Namespace, target: TargetOptions, folder:
 
 
 def _words(name: str, value: object) -> list[str]:
-    """
-    An option with its value, or values, as arguments.
-    """
+    """An option with its value, or values, as arguments."""
     match value:
         case None | False:
             return []

@@ -1,6 +1,4 @@
-"""
-The output schema of a chain as data, for processes that do not check answers against it.
-"""
+"""The output schema of a chain as data, for processes that do not check answers against it."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from chainproof.json_text import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSchema:
-    """
-    A JSON Schema of the chain's output.
-    """
+    """A JSON Schema of the chain's output."""
 
     source: str
     """The value of `--output-schema`."""

@@ -17,9 +17,7 @@ from chainproof.results.exchange import Outcome, Transport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """
-    Retries with exponential backoff.
-    """
+    """Retries with exponential backoff."""
 
     statuses: frozenset[int]
     transports: frozenset[Transport]

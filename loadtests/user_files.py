@@ -14,15 +14,11 @@ from .output_schema import OutputSchema
 
 
 def input_payloads(text: str, seed: int) -> tuple[Payload, ...]:
-    """
-    Payloads that are valid by the schema that `--input-schema` names. Raises UsageError.
-    """
+    """Payloads that are valid by the schema that `--input-schema` names. Raises UsageError."""
     return generate_payloads(load_input_schema(text), seed)
 
 
 def load_output(text: str) -> OutputSchema:
-    """
-    The schema that `--output-schema` names. Raises UsageError.
-    """
+    """The schema that `--output-schema` names. Raises UsageError."""
     schema = load_output_schema(text)
     return OutputSchema(source=schema.source, document=schema.document)

@@ -1,3 +1,1 @@
-"""
-How are the results of runs shown? Every report is a pure function of run folders.
-"""
+"""How are the results of runs shown? Every report is a pure function of run folders."""

@@ -39,9 +39,7 @@ Render = Callable[[Report], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOutput:
-    """
-    A format and its output file.
-    """
+    """A format and its output file."""
 
     format: str
     path: Path | None
@@ -50,9 +48,7 @@ class ReportOutput:
 
 @command("reports")
 def main(arguments: Sequence[str]) -> int:
-    """
-    Write the requested reports and return the exit code of the verdict.
-    """
+    """Write the requested reports and return the exit code of the verdict."""
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
     renders = {output.format: _render(output.format) for output in outputs}
@@ -69,9 +65,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """
-    The parser of the command line.
-    """
+    """The parser of the command line."""
     options = build_parser(
         "reports",
         "Show the results of one or more runs: a summary on the terminal, or the requested formats.",
@@ -86,9 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _outputs(options: argparse.Namespace) -> list[ReportOutput]:
-    """
-    The requested outputs. Raises UsageError if one of them cannot be written.
-    """
+    """The requested outputs. Raises UsageError if one of them cannot be written."""
     requested = {name: getattr(options, name) for name in FORMATS if getattr(options, name) is not None}
     outputs = [
         ReportOutput(format=name, path=None if to == STDOUT else _output_path(name, to))
@@ -102,9 +94,7 @@ def _outputs(options: argparse.Namespace) -> list[ReportOutput]:
 
 
 def _output_path(name: str, text: str) -> Path:
-    """
-    The path with its links resolved. Raises UsageError unless it can be written.
-    """
+    """The path with its links resolved. Raises UsageError unless it can be written."""
     if not text:
         raise UsageError(f"expected a file after --{name}, found an empty name")
     path = Path(text).resolve()
@@ -118,9 +108,7 @@ def _output_path(name: str, text: str) -> Path:
 
 
 def _render(name: str) -> Render:
-    """
-    The function that renders a format. Raises UsageError if its packages are not installed.
-    """
+    """The function that renders a format. Raises UsageError if its packages are not installed."""
     try:
         module = import_module(FORMATS[name][0], __package__)
     except ModuleNotFoundError as missing:
@@ -134,23 +122,17 @@ def _render(name: str) -> Render:
 
 
 def _folders(paths: Sequence[Path]) -> list[Path]:
-    """
-    Every run folder at the paths, without duplicates.
-    """
+    """Every run folder at the paths, without duplicates."""
     return list(dict.fromkeys(folder for path in paths for folder in find_runs(path.resolve())))
 
 
 def _searches(paths: Sequence[Path]) -> list[SearchRecord]:
-    """
-    Every search at the paths, without duplicates.
-    """
+    """Every search at the paths, without duplicates."""
     return list({search.path: search for path in paths for search in find_searches(path.resolve())}.values())
 
 
 def _read(folder: Path) -> Run:
-    """
-    The run in a folder. Raises UsageError if its files cannot be read.
-    """
+    """The run in a folder. Raises UsageError if its files cannot be read."""
     try:
         return read_run(folder)
     except OSError as error:
@@ -179,9 +161,7 @@ def _write(path: Path | None, text: str) -> None:
 
 
 def _print_written(result: Report, outputs: Sequence[ReportOutput]) -> None:
-    """
-    Print the result of every search, the verdict and the written files to stderr.
-    """
+    """Print the result of every search, the verdict and the written files to stderr."""
     for search in result.searches:
         _print_line(f"{search.path.name}: {search.summary}")
     files = [str(output.path) for output in outputs if output.path is not None]
@@ -190,22 +170,16 @@ def _print_written(result: Report, outputs: Sequence[ReportOutput]) -> None:
 
 
 def _print_line(line: str) -> None:
-    """
-    Print a line to stderr; characters outside its encoding are escaped.
-    """
+    """Print a line to stderr; characters outside its encoding are escaped."""
     print(f"chainproof reports: {line}".encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 
 def _print(text: str) -> None:
-    """
-    Print text to stdout; characters outside its encoding become question marks.
-    """
+    """Print text to stdout; characters outside its encoding become question marks."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, errors="replace").decode(encoding), end="", flush=True)
 
 
 def _wants_colour() -> bool:
-    """
-    True if stdout is a terminal and colours are not switched off (no-color.org).
-    """
+    """True if stdout is a terminal and colours are not switched off (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -15,9 +15,7 @@ from chainproof.statistics.histogram import Histogram, bucket_midpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """
-    Some consecutive seconds of a run, merged.
-    """
+    """Some consecutive seconds of a run, merged."""
 
     start: int
     seconds: int
@@ -35,9 +33,7 @@ class Span:
 
 
 def spans(seconds: Sequence[Interval], max_spans: int) -> list[Span]:
-    """
-    A run in at most *max_spans* spans of equal length; the last one may be shorter.
-    """
+    """A run in at most *max_spans* spans of equal length; the last one may be shorter."""
     if not seconds:
         return []
     end = max(each.second for each in seconds) + 1
@@ -50,9 +46,7 @@ def spans(seconds: Sequence[Interval], max_spans: int) -> list[Span]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """
-    The number of durations from *low* to *high* seconds.
-    """
+    """The number of durations from *low* to *high* seconds."""
 
     low: float
     high: float
@@ -60,9 +54,7 @@ class Bin:
 
 
 def bins(histogram: Histogram, low: float, high: float, number: int) -> list[Bin]:
-    """
-    A histogram in *number* bins of equal width on a logarithmic axis from *low* to *high*, which must contain all values.
-    """
+    """A histogram in *number* bins of equal width on a logarithmic axis from *low* to *high*, which must contain all values."""
     ratio = (high / low) ** (1 / number)
     edges = [low * ratio**place for place in range(number + 1)]
     counts = [0] * number

@@ -1,6 +1,4 @@
-"""
-ARCHITECTURE.md is true: who may import whom, who owns which dependency, what each folder is for, how long functions may be.
-"""
+"""ARCHITECTURE.md is true: who may import whom, who owns which dependency, what each folder is for, how long functions may be."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ MAX_FUNCTION_LINES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """
-    A module or package directly inside `chainproof/` or a tool's folder, with its place in the layers.
-    """
+    """A module or package directly inside `chainproof/` or a tool's folder, with its place in the layers."""
 
     layer: int
     group: str
@@ -40,9 +36,7 @@ class Part:
 
 
 def layers() -> dict[str, dict[str, Part]]:
-    """
-    The block `layers` of ARCHITECTURE.md: for each top-level folder, its parts by name.
-    """
+    """The block `layers` of ARCHITECTURE.md: for each top-level folder, its parts by name."""
     block = re.search(r"```layers\n(.+?)\n```", PAGE, re.DOTALL)
     assert block is not None
     found = {}
@@ -70,9 +64,7 @@ MAY_USE_PYTEST = {"runner", "plugin", "suite", "command", "test_checks"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """
-    One imported name.
-    """
+    """One imported name."""
 
     path: Path
     line: int
@@ -107,9 +99,7 @@ class Import:
 
 
 def imports_of(path: Path) -> Iterator[Import]:
-    """
-    Every import of a file, relative ones in full.
-    """
+    """Every import of a file, relative ones in full."""
     text = path.read_text(encoding="utf-8")
     tree, lines = ast.parse(text), text.splitlines()
     functions = [
@@ -145,50 +135,38 @@ SHARED = [found for found in IMPORTS if found.folder == "chainproof"]
 
 
 def described(wrong: Iterator[Import]) -> list[str]:
-    """
-    Imports as text, for the failure message.
-    """
+    """Imports as text, for the failure message."""
     return [str(found) for found in wrong]
 
 
 def test_imports_are_found() -> None:
-    """
-    The imports that the other tests check are found; without them those tests would pass on nothing.
-    """
+    """The imports that the other tests check are found; without them those tests would pass on nothing."""
     assert {found.folder for found in IMPORTS} == {"chainproof", *TOOLS}
     assert any(found.name == "chainproof.contract.clauses" for found in SHARED)
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_no_tool_imports_another(tool: str) -> None:
-    """
-    No tool imports another.
-    """
+    """No tool imports another."""
     others = [f"chainproof.{other}" for other in TOOLS if other != tool] + list(TOOLS)
 
     assert described(found for found in IMPORTS if found.folder == tool and any(map(found.of, others))) == []
 
 
 def test_the_shared_package_imports_no_tool() -> None:
-    """
-    The shared package imports no tool.
-    """
+    """The shared package imports no tool."""
     tools = [*TOOLS, *(f"chainproof.{tool}" for tool in TOOLS)]
 
     assert described(found for found in SHARED if any(map(found.of, tools))) == []
 
 
 def test_only_some_shared_modules_use_the_network_or_processes() -> None:
-    """
-    Contract, results, statistics and judgement open no socket and start no process.
-    """
+    """Contract, results, statistics and judgement open no socket and start no process."""
     assert described(f for f in SHARED if any(map(f.of, NETWORK)) and f.part not in MAY_USE_NETWORK) == []
 
 
 def test_only_the_edges_of_conformance_import_pytest() -> None:
-    """
-    Checks, judging and transport do not depend on pytest.
-    """
+    """Checks, judging and transport do not depend on pytest."""
     own = (found for found in IMPORTS if found.folder == "conformance" and found.of("pytest"))
 
     assert described(found for found in own if found.part not in MAY_USE_PYTEST) == []
@@ -196,9 +174,7 @@ def test_only_the_edges_of_conformance_import_pytest() -> None:
 
 @pytest.mark.parametrize("folder", ["chainproof", *TOOLS])
 def test_every_part_has_a_layer(folder: str) -> None:
-    """
-    ARCHITECTURE.md places every module and package of each top-level folder in a layer, and no other.
-    """
+    """ARCHITECTURE.md places every module and package of each top-level folder in a layer, and no other."""
     parts = {
         path.relative_to(ROOT / folder).parts[0].removesuffix(".py")
         for path in SOURCES
@@ -210,9 +186,7 @@ def test_every_part_has_a_layer(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", ["chainproof", *TOOLS])
 def test_no_part_imports_a_higher_layer(folder: str) -> None:
-    """
-    A part imports only parts of lower layers, of its own group, or itself.
-    """
+    """A part imports only parts of lower layers, of its own group, or itself."""
     parts, prefix = LAYERS[folder], "chainproof" if folder == "chainproof" else f"chainproof.{folder}"
     wrong = []
     for found in IMPORTS:
@@ -229,9 +203,7 @@ def test_no_part_imports_a_higher_layer(folder: str) -> None:
 
 
 def folder_questions() -> dict[str, str]:
-    """
-    The table of folders in ARCHITECTURE.md: the question that each one answers.
-    """
+    """The table of folders in ARCHITECTURE.md: the question that each one answers."""
     return dict(
         re.findall(
             r"^\| `([a-z_/]+)/` \| (.+) \|$", PAGE.partition("## Folders")[2].partition("| tool |")[0], re.MULTILINE
@@ -240,9 +212,7 @@ def folder_questions() -> dict[str, str]:
 
 
 def test_the_table_of_folders_matches_the_packages() -> None:
-    """
-    The first sentence of each package is its row in ARCHITECTURE.md.
-    """
+    """The first sentence of each package is its row in ARCHITECTURE.md."""
     found = {}
     for path in SOURCES:
         if path.name == "__init__.py":
@@ -253,18 +223,14 @@ def test_the_table_of_folders_matches_the_packages() -> None:
 
 
 def test_no_folder_has_too_many_files() -> None:
-    """
-    A folder with more files than a reader can take in is split.
-    """
+    """A folder with more files than a reader can take in is split."""
     counts = Counter(str(path.parent.relative_to(ROOT)) for path in SOURCES)
 
     assert {folder: count for folder, count in counts.items() if count > MAX_FILES} == {}
 
 
 def test_the_table_of_changes_names_files_that_exist() -> None:
-    """
-    Every path in ARCHITECTURE.md is there.
-    """
+    """Every path in ARCHITECTURE.md is there."""
     paths = re.findall(r"`([\w./-]+/[\w./-]*)`", PAGE.partition("## How changes land")[2])
 
     assert paths
@@ -272,9 +238,7 @@ def test_the_table_of_changes_names_files_that_exist() -> None:
 
 
 def test_long_functions_give_a_reason() -> None:
-    """
-    A function of more than 50 lines says why on the line of its `def`.
-    """
+    """A function of more than 50 lines says why on the line of its `def`."""
     wrong = []
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
@@ -289,16 +253,12 @@ def test_long_functions_give_a_reason() -> None:
 
 
 def normal(name: str) -> str:
-    """
-    A distribution name, normalised: https://packaging.python.org/en/latest/specifications/name-normalization/
-    """
+    """A distribution name, normalised: https://packaging.python.org/en/latest/specifications/name-normalization/"""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def owners() -> dict[str, set[str]]:
-    """
-    The table of dependencies in ARCHITECTURE.md and the sentence below it: the folders that import each distribution.
-    """
+    """The table of dependencies in ARCHITECTURE.md and the sentence below it: the folders that import each distribution."""
     found = {name: set(folders) for name, folders in SHARED_DEPENDENCIES.items()}
     table = PAGE.partition("| tool |")[2].partition("\n\n")[0]
     for folder, names in re.findall(r"^\| `(\w+)/` \| (.+) \|$", table, re.MULTILINE):
@@ -308,9 +268,7 @@ def owners() -> dict[str, set[str]]:
 
 
 def test_every_dependency_is_imported_by_its_owner_alone() -> None:
-    """
-    A third-party package is imported by the folders that own it, and by no others.
-    """
+    """A third-party package is imported by the folders that own it, and by no others."""
     names = packages_distributions()
     imported: dict[str, set[str]] = {}
     for found in THIRD_PARTY:
@@ -320,18 +278,14 @@ def test_every_dependency_is_imported_by_its_owner_alone() -> None:
 
 
 def test_only_the_drawing_imports_the_chart_library() -> None:
-    """
-    Another chart library changes one module.
-    """
+    """Another chart library changes one module."""
     users = {found.path.name for found in THIRD_PARTY if found.path.is_relative_to(ROOT / "reports" / "charts")}
 
     assert users <= {"drawing.py"}
 
 
 def test_every_dependency_is_declared_where_it_is_imported() -> None:
-    """
-    Every imported package is declared in the extra of its tool, not only installed as a dependency of another.
-    """
+    """Every imported package is declared in the extra of its tool, not only installed as a dependency of another."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = {"chainproof": [], **project["optional-dependencies"]}
     names = packages_distributions()
@@ -346,16 +300,12 @@ def test_every_dependency_is_declared_where_it_is_imported() -> None:
 
 
 def test_imports_inside_functions_give_a_reason() -> None:
-    """
-    An import inside a function says why on its line; it is not there to avoid a cycle.
-    """
+    """An import inside a function says why on its line; it is not there to avoid a cycle."""
     assert described(found for found in IMPORTS if found.inside and not found.excused) == []
 
 
 def test_inside_a_tool_its_own_files_are_imported_relatively() -> None:
-    """
-    Relative imports let editors and type checkers follow them by path. Files that pytest or Locust loads by path are exempt.
-    """
+    """Relative imports let editors and type checkers follow them by path. Files that pytest or Locust loads by path are exempt."""
     wrong = []
     files = (path for tool in TOOLS for path in (ROOT / tool).rglob("*.py"))
     for path in (path for path in files if not path.name.startswith(("test_", "conftest", "locustfile"))):
@@ -369,18 +319,14 @@ def test_inside_a_tool_its_own_files_are_imported_relatively() -> None:
 
 
 def test_no_file_of_the_load_tests_shadows_the_standard_library() -> None:
-    """
-    No module name hides one of the standard library: Locust puts the locustfile's folder first on the import path.
-    """
+    """No module name hides one of the standard library: Locust puts the locustfile's folder first on the import path."""
     names = {path.stem for path in (ROOT / "loadtests").iterdir() if path.suffix in ("", ".py")}
 
     assert {name for name in names & sys.stdlib_module_names if not name.startswith("__")} == set()
 
 
 def test_every_folder_of_python_is_installed() -> None:
-    """
-    Every package is listed for the build; otherwise it would be missing once installed.
-    """
+    """Every package is listed for the build; otherwise it would be missing once installed."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     found = [path.parent.relative_to(ROOT) for f in ("chainproof", *TOOLS) for path in (ROOT / f).rglob("__init__.py")]
 
@@ -391,9 +337,7 @@ def test_every_folder_of_python_is_installed() -> None:
 
 @pytest.mark.parametrize("name", ["__main__", "demo", "emulator", "conformance", "reports"])
 def test_only_the_load_tests_import_gevent(name: str) -> None:
-    """
-    Importing everything in a tool imports neither locust nor gevent, which would patch the process.
-    """
+    """Importing everything in a tool imports neither locust nor gevent, which would patch the process."""
     script = f"""
 import importlib, pkgutil, sys
 package = importlib.import_module("chainproof.{name}")

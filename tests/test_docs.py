@@ -1,6 +1,4 @@
-"""
-Tests of the generated pages of the documentation.
-"""
+"""Tests of the generated pages of the documentation."""
 
 from __future__ import annotations
 
@@ -19,7 +17,5 @@ SPECIFICATION.loader.exec_module(GENERATE)
 
 @pytest.mark.parametrize("name", GENERATE.PAGES)
 def test_a_generated_page_is_up_to_date(name):
-    """
-    Each page is what docs/generate.py writes.
-    """
+    """Each page is what docs/generate.py writes."""
     assert GENERATE.PAGES[name]() == (DOCS / name).read_text(encoding="utf-8")

@@ -1,6 +1,4 @@
-"""
-The examples in docstrings run.
-"""
+"""The examples in docstrings run."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ print(sum(result.failed for result in results), sum(result.attempted for result 
 
 
 def modules_with_examples(folder: str) -> list[str]:
-    """
-    The import names of the modules in a top-level folder that contain `>>>`.
-    """
+    """The import names of the modules in a top-level folder that contain `>>>`."""
     prefix = "" if folder == "chainproof" else "chainproof."
     return [
         prefix + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -33,9 +29,7 @@ def modules_with_examples(folder: str) -> list[str]:
 
 @pytest.mark.parametrize("folder", ["chainproof", "emulator", "conformance", "loadtests", "reports"])
 def test_the_examples_in_docstrings_run(folder: str) -> None:
-    """
-    Every `>>>` example prints what its docstring shows. One child process for each folder: Locust patches its process.
-    """
+    """Every `>>>` example prints what its docstring shows. One child process for each folder: Locust patches its process."""
     names = modules_with_examples(folder)
     child = subprocess.run([sys.executable, "-P", "-c", SCRIPT, *names], capture_output=True, text=True, check=False)
 

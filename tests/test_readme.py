@@ -1,6 +1,4 @@
-"""
-The README's commands, links and packaging are correct.
-"""
+"""The README's commands, links and packaging are correct."""
 
 from __future__ import annotations
 
@@ -17,41 +15,31 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def command_line(name):
-    """
-    The one line of the README's shell block under `<!-- name -->`.
-    """
+    """The one line of the README's shell block under `<!-- name -->`."""
     found = re.search(rf"<!-- {name} -->\n```sh\n(?P<line>.+)\n```", README)
     assert found is not None, f"the README has no block marked {name}"
     return found["line"]
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    """
-    `.ci/run` contains the README's test command, word for word.
-    """
+    """`.ci/run` contains the README's test command, word for word."""
     assert command_line("tests") in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
 def test_commands_create_a_virtual_environment():
-    """
-    Both commands start with a virtual environment, so nothing is installed globally.
-    """
+    """Both commands start with a virtual environment, so nothing is installed globally."""
     for name in ("demo", "tests"):
         assert command_line(name).startswith("python3 -m venv .venv && .venv/bin/pip install ")
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!https?://|#)([^)#]+)", README))
 def test_a_link_names_an_existing_file(path):
-    """
-    A relative link of the README names a file of the repository.
-    """
+    """A relative link of the README names a file of the repository."""
     assert (ROOT / path).exists()
 
 
 def test_the_wheel_contains_every_module_and_file(tmp_path):
-    """
-    All files of the source folders are in the wheel, below `chainproof/`.
-    """
+    """All files of the source folders are in the wheel, below `chainproof/`."""
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(checkout(tmp_path))],
         check=True,
@@ -68,9 +56,7 @@ def test_the_wheel_contains_every_module_and_file(tmp_path):
 
 
 def checkout(folder):
-    """
-    A copy of the tracked files, so that a build does not change the working tree.
-    """
+    """A copy of the tracked files, so that a build does not change the working tree."""
     copy = folder / "checkout"
     for path in tracked():
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
@@ -79,8 +65,6 @@ def checkout(folder):
 
 
 def tracked():
-    """
-    The files that Git tracks or does not ignore, and that exist.
-    """
+    """The files that Git tracks or does not ignore, and that exist."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     return [Path(name) for name in listed.stdout.decode().splitlines() if (ROOT / name).is_file()]

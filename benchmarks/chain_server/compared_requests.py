@@ -1,6 +1,4 @@
-"""
-The requests that are sent to both servers, and the reason wherever their responses differ.
-"""
+"""The requests that are sent to both servers, and the reason wherever their responses differ."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ GATHER = (*JSON_TYPE, ("Accept", "application/json"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedRequest:
-    """
-    One request to one of the sample chains.
-    """
+    """One request to one of the sample chains."""
 
     chain: str
     name: str

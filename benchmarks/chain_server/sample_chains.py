@@ -1,6 +1,4 @@
-"""
-The chains that both servers run: the real chain server and the emulator, with or without truss installed.
-"""
+"""The chains that both servers run: the real chain server and the emulator, with or without truss installed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,9 +17,7 @@ try:
 except ImportError:
 
     class HTTPException(Exception):  # type: ignore[no-redef]  # fastapi is installed beside truss only
-        """
-        An exception like FastAPI's.
-        """
+        """An exception like FastAPI's."""
 
         def __init__(self, status_code: int, detail: str, headers: dict[str, str] | None = None) -> None:
             super().__init__(f"{status_code}: {detail}")
@@ -32,18 +28,14 @@ except ImportError:
 
 
 class Options(BaseModel):
-    """
-    A nested model with defaults.
-    """
+    """A nested model with defaults."""
 
     repeat: int = 1
     tag: str | None = None
 
 
 class Greetings(BaseModel):
-    """
-    The output of `Greeter`.
-    """
+    """The output of `Greeter`."""
 
     greetings: list[str]
     x: float | None = None
@@ -53,9 +45,7 @@ NO_OPTIONS = Options()
 
 
 def raise_for(mode: str) -> None:
-    """
-    Raise the exception that an argument asks for.
-    """
+    """Raise the exception that an argument asks for."""
     if mode == "value_error":
         raise ValueError("boom")
     if mode == "exit":
@@ -69,9 +59,7 @@ def raise_for(mode: str) -> None:
 
 
 class Greeter(Base):
-    """
-    A plain function with required, optional and nested arguments.
-    """
+    """A plain function with required, optional and nested arguments."""
 
     def run_remote(self, names: list[str], mode: str = "", x: float = 0.0, options: Options = NO_OPTIONS) -> Greetings:
         """A greeting for each name."""
@@ -82,9 +70,7 @@ class Greeter(Base):
 
 
 class Pair(Base):
-    """
-    A coroutine function with two return values.
-    """
+    """A coroutine function with two return values."""
 
     async def run_remote(self, x: float, s: str = "", mode: str = "") -> tuple[float, str]:
         """The arguments."""
@@ -93,9 +79,7 @@ class Pair(Base):
 
 
 class TextStream(Base):
-    """
-    A stream of text that can fail.
-    """
+    """A stream of text that can fail."""
 
     async def run_remote(self, parts: int = 3, fail_at: int = -1, mode: str = "value_error") -> AsyncIterator[str]:
         """The numbers of the chunks."""
@@ -106,9 +90,7 @@ class TextStream(Base):
 
 
 class ByteStream(Base):
-    """
-    A stream of bytes.
-    """
+    """A stream of bytes."""
 
     async def run_remote(self, parts: int = 3) -> AsyncIterator[bytes]:
         """One byte for each chunk."""

@@ -17,9 +17,7 @@ import uvicorn
 
 
 def generate(source: Path, name: str, folder: Path) -> Path:
-    """
-    The folder with the generated server of a class.
-    """
+    """The folder with the generated server of a class."""
     tempfile.tempdir = str(folder)  # truss generates below the temporary folder
     from truss_chains import framework  # noqa: PLC0415  # reads the temporary folder when it is imported
     from truss_chains.deployment import code_gen  # noqa: PLC0415  # as above
@@ -29,9 +27,7 @@ def generate(source: Path, name: str, folder: Path) -> Path:
 
 
 def assemble(generated: Path, folder: Path) -> Path:
-    """
-    The folder of the running server: the library's files, and those generated for the chain.
-    """
+    """The folder of the running server: the library's files, and those generated for the chain."""
     templates = Path(truss.templates.__file__).parent
     app = folder / "app"
     for part, place in ((templates / "server", app), (templates / "shared", app / "_truss_shared"), (generated, app)):
@@ -40,9 +36,7 @@ def assemble(generated: Path, folder: Path) -> Path:
 
 
 def serve(app: Path, port: int) -> None:
-    """
-    Serve on loopback; the library listens on all addresses.
-    """
+    """Serve on loopback; the library listens on all addresses."""
     os.chdir(app)
     sys.path[:0] = [str(app), str(app / "packages")]
     configure = uvicorn.Config.__init__
@@ -58,9 +52,7 @@ def serve(app: Path, port: int) -> None:
 
 
 def main(source: str, name: str, folder: str, port: str) -> None:
-    """
-    Generate and serve.
-    """
+    """Generate and serve."""
     place = Path(folder).resolve()
     os.environ["HOME"] = str(place)  # the server writes to the home folder
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # truss formats with ruff

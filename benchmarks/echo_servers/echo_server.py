@@ -20,9 +20,7 @@ ASGI = "echo_server:asgi"
 
 
 def answer(method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
-    """
-    The status and body of an answer.
-    """
+    """The status and body of an answer."""
     if path != PATH:
         return 404, b'{"error":"not found"}'
     if method != "POST":
@@ -37,9 +35,7 @@ def answer(method: str, path: str, authorization: str, body: bytes) -> tuple[int
 
 
 def wsgi(environ, start_response):
-    """
-    The WSGI application.
-    """
+    """The WSGI application."""
     body = environ["wsgi.input"].read() if environ.get("wsgi.input_terminated") else _wsgi_body(environ)
     status, body = answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", ""), body)
     start_response(f"{status} X", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
@@ -47,9 +43,7 @@ def wsgi(environ, start_response):
 
 
 def _wsgi_body(environ):
-    """
-    The body, as long as the server says that it is.
-    """
+    """The body, as long as the server says that it is."""
     length = environ.get("CONTENT_LENGTH")
     if length:
         return environ["wsgi.input"].read(int(length))
@@ -57,9 +51,7 @@ def _wsgi_body(environ):
 
 
 async def asgi(scope, receive, send):
-    """
-    The ASGI application.
-    """
+    """The ASGI application."""
     if scope["type"] != "http":
         return
     body, more = b"", True
@@ -77,18 +69,14 @@ async def asgi(scope, receive, send):
 
 
 def run_uvicorn(port: int, parser: str) -> None:
-    """
-    Serve with uvicorn.
-    """
+    """Serve with uvicorn."""
     import uvicorn
 
     uvicorn.run(ASGI, host="127.0.0.1", port=port, http=parser, log_level="error")
 
 
 def run_hypercorn(port: int) -> None:
-    """
-    Serve with Hypercorn.
-    """
+    """Serve with Hypercorn."""
     from hypercorn.config import Config
     from hypercorn.run import run as serve
 
@@ -98,27 +86,21 @@ def run_hypercorn(port: int) -> None:
 
 
 def run_granian(port: int) -> None:
-    """
-    Serve with Granian.
-    """
+    """Serve with Granian."""
     from granian import Granian
 
     Granian(ASGI, address="127.0.0.1", port=port, interface="asgi").serve()
 
 
 def run_daphne(port: int) -> None:
-    """
-    Serve with Daphne.
-    """
+    """Serve with Daphne."""
     from daphne.cli import CommandLineInterface
 
     CommandLineInterface().run(["-b", "127.0.0.1", "-p", str(port), "-v", "0", ASGI])
 
 
 def run_gunicorn(port: int, worker: str) -> None:
-    """
-    Serve with Gunicorn.
-    """
+    """Serve with Gunicorn."""
     from gunicorn.app.wsgiapp import run
 
     sys.argv = ["gunicorn", "-b", f"127.0.0.1:{port}", "-k", worker, "--log-level", "critical", WSGI]
@@ -126,54 +108,42 @@ def run_gunicorn(port: int, worker: str) -> None:
 
 
 def run_waitress(port: int) -> None:
-    """
-    Serve with Waitress.
-    """
+    """Serve with Waitress."""
     import waitress
 
     waitress.serve(wsgi, host="127.0.0.1", port=port, _quiet=True)
 
 
 def run_cheroot(port: int) -> None:
-    """
-    Serve with Cheroot, the server of CherryPy.
-    """
+    """Serve with Cheroot, the server of CherryPy."""
     from cheroot.wsgi import Server
 
     Server(("127.0.0.1", port), wsgi).start()
 
 
 def run_gevent(port: int) -> None:
-    """
-    Serve with gevent's WSGI server.
-    """
+    """Serve with gevent's WSGI server."""
     from gevent.pywsgi import WSGIServer
 
     WSGIServer(("127.0.0.1", port), wsgi, log=None).serve_forever()
 
 
 def run_bjoern(port: int) -> None:
-    """
-    Serve with bjoern.
-    """
+    """Serve with bjoern."""
     import bjoern
 
     bjoern.run(wsgi, "127.0.0.1", port)
 
 
 def run_werkzeug(port: int) -> None:
-    """
-    Serve with Werkzeug's development server, as `flask run` does.
-    """
+    """Serve with Werkzeug's development server, as `flask run` does."""
     from werkzeug.serving import run_simple
 
     run_simple("127.0.0.1", port, wsgi, threaded=True)
 
 
 def run_aiohttp(port: int) -> None:
-    """
-    Serve with aiohttp.
-    """
+    """Serve with aiohttp."""
     from aiohttp import web
 
     async def handle(request):
@@ -187,9 +157,7 @@ def run_aiohttp(port: int) -> None:
 
 
 def run_tornado(port: int) -> None:
-    """
-    Serve with Tornado.
-    """
+    """Serve with Tornado."""
     import asyncio
 
     from tornado.web import Application, RequestHandler
@@ -210,9 +178,7 @@ def run_tornado(port: int) -> None:
 
 
 def run_twisted(port: int) -> None:
-    """
-    Serve with Twisted.
-    """
+    """Serve with Twisted."""
     from twisted.internet import reactor
     from twisted.web.resource import Resource
     from twisted.web.server import Site

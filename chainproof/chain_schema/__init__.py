@@ -1,3 +1,1 @@
-"""
-What does a chain accept and return, and which inputs can be generated for it?
-"""
+"""What does a chain accept and return, and which inputs can be generated for it?"""

@@ -1,6 +1,4 @@
-"""
-Choose among the alternatives of a schema: which branch of `anyOf`, `oneOf` and `if`, and what `not` leaves.
-"""
+"""Choose among the alternatives of a schema: which branch of `anyOf`, `oneOf` and `if`, and what `not` leaves."""
 
 from __future__ import annotations
 
@@ -25,22 +23,16 @@ _ENDLESS = 1000
 
 
 class Unsatisfiable(Exception):  # it says what the schema is, and never leaves this package
-    """
-    No value was found for a schema. The message says what stands in the way, or is empty.
-    """
+    """No value was found for a schema. The message says what stands in the way, or is empty."""
 
 
 class TooLarge(Unsatisfiable):
-    """
-    The value has become too large or too deep. Another attempt at a part of it would not help.
-    """
+    """The value has become too large or too deep. Another attempt at a part of it would not help."""
 
 
 @dataclass(slots=True)
 class Alternatives:
-    """
-    Turns schemas into conjunctions of schemas without alternatives.
-    """
+    """Turns schemas into conjunctions of schemas without alternatives."""
 
     reader: SchemaReader
     _heights: dict[int, int] = field(init=False, repr=False, default_factory=dict)
@@ -68,9 +60,7 @@ class Alternatives:
         return tuple(found)
 
     def _parts(self, node: Node, choose: Choose) -> Iterator[Node]:
-        """
-        What the combining keywords of a schema add to it.
-        """
+        """What the combining keywords of a schema add to it."""
         yield from self._children(node, "allOf")
         if "anyOf" in node.schema:
             yield choose(self._children(node, "anyOf"))
@@ -85,9 +75,7 @@ class Alternatives:
             yield from self.negated([self._child(node, "not")])
 
     def _condition(self, node: Node, choose: Choose) -> Iterator[Node]:
-        """
-        `if` with `then`, or the opposite of `if` with `else`.
-        """
+        """`if` with `then`, or the opposite of `if` with `else`."""
         condition, then, otherwise = (self._child(node, keyword) for keyword in ("if", "then", "else"))
         if choose([otherwise, then]) is then:
             yield from (condition, then)
@@ -96,18 +84,14 @@ class Alternatives:
             yield from self.negated([condition])
 
     def _child(self, node: Node, keyword: str) -> Node:
-        """
-        The schema that a keyword has; anything without it.
-        """
+        """The schema that a keyword has; anything without it."""
         return self.reader.child(node, node.schema.get(keyword, True))
 
     def _children(self, node: Node, keyword: str) -> list[Node]:
         return [self.reader.child(node, part) for part in node.schema.get(keyword, ())]
 
     def negated(self, nodes: Iterable[Node]) -> Iterator[Node]:
-        """
-        The opposites of schemas, as far as they are known. The others are left to the validator.
-        """
+        """The opposites of schemas, as far as they are known. The others are left to the validator."""
         for node in nodes:
             if isinstance(node.schema, bool):
                 yield Node(not node.schema, node.resolver, node.draft)
@@ -120,9 +104,7 @@ class Alternatives:
                 yield negation
 
     def _negation(self, node: Node) -> Node | None:
-        """
-        A schema of the values that do not match another one; None if that cannot be written.
-        """
+        """A schema of the values that do not match another one; None if that cannot be written."""
         absolute = self.reader.alone(node)
         try:
             written: Any = jsonschema_rs.canonicalize(absolute, offline=True).negate().to_json_schema()
@@ -136,9 +118,7 @@ class Alternatives:
         return Node(written, root.resolver, 20)
 
     def height(self, node: Node) -> int:
-        """
-        How many levels the simplest value of a schema has, 0 for a scalar. Raises nothing: endless schemas are very high.
-        """
+        """How many levels the simplest value of a schema has, 0 for a scalar. Raises nothing: endless schemas are very high."""
         if not isinstance(node.schema, dict):
             return 0 if node.schema else _ENDLESS
         key = id(node.schema)
@@ -149,9 +129,7 @@ class Alternatives:
         return self._heights[key]
 
     def _height(self, node: Node) -> int:
-        """
-        The height of a schema whose own height is not known yet.
-        """
+        """The height of a schema whose own height is not known yet."""
         parts = [self.height(target) for target in self.reader.targets(node)]
         if is_reference_alone(node.schema, node.draft):
             return max(parts, default=0)
@@ -164,9 +142,7 @@ class Alternatives:
         return max([self._own_height(node), *parts])
 
     def _own_height(self, node: Node) -> int:
-        """
-        The height by type, required properties and required items.
-        """
+        """The height by type, required properties and required items."""
         types = node.schema.get("type", [])
         simplest = min(([types] if isinstance(types, str) else types), key=TYPES.index, default="null")
         if simplest not in ("array", "object"):

@@ -25,9 +25,7 @@ _EXPECTED_CLASS = "expected FILE.py:Class or package.module:Class"
 
 
 def load_class(text: str) -> type:
-    """
-    The class that `FILE.py:Class` or `package.module:Class` names. Raises SchemaError.
-    """
+    """The class that `FILE.py:Class` or `package.module:Class` names. Raises SchemaError."""
     location, colon, name = text.rpartition(":")
     if not colon or not location or not name.isidentifier():
         raise SchemaError(f"{_EXPECTED_CLASS}, found {text!r}")
@@ -41,9 +39,7 @@ def load_class(text: str) -> type:
 
 
 def load_function(text: str) -> Callable[..., object]:
-    """
-    The function that `FILE.py:function` or `package.module:function` names. Raises SchemaError.
-    """
+    """The function that `FILE.py:function` or `package.module:function` names. Raises SchemaError."""
     location, colon, name = text.rpartition(":")
     if not colon or not location or not name.isidentifier():
         raise SchemaError(f"expected FILE.py:function or package.module:function, found {text!r}")
@@ -56,9 +52,7 @@ def load_function(text: str) -> Callable[..., object]:
 
 
 def _module_from_file(location: str) -> ModuleType:
-    """
-    The module in a file. It is imported again only after the file has changed.
-    """
+    """The module in a file. It is imported again only after the file has changed."""
     try:
         path = Path(location).resolve(strict=True)
         return _import_file(path, path.stat().st_mtime_ns)
@@ -67,9 +61,7 @@ def _module_from_file(location: str) -> ModuleType:
 
 
 def _module_by_name(location: str) -> ModuleType:
-    """
-    The module with a name, searched from the working folder first.
-    """
+    """The module with a name, searched from the working folder first."""
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", location):
         raise SchemaError(f"{_EXPECTED_CLASS}, found {location!r} before the colon")
     with _user_import(location, Path.cwd()):
@@ -78,9 +70,7 @@ def _module_by_name(location: str) -> ModuleType:
 
 @cache
 def _import_file(path: Path, modified_ns: int) -> ModuleType:
-    """
-    The module in a file, cached by the time of its last change.
-    """
+    """The module in a file, cached by the time of its last change."""
     del modified_ns
     specification = spec_from_file_location(_module_name(path.stem), path)
     assert specification is not None
@@ -97,9 +87,7 @@ def _import_file(path: Path, modified_ns: int) -> ModuleType:
 
 
 def _module_name(stem: str) -> str:
-    """
-    The file's name, with a number if another module has that name.
-    """
+    """The file's name, with a number if another module has that name."""
     if stem not in sys.modules and stem not in sys.stdlib_module_names:
         return stem
     return next(name for number in count(2) if (name := f"{stem}_{number}") not in sys.modules)

@@ -1,6 +1,4 @@
-"""
-The draft of JSON Schema by which a document is read.
-"""
+"""The draft of JSON Schema by which a document is read."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ def with_dialect(document: dict[str, JSON], source: str) -> dict[str, JSON]:
 
 
 def _error(document: dict[str, JSON]) -> str | None:
-    """
-    Why a document is not a schema, in one line; None if it is one.
-    """
+    """Why a document is not a schema, in one line; None if it is one."""
     try:
         jsonschema_rs.validator_for(document, offline=True)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
@@ -49,9 +45,7 @@ def _error(document: dict[str, JSON]) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    """
-    The reason in one line.
-    """
+    """The reason in one line."""
     if not isinstance(error, jsonschema_rs.ValidationError):
         return one_line(str(error))
     if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Referencing):

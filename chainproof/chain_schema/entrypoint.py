@@ -26,9 +26,7 @@ from .text_lines import SchemaError, one_line
 
 
 class InputError(Exception):
-    """
-    A value that `run_remote` does not accept.
-    """
+    """A value that `run_remote` does not accept."""
 
     def __init__(self, errors: tuple[tuple[tuple[str | int, ...], str], ...]) -> None:
         super().__init__(f"{len(errors)} errors")
@@ -37,16 +35,12 @@ class InputError(Exception):
 
 
 class OutputError(Exception):
-    """
-    The output of `run_remote` does not match its return type.
-    """
+    """The output of `run_remote` does not match its return type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrypoint:
-    """
-    The `run_remote` of a chain's class, described by its type hints.
-    """
+    """The `run_remote` of a chain's class, described by its type hints."""
 
     cls: type
     input_model: type[BaseModel]
@@ -81,9 +75,7 @@ class Entrypoint:
         return self._output(result).model_dump(mode="python")
 
     def _output(self, result: object) -> RootModel[Any]:
-        """
-        The result as a model. Raises OutputError.
-        """
+        """The result as a model. Raises OutputError."""
         assert self.output_model is not None
         try:
             return self.output_model(result)
@@ -92,16 +84,12 @@ class Entrypoint:
 
 
 def load_entrypoint(text: str) -> Entrypoint:
-    """
-    The entrypoint of a class, loaded from `FILE.py:Class` or `package.module:Class`. Raises SchemaError.
-    """
+    """The entrypoint of a class, loaded from `FILE.py:Class` or `package.module:Class`. Raises SchemaError."""
     return entrypoint(load_class(text), text)
 
 
 def entrypoint(cls: type, source: str) -> Entrypoint:
-    """
-    The entrypoint of a class. Raises SchemaError with *source* in its message.
-    """
+    """The entrypoint of a class. Raises SchemaError with *source* in its message."""
     function = inspect.getattr_static(cls, "run_remote", None)
     if not isinstance(function, FunctionType):
         raise SchemaError(
@@ -132,18 +120,14 @@ _STREAMS = (AsyncIterator, AsyncGenerator, AsyncIterable)
 
 
 def _is_injected(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
-    """
-    True if the service provides the parameter, so that it is not part of the input.
-    """
+    """True if the service provides the parameter, so that it is not part of the input."""
     if parameter.name in hints:
         return getattr(hints[parameter.name], "__name__", "") in _INJECTED_TYPES
     return parameter.name in _INJECTED_NAMES
 
 
 def _check_parameters(parameters: list[inspect.Parameter], hints: dict[str, Any], source: str) -> None:
-    """
-    Raise SchemaError for parameters that the service does not deploy.
-    """
+    """Raise SchemaError for parameters that the service does not deploy."""
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise SchemaError(f"{source}: expected named parameters of run_remote, found {str(parameter)!r}")
@@ -156,9 +140,7 @@ def _check_parameters(parameters: list[inspect.Parameter], hints: dict[str, Any]
 
 
 def _input_model(name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[BaseModel]:
-    """
-    A model with one field for each parameter; a field with a default is optional.
-    """
+    """A model with one field for each parameter; a field with a default is optional."""
     fields: dict[str, Any] = {
         parameter.name: (hints[parameter.name], ...)
         if parameter.default is parameter.empty
@@ -169,9 +151,7 @@ def _input_model(name: str, parameters: list[inspect.Parameter], hints: dict[str
 
 
 def _hinted_model(name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[BaseModel]:
-    """
-    A model of the parameters as their type hints say.
-    """
+    """A model of the parameters as their type hints say."""
     fields: dict[str, Any] = {}
     for parameter in parameters:
         hint = hints[parameter.name]
@@ -184,9 +164,7 @@ def _hinted_model(name: str, parameters: list[inspect.Parameter], hints: dict[st
 
 
 def _output_model(name: str, hint: Any) -> type[RootModel[Any]] | None:
-    """
-    The root model of the return type; None for a stream.
-    """
+    """The root model of the return type; None for a stream."""
     if typing.get_origin(hint) in _STREAMS or hint in _STREAMS:
         return None
     model = RootModel[hint]
@@ -195,9 +173,7 @@ def _output_model(name: str, hint: Any) -> type[RootModel[Any]] | None:
 
 @contextmanager
 def hint_errors(source: str) -> Iterator[None]:
-    """
-    Raise SchemaError for type hints that cannot be resolved or have no schema.
-    """
+    """Raise SchemaError for type hints that cannot be resolved or have no schema."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a parameter may have the name of a pydantic method

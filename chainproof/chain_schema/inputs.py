@@ -1,6 +1,4 @@
-"""
-Generate inputs that a chain accepts: the simplest one, a rich one, and different ones.
-"""
+"""Generate inputs that a chain accepts: the simplest one, a rich one, and different ones."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ _FEW = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedInput:
-    """
-    A valid input, and what is known of its parts.
-    """
+    """A valid input, and what is known of its parts."""
 
     value: dict[str, JSON]
     positions: tuple[Position, ...]
@@ -44,9 +40,7 @@ class GeneratedInput:
 
 @dataclass(slots=True)
 class InputGenerator:
-    """
-    Generates inputs for a schema.
-    """
+    """Generates inputs for a schema."""
 
     schema: Schema
     failure: str = ""
@@ -60,9 +54,7 @@ class InputGenerator:
         self._roots = reader.root, Node({"type": "object"}, reader.root.resolver, reader.root.draft)
 
     def draw(self, source: Random, style: Style = Style.MIXED) -> GeneratedInput | None:
-        """
-        One attempt to generate an input; None if it failed. Equal random numbers give equal inputs.
-        """
+        """One attempt to generate an input; None if it failed. Equal random numbers give equal inputs."""
         generator = self._generator(source, style)
         try:
             value = generator.value(self._roots)
@@ -82,9 +74,7 @@ class InputGenerator:
         )
 
     def simplest(self) -> GeneratedInput:
-        """
-        The smallest input that is found. Raises SchemaError if none is found.
-        """
+        """The smallest input that is found. Raises SchemaError if none is found."""
         simple = self.draw(Random(0), Style.SIMPLE)
         if simple is not None:
             return simple
@@ -94,9 +84,7 @@ class InputGenerator:
         )
 
     def rich(self) -> GeneratedInput:
-        """
-        The input with the most parts that is found. Raises SchemaError if none is found.
-        """
+        """The input with the most parts that is found. Raises SchemaError if none is found."""
         rich = max(islice(self._found(Style.RICH), _FEW), key=lambda found: len(found.positions), default=None)
         return rich or self._any()
 
@@ -105,9 +93,7 @@ class InputGenerator:
         return self._generator(source, style).value(position.nodes)
 
     def _any(self) -> GeneratedInput:
-        """
-        The smallest of a few inputs. Raises SchemaError if there is none.
-        """
+        """The smallest of a few inputs. Raises SchemaError if there is none."""
         smallest = min(islice(self._found(Style.MIXED), _FEW), key=lambda found: len(found.content), default=None)
         if smallest is None:
             because = f": {self.failure}" if self.failure else ""
@@ -115,9 +101,7 @@ class InputGenerator:
         return smallest
 
     def _found(self, style: Style) -> Iterator[GeneratedInput]:
-        """
-        The inputs that are found in a limited number of attempts.
-        """
+        """The inputs that are found in a limited number of attempts."""
         is_any_found = False
         for seed in range(_ATTEMPTS):
             found = self.draw(Random(seed), style)
@@ -131,9 +115,7 @@ class InputGenerator:
         return InstanceGenerator(self._alternatives, source, style, any_format=self.schema.model is not None)
 
     def _repaired(self, value: JSON, positions: list[Position], source: Random, style: Style) -> JSON:
-        """
-        The value, with the parts made again that the model rejects.
-        """
+        """The value, with the parts made again that the model rejects."""
         model = self.schema.model
         for _ in range(_MAX_REPAIRS if model is not None else 0):
             assert model is not None
@@ -152,17 +134,13 @@ class InputGenerator:
 
 
 def _deepest(positions: list[Position], path: tuple[str | int, ...]) -> Position | None:
-    """
-    The deepest part that contains a path. The path of a model may go on with names of alternatives.
-    """
+    """The deepest part that contains a path. The path of a model may go on with names of alternatives."""
     containing = (position for position in positions if position.path == path[: len(position.path)])
     return max(containing, key=lambda position: len(position.path), default=None)
 
 
 def _has_path(value: Any, path: tuple[str | int, ...]) -> bool:
-    """
-    True if a value has a part at a path; one that was made again may have other parts.
-    """
+    """True if a value has a part at a path; one that was made again may have other parts."""
     try:
         for step in path:
             value = value[step]
@@ -172,9 +150,7 @@ def _has_path(value: Any, path: tuple[str | int, ...]) -> bool:
 
 
 def replace_at(value: Any, path: tuple[str | int, ...], part: JSON) -> None:
-    """
-    Replace a part of a value in place. Raises LookupError or TypeError if the value has no such part.
-    """
+    """Replace a part of a value in place. Raises LookupError or TypeError if the value has no such part."""
     for step in path[:-1]:
         value = value[step]
     value[path[-1]] = part

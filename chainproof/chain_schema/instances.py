@@ -53,9 +53,7 @@ _EXAMPLE_SHARE = 0.1
 
 
 class Style(Enum):
-    """
-    What to generate, where the schema leaves a choice.
-    """
+    """What to generate, where the schema leaves a choice."""
 
     SIMPLE = "simple"
     """As little as the schema allows."""
@@ -67,9 +65,7 @@ class Style(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """
-    A value inside a generated one.
-    """
+    """A value inside a generated one."""
 
     path: tuple[str | int, ...]
     nodes: Nodes
@@ -82,9 +78,7 @@ class Position:
 
 @dataclass(slots=True)
 class InstanceGenerator:
-    """
-    Generates one value.
-    """
+    """Generates one value."""
 
     alternatives: Alternatives
     source: Random
@@ -133,9 +127,7 @@ class InstanceGenerator:
             raise TooLarge("the value would be too large")
 
     def _chooser(self, attempt: int) -> Choose:
-        """
-        How to choose an alternative: the simplest one first, if the value is to be simple.
-        """
+        """How to choose an alternative: the simplest one first, if the value is to be simple."""
         is_first = attempt == 0
 
         def choose(choices: list[Node]) -> Node:
@@ -159,9 +151,7 @@ class InstanceGenerator:
             self._path.pop()
 
     def _value(self, nodes: Nodes) -> JSON:
-        """
-        A value for schemas without alternatives, not checked yet.
-        """
+        """A value for schemas without alternatives, not checked yet."""
         given = choices(nodes)
         if given is not None:
             return self._one_of([choice for choice in given if self._is_accepted(choice, nodes)])
@@ -188,9 +178,7 @@ class InstanceGenerator:
         return all(self.alternatives.reader.accepts(node, value) for node in nodes)
 
     def _type(self, nodes: Nodes) -> str:
-        """
-        The type of the value: one that all schemas allow. Without `type`, mostly the one that the other keywords are about.
-        """
+        """The type of the value: one that all schemas allow. Without `type`, mostly the one that the other keywords are about."""
         allowed = list(allowed_types(nodes))
         if not allowed:
             raise Unsatisfiable
@@ -224,9 +212,7 @@ class InstanceGenerator:
         return members
 
     def _first_names(self, nodes: Nodes) -> list[str]:
-        """
-        The required properties and some of the optional ones.
-        """
+        """The required properties and some of the optional ones."""
         required = set(required_names(nodes))
         name_schemas = [node for node in self._name_schemas(nodes) if node.schema is not True]
         names = []
@@ -239,9 +225,7 @@ class InstanceGenerator:
         return names
 
     def _with_dependencies(self, nodes: Nodes, names: list[str]) -> tuple[Nodes, list[str]]:
-        """
-        The schemas and properties, with those that other properties require.
-        """
+        """The schemas and properties, with those that other properties require."""
         reader, done = self.alternatives.reader, set[str]()
         while True:
             new = [name for name in names if name not in done]
@@ -256,9 +240,7 @@ class InstanceGenerator:
             names = unique([*names, *more, *required_names(nodes)])
 
     def _add_member(self, members: dict[str, JSON], nodes: Nodes, name: str, *, is_required: bool) -> None:
-        """
-        Add a property; an optional one only if it has a value.
-        """
+        """Add a property; an optional one only if it has a value."""
         schemas = member_schemas(self.alternatives.reader, nodes, name)
         mark = len(self.positions)
         try:
@@ -270,9 +252,7 @@ class InstanceGenerator:
                 raise
 
     def _add_more_members(self, members: dict[str, JSON], nodes: Nodes, low: int, high: int | None) -> None:
-        """
-        Add properties that the schema does not name: as many as it requires, and some more if it describes them.
-        """
+        """Add properties that the schema does not name: as many as it requires, and some more if it describes them."""
         is_described = any(
             isinstance(node.get("additionalProperties"), dict) or node.get("patternProperties") for node in nodes
         )
@@ -293,16 +273,12 @@ class InstanceGenerator:
             raise Unsatisfiable
 
     def _name_schemas(self, nodes: Nodes) -> Iterator[Node]:
-        """
-        The schemas that property names have to match.
-        """
+        """The schemas that property names have to match."""
         reader = self.alternatives.reader
         return (reader.child(node, node.get("propertyNames", True)) for node in nodes if node.draft >= 6)
 
     def _new_name(self, nodes: Nodes, attempt: int) -> str:
-        """
-        A property name that may be allowed.
-        """
+        """A property name that may be allowed."""
         schemas = [node for node in self._name_schemas(nodes) if node.schema is not True]
         patterns = name_patterns(nodes)
         if schemas and (attempt % 2 == 0 or not patterns):
@@ -349,9 +325,7 @@ class InstanceGenerator:
         return result
 
     def _size(self, items: Items) -> int:
-        """
-        The number of items.
-        """
+        """The number of items."""
         low, high = items.low, items.high
         if (high is not None and low > high) or low > _MAX_PARTS:
             raise Unsatisfiable
@@ -364,9 +338,7 @@ class InstanceGenerator:
         return size if high is None else min(size, high)
 
     def _item_schemas(self, items: Items, index: int, size: int) -> Iterator[Node]:
-        """
-        The schemas of an item; the last ones are those that match `contains`.
-        """
+        """The schemas of an item; the last ones are those that match `contains`."""
         yield from items.schemas(index)
         if index >= size - items.contained:
             yield from items.contains_schemas()
@@ -399,9 +371,7 @@ class InstanceGenerator:
         return plain_text(low, most_characters if high is None else min(high, most_characters), self.source)
 
     def _text_by_format(self, name: Any) -> str | None:
-        """
-        A string of a format; None if any string has the format.
-        """
+        """A string of a format; None if any string has the format."""
         if name in FORMATS:
             return FORMATS[name](self.source)
         if name is None or name in TEXT_FORMATS or self.any_format:
@@ -448,9 +418,7 @@ def _simplicity(kind: str) -> int:
 
 @lru_cache(maxsize=1024)
 def allowed_types(nodes: Nodes) -> tuple[str, ...]:
-    """
-    The types that all schemas allow, in the order of the first one.
-    """
+    """The types that all schemas allow, in the order of the first one."""
     allowed: list[str] = list(TYPES)
     for node in nodes:
         given = node.get("type")
@@ -467,9 +435,7 @@ def allowed_types(nodes: Nodes) -> tuple[str, ...]:
 
 
 def choices(nodes: Nodes) -> list[JSON] | None:
-    """
-    The values of `const` or `enum`; None without them.
-    """
+    """The values of `const` or `enum`; None without them."""
     for node in nodes:
         if "const" in node.schema and node.draft >= 6:
             return [node.schema["const"]]
@@ -477,9 +443,7 @@ def choices(nodes: Nodes) -> list[JSON] | None:
 
 
 def _examples(nodes: Nodes) -> Iterator[JSON]:
-    """
-    The examples and the defaults.
-    """
+    """The examples and the defaults."""
     for node in nodes:
         examples = node.get("examples")
         yield from cast(list[JSON], examples if isinstance(examples, list) else [])
@@ -487,8 +451,6 @@ def _examples(nodes: Nodes) -> Iterator[JSON]:
 
 
 def _is_hard(nodes: Nodes) -> bool:
-    """
-    True if examples are more certain than what can be generated.
-    """
+    """True if examples are more certain than what can be generated."""
     formats = {node.get("format") for node in nodes} - {None} - TEXT_FORMATS
     return any("pattern" in node.schema for node in nodes) or bool(formats - FORMATS.keys())

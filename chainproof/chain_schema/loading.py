@@ -1,6 +1,4 @@
-"""
-Load the schemas that `--input-schema` and `--output-schema` name: a JSON Schema file, or a class with `run_remote`.
-"""
+"""Load the schemas that `--input-schema` and `--output-schema` name: a JSON Schema file, or a class with `run_remote`."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ def load_output_schema(text: str) -> Schema:
 
 
 def _output_schema(entrypoint: Entrypoint, text: str) -> Schema:
-    """
-    The schema of the return type. Raises SchemaError for a stream.
-    """
+    """The schema of the return type. Raises SchemaError for a stream."""
     model = entrypoint.output_model
     if model is None:
         raise SchemaError(f"{text}: run_remote returns a stream, and a stream has no JSON Schema")
@@ -67,18 +63,14 @@ def _output_schema(entrypoint: Entrypoint, text: str) -> Schema:
 
 
 def _names_json_file(text: str) -> bool:
-    """
-    True if the text names a JSON file, False for a class. Raises SchemaError for anything else.
-    """
+    """True if the text names a JSON file, False for a class. Raises SchemaError for anything else."""
     if ":" not in text and not text.endswith(".json"):
         raise SchemaError(f"expected FILE.json, FILE.py:Class or package.module:Class, found {text!r}")
     return text.endswith(".json")
 
 
 def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
-    """
-    The schema in a JSON file. Raises SchemaError.
-    """
+    """The schema in a JSON file. Raises SchemaError."""
     try:
         value = parse_json(Path(text).read_bytes())
     except OSError as error:

@@ -1,6 +1,4 @@
-"""
-The names that a schema gives to the members of an input.
-"""
+"""The names that a schema gives to the members of an input."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ def unnamed_members(schema: Schema, value: dict[str, JSON]) -> frozenset[str]:
 
 
 def _parts(document: JSON, root: dict[str, JSON], seen: set[str]) -> Iterator[dict[str, JSON]]:
-    """
-    The schema and those that it applies to the same value.
-    """
+    """The schema and those that it applies to the same value."""
     if not isinstance(document, dict):
         return
     yield document
@@ -53,9 +49,7 @@ def _parts(document: JSON, root: dict[str, JSON], seen: set[str]) -> Iterator[di
 
 
 def _referenced(reference: str, root: dict[str, JSON]) -> JSON:
-    """
-    The schema that a pointer into the document names; an open one for other references.
-    """
+    """The schema that a pointer into the document names; an open one for other references."""
     if reference == "#":
         return root
     value: JSON = root if reference.startswith("#/") else None
@@ -66,17 +60,13 @@ def _referenced(reference: str, root: dict[str, JSON]) -> JSON:
 
 
 def _names(part: dict[str, JSON], keyword: str) -> Iterator[str]:
-    """
-    The names of the members of a keyword's object.
-    """
+    """The names of the members of a keyword's object."""
     members = part.get(keyword)
     yield from members if isinstance(members, dict) else ()
 
 
 def _matches(pattern: str, name: str) -> bool:
-    """
-    True if a pattern matches a name, or cannot be read.
-    """
+    """True if a pattern matches a name, or cannot be read."""
     try:
         return re.search(pattern, name) is not None
     except re.error:

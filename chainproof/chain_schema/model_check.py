@@ -1,6 +1,4 @@
-"""
-Which JSON values a pydantic model accepts. A type hint may be narrower or wider than the JSON Schema derived from it.
-"""
+"""Which JSON values a pydantic model accepts. A type hint may be narrower or wider than the JSON Schema derived from it."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ _LIBRARY_MODULES = ("pydantic", "pydantic_core", "builtins", "operator")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCheck:
-    """
-    The values that a model accepts, read as the service reads a decoded body: numbers in strings become numbers.
-    """
+    """The values that a model accepts, read as the service reads a decoded body: numbers in strings become numbers."""
 
     model: type[BaseModel]
     by_name: bool = False
@@ -48,9 +44,7 @@ class ModelCheck:
             return ()
 
     def _details(self, value: JSON) -> list[Any]:
-        """
-        The errors as tables: `loc`, `type` and `msg`, as pydantic describes them.
-        """
+        """The errors as tables: `loc`, `type` and `msg`, as pydantic describes them."""
         try:
             self.model.model_validate(value, by_alias=self.by_name or None, by_name=self.by_name or None)
         except ValidationError as error:
@@ -59,9 +53,7 @@ class ModelCheck:
 
 
 def _line(location: tuple[str | int, ...], kind: str, message: str) -> str:
-    """
-    An error as text, without parts of the value.
-    """
+    """An error as text, without parts of the value."""
     path = format_path(location)
     if kind in _OWN_VALIDATOR_ERRORS:
         message = "a validator of the class rejects the value"
@@ -71,16 +63,12 @@ def _line(location: tuple[str | int, ...], kind: str, message: str) -> str:
 
 
 def has_own_serializer(model: type[BaseModel]) -> bool:
-    """
-    True if the user's code decides how a part of the model is written, so that the model may not read its own output.
-    """
+    """True if the user's code decides how a part of the model is written, so that the model may not read its own output."""
     return any(_is_own_serialization(node) for node in _core_nodes(model.__pydantic_core_schema__))
 
 
 def _core_nodes(root: object) -> Iterator[dict[str, Any]]:
-    """
-    Every table inside a core schema.
-    """
+    """Every table inside a core schema."""
     seen: set[int] = set()
     todo = [root]
     while todo:
@@ -96,9 +84,7 @@ def _core_nodes(root: object) -> Iterator[dict[str, Any]]:
 
 
 def _is_own_serialization(node: dict[str, Any]) -> bool:
-    """
-    True for a serializer function of the user, and for computed fields.
-    """
+    """True for a serializer function of the user, and for computed fields."""
     serialization = node.get("serialization")
     function = serialization.get("function") if isinstance(serialization, dict) else None
     module = getattr(function, "__module__", None) or "builtins"
@@ -106,9 +92,7 @@ def _is_own_serialization(node: dict[str, Any]) -> bool:
 
 
 class OutputSchemaGenerator(GenerateJsonSchema):
-    """
-    Derives the schema of an output. What a serializer without return type writes may have any type.
-    """
+    """Derives the schema of an output. What a serializer without return type writes may have any type."""
 
     def ser_schema(self, schema: Any) -> JsonSchemaValue | None:
         """The schema of what a serializer writes; None if it writes the value as its type does."""
@@ -119,9 +103,7 @@ class OutputSchemaGenerator(GenerateJsonSchema):
 
 
 def without_formats(node: Any) -> Any:
-    """
-    A derived schema without `format` and `pattern`: a naive datetime is valid for its type, but not as a `date-time`.
-    """
+    """A derived schema without `format` and `pattern`: a naive datetime is valid for its type, but not as a `date-time`."""
     if isinstance(node, list):
         return [without_formats(item) for item in node]
     if not isinstance(node, dict):
@@ -132,9 +114,7 @@ def without_formats(node: Any) -> Any:
 
 
 def _without_formats_in(name: str, member: Any) -> Any:
-    """
-    The value of a keyword; `properties` and `$defs` map any name, also `format`, to a schema.
-    """
+    """The value of a keyword; `properties` and `$defs` map any name, also `format`, to a schema."""
     if name in ("const", "enum", "default", "examples", "required"):
         return member
     if name in ("properties", "$defs") and isinstance(member, dict):

@@ -1,6 +1,4 @@
-"""
-Rewrite a schema of any draft for readers that know draft 2020-12 alone, and references only as pointers into one document.
-"""
+"""Rewrite a schema of any draft for readers that know draft 2020-12 alone, and references only as pointers into one document."""
 
 from __future__ import annotations
 
@@ -20,16 +18,12 @@ _DROPPED = frozenset(
 
 
 def modern_document(document: dict[str, JSON], pointer: str) -> dict[str, Any]:
-    """
-    The schema as draft 2020-12, to be placed at a JSON pointer: every reference is `$ref` to `POINTER/$defs/NUMBER`.
-    """
+    """The schema as draft 2020-12, to be placed at a JSON pointer: every reference is `$ref` to `POINTER/$defs/NUMBER`."""
     return _Rewriter(SchemaReader(document), pointer).document()
 
 
 class _Rewriter:
-    """
-    Rewrites one document.
-    """
+    """Rewrites one document."""
 
     def __init__(self, reader: SchemaReader, pointer: str) -> None:
         self._reader = reader
@@ -43,9 +37,7 @@ class _Rewriter:
         return {**root, "$defs": self._definitions} if self._definitions else root
 
     def _rewritten(self, node: Node) -> Any:
-        """
-        A schema with its references replaced and its keywords renamed.
-        """
+        """A schema with its references replaced and its keywords renamed."""
         if isinstance(node.schema, bool):
             return node.schema
         references = [{"$ref": self._address(target)} for target in self._reader.targets(node)]
@@ -60,9 +52,7 @@ class _Rewriter:
         return {**copy, "allOf": [*references, *copy.get("allOf", ())]} if references else copy
 
     def _address(self, target: Node) -> str:
-        """
-        Where the target of a reference is in the new document.
-        """
+        """Where the target of a reference is in the new document."""
         if id(target.schema) not in self._names:
             name = self._names[id(target.schema)] = str(len(self._names))
             self._definitions[name] = self._rewritten(target)
@@ -70,9 +60,7 @@ class _Rewriter:
 
 
 def _renamed(schema: dict[str, Any], draft: int) -> dict[str, Any]:
-    """
-    The keywords of an older draft under the names of draft 2020-12.
-    """
+    """The keywords of an older draft under the names of draft 2020-12."""
     if draft >= 20:
         return schema
     if isinstance(schema.get("items"), list):

@@ -1,6 +1,4 @@
-"""
-Numbers within the bounds of a schema, with exact arithmetic.
-"""
+"""Numbers within the bounds of a schema, with exact arithmetic."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ _DIGITS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """
-    The numbers that a conjunction of schemas allows.
-    """
+    """The numbers that a conjunction of schemas allows."""
 
     low: Fraction | None
     high: Fraction | None
@@ -38,9 +34,7 @@ class Interval:
     """The bounds, with something in place of a missing one."""
 
     def factors(self) -> tuple[int, int] | None:
-        """
-        The first and last factor of the step; None if no multiple is allowed. A missing bound is near the other one.
-        """
+        """The first and last factor of the step; None if no multiple is allowed. A missing bound is near the other one."""
         assert self.step is not None
         low, high = self.reach
         first, last = math.ceil(low / self.step), math.floor(high / self.step)
@@ -51,9 +45,7 @@ class Interval:
 
 @lru_cache(maxsize=1024)
 def interval(nodes: tuple[Node, ...], *, integers: bool) -> Interval:
-    """
-    The numbers that all schemas allow.
-    """
+    """The numbers that all schemas allow."""
     low: tuple[Fraction, bool] | None = None
     high: tuple[Fraction, bool] | None = None
     step = Fraction(1) if integers else None
@@ -75,18 +67,14 @@ def interval(nodes: tuple[Node, ...], *, integers: bool) -> Interval:
 
 
 def _reach(low: Fraction | None, high: Fraction | None, step: Fraction | None) -> tuple[Fraction, Fraction]:
-    """
-    The bounds; a missing one is near the other one.
-    """
+    """The bounds; a missing one is near the other one."""
     width = _REACH * max(step or 1, 1)
     first = low if low is not None else min(-width, (high or 0) - width)
     return Fraction(first), Fraction(high if high is not None else max(width, first + width))
 
 
 def _bounds(node: Node, inclusive: str, exclusive: str) -> Iterator[tuple[Fraction, bool]]:
-    """
-    The bounds of a schema, and whether they are exclusive; in draft 4 that is a boolean.
-    """
+    """The bounds of a schema, and whether they are exclusive; in draft 4 that is a boolean."""
     given, limit = node.get(inclusive), node.get(exclusive)
     if isinstance(given, int | float) and not isinstance(given, bool):
         yield _fraction(given), limit is True
@@ -95,27 +83,21 @@ def _bounds(node: Node, inclusive: str, exclusive: str) -> Iterator[tuple[Fracti
 
 
 def _fraction(number: Any) -> Fraction:
-    """
-    A number as it is written: 0.1 is a tenth.
-    """
+    """A number as it is written: 0.1 is a tenth."""
     if isinstance(number, float) and math.isinf(number):
         return Fraction(10) ** 400 * (1 if number > 0 else -1)
     return Fraction(str(number)) if isinstance(number, float) else Fraction(number)
 
 
 def _common_multiple(one: Fraction | None, other: Fraction) -> Fraction:
-    """
-    The least common multiple.
-    """
+    """The least common multiple."""
     if one is None:
         return other
     return Fraction(math.lcm(one.numerator, other.numerator), math.gcd(one.denominator, other.denominator))
 
 
 def simplest_number(allowed: Interval) -> int | float | None:
-    """
-    The allowed number nearest to 0; None if there is none.
-    """
+    """The allowed number nearest to 0; None if there is none."""
     if allowed.step is not None:
         factors = allowed.factors()
         return None if factors is None else _number(min(max(0, factors[0]), factors[1]) * allowed.step)
@@ -134,9 +116,7 @@ def simplest_number(allowed: Interval) -> int | float | None:
 
 
 def any_number(allowed: Interval, source: Random) -> int | float | None:
-    """
-    An allowed number, often one of the bounds; None if there is none.
-    """
+    """An allowed number, often one of the bounds; None if there is none."""
     if allowed.step is not None:
         factors = allowed.factors()
         if factors is None:
@@ -157,9 +137,7 @@ def any_number(allowed: Interval, source: Random) -> int | float | None:
 
 
 def bounds(allowed: Interval) -> tuple[int | float, ...]:
-    """
-    The smallest and the largest allowed number, where the schema sets them.
-    """
+    """The smallest and the largest allowed number, where the schema sets them."""
     if allowed.step is not None:
         factors = allowed.factors()
         if factors is None:
@@ -172,9 +150,7 @@ def bounds(allowed: Interval) -> tuple[int | float, ...]:
 
 
 def _is_allowed(number: Fraction, allowed: Interval) -> bool:
-    """
-    True if the number, as a float, is within the bounds.
-    """
+    """True if the number, as a float, is within the bounds."""
     low, high = allowed.reach
     exact = Fraction(_number(number))
     above = exact > low if allowed.low_open else exact >= low
@@ -182,9 +158,7 @@ def _is_allowed(number: Fraction, allowed: Interval) -> bool:
 
 
 def _number(value: Fraction) -> int | float:
-    """
-    A whole number as int, else the nearest float.
-    """
+    """A whole number as int, else the nearest float."""
     if value.denominator == 1:
         return value.numerator
     try:

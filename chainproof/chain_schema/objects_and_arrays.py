@@ -1,6 +1,4 @@
-"""
-Which schemas the members of an object and the items of an array have to match, and how many there may be.
-"""
+"""Which schemas the members of an object and the items of an array have to match, and how many there may be."""
 
 from __future__ import annotations
 
@@ -16,16 +14,12 @@ Nodes = tuple[Node, ...]
 
 
 def most(nodes: Nodes, keyword: str, default: int = 0) -> int:
-    """
-    The largest value of a keyword that sets a lower bound.
-    """
+    """The largest value of a keyword that sets a lower bound."""
     return max([default, *(int(node.get(keyword)) for node in nodes if _is_number(node.get(keyword)))])
 
 
 def least(nodes: Nodes, keyword: str) -> int | None:
-    """
-    The smallest value of a keyword that sets an upper bound; None if there is none.
-    """
+    """The smallest value of a keyword that sets an upper bound; None if there is none."""
     return min((int(node.get(keyword)) for node in nodes if _is_number(node.get(keyword))), default=None)
 
 
@@ -34,9 +28,7 @@ def _is_number(value: Any) -> bool:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """
-    Names without repetition, in order.
-    """
+    """Names without repetition, in order."""
     return list(dict.fromkeys(names))
 
 
@@ -44,25 +36,19 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def required_names(nodes: Nodes) -> list[str]:
-    """
-    The properties that are required.
-    """
+    """The properties that are required."""
     lists = (node.get("required") for node in nodes)
     return unique(name for names in lists if isinstance(names, list) for name in names)
 
 
 def declared_names(nodes: Nodes) -> list[str]:
-    """
-    The properties that the schemas name, unless no value is allowed.
-    """
+    """The properties that the schemas name, unless no value is allowed."""
     tables = [node.get("properties", {}) for node in nodes]
     return unique(name for table in tables for name in table if all(other.get(name) is not False for other in tables))
 
 
 def dependent_names(nodes: Nodes, name: str) -> Iterator[str]:
-    """
-    The properties that a property requires.
-    """
+    """The properties that a property requires."""
     for node in nodes:
         for keyword in ("dependentRequired", "dependencies"):
             names = node.get(keyword, {}).get(name)
@@ -73,9 +59,7 @@ def dependent_names(nodes: Nodes, name: str) -> Iterator[str]:
 
 
 def dependent_schemas(reader: SchemaReader, nodes: Nodes, name: str) -> Iterator[Node]:
-    """
-    The schemas that an object has to match because of one of its properties.
-    """
+    """The schemas that an object has to match because of one of its properties."""
     for node in nodes:
         for keyword in ("dependentSchemas", "dependencies"):
             schema = node.get(keyword, {}).get(name)
@@ -84,9 +68,7 @@ def dependent_schemas(reader: SchemaReader, nodes: Nodes, name: str) -> Iterator
 
 
 def member_schemas(reader: SchemaReader, nodes: Nodes, name: str) -> Iterator[Node]:
-    """
-    The schemas that the value of a property has to match.
-    """
+    """The schemas that the value of a property has to match."""
     is_evaluated = False
     for node in nodes:
         own = list(_own_member_schemas(node, name))
@@ -99,9 +81,7 @@ def member_schemas(reader: SchemaReader, nodes: Nodes, name: str) -> Iterator[No
 
 
 def _own_member_schemas(node: Node, name: str) -> Iterator[Any]:
-    """
-    The schemas in `properties` and `patternProperties` of one schema.
-    """
+    """The schemas in `properties` and `patternProperties` of one schema."""
     if name in node.get("properties", {}):
         yield node.schema["properties"][name]
     for pattern, schema in node.get("patternProperties", {}).items():
@@ -111,9 +91,7 @@ def _own_member_schemas(node: Node, name: str) -> Iterator[Any]:
 
 
 def name_patterns(nodes: Nodes) -> list[str]:
-    """
-    The patterns of property names for which values are allowed.
-    """
+    """The patterns of property names for which values are allowed."""
     return [
         pattern
         for node in nodes
@@ -127,9 +105,7 @@ def name_patterns(nodes: Nodes) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """
-    The items that an array may have.
-    """
+    """The items that an array may have."""
 
     reader: SchemaReader
     nodes: Nodes
@@ -192,17 +168,13 @@ class Items:
 
 
 def _prefix(node: Node) -> list[Any]:
-    """
-    The schemas of the first items: `prefixItems`, before draft 2020-12 a list of `items`.
-    """
+    """The schemas of the first items: `prefixItems`, before draft 2020-12 a list of `items`."""
     prefix = node.get("prefixItems") if node.draft >= 20 else node.get("items")
     return prefix if isinstance(prefix, list) else []
 
 
 def _rest(node: Node) -> Any:
-    """
-    The schema of the other items; None if there is none.
-    """
+    """The schema of the other items; None if there is none."""
     if node.draft < 20 and isinstance(node.get("items"), list):
         return node.get("additionalItems")
     rest = node.get("items")

@@ -1,6 +1,4 @@
-"""
-Strings that match a regular expression of a schema.
-"""
+"""Strings that match a regular expression of a schema."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ _parser: Any = importlib.import_module("re._parser")  # has no type hints
 
 
 def matching_string(pattern: str, low: int, high: int | None, source: Random) -> str | None:
-    """
-    A string of *low* to *high* characters in which a pattern is found; None if none is found in a few attempts.
-    """
+    """A string of *low* to *high* characters in which a pattern is found; None if none is found in a few attempts."""
     compiled = compiled_pattern(pattern)
     if compiled is None:
         return None
@@ -49,9 +45,7 @@ def matching_string(pattern: str, low: int, high: int | None, source: Random) ->
 
 @cache
 def compiled_pattern(pattern: str) -> re.Pattern[str] | None:
-    """
-    A pattern of ECMA-262 as Python reads it; None if Python cannot.
-    """
+    """A pattern of ECMA-262 as Python reads it; None if Python cannot."""
     text = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
     text = re.sub(r"\\p\{[^}]*\}", lambda found: _property(text, found.start()), text)
     try:
@@ -61,17 +55,13 @@ def compiled_pattern(pattern: str) -> re.Pattern[str] | None:
 
 
 def _property(text: str, position: int) -> str:
-    """
-    Letters in place of a Unicode property, inside or outside a character class.
-    """
+    """Letters in place of a Unicode property, inside or outside a character class."""
     before = re.sub(r"\\.", "", text[:position])
     return "a-zA-Z" if before.rfind("[") > before.rfind("]") else "[a-zA-Z]"
 
 
 class _Sampler:
-    """
-    Makes one string from a parsed pattern.
-    """
+    """Makes one string from a parsed pattern."""
 
     def __init__(self, source: Random, repeats: int) -> None:
         self._source = source
@@ -108,9 +98,7 @@ class _Sampler:
         return "".join(self.text(part) for _ in range(times))
 
     def _character(self, options: Any) -> str:
-        """
-        A character of a class such as `[a-z]` or `[^"]`.
-        """
+        """A character of a class such as `[a-z]` or `[^"]`."""
         if str(options[0][0]) != "NEGATE":
             return self._choice(_characters(self._source.choice(options)))
         excluded = {character for option in options[1:] for character in _characters(option, whole=True)}
@@ -119,9 +107,7 @@ class _Sampler:
 
 
 def _characters(option: Any, *, whole: bool = False) -> str:
-    """
-    Characters that a part of a class stands for: all of them if *whole*, else some of a large range.
-    """
+    """Characters that a part of a class stands for: all of them if *whole*, else some of a large range."""
     code, value = option
     if str(code) == "LITERAL":
         return chr(value)

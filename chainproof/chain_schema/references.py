@@ -27,9 +27,7 @@ _FIRST_WITH_SIBLINGS = 19
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """
-    A schema inside a document.
-    """
+    """A schema inside a document."""
 
     schema: Any
     """True, False or an object."""
@@ -45,9 +43,7 @@ class Node:
 
 @dataclass(slots=True)
 class SchemaReader:
-    """
-    Gives the parts of a document with their references.
-    """
+    """Gives the parts of a document with their references."""
 
     document: dict[str, JSON]
     root: Node = field(init=False)
@@ -75,9 +71,7 @@ class SchemaReader:
         return self._nodes[id(schema)]
 
     def _child(self, parent: Node, schema: dict[str, Any]) -> Node:
-        """
-        A schema that was not read before.
-        """
+        """A schema that was not read before."""
         name = "id" if parent.draft == 4 else "$id"
         address = schema.get(name)
         if not isinstance(address, str) or address.startswith("#") or is_reference_alone(schema, parent.draft):
@@ -115,9 +109,7 @@ class SchemaReader:
             return True
 
     def _validator(self, node: Node) -> jsonschema_rs.Validator | None:
-        """
-        The validator of a schema inside the document; None if it cannot be validated alone.
-        """
+        """The validator of a schema inside the document; None if it cannot be validated alone."""
         try:
             if node.schema is self.document:
                 return jsonschema_rs.validator_for(self.document, validate_formats=True, offline=True)
@@ -132,9 +124,7 @@ class SchemaReader:
         return {**self._absolute(node), "$schema": _DIALECTS[node.draft]}
 
     def _absolute(self, node: Node) -> Any:
-        """
-        A copy of a schema whose references do not depend on its place.
-        """
+        """A copy of a schema whose references do not depend on its place."""
         copy = map_subschemas(node.schema, lambda inner: self._absolute(self.child(node, inner)))
         if not isinstance(copy, dict):
             return copy
@@ -146,9 +136,7 @@ class SchemaReader:
         return copy
 
     def _lookup(self, resolver: jsonschema_rs.Resolver, reference: str) -> Node | None:
-        """
-        The schema that a reference leads to; None if it is not in the document.
-        """
+        """The schema that a reference leads to; None if it is not in the document."""
         key = resolver.base_uri, tuple(resolver.dynamic_scope), reference
         if key not in self._found:
             try:
@@ -159,9 +147,7 @@ class SchemaReader:
         return self._found[key]
 
     def _outermost(self, first: Node, reference: str, keyword: str) -> Node:
-        """
-        The outermost schema on the way with the same dynamic anchor; the first one if it has none.
-        """
+        """The outermost schema on the way with the same dynamic anchor; the first one if it has none."""
         anchor = reference.partition("#")[2]
         mark = ("$dynamicAnchor", anchor) if keyword == "$dynamicRef" else ("$recursiveAnchor", True)
         if first.get(mark[0]) != mark[1]:
@@ -174,16 +160,12 @@ class SchemaReader:
 
 
 def _joined(base: str, reference: str) -> str:
-    """
-    A reference as an absolute address.
-    """
+    """A reference as an absolute address."""
     return base.partition("#")[0] + reference if reference.startswith("#") else urljoin(base, reference)
 
 
 def is_reference_alone(schema: dict[str, Any], draft: int) -> bool:
-    """
-    True if the keywords beside `$ref` do not count.
-    """
+    """True if the keywords beside `$ref` do not count."""
     return draft < _FIRST_WITH_SIBLINGS and "$ref" in schema
 
 

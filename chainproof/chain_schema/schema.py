@@ -1,6 +1,4 @@
-"""
-The schema of a chain's input or output: which values are valid, and what is wrong with the others.
-"""
+"""The schema of a chain's input or output: which values are valid, and what is wrong with the others."""
 
 from __future__ import annotations
 
@@ -71,30 +69,22 @@ class Schema:
         return tuple(sorted(lines)[:MAX_ERRORS])
 
     def _error_lines(self, value: JSON) -> Iterator[str]:
-        """
-        The errors by the schema, else those by the model.
-        """
+        """The errors by the schema, else those by the model."""
         if not self._matches(value):
             return map(_error_line, islice(self._validators[0].iter_errors(value), _MAX_SCANNED))
         return iter(self.model.errors(value) if self.model is not None else ())
 
     def _accepts(self, value: JSON) -> bool:
-        """
-        True if the unchanged value is valid, or nested too deeply to validate.
-        """
+        """True if the unchanged value is valid, or nested too deeply to validate."""
         return self._matches(value) and (self.model is None or not self.model.errors(value))
 
     def _matches(self, value: JSON) -> bool:
-        """
-        True if the value matches the schema, whatever the model says.
-        """
+        """True if the value matches the schema, whatever the model says."""
         return any(_matches(validator, value) for validator in self._validators)
 
 
 def _matches(validator: jsonschema_rs.Validator, value: JSON) -> bool:
-    """
-    True if the value is valid, or nested too deeply to validate.
-    """
+    """True if the value is valid, or nested too deeply to validate."""
     try:
         return validator.is_valid(value)
     except UnicodeEncodeError:  # a lone surrogate, which the validator cannot read
@@ -106,9 +96,7 @@ def _matches(validator: jsonschema_rs.Validator, value: JSON) -> bool:
 def _validator(
     document: dict[str, JSON], source: str, formats: dict[str, Callable[[str], bool]]
 ) -> jsonschema_rs.Validator:
-    """
-    The validator of a schema. Its messages do not contain the value, since findings must not contain parts of a body.
-    """
+    """The validator of a schema. Its messages do not contain the value, since findings must not contain parts of a body."""
     try:
         return jsonschema_rs.validator_for(
             document, formats=formats, mask="the value", validate_formats=True, offline=True
@@ -118,16 +106,12 @@ def _validator(
 
 
 def _is_time(text: str) -> bool:
-    """
-    True for a time of RFC 3339 with or without an offset.
-    """
+    """True for a time of RFC 3339 with or without an offset."""
     return _is_readable(dt.time, text)
 
 
 def _is_date_time(text: str) -> bool:
-    """
-    True for a date and time of RFC 3339 with or without an offset.
-    """
+    """True for a date and time of RFC 3339 with or without an offset."""
     return len(text) > _DATE_LENGTH and _is_readable(dt.datetime, text)
 
 
@@ -144,17 +128,13 @@ _NAIVE_TIMES: dict[str, Callable[[str], bool]] = {"date-time": _is_date_time, "t
 
 
 def _error_line(error: jsonschema_rs.ValidationError) -> str:
-    """
-    The message of an error, after its path.
-    """
+    """The message of an error, after its path."""
     path = format_path(error.instance_path)
     return f"`{path}`: {error.message}" if path else error.message
 
 
 def _sanitized(value: JSON) -> JSON:
-    """
-    A copy that the validator can read: without lone surrogates and numbers beyond floats, which are valid JSON.
-    """
+    """A copy that the validator can read: without lone surrogates and numbers beyond floats, which are valid JSON."""
     root = [value]
     # Not recursive, since values may be nested more deeply than calls. Each item is a container and an index or name.
     todo: list[tuple[Any, Any]] = [(root, 0)]
@@ -173,9 +153,7 @@ def _sanitized(value: JSON) -> JSON:
 
 
 def _sanitized_scalar(value: Any) -> Any:
-    """
-    The same for a string, number, boolean or null.
-    """
+    """The same for a string, number, boolean or null."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, float) and math.isinf(value):

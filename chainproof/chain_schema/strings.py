@@ -1,6 +1,4 @@
-"""
-Strings by format, by length, and in several scripts.
-"""
+"""Strings by format, by length, and in several scripts."""
 
 from __future__ import annotations
 
@@ -15,16 +13,12 @@ _SCRIPTS = ("Zoë", "漢字", "мир", "🙂🎉", "سلام", "हिन्द
 
 
 def plain_text(low: int, high: int, source: Random) -> str:
-    """
-    A string of *low* to *high* characters.
-    """
+    """A string of *low* to *high* characters."""
     return "".join(source.choices(LETTERS, k=source.randint(low, high)))
 
 
 def text_in_several_scripts(low: int, high: int | None, source: Random) -> str:
-    """
-    A string of at least one and at most 24 characters, unless the bounds require otherwise.
-    """
+    """A string of at least one and at most 24 characters, unless the bounds require otherwise."""
     words = source.sample(_SCRIPTS, 3)
     text = " ".join(words)
     most = max(low, 24) if high is None else min(high, max(low, 24))
@@ -62,9 +56,7 @@ def _ipv6(source: Random) -> str:
 
 
 def _uuid(version: int) -> Callable[[Random], str]:
-    """
-    UUIDs of a version (RFC 9562).
-    """
+    """UUIDs of a version (RFC 9562)."""
 
     def generate(source: Random) -> str:
         digits = f"{source.getrandbits(128):032x}"
@@ -82,9 +74,7 @@ def _base64(source: Random) -> str:
 
 
 def _card(source: Random) -> str:
-    """
-    A card number for tests, with a valid check digit (ISO/IEC 7812-1).
-    """
+    """A card number for tests, with a valid check digit (ISO/IEC 7812-1)."""
     digits = [4, *(source.randint(0, 9) for _ in range(14))]
     doubled = [digit * 2 if index % 2 == 0 else digit for index, digit in enumerate(digits)]
     total = sum(digit - 9 if digit > 9 else digit for digit in doubled)

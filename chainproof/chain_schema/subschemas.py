@@ -1,6 +1,4 @@
-"""
-Where schemas stand inside a schema. Nothing else in it is one: not `const`, `enum`, `default`, `examples` or `x-…`.
-"""
+"""Where schemas stand inside a schema. Nothing else in it is one: not `const`, `enum`, `default`, `examples` or `x-…`."""
 
 from __future__ import annotations
 
@@ -21,18 +19,14 @@ _MAP = frozenset({"$defs", "definitions", "dependentSchemas", "dependencies", "p
 
 
 def map_subschemas(schema: Any, change: Callable[[Any], Any]) -> Any:
-    """
-    A copy of a schema with *change* applied to each schema directly inside it.
-    """
+    """A copy of a schema with *change* applied to each schema directly inside it."""
     if not isinstance(schema, dict):
         return schema
     return {keyword: _mapped(keyword, value, change) for keyword, value in schema.items()}
 
 
 def _mapped(keyword: str, value: Any, change: Callable[[Any], Any]) -> Any:
-    """
-    The value of a keyword, with the schemas in it changed.
-    """
+    """The value of a keyword, with the schemas in it changed."""
     if keyword in _LIST and isinstance(value, list):
         return [change(item) for item in value]
     if keyword in _SCHEMA and isinstance(value, dict | bool):

@@ -1,6 +1,4 @@
-"""
-Short lines of text for error messages about schemas, classes and values.
-"""
+"""Short lines of text for error messages about schemas, classes and values."""
 
 from __future__ import annotations
 
@@ -11,28 +9,20 @@ MAX_LINE_LENGTH = 200
 
 
 class SchemaError(UsageError):
-    """
-    A schema or a class that cannot be used. The message is one line.
-    """
+    """A schema or a class that cannot be used. The message is one line."""
 
 
 def format_path(path: tuple[str | int, ...] | list[str | int]) -> str:
-    """
-    A path in a JSON value, such as `opts.names[0]`; empty for the value itself.
-    """
+    """A path in a JSON value, such as `opts.names[0]`; empty for the value itself."""
     parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return parts.removeprefix(".")
 
 
 def one_line(text: str) -> str:
-    """
-    The first non-empty line of a text, truncated.
-    """
+    """The first non-empty line of a text, truncated."""
     return truncated(next((line.strip() for line in text.splitlines() if line.strip()), ""))
 
 
 def truncated(text: str) -> str:
-    """
-    A text of at most MAX_LINE_LENGTH characters.
-    """
+    """A text of at most MAX_LINE_LENGTH characters."""
     return text if len(text) <= MAX_LINE_LENGTH else text[: MAX_LINE_LENGTH - 1] + "…"

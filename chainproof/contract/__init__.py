@@ -1,3 +1,1 @@
-"""
-What does the contract say, and does one answer violate it?
-"""
+"""What does the contract say, and does one answer violate it?"""

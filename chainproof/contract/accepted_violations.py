@@ -18,15 +18,11 @@ from chainproof.errors import UsageError
 
 
 class AcceptanceError(UsageError):
-    """
-    An invalid value of `--accept`.
-    """
+    """An invalid value of `--accept`."""
 
 
 class AcceptanceData(TypedDict):
-    """
-    The JSON form of an acceptance, in a manifest's settings.
-    """
+    """The JSON form of an acceptance, in a manifest's settings."""
 
     clause: str
     until: str | None
@@ -34,9 +30,7 @@ class AcceptanceData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """
-    A clause whose violations are accepted.
-    """
+    """A clause whose violations are accepted."""
 
     clause: str
     """The clause's id."""
@@ -89,14 +83,10 @@ def parse_acceptance(text: str) -> Acceptance:
 
 
 def is_accepted(clause_id: str, acceptances: Iterable[Acceptance], day: date) -> bool:
-    """
-    True if violations of a clause are accepted on a day.
-    """
+    """True if violations of a clause are accepted on a day."""
     return any(each.clause == clause_id and each.applies_on(day) for each in acceptances)
 
 
 def _suggested(text: str) -> str:
-    """
-    The clauses with an id similar to *text*, or all clauses.
-    """
+    """The clauses with an id similar to *text*, or all clauses."""
     return " or ".join(get_close_matches(text, CLAUSE_BY_ID, n=3)) or ", ".join(CLAUSE_BY_ID)

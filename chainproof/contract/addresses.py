@@ -17,9 +17,7 @@ from chainproof.contract.openapi import PATH, server_templates
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identifier:
-    """
-    A placeholder of hosts and paths, and the texts that may replace it.
-    """
+    """A placeholder of hosts and paths, and the texts that may replace it."""
 
     placeholder: str
     grammar: re.Pattern[str]
@@ -62,9 +60,7 @@ RESERVED_ENVIRONMENT = "development"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationAddress:
-    """
-    One address of run_remote.
-    """
+    """One address of run_remote."""
 
     operation_id: str
     template: str
@@ -142,9 +138,7 @@ def neighbours(path: str) -> tuple[str, ...]:
 
 
 def unknown_paths() -> tuple[str, ...]:
-    """
-    Paths of the operation with a name or an id that does not exist.
-    """
+    """Paths of the operation with a name or an id that does not exist."""
     return tuple(address.path(address.identifier.unknown) for address in ADDRESSES if address.identifier)
 
 
@@ -159,9 +153,7 @@ def address_of(path: str) -> OperationAddress | None:
 
 
 class ServerKind(Enum):
-    """
-    The four servers that the document lists.
-    """
+    """The four servers that the document lists."""
 
     MODEL = 0
     CHAIN = 1
@@ -198,9 +190,7 @@ class ServerKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceHost:
-    """
-    A hostname of Baseten's, taken apart.
-    """
+    """A hostname of Baseten's, taken apart."""
 
     server: ServerKind
     identifier: str
@@ -227,9 +217,7 @@ def service_host(host: str) -> ServiceHost | None:
 
 @cache
 def _host_patterns() -> tuple[tuple[ServerKind, re.Pattern[str]], ...]:
-    """
-    The pattern of each server's hostnames. Ids have no hyphen, so the text behind the second one is an environment.
-    """
+    """The pattern of each server's hostnames. Ids have no hyphen, so the text behind the second one is an environment."""
     rows = []
     for server in ServerKind:
         host = re.escape(server.url("\0", "\1").removeprefix("https://"))

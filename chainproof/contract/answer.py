@@ -1,6 +1,4 @@
-"""
-The answer of a target, as received.
-"""
+"""The answer of a target, as received."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ _REQUEST_ID = REQUEST_ID_HEADER.lower()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """
-    Status, header fields and undecoded body of an HTTP answer.
-    """
+    """Status, header fields and undecoded body of an HTTP answer."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -64,9 +60,7 @@ _set_status, _set_headers, _set_body = (vars(Answer)[name].__set__ for name in (
 
 
 def build_answer(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Answer:
-    """
-    An answer, built in half the time of the constructor. The load test builds one per request.
-    """
+    """An answer, built in half the time of the constructor. The load test builds one per request."""
     answer = _new(Answer)
     _set_status(answer, status)
     _set_headers(answer, headers)

@@ -1,6 +1,4 @@
-"""
-What a clause is: one testable statement of the contract, with its level and its source.
-"""
+"""What a clause is: one testable statement of the contract, with its level and its source."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from chainproof.contract.levels import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """
-    One testable statement of the contract.
-    """
+    """One testable statement of the contract."""
 
     id: str
     """Short, stable, lower case; used in findings, reports and `--accept`."""

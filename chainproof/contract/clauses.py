@@ -21,9 +21,7 @@ CLAUSE_BY_ID: dict[str, Clause] = {}
 
 
 def _clause(clause_id: str, level: Level, *, source: str, quotation: str, statement: str) -> Clause:
-    """
-    A new clause, entered in CLAUSE_BY_ID.
-    """
+    """A new clause, entered in CLAUSE_BY_ID."""
     clause = Clause(id=clause_id, level=level, source=source, quotation=quotation, statement=statement)
     return CLAUSE_BY_ID.setdefault(clause_id, clause)
 

@@ -1,6 +1,4 @@
-"""
-The API key: read from the environment, sent only to the target, never shown.
-"""
+"""The API key: read from the environment, sent only to the target, never shown."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ REDACTED = "[API key]"
 
 
 class AuthScheme(StrEnum):
-    """
-    The authentication scheme: the document's, or the one that Baseten's newer documents name.
-    """
+    """The authentication scheme: the document's, or the one that Baseten's newer documents name."""
 
     API_KEY = "api-key"
     BEARER = "bearer"
@@ -33,9 +29,7 @@ class AuthScheme(StrEnum):
 
 
 class ApiKey:
-    """
-    An API key that `repr`, `str`, formatting, pickling and failed comparisons do not show.
-    """
+    """An API key that `repr`, `str`, formatting, pickling and failed comparisons do not show."""
 
     __slots__ = ("_text", "scheme")
 
@@ -75,9 +69,7 @@ class ApiKey:
 
 
 class ApiKeyError(UsageError):
-    """
-    The environment has no usable key. The message names the variable and does not show its value.
-    """
+    """The environment has no usable key. The message names the variable and does not show its value."""
 
 
 def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABLE) -> ApiKey:
@@ -106,7 +98,5 @@ def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABL
 
 
 def load_key_from_environment(variable: str = DEFAULT_KEY_VARIABLE) -> ApiKey:
-    """
-    The key in *variable* of this process's environment. Raises ApiKeyError.
-    """
+    """The key in *variable* of this process's environment. Raises ApiKeyError."""
     return load_key(os.environ, variable)

@@ -19,9 +19,7 @@ _NEVER_WAIVED = frozenset({clauses.STATUS, clauses.KEY_VERIFIED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deviation:
-    """
-    One way in which the service differs from the strict contract.
-    """
+    """One way in which the service differs from the strict contract."""
 
     description: str
     contract: Contract
@@ -136,8 +134,6 @@ WAIVED_FROM: dict[Clause, Contract] = {clause: row.contract for row in DEVIATION
 
 
 def is_waived(clause: Clause, contract: Contract) -> bool:
-    """
-    True if *clause* does not hold under *contract*.
-    """
+    """True if *clause* does not hold under *contract*."""
     first = WAIVED_FROM.get(clause)
     return first is not None and contract.includes(first)

@@ -17,9 +17,7 @@ from chainproof.contract.openapi import documented_statuses
 
 
 class ErrorCode(StrEnum):
-    """
-    The documented values of `ErrorResponse.error_code`.
-    """
+    """The documented values of `ErrorResponse.error_code`."""
 
     TIMEOUT = "timeout"
     CLIENT_ERROR = "client_error"
@@ -38,9 +36,7 @@ DOCUMENTED_CODES: frozenset[str] = frozenset(code.value for code in ErrorCode)
 
 
 class Responsible(StrEnum):
-    """
-    The party that is responsible for an error.
-    """
+    """The party that is responsible for an error."""
 
     CALLER = "caller"
     """The sender of the request: its key, URL, body or rate."""
@@ -54,9 +50,7 @@ class Responsible(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """
-    The statuses of an error code, and who is responsible.
-    """
+    """The statuses of an error code, and who is responsible."""
 
     code: ErrorCode
     responsible: Responsible
@@ -138,9 +132,7 @@ UNPAIRED_STATUSES: dict[int, str] = {
 
 @cache
 def statuses(code: str, contract: Contract) -> frozenset[int]:
-    """
-    The statuses that *code* may have under *contract*; empty for an undocumented code.
-    """
+    """The statuses that *code* may have under *contract*; empty for an undocumented code."""
     pairing = PAIRING_BY_CODE.get(code)
     if pairing is None:
         return frozenset()
@@ -150,9 +142,7 @@ def statuses(code: str, contract: Contract) -> frozenset[int]:
 
 @cache
 def allowed_statuses(contract: Contract) -> frozenset[int]:
-    """
-    The statuses that an answer of the operation may have under *contract*.
-    """
+    """The statuses that an answer of the operation may have under *contract*."""
     allowed = set(documented_statuses())
     if contract.includes(Contract.DOCUMENTED):
         allowed.update(UNPAIRED_STATUSES)

@@ -1,6 +1,4 @@
-"""
-Additional header fields from `--header`: any but those that carry credentials or frame the message.
-"""
+"""Additional header fields from `--header`: any but those that carry credentials or frame the message."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ HeaderField = tuple[str, str]
 
 
 class HeaderError(UsageError):
-    """
-    A header field that cannot be added. The message does not show its value.
-    """
+    """A header field that cannot be added. The message does not show its value."""
 
 
 def parse_header(text: str) -> HeaderField:

@@ -19,24 +19,18 @@ RFC_MUSTS: set[str] = set()
 
 
 def _must(clause_id: str, level: Level, *, source: str, quotation: str, statement: str) -> Clause:
-    """
-    A new clause from a MUST, whose level follows from what common servers do.
-    """
+    """A new clause from a MUST, whose level follows from what common servers do."""
     RFC_MUSTS.add(clause_id)
     return _clause(clause_id, level, source, quotation, statement)
 
 
 def _should(clause_id: str, *, source: str, quotation: str, statement: str) -> Clause:
-    """
-    A new clause from a SHOULD, or from a grammar without a rule for recipients.
-    """
+    """A new clause from a SHOULD, or from a grammar without a rule for recipients."""
     return _clause(clause_id, Level.SHOULD, source, quotation, statement)
 
 
 def _clause(clause_id: str, level: Level, source: str, quotation: str, statement: str) -> Clause:
-    """
-    A new clause, entered in HTTP_CLAUSE_BY_ID.
-    """
+    """A new clause, entered in HTTP_CLAUSE_BY_ID."""
     clause = Clause(id=clause_id, level=level, source=source, quotation=quotation, statement=statement)
     return HTTP_CLAUSE_BY_ID.setdefault(clause_id, clause)
 

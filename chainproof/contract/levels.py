@@ -11,9 +11,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """
-    How binding a clause is.
-    """
+    """How binding a clause is."""
 
     MUST = "must"
     """The document says so, or an RFC's MUST."""
@@ -26,9 +24,7 @@ class Level(StrEnum):
 
 
 class Contract(StrEnum):
-    """
-    The contract that answers are tested against. Each one allows what the one before allows, and more.
-    """
+    """The contract that answers are tested against. Each one allows what the one before allows, and more."""
 
     STRICT = "strict"
     """The published OpenAPI document to the letter."""

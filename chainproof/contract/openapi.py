@@ -22,17 +22,13 @@ Node = dict[str, object] | list[object] | str | int | float | bool | None
 
 @cache
 def document_text() -> str:
-    """
-    The text of the document as published.
-    """
+    """The text of the document as published."""
     return files("chainproof.contract").joinpath("openapi.yaml").read_text(encoding="utf-8")
 
 
 @cache
 def document() -> dict[str, object]:
-    """
-    The parsed document. It is shared by all callers, so copy it before changing it.
-    """
+    """The parsed document. It is shared by all callers, so copy it before changing it."""
     return cast(dict[str, object], yaml.safe_load(document_text()))
 
 
@@ -54,25 +50,19 @@ def lookup(pointer: str) -> Node:
 
 
 def _dereferenced(node: object) -> object:
-    """
-    The node, or the node that its `$ref` points to.
-    """
+    """The node, or the node that its `$ref` points to."""
     if isinstance(node, dict) and isinstance(node.get("$ref"), str):
         return lookup(node["$ref"])
     return node
 
 
 def documented_statuses() -> tuple[int, ...]:
-    """
-    The statuses that the operation lists, in the document's order.
-    """
+    """The statuses that the operation lists, in the document's order."""
     return tuple(int(status) for status in cast(dict[str, object], lookup(f"{OPERATION}/responses")))
 
 
 def server_templates() -> tuple[str, ...]:
-    """
-    The URL templates of the document's four servers.
-    """
+    """The URL templates of the document's four servers."""
     return tuple(
         cast(str, cast(dict[str, object], server)["url"]) for server in cast(list[object], lookup("#/servers"))
     )

@@ -16,9 +16,7 @@ from chainproof.contract.clause import Clause
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """
-    What to change in one framework or gateway.
-    """
+    """What to change in one framework or gateway."""
 
     clauses: tuple[Clause, ...]
     """The clauses whose violations it may end."""
@@ -374,9 +372,7 @@ REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *S
 
 
 def remedies_for(clause_id: str, actual: str = "") -> tuple[Remedy, ...]:
-    """
-    The remedies of a clause, given by its id. If *actual*, the text of a finding, names a status, only those for it.
-    """
+    """The remedies of a clause, given by its id. If *actual*, the text of a finding, names a status, only those for it."""
     found = re.search(r"\bstatus (\d{3})\b", actual)
     return tuple(
         remedy

@@ -19,9 +19,7 @@ _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@ ]+):(?P<port
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """
-    A host name or IP address (IPv6 without brackets), and a TCP port.
-    """
+    """A host name or IP address (IPv6 without brackets), and a TCP port."""
 
     host: str
     port: int
@@ -32,9 +30,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """
-    An HTTP proxy, used with CONNECT (RFC 9110 §9.3.6).
-    """
+    """An HTTP proxy, used with CONNECT (RFC 9110 §9.3.6)."""
 
     address: Address
     authorization: str | None = field(default=None, repr=False)  # contains a password
@@ -50,9 +46,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """
-    How to connect to a target. The default is its own host and port, and the system's certificates.
-    """
+    """How to connect to a target. The default is its own host and port, and the system's certificates."""
 
     connect_to: Address | None = None
     """The address to connect to instead of the target's."""
@@ -70,9 +64,7 @@ class Route:
 
 
 def parse_address(text: str) -> Address:
-    """
-    The address in `HOST:PORT`, with IPv6 in brackets. Raises TargetError.
-    """
+    """The address in `HOST:PORT`, with IPv6 in brackets. Raises TargetError."""
     match = _HOST_AND_PORT.fullmatch(text.strip())
     if match is None or not 0 < int(match["port"]) < 65536:
         raise TargetError(f"expected HOST:PORT such as 127.0.0.1:8080 or [::1]:8080, found {text!r}")
@@ -93,9 +85,7 @@ def proxy_for(target: Target, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def _is_bypassed(target: Target, exceptions: str) -> bool:
-    """
-    True if `no_proxy` has the target: as `*`, a host or a domain (with or without leading dot), each with or without port.
-    """
+    """True if `no_proxy` has the target: as `*`, a host or a domain (with or without leading dot), each with or without port."""
     for exception in exceptions.lower().split(","):
         name, _, port = exception.strip().partition(":")
         if name == "*":
@@ -108,9 +98,7 @@ def _is_bypassed(target: Target, exceptions: str) -> bool:
 
 
 def _proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """
-    The values of the proxy variables by the start of their name. Lower-case names take precedence, as in curl.
-    """
+    """The values of the proxy variables by the start of their name. Lower-case names take precedence, as in curl."""
     variables: dict[str, str] = {}
     for lower in (False, True):
         for name, value in environment.items():
@@ -120,9 +108,7 @@ def _proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _parse_proxy(url: str) -> Proxy:
-    """
-    The proxy in a URL. Raises TargetError without the URL in its message, since it may contain a password.
-    """
+    """The proxy in a URL. Raises TargetError without the URL in its message, since it may contain a password."""
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port

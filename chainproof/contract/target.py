@@ -1,6 +1,4 @@
-"""
-The target: the URL that requests are sent to.
-"""
+"""The target: the URL that requests are sent to."""
 
 from __future__ import annotations
 
@@ -30,16 +28,12 @@ from chainproof.errors import UsageError
 
 
 class TargetError(UsageError):
-    """
-    A target that cannot be used.
-    """
+    """A target that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """
-    One endpoint: its origin and the path of the operation.
-    """
+    """One endpoint: its origin and the path of the operation."""
 
     scheme: str
     host: str
@@ -114,9 +108,7 @@ def deployment_url(
 
 
 def _path(environment: str, deployment: str, *, regional: bool) -> str:
-    """
-    The path of run_remote. Raises TargetError.
-    """
+    """The path of run_remote. Raises TargetError."""
     if deployment:
         _check_identifier(DEPLOYMENT_ID, deployment)
         return DEPLOYMENT.path(deployment)
@@ -128,9 +120,7 @@ def _path(environment: str, deployment: str, *, regional: bool) -> str:
 
 
 def _check_identifier(identifier: Identifier, text: str) -> None:
-    """
-    Raise TargetError for a text that cannot be the identifier.
-    """
+    """Raise TargetError for a text that cannot be the identifier."""
     if not identifier.accepts(text):
         raise TargetError(f"expected {identifier.description}, found {text!r}")
 
@@ -180,9 +170,7 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
 
 
 def _operation_path(path: str, host: str, text: str) -> str:
-    """
-    The operation's path in a URL: if it has none, the one that its host serves. Raises TargetError.
-    """
+    """The operation's path in a URL: if it has none, the one that its host serves. Raises TargetError."""
     name = service_host(host)
     regional = name is not None and name.server.regional
     path = path.rstrip("/") or (REGIONAL if regional else PRODUCTION).path()
@@ -197,9 +185,7 @@ def _operation_path(path: str, host: str, text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """
-    True for `localhost`, its subdomains and loopback addresses.
-    """
+    """True for `localhost`, its subdomains and loopback addresses."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -209,9 +195,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_valid_host(host: str) -> bool:
-    """
-    True for an IP address, or for labels of ASCII letters, digits, hyphens and underscores.
-    """
+    """True for an IP address, or for labels of ASCII letters, digits, hyphens and underscores."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

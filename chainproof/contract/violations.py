@@ -34,9 +34,7 @@ _SECONDS = re.compile(r"[0-9]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """
-    A clause that an answer breaks, with the expected and the actual value.
-    """
+    """A clause that an answer breaks, with the expected and the actual value."""
 
     clause: Clause
     expected: str
@@ -63,9 +61,7 @@ _POSITIONS: dict[tuple[str, ...], tuple[int, int] | None] = {}
 
 
 def _is_plainly_valid(answer: Answer) -> bool:
-    """
-    True if a 200 is valid in the most common way. Any other 200 takes the slow path, and may be valid too.
-    """
+    """True if a 200 is valid in the most common way. Any other 200 takes the slow path, and may be valid too."""
     names = tuple([name for name, _ in answer.headers])
     try:
         positions = _POSITIONS[names]
@@ -98,16 +94,12 @@ def _header_positions(names: tuple[str, ...]) -> tuple[int, int] | None:
 
 
 def breaks_must_clause(found: tuple[Violation, ...]) -> bool:
-    """
-    True if an answer with these violations does not count as ok.
-    """
+    """True if an answer with these violations does not count as ok."""
     return any(violation.clause.level is Level.MUST for violation in found)
 
 
 def error_code(answer: Answer) -> str | None:
-    """
-    The error code of an error as the target wrote it, documented or not; None for a 200 and if there is none.
-    """
+    """The error code of an error as the target wrote it, documented or not; None for a 200 and if there is none."""
     if answer.status == 200:
         return None
     value = parse_json(answer.body)
@@ -134,9 +126,7 @@ def is_chain_failure(answer: Answer) -> bool:
 
 
 def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation]:
-    """
-    The violations without regard to waivers.
-    """
+    """The violations without regard to waivers."""
     allowed = allowed_statuses(contract)
     if answer.status not in allowed:
         yield Violation(
@@ -157,9 +147,7 @@ STREAM_TYPES = frozenset({"application/octet-stream", "text/event-stream"})
 
 
 def _output(answer: Answer, contract: Contract) -> Iterator[Violation]:
-    """
-    The violations in the body of a success.
-    """
+    """The violations in the body of a success."""
     if answer.media_type == "application/octet-stream" and ANY_OUTPUT.applies_to(contract):
         return
     if answer.media_type != "application/json":
@@ -174,9 +162,7 @@ def _output(answer: Answer, contract: Contract) -> Iterator[Violation]:
 
 
 def _error(answer: Answer, contract: Contract) -> Iterator[Violation]:
-    """
-    The violations in the body of an error.
-    """
+    """The violations in the body of an error."""
     if answer.media_type != "application/json":
         yield _media_type(clauses.ERROR_MEDIA_TYPE, answer)
         return
@@ -197,9 +183,7 @@ def _error(answer: Answer, contract: Contract) -> Iterator[Violation]:
 
 
 def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Violation]:
-    """
-    An undocumented code, or one with the wrong status. A missing code is no violation: the document does not require it.
-    """
+    """An undocumented code, or one with the wrong status. A missing code is no violation: the document does not require it."""
     if not isinstance(code, str) or code not in DOCUMENTED_CODES:
         yield Violation(
             clause=clauses.ERROR_CODE,
@@ -216,9 +200,7 @@ def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Vi
 
 
 def _fields(answer: Answer) -> Iterator[Violation]:
-    """
-    The violations of RFCs in the header fields.
-    """
+    """The violations of RFCs in the header fields."""
     names = [name.lower() for name, _ in answer.headers]
     if "retry-after" in names:
         yield from _retry_after(answer)
@@ -237,9 +219,7 @@ def _fields(answer: Answer) -> Iterator[Violation]:
 
 
 def _retry_after(answer: Answer) -> Iterator[Violation]:
-    """
-    A Retry-After that is neither a number of seconds nor a date.
-    """
+    """A Retry-After that is neither a number of seconds nor a date."""
     invalid = [
         value for value in answer.fields("retry-after") if not _SECONDS.fullmatch(value.strip()) and not _is_date(value)
     ]
@@ -252,9 +232,7 @@ def _retry_after(answer: Answer) -> Iterator[Violation]:
 
 
 def _is_date(value: str) -> bool:
-    """
-    True if a field's value is a date in a form that recipients must accept (RFC 9110 §5.6.7).
-    """
+    """True if a field's value is a date in a form that recipients must accept (RFC 9110 §5.6.7)."""
     try:
         parsedate_to_datetime(value)
     except ValueError:
@@ -263,9 +241,7 @@ def _is_date(value: str) -> bool:
 
 
 def _request_id(answer: Answer) -> Iterator[Violation]:
-    """
-    A missing, empty or repeated request id. An error may have none, with a warning.
-    """
+    """A missing, empty or repeated request id. An error may have none, with a warning."""
     values = answer.fields(REQUEST_ID_HEADER)
     if not values and answer.status >= 300:
         yield Violation(clause=clauses.REQUEST_ID_ON_ERRORS, expected=f"a {REQUEST_ID_HEADER}", actual="none")
@@ -275,9 +251,7 @@ def _request_id(answer: Answer) -> Iterator[Violation]:
 
 
 def _media_type(clause: Clause, answer: Answer) -> Violation:
-    """
-    The violation of an answer with another media type.
-    """
+    """The violation of an answer with another media type."""
     actual = answer.field("content-type")
     return Violation(
         clause=clause,
@@ -289,9 +263,7 @@ def _media_type(clause: Clause, answer: Answer) -> Violation:
 
 
 def _malformed(clause: Clause, answer: Answer, reason: InvalidJson) -> Violation:
-    """
-    The violation of a body that is not valid JSON.
-    """
+    """The violation of a body that is not valid JSON."""
     quoted = f": {_excerpt(answer.body.decode('utf-8', 'replace'))!r}" if answer.body.strip() else ""
     return Violation(
         clause=clause, expected="a JSON text in UTF-8", actual=f"status {answer.status}, body is {reason.value}{quoted}"
@@ -310,15 +282,11 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def _kind(value: object, answer: Answer) -> str:
-    """
-    The type of a JSON value in words, after the status of its answer.
-    """
+    """The type of a JSON value in words, after the status of its answer."""
     name = next(words for kind, words in _KINDS if isinstance(value, kind))
     return f"status {answer.status}, {name}"
 
 
 def _excerpt(text: str) -> str:
-    """
-    The start of a text, cut to the length that a violation quotes.
-    """
+    """The start of a text, cut to the length that a violation quotes."""
     return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"

@@ -1,3 +1,1 @@
-"""
-What may be concluded from a run folder: verdict, summary, caveats?
-"""
+"""What may be concluded from a run folder: verdict, summary, caveats?"""

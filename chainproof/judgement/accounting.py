@@ -1,6 +1,4 @@
-"""
-The accounting of requests: planned = sent + not_sent; sent = ok + failed + timed_out + censored.
-"""
+"""The accounting of requests: planned = sent + not_sent; sent = ok + failed + timed_out + censored."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from chainproof.results.interval import RequestStats
 
 @dataclass(slots=True, kw_only=True)
 class Accounting:
-    """
-    How many requests were planned, and what became of them.
-    """
+    """How many requests were planned, and what became of them."""
 
     planned: int = 0
     not_sent: int = 0
@@ -82,9 +78,7 @@ class Accounting:
 
 
 def accounting(stats: RequestStats) -> Accounting:
-    """
-    The accounting of some requests, such as all of a run or those of a phase.
-    """
+    """The accounting of some requests, such as all of a run or those of a phase."""
     return Accounting(
         planned=stats.planned,
         not_sent=stats.not_sent.total(),

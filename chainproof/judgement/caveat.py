@@ -1,6 +1,4 @@
-"""
-A caveat: a reason to distrust the figures of a run, with a remedy.
-"""
+"""A caveat: a reason to distrust the figures of a run, with a remedy."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from enum import StrEnum
 
 
 class CaveatCode(StrEnum):
-    """
-    The stable name of a caveat.
-    """
+    """The stable name of a caveat."""
 
     ACCEPTANCE_EXPIRED = "ACCEPTANCE_EXPIRED"
     ACCOUNTING_MISMATCH = "ACCOUNTING_MISMATCH"
@@ -49,9 +45,7 @@ class CaveatCode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caveat:
-    """
-    A reason to distrust the figures.
-    """
+    """A reason to distrust the figures."""
 
     code: CaveatCode
     text: str

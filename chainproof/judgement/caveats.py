@@ -33,9 +33,7 @@ QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaveatInput:
-    """
-    What the caveats of one load run depend on.
-    """
+    """What the caveats of one load run depend on."""
 
     run: Run
     totals: Interval
@@ -49,9 +47,7 @@ class CaveatInput:
 
 
 def unfinished(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A run that was killed lacks its last seconds, and nobody knows what was in flight.
-    """
+    """A run that was killed lacks its last seconds, and nobody knows what was in flight."""
     if inputs.run.end is None:
         yield Caveat(
             code=CaveatCode.UNFINISHED,
@@ -62,9 +58,7 @@ def unfinished(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def accounting(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    Every planned request must be accounted for, and two independent sets of counters must agree.
-    """
+    """Every planned request must be accounted for, and two independent sets of counters must agree."""
     counted = inputs.accounting
     own_counts = dict(inputs.run.end.accounting) if inputs.run.end is not None else {}
     differing = [name for name, value in own_counts.items() if counted.to_json().get(name) != value]
@@ -79,9 +73,7 @@ def accounting(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def lost_workers(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A worker that stops reporting may have continued to send requests.
-    """
+    """A worker that stops reporting may have continued to send requests."""
     for lost in inputs.run.end.lost_workers if inputs.run.end is not None else ():
         yield Caveat(
             code=CaveatCode.WORKER_LOST,
@@ -94,9 +86,7 @@ def lost_workers(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def unreadable(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    An incomplete last line is normal; an unreadable line before it is lost data.
-    """
+    """An incomplete last line is normal; an unreadable line before it is lost data."""
     if inputs.run.unreadable_lines:
         files = ", ".join(f"{count} in {name}" for name, count in inputs.run.unreadable_lines.items())
         yield Caveat(
@@ -108,16 +98,12 @@ def unreadable(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def generator_health(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A load generator that does not keep up measures itself.
-    """
+    """A load generator that does not keep up measures itself."""
     yield from inputs.generator_caveats
 
 
 def not_sent(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    The limit on in-flight requests hides how much worse response times would have become.
-    """
+    """The limit on in-flight requests hides how much worse response times would have become."""
     count = inputs.totals.not_sent[NotSent.MAX_IN_FLIGHT]
     if count:
         yield Caveat(
@@ -129,9 +115,7 @@ def not_sent(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def unanswered(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    Requests without an answer are in no percentile of the answers.
-    """
+    """Requests without an answer are in no percentile of the answers."""
     counts = inputs.accounting
     if counts.timed_out + counts.censored:
         yield Caveat(
@@ -143,17 +127,13 @@ def unanswered(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def _counted_as_unanswered(inputs: CaveatInput) -> str:
-    """
-    How objectives count requests that were never answered.
-    """
+    """How objectives count requests that were never answered."""
     those = "those of judged phases" if inputs.run.manifest.phases else "them"
     return f"Objectives count {those} as never answered."
 
 
 def mixed_phases(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A percentile over a ramp and a steady state describes neither.
-    """
+    """A percentile over a ramp and a steady state describes neither."""
     phases = inputs.run.manifest.phases
     if phases and inputs.accounting.planned and not inputs.totals.phases:
         yield Caveat(
@@ -170,9 +150,7 @@ def mixed_phases(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def cold_start(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A run with an objective on its cold start mixes the cold start with what comes after it.
-    """
+    """A run with an objective on its cold start mixes the cold start with what comes after it."""
     indicators = {parse_objective(text).indicator for text in inputs.run.manifest.objectives}
     start = inputs.start
     if not indicators & set(INSTANTS) or start.first_success is None:
@@ -191,9 +169,7 @@ def cold_start(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def replanned(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A run whose rate was changed is two measurements.
-    """
+    """A run whose rate was changed is two measurements."""
     instants = inputs.run.manifest.known_settings.replanned_at
     if instants:
         yield Caveat(
@@ -205,9 +181,7 @@ def replanned(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def interrupted(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    An interrupted run says nothing about the part that is missing.
-    """
+    """An interrupted run says nothing about the part that is missing."""
     if inputs.run.end is not None and inputs.run.end.ending is Ending.INTERRUPTED:
         yield Caveat(
             code=CaveatCode.INTERRUPTED,
@@ -233,9 +207,7 @@ _GUARDS = {
 
 
 def ended_by_guard(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A run that a guard ended says nothing about the part that is missing.
-    """
+    """A run that a guard ended says nothing about the part that is missing."""
     end = inputs.run.end
     if end is not None and end.guard is not None:
         code, remedy = _GUARDS[end.guard]
@@ -248,9 +220,7 @@ def ended_by_guard(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def request_limit_reached(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A run with a limit on its requests may end before its duration is over.
-    """
+    """A run with a limit on its requests may end before its duration is over."""
     settings, end = inputs.run.manifest.known_settings, inputs.run.end
     limit, duration, cost = settings.max_requests, settings.duration, settings.cost_per_request
     if limit is None or inputs.accounting.planned < limit or end is None:
@@ -266,17 +236,13 @@ def request_limit_reached(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def nothing_sent(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A run without requests has no figures.
-    """
+    """A run without requests has no figures."""
     if inputs.accounting.sent == 0:
         yield Caveat(code=CaveatCode.NOTHING_SENT, text="No request was sent.", remedy="Raise --rate or --duration.")
 
 
 def key_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A run with a wrong key measures the gateway's authentication and nothing else.
-    """
+    """A run with a wrong key measures the gateway's authentication and nothing else."""
     answered = inputs.accounting.ok + inputs.accounting.failed
     rejected = sum(count for outcome, count in inputs.totals.outcomes.items() if outcome.status in (401, 403))
     has_guard_caveat = inputs.run.end is not None and inputs.run.end.guard is Guard.KEY_REJECTED
@@ -289,9 +255,7 @@ def key_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def coordinated_omission(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    In the closed model a slow target slows the generator, so the worst moments are measured least.
-    """
+    """In the closed model a slow target slows the generator, so the worst moments are measured least."""
     if inputs.run.manifest.known_settings.model == "closed":
         yield Caveat(
             code=CaveatCode.COORDINATED_OMISSION,
@@ -302,9 +266,7 @@ def coordinated_omission(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    The p99.9 of 500 requests is just their maximum.
-    """
+    """The p99.9 of 500 requests is just their maximum."""
     count = sum(times.count for times in inputs.judged.response_time.values())
     unbounded = [name for name, fraction in QUANTILES if quantile_ranks(count, fraction)[1] is None] if count else []
     if unbounded:
@@ -317,9 +279,7 @@ def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def violations(inputs: CaveatInput) -> Iterator[Caveat]:
-    """
-    A fast answer that violates the contract is not a good answer.
-    """
+    """A fast answer that violates the contract is not a good answer."""
     manifest = inputs.run.manifest
     violated = dict.fromkeys(
         finding.clause
@@ -335,9 +295,7 @@ def violations(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def expired_acceptances(run: Run) -> Iterator[Caveat]:
-    """
-    After its last day an acceptance does not apply any more, and the violation counts again.
-    """
+    """After its last day an acceptance does not apply any more, and the violation counts again."""
     manifest = run.manifest
     expired = [
         each
@@ -354,9 +312,7 @@ def expired_acceptances(run: Run) -> Iterator[Caveat]:
 
 
 def unused_acceptances(run: Run) -> Iterator[Caveat]:
-    """
-    An acceptance that is not needed would hide a new violation. Only a complete run that tested the clause can tell.
-    """
+    """An acceptance that is not needed would hide a new violation. Only a complete run that tested the clause can tell."""
     manifest = run.manifest
     if run.end is None or run.end.ending is not Ending.COMPLETED:
         return
@@ -378,16 +334,12 @@ def unused_acceptances(run: Run) -> Iterator[Caveat]:
 
 
 def _is_never_tested(clause_id: str, contract: str) -> bool:
-    """
-    Whether no run tests a clause: this version does not have it, or the contract waives it.
-    """
+    """Whether no run tests a clause: this version does not have it, or the contract waives it."""
     return clause_id not in CLAUSE_BY_ID or is_waived(CLAUSE_BY_ID[clause_id], Contract(contract))
 
 
 def assumed_path(run: Run) -> Iterator[Caveat]:
-    """
-    The document describes one path only; that its clauses hold for the other paths is assumed.
-    """
+    """The document describes one path only; that its clauses hold for the other paths is assumed."""
     if run.manifest.known_settings.path_assumed:
         address = address_of(urlsplit(run.manifest.target).path)
         evidence = f" {address.source} has it as {address.operation_id}, with the same statuses." if address else ""
@@ -399,9 +351,7 @@ def assumed_path(run: Run) -> Iterator[Caveat]:
 
 
 def emulated(run: Run) -> Iterator[Caveat]:
-    """
-    A run against the emulator says nothing about a real chain.
-    """
+    """A run against the emulator says nothing about a real chain."""
     if run.manifest.emulated:
         yield Caveat(
             code=CaveatCode.EMULATED,
@@ -438,7 +388,5 @@ CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
 
 
 def load_caveats(inputs: CaveatInput) -> tuple[Caveat, ...]:
-    """
-    The caveats of a load run, the most severe first.
-    """
+    """The caveats of a load run, the most severe first."""
     return tuple(caveat for caveats in CAVEATS for caveat in caveats(inputs))

@@ -29,9 +29,7 @@ SIMILARITY = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """
-    The two instants of a cold start, in seconds since the run began.
-    """
+    """The two instants of a cold start, in seconds since the run began."""
 
     first_success: Seconds | None
     """When the first request was answered ok; None if none was."""
@@ -40,9 +38,7 @@ class ColdStart:
 
 
 def cold_start(run: Run, seconds: Sequence[Interval]) -> ColdStart:
-    """
-    The cold start of a run; *seconds* are its intervals, one per second, ascending.
-    """
+    """The cold start of a run; *seconds* are its intervals, one per second, ascending."""
     answered = [each for each in seconds if each.count(Result.OK)]
     if not answered:
         return ColdStart(first_success=None, settling_time=None)
@@ -74,8 +70,6 @@ def settling_index(values: Sequence[float]) -> int | None:
 
 
 def _error(values: Sequence[float]) -> float:
-    """
-    The squared standard error of a mean, up to a constant factor.
-    """
+    """The squared standard error of a mean, up to a constant factor."""
     mean = fmean(values)
     return sum((value - mean) ** 2 for value in values) / len(values) ** 2

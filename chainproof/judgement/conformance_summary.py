@@ -1,6 +1,4 @@
-"""
-The summary of a conformance run: the state of every clause, the findings, the verdict and the caveats.
-"""
+"""The summary of a conformance run: the state of every clause, the findings, the verdict and the caveats."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from chainproof.results.manifest import Ending
 
 
 class ClauseState(StrEnum):
-    """
-    The state of one clause after a conformance run.
-    """
+    """The state of one clause after a conformance run."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -38,9 +34,7 @@ class ClauseState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClauseRow:
-    """
-    One clause in a conformance report.
-    """
+    """One clause in a conformance report."""
 
     clause: Clause
     state: ClauseState
@@ -63,9 +57,7 @@ class ClauseRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformanceSummary:
-    """
-    Clauses, findings, verdict and caveats of one conformance run.
-    """
+    """Clauses, findings, verdict and caveats of one conformance run."""
 
     run: Run
     verdict: Verdict
@@ -78,9 +70,7 @@ class ConformanceSummary:
 
 
 def summarise_conformance(run: Run) -> ConformanceSummary:
-    """
-    The summary of one conformance run.
-    """
+    """The summary of one conformance run."""
     rows = tuple(_clause_rows(run))
     verdict, reason = conformance_verdict(_evidence(run))
     return ConformanceSummary(
@@ -94,9 +84,7 @@ def summarise_conformance(run: Run) -> ConformanceSummary:
 
 
 def _clause_rows(run: Run) -> Iterator[ClauseRow]:
-    """
-    The row of every clause.
-    """
+    """The row of every clause."""
     counts = {count.clause: count for count in run.clauses}
     violated = {finding.clause for finding in run.findings}
     reasons = run.coverage.not_exercised if run.coverage is not None else {}
@@ -118,9 +106,7 @@ def _clause_rows(run: Run) -> Iterator[ClauseRow]:
 def _clause_state(
     run: Run, clause: Clause, *, exercised: int, violated: bool, acceptance: Acceptance | None
 ) -> ClauseState:
-    """
-    The state of a clause.
-    """
+    """The state of a clause."""
     if acceptance is not None:
         return ClauseState.WAIVED
     if violated:
@@ -132,9 +118,7 @@ def _clause_state(
 
 
 def _evidence(run: Run) -> ConformanceEvidence:
-    """
-    The evidence for the verdict, from a run folder.
-    """
+    """The evidence for the verdict, from a run folder."""
     ending = run.end.ending if run.end is not None else None
     note = run.end.note if run.end is not None else ""
     return ConformanceEvidence(
@@ -154,9 +138,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
 
 
 def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
-    """
-    Every caveat of a conformance run.
-    """
+    """Every caveat of a conformance run."""
     yield from _unfinished(run)
     yield from _selected(run)
     yield from _not_exercised(run, rows)
@@ -167,9 +149,7 @@ def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
 
 
 def _unfinished(run: Run) -> Iterator[Caveat]:
-    """
-    A run that ended early says nothing about the checks that it did not run.
-    """
+    """A run that ended early says nothing about the checks that it did not run."""
     if run.end is None or run.end.ending is Ending.INTERRUPTED:
         yield Caveat(
             code=CaveatCode.UNFINISHED,
@@ -179,9 +159,7 @@ def _unfinished(run: Run) -> Iterator[Caveat]:
 
 
 def _selected(run: Run) -> Iterator[Caveat]:
-    """
-    A run of selected checks says nothing about the others.
-    """
+    """A run of selected checks says nothing about the others."""
     selection = run.manifest.known_settings.selection
     if selection:
         yield Caveat(
@@ -199,9 +177,7 @@ _OPTIONS = {
 
 
 def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
-    """
-    A clause that was not exercised may be violated.
-    """
+    """A clause that was not exercised may be violated."""
     idle: dict[str, list[str]] = {}
     for row in rows:
         if row.state is ClauseState.NOT_EXERCISED:

@@ -1,6 +1,4 @@
-"""
-The verdict on a conformance run. The command, the pytest plugin and the reports all use this one function.
-"""
+"""The verdict on a conformance run. The command, the pytest plugin and the reports all use this one function."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ NO_SUCCESS = "No request was answered 200: give --input-schema or --payloads"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformanceEvidence:
-    """
-    What the verdict on a conformance run depends on.
-    """
+    """What the verdict on a conformance run depends on."""
 
     findings: Iterable[Finding]
     exercised: frozenset[str]
@@ -69,9 +65,7 @@ class ConformanceEvidence:
 
 
 def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
-    """
-    The verdict, and the reason in a sentence.
-    """
+    """The verdict, and the reason in a sentence."""
     if evidence.internal_error or evidence.ending is Ending.INTERNAL_ERROR:
         reason = evidence.internal_error or "no reason recorded"
         return Verdict.ERROR, f"chainproof failed; this says nothing about the target: {reason}."
@@ -99,7 +93,5 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
 
 
 def _clauses(count: int) -> str:
-    """
-    A number of clauses in words.
-    """
+    """A number of clauses in words."""
     return f"{count} clause{'s' * (count != 1)}"

@@ -63,9 +63,7 @@ _BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)
 
 
 def exceeds(values: Histogram, limit: Seconds, share: float = 0.01) -> bool:
-    """
-    Whether more than *share* of the values are beyond *limit*, with 95 % confidence.
-    """
+    """Whether more than *share* of the values are beyond *limit*, with 95 % confidence."""
     if not values.count:
         return False
     low = proportion(values.count - values.count_at_most(limit), values.count, _BOTH_BOUNDS).low
@@ -73,9 +71,7 @@ def exceeds(values: Histogram, limit: Seconds, share: float = 0.01) -> bool:
 
 
 def max_trusted_lag(objectives: Sequence[str]) -> Seconds:
-    """
-    The schedule lag beyond which the generator may have caused a missed objective.
-    """
+    """The schedule lag beyond which the generator may have caused a missed objective."""
     thresholds = [
         objective.threshold
         for objective in map(parse_objective, objectives)
@@ -87,9 +83,7 @@ def max_trusted_lag(objectives: Sequence[str]) -> Seconds:
 def generator_caveats(
     manifest: Manifest, totals: Interval, judged: RequestStats, seconds: Sequence[Interval]
 ) -> Iterator[Caveat]:
-    """
-    The caveats about the generator of a load run. *judged* are the requests of the judged phases.
-    """
+    """The caveats about the generator of a load run. *judged* are the requests of the judged phases."""
     health = totals.generator_health if totals.generator_health is not None else GeneratorHealth()
     yield from _schedule_lag(manifest, judged)
     yield from _event_loop_lag(health)
@@ -142,9 +136,7 @@ def _cpu(health: GeneratorHealth) -> Iterator[Caveat]:
 
 
 def _rate_not_reached(manifest: Manifest, judged: RequestStats, seconds: Sequence[Interval]) -> Iterator[Caveat]:
-    """
-    A rate that was not reached was not tested.
-    """
+    """A rate that was not reached was not tested."""
     settings = manifest.known_settings
     if settings.model != "open" or settings.duration is None:
         return
@@ -172,9 +164,7 @@ def _resource(code: CaveatCode, what: str, used: int, limit: int, setting: str) 
 
 
 def _littles_law(manifest: Manifest, totals: Interval, health: GeneratorHealth) -> Iterator[Caveat]:
-    """
-    The sampled number of in-flight requests is the rate times the mean service time (Little 1961).
-    """
+    """The sampled number of in-flight requests is the rate times the mean service time (Little 1961)."""
     computed = total_time_in_flight(manifest, totals)
     if computed is None or health.samples < MIN_SAMPLES:
         return
@@ -194,16 +184,12 @@ def _littles_law(manifest: Manifest, totals: Interval, health: GeneratorHealth) 
 
 
 def mean_in_flight(health: GeneratorHealth) -> float:
-    """
-    The mean number of requests in flight, as sampled.
-    """
+    """The mean number of requests in flight, as sampled."""
     return health.in_flight_s / health.process_s if health.process_s else 0.0
 
 
 def total_time_in_flight(manifest: Manifest, totals: RequestStats) -> Seconds | None:
-    """
-    The sum of the service times of all requests; None if more than 1 % of the requests have no time.
-    """
+    """The sum of the service times of all requests; None if more than 1 % of the requests have no time."""
     timed = sum(times.total for times in totals.service_time.values())
     deadline = manifest.known_settings.deadline
     untimed = totals.count(Result.CENSORED)

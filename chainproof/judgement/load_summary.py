@@ -1,6 +1,4 @@
-"""
-The summary of a load run: every figure and judgement that reports show.
-"""
+"""The summary of a load run: every figure and judgement that reports show."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ from chainproof.workload.objectives import parse_objective
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """
-    A distribution of times in a few numbers, in seconds.
-    """
+    """A distribution of times in a few numbers, in seconds."""
 
     count: int
     quantiles: dict[str, Estimate]
@@ -46,9 +42,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeCount:
-    """
-    How often an outcome occurred, and who is responsible for it.
-    """
+    """How often an outcome occurred, and who is responsible for it."""
 
     outcome: Outcome
     count: int
@@ -58,9 +52,7 @@ class OutcomeCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadSummary:
-    """
-    The results of the requests with one payload.
-    """
+    """The results of the requests with one payload."""
 
     name: str
     counts: dict[Result, int]
@@ -72,9 +64,7 @@ class PayloadSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSummary:
-    """
-    The results of the requests whose intended start is in one phase.
-    """
+    """The results of the requests whose intended start is in one phase."""
 
     phase: PhaseSpan
     accounting: Accounting
@@ -87,9 +77,7 @@ class PhaseSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSummary:
-    """
-    Figures, verdict and caveats of one load run.
-    """
+    """Figures, verdict and caveats of one load run."""
 
     run: Run
     verdict: Verdict
@@ -126,9 +114,7 @@ class LoadSummary:
 
 
 def summarise_load(run: Run) -> LoadSummary:
-    """
-    The summary of one load run.
-    """
+    """The summary of one load run."""
     seconds, totals = tuple(by_second(run.intervals)), total(run.intervals)
     judged, counts = _judged_requests(run.manifest, totals), accounting(totals)
     throughput, ok_per_second = _rates(run, seconds)
@@ -169,9 +155,7 @@ def summarise_load(run: Run) -> LoadSummary:
 
 
 def timings(stats: RequestStats) -> dict[str, Timing]:
-    """
-    Response time, service time and schedule lag of some requests.
-    """
+    """Response time, service time and schedule lag of some requests."""
     return {
         "response_time_s": timing(merge_histograms(stats.response_time.values())),
         "service_time_s": timing(merge_histograms(stats.service_time.values())),
@@ -180,9 +164,7 @@ def timings(stats: RequestStats) -> dict[str, Timing]:
 
 
 def timings_by_result(stats: RequestStats) -> dict[str, dict[str, Timing]]:
-    """
-    Response time and service time of some requests, for ok and for failed answers.
-    """
+    """Response time and service time of some requests, for ok and for failed answers."""
     return {
         result.value: {
             "response_time_s": timing(stats.response_time[result]),
@@ -193,9 +175,7 @@ def timings_by_result(stats: RequestStats) -> dict[str, dict[str, Timing]]:
 
 
 def timing(histogram: Histogram) -> Timing:
-    """
-    A distribution in a few numbers.
-    """
+    """A distribution in a few numbers."""
     estimates = {name: quantile(histogram, fraction) for name, fraction in QUANTILES}
     return Timing(
         count=histogram.count,
@@ -207,9 +187,7 @@ def timing(histogram: Histogram) -> Timing:
 
 
 def _judged_requests(manifest: Manifest, totals: Interval) -> RequestStats:
-    """
-    The requests of the judged phases; all requests if no phase is judged or recorded.
-    """
+    """The requests of the judged phases; all requests if no phase is judged or recorded."""
     judged = dict.fromkeys(phase.name for phase in manifest.phases if phase.judged)
     if judged and totals.phases:
         return merge_stats(totals.phases[name] for name in judged if name in totals.phases)
@@ -220,9 +198,7 @@ def _judged_requests(manifest: Manifest, totals: Interval) -> RequestStats:
 
 
 def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:
-    """
-    The summary of every phase.
-    """
+    """The summary of every phase."""
     for phase in run.manifest.phases if totals.phases else ():
         stats = totals.phases.get(phase.name, RequestStats())
         end = min(phase.end, _sending_time(run, seconds))
@@ -238,9 +214,7 @@ def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterab
 
 
 def _payloads(stats: RequestStats) -> Iterable[PayloadSummary]:
-    """
-    The summary of every payload, if there are several.
-    """
+    """The summary of every payload, if there are several."""
     for name, each in sorted(stats.payloads.items()) if len(stats.payloads) > 1 else ():
         yield PayloadSummary(
             name=name,
@@ -251,9 +225,7 @@ def _payloads(stats: RequestStats) -> Iterable[PayloadSummary]:
 
 
 def _sending_time(run: Run, seconds: tuple[Interval, ...]) -> Seconds:
-    """
-    How long requests were sent.
-    """
+    """How long requests were sent."""
     duration = run.manifest.known_settings.duration
     planned = float(duration) if duration is not None else float(len(seconds))
     return min(planned, run.end.seconds if run.end is not None else float(len(seconds)))
@@ -273,9 +245,7 @@ def _rates(run: Run, seconds: tuple[Interval, ...]) -> tuple[PerSecond, PerSecon
 
 
 def _rates_within(spans: list[tuple[Seconds, Seconds]], seconds: tuple[Interval, ...]) -> tuple[PerSecond, PerSecond]:
-    """
-    Complete answers and ok answers per second, over the full seconds within some spans; 0 if there is none.
-    """
+    """Complete answers and ok answers per second, over the full seconds within some spans; 0 if there is none."""
     full_seconds = [(ceil(start), int(end)) for start, end in spans if ceil(start) < int(end)]
     count = sum(end - start for start, end in full_seconds)
     inside = [each for each in seconds if any(start <= each.second < end for start, end in full_seconds)]
@@ -284,9 +254,7 @@ def _rates_within(spans: list[tuple[Seconds, Seconds]], seconds: tuple[Interval,
 
 
 def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
-    """
-    An outcome with its count and who is responsible.
-    """
+    """An outcome with its count and who is responsible."""
     who = None
     if outcome.transport is Transport.ANSWERED and outcome.status != 200:
         who = responsible(outcome.error_code, outcome.status, from_chain=outcome.from_chain)

@@ -1,6 +1,4 @@
-"""
-The verdict on a load run.
-"""
+"""The verdict on a load run."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from chainproof.results.manifest import Ending, Guard, RunEnd
 def load_verdict(
     end: RunEnd | None, accounting: Accounting, objectives: tuple[ObjectiveResult, ...], caveats: tuple[Caveat, ...]
 ) -> tuple[Verdict, str]:
-    """
-    The verdict, and the reason in a sentence.
-    """
+    """The verdict, and the reason in a sentence."""
     if end is not None and end.ending is Ending.INTERNAL_ERROR:
         return (
             Verdict.ERROR,
@@ -47,9 +43,7 @@ def load_verdict(
 
 
 def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdict, str]:
-    """
-    The verdict of the objectives alone.
-    """
+    """The verdict of the objectives alone."""
     if not objectives:
         return Verdict.PASS, "The run has no objective."
     verdict = worst_verdict(each.verdict for each in objectives)

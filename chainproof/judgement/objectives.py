@@ -35,9 +35,7 @@ _MAX_REQUESTS = 10_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveResult:
-    """
-    An objective, the observed value and the verdict.
-    """
+    """An objective, the observed value and the verdict."""
 
     objective: Objective
     verdict: Verdict
@@ -55,9 +53,7 @@ class ObjectiveResult:
 def evaluate_objective(
     objective: Objective, stats: RequestStats, ok_per_second: PerSecond, start: ColdStart = UNKNOWN_START
 ) -> ObjectiveResult:
-    """
-    The result of one objective; *stats* are the judged requests of the run, *start* is its cold start.
-    """
+    """The result of one objective; *stats* are the judged requests of the run, *start* is its cold start."""
     if objective.indicator in INSTANTS:
         return _judge_instant(objective, start, planned=stats.planned)
     if objective.indicator is Indicator.THROUGHPUT:
@@ -77,9 +73,7 @@ def evaluate_objective(
 
 
 def _population(indicator: Indicator, stats: RequestStats, planned: int) -> tuple[Histogram, int]:
-    """
-    The recorded times, and the number of requests that they represent.
-    """
+    """The recorded times, and the number of requests that they represent."""
     assert indicator in TIMES
     if indicator is Indicator.SCHEDULE_LAG:
         return stats.schedule_lag, stats.sent
@@ -88,17 +82,13 @@ def _population(indicator: Indicator, stats: RequestStats, planned: int) -> tupl
 
 
 def _judge_throughput(objective: Objective, observed: PerSecond) -> ObjectiveResult:
-    """
-    Compare a rate with its threshold: it has no sampling error.
-    """
+    """Compare a rate with its threshold: it has no sampling error."""
     verdict = Verdict.PASS if objective.meets(observed) else Verdict.FAIL
     return ObjectiveResult(objective=objective, verdict=verdict, observed=observed)
 
 
 def _judge_instant(objective: Objective, start: ColdStart, *, planned: int) -> ObjectiveResult:
-    """
-    Compare an instant of the cold start with its threshold; if it never came, the objective is missed.
-    """
+    """Compare an instant of the cold start with its threshold; if it never came, the objective is missed."""
     observed = start.first_success if objective.indicator is Indicator.FIRST_SUCCESS else start.settling_time
     if observed is None:
         unsettled = start.first_success is not None
@@ -111,9 +101,7 @@ def _judge_instant(objective: Objective, start: ColdStart, *, planned: int) -> O
 def _judge_share(
     objective: Objective, good: int, total: int, *, required: float, observed: float | None
 ) -> ObjectiveResult:
-    """
-    Test whether the good share is at least the required one.
-    """
+    """Test whether the good share is at least the required one."""
     if total == 0 or good > total:
         # More good requests than planned ones: part of the record is lost, which a caveat says.
         return ObjectiveResult(
@@ -134,9 +122,7 @@ def _judge_share(
 
 
 def _share_verdict(good: int, total: int, required: float) -> Verdict:
-    """
-    Pass, fail or inconclusive. A required share of 100 % (max, or 0 % errors) has no sampling error.
-    """
+    """Pass, fail or inconclusive. A required share of 100 % (max, or 0 % errors) has no sampling error."""
     if required >= 1.0:
         return Verdict.PASS if good == total else Verdict.FAIL
     share = proportion(good, total, _BOTH_BOUNDS)
@@ -148,9 +134,7 @@ def _share_verdict(good: int, total: int, required: float) -> Verdict:
 
 
 def _more_needed(good: int, total: int, required: float) -> int | None:
-    """
-    How many more requests decide it at the same share; None if that is more than `_MAX_REQUESTS`.
-    """
+    """How many more requests decide it at the same share; None if that is more than `_MAX_REQUESTS`."""
     fraction = good / total
     scale = 2.0
     while total * scale <= _MAX_REQUESTS:
@@ -162,9 +146,7 @@ def _more_needed(good: int, total: int, required: float) -> int | None:
 
 
 def _fewest_more(good: int, total: int, required: float, enough: int) -> int:
-    """
-    The smallest number between *total* and *enough* that decides it, minus *total*.
-    """
+    """The smallest number between *total* and *enough* that decides it, minus *total*."""
     low, high = total, enough
     while high - low > 1:
         middle = (low + high) // 2

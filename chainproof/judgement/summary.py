@@ -1,6 +1,4 @@
-"""
-The summaries of runs, and the report that combines them. Report formats only write down what is here.
-"""
+"""The summaries of runs, and the report that combines them. Report formats only write down what is here."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ Summary = LoadSummary | ConformanceSummary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """
-    One or more runs on one page.
-    """
+    """One or more runs on one page."""
 
     summaries: tuple[Summary, ...]
     searches: tuple[SearchRecord, ...] = ()
@@ -73,21 +69,15 @@ class Report:
 
 
 def report(runs: Iterable[Run], searches: Iterable[SearchRecord] = ()) -> Report:
-    """
-    The report on several runs, some of which may have been made by *searches*.
-    """
+    """The report on several runs, some of which may have been made by *searches*."""
     return Report(summaries=tuple(summary(run) for run in runs), searches=tuple(searches))
 
 
 def summary(run: Run) -> Summary:
-    """
-    The summary of one run.
-    """
+    """The summary of one run."""
     return summarise_load(run) if run.manifest.kind is RunKind.LOAD else summarise_conformance(run)
 
 
 def acceptance(summary: Summary, found: Finding) -> Acceptance | None:
-    """
-    The acceptance that applies to a finding, or None; of several, the one that lasts longest.
-    """
+    """The acceptance that applies to a finding, or None; of several, the one that lasts longest."""
     return summary.run.manifest.acceptance_of(found.clause)

@@ -1,6 +1,4 @@
-"""
-The five verdicts, and the exit codes that every command shares.
-"""
+"""The five verdicts, and the exit codes that every command shares."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from enum import IntEnum, StrEnum
 
 
 class Verdict(StrEnum):
-    """
-    The result of a run, or of several.
-    """
+    """The result of a run, or of several."""
 
     PASS = "pass"
     """Every objective is met and every tested clause holds; also if there was no objective."""
@@ -26,9 +22,7 @@ class Verdict(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """
-    The exit code of every chainproof command.
-    """
+    """The exit code of every chainproof command."""
 
     PASS = 0
     FAIL = 1
@@ -55,8 +49,6 @@ _WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSI
 
 
 def worst_verdict(verdicts: Iterable[Verdict]) -> Verdict:
-    """
-    The worst of several verdicts; pass for none.
-    """
+    """The worst of several verdicts; pass for none."""
     present = frozenset(verdicts)
     return next((verdict for verdict in _WORST_FIRST if verdict in present), Verdict.PASS)

@@ -1,3 +1,1 @@
-"""
-What is in a run folder, and how is it written and read?
-"""
+"""What is in a run folder, and how is it written and read?"""

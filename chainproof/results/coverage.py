@@ -1,6 +1,4 @@
-"""
-The coverage of a conformance run: requests, answers by status and error code, and clauses that were not exercised.
-"""
+"""The coverage of a conformance run: requests, answers by status and error code, and clauses that were not exercised."""
 
 from __future__ import annotations
 
@@ -10,9 +8,7 @@ from typing import NotRequired, TypedDict
 
 
 class CoverageData(TypedDict):
-    """
-    One line of `coverage.jsonl`: a later line replaces an earlier one.
-    """
+    """One line of `coverage.jsonl`: a later line replaces an earlier one."""
 
     requests: int
     requests_by_module: dict[str, int]
@@ -26,9 +22,7 @@ class CoverageData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """
-    Requests, answers and clauses that were not exercised.
-    """
+    """Requests, answers and clauses that were not exercised."""
 
     requests: int = 0
     """Requests sent."""

@@ -77,9 +77,7 @@ def request_command(
 def is_sent_by_curl(
     *, method: str, url: str, headers: Iterable[HeaderField], body: bytes | None, secret: Secret | None
 ) -> bool:
-    """
-    Whether curl sends exactly this request, with the secret read from a pipe.
-    """
+    """Whether curl sends exactly this request, with the secret read from a pipe."""
     text = secret.text if secret is not None else ""
     if not _URL.fullmatch(url) or (text and text in url) or not _TOKEN.fullmatch(method):
         return False
@@ -92,9 +90,7 @@ def is_sent_by_curl(
 
 
 def _is_sent_unchanged(name: str, value: str, length: str | None) -> bool:
-    """
-    Whether curl sends a header field as it is.
-    """
+    """Whether curl sends a header field as it is."""
     if not _TOKEN.fullmatch(name) or name.lower() in _CHANGED_BY_CURL:
         return False
     if name.lower() == "content-length":
@@ -112,9 +108,7 @@ def curl_line(
     route: Route = DIRECT_ROUTE,
     deadline: Seconds | None = None,
 ) -> str:
-    """
-    The curl command of a request that `is_sent_by_curl`.
-    """
+    """The curl command of a request that `is_sent_by_curl`."""
     fields = [(name, value) for name, value in headers if not _is_added_by_curl(name, value, url)]
     piped, options = _header_options(fields, secret)
     line = " ".join([*_curl(method, url), *_route_options(route, deadline), shlex.quote(url), *options])
@@ -126,9 +120,7 @@ def curl_line(
 
 
 def _header_options(fields: Sequence[HeaderField], secret: Secret | None) -> tuple[str, list[str]]:
-    """
-    The command that writes the fields with the secret, and curl's options for all fields, in their order.
-    """
+    """The command that writes the fields with the secret, and curl's options for all fields, in their order."""
     # curl drops a header that is written `Name:`; with a semicolon it sends it empty.
     lines = [f"{name}: {value}" if value else f"{name};" for name, value in fields]
     secret_lines = [number for number, line in enumerate(lines) if secret is not None and secret.text in line]
@@ -142,9 +134,7 @@ def _header_options(fields: Sequence[HeaderField], secret: Secret | None) -> tup
 
 
 def _curl(method: str, url: str) -> list[str]:
-    """
-    The command, with the options that make curl send the request unchanged.
-    """
+    """The command, with the options that make curl send the request unchanged."""
     words = ["curl", "-sS", "-i"]
     # After `-X HEAD` curl waits for a body that never comes.
     words += ["--head"] if method == "HEAD" else ["-X", shlex.quote(method)]
@@ -158,9 +148,7 @@ def _curl(method: str, url: str) -> list[str]:
 
 
 def _route_options(route: Route, deadline: Seconds | None) -> list[str]:
-    """
-    The options of curl for the address, the certificates and the deadline.
-    """
+    """The options of curl for the address, the certificates and the deadline."""
     words = []
     if route.connect_to is not None:
         words += ["--connect-to", shlex.quote(f"::{route.connect_to}"), "--noproxy", "'*'"]
@@ -172,16 +160,12 @@ def _route_options(route: Route, deadline: Seconds | None) -> list[str]:
 
 
 def _is_added_by_curl(name: str, value: str, url: str) -> bool:
-    """
-    Whether curl sends this field anyway: the Content-Length, and the URL's own Host.
-    """
+    """Whether curl sends this field anyway: the Content-Length, and the URL's own Host."""
     return name.lower() == "content-length" or (name.lower() == "host" and value == urlsplit(url).netloc)
 
 
 def _is_printable(body: bytes) -> bool:
-    """
-    Whether a body is printable text. Curl would read a leading @ as a file name.
-    """
+    """Whether a body is printable text. Curl would read a leading @ as a file name."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
@@ -197,9 +181,7 @@ def call_line(
     route: Route = DIRECT_ROUTE,
     deadline: Seconds | None = None,
 ) -> str:
-    """
-    A command that sends exactly the bytes that the command *written* writes, with `chainproof call --raw` and *options*.
-    """
+    """A command that sends exactly the bytes that the command *written* writes, with `chainproof call --raw` and *options*."""
     words = ["chainproof", "call", "--raw", "-", "--target", shlex.quote(url), *map(shlex.quote, options)]
     if route.connect_to is not None:
         words += ["--connect-to", shlex.quote(str(route.connect_to))]
@@ -211,9 +193,7 @@ def call_line(
 
 
 def _start_without_secret(body: bytes, secret: Secret | None) -> bytes:
-    """
-    The start of a body, cut so that it contains no part of the secret.
-    """
+    """The start of a body, cut so that it contains no part of the secret."""
     text = secret.text.encode() if secret is not None else b""
     last = body.rfind(text, 0, _MAX_BODY + len(text) - 1) if text else -1
     return body[:last] if last >= 0 and last + len(text) > _MAX_BODY else body[:_MAX_BODY]

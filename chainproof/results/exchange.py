@@ -15,9 +15,7 @@ from chainproof.contract.errors import DOCUMENTED_CODES
 
 
 class Transport(StrEnum):
-    """
-    The transport class of an outcome: an answer, or what prevented it.
-    """
+    """The transport class of an outcome: an answer, or what prevented it."""
 
     ANSWERED = "answered"
     """A complete HTTP answer was received."""
@@ -48,9 +46,7 @@ class Transport(StrEnum):
 
 
 class Result(StrEnum):
-    """
-    The result of a sent request: sent = ok + failed + timed_out + censored.
-    """
+    """The result of a sent request: sent = ok + failed + timed_out + censored."""
 
     OK = "ok"
     """Answered 200 without violating a must clause."""
@@ -63,9 +59,7 @@ class Result(StrEnum):
 
 
 class NotSent(StrEnum):
-    """
-    Why a planned request was never sent.
-    """
+    """Why a planned request was never sent."""
 
     MAX_IN_FLIGHT = "max_in_flight"
     """--max-in-flight requests were in flight for as long as a request may take."""
@@ -74,9 +68,7 @@ class NotSent(StrEnum):
 
 
 class CodeKind(StrEnum):
-    """
-    Whether the error code of an answer is a documented one.
-    """
+    """Whether the error code of an answer is a documented one."""
 
     DOCUMENTED = "documented"
     UNDOCUMENTED = "undocumented"
@@ -85,9 +77,7 @@ class CodeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """
-    Transport class × HTTP status × error code, and the result that follows.
-    """
+    """Transport class × HTTP status × error code, and the result that follows."""
 
     transport: Transport
     status: int | None
@@ -109,9 +99,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """
-    One request and its answer, if any; times in seconds since the run began.
-    """
+    """One request and its answer, if any; times in seconds since the run began."""
 
     number: int
     """Index in the plan, from 0."""

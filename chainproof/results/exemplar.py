@@ -1,6 +1,4 @@
-"""
-An exemplar: one real exchange that illustrates an outcome or the slowest requests, with its request id.
-"""
+"""An exemplar: one real exchange that illustrates an outcome or the slowest requests, with its request id."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from chainproof.results.stored_body import StoredBody, StoredBodyData
 
 
 class ExemplarData(TypedDict):
-    """
-    One line of `exemplars.jsonl`. A later line for the same number replaces an earlier one.
-    """
+    """One line of `exemplars.jsonl`. A later line for the same number replaces an earlier one."""
 
     number: int
     why: str
@@ -41,9 +37,7 @@ class ExemplarData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemplar:
-    """
-    One exchange as it is stored and shown; with its bodies only if --keep-bodies was given.
-    """
+    """One exchange as it is stored and shown; with its bodies only if --keep-bodies was given."""
 
     number: int
     why: str
@@ -140,9 +134,7 @@ def exemplar(
     request_body: StoredBody | None = None,
     answer_body: StoredBody | None = None,
 ) -> Exemplar:
-    """
-    The exemplar of an exchange, and why it was selected.
-    """
+    """The exemplar of an exchange, and why it was selected."""
     kind: CodeKind | None = exchange.outcome.code_kind
     return Exemplar(
         number=exchange.number,

@@ -1,6 +1,4 @@
-"""
-Findings, and how often each clause was exercised.
-"""
+"""Findings, and how often each clause was exercised."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from chainproof.results.stored_body import StoredBody, StoredBodyData
 
 
 class FindingData(TypedDict):
-    """
-    One line of `findings.jsonl`. A later line with the same key replaces an earlier one.
-    """
+    """One line of `findings.jsonl`. A later line with the same key replaces an earlier one."""
 
     clause: str
     level: str
@@ -58,9 +54,7 @@ def finding_key(clause: str, expected: str, actual: str) -> tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """
-    One way in which the target violated one clause, with the number of violations.
-    """
+    """One way in which the target violated one clause, with the number of violations."""
 
     clause: str
     """The clause's id."""
@@ -143,9 +137,7 @@ def finding(
     cases: tuple[str, ...] = (),
     answer_body: StoredBody | None = None,
 ) -> Finding:
-    """
-    The finding of one violation.
-    """
+    """The finding of one violation."""
     return Finding(
         clause=violation.clause.id,
         level=violation.clause.level.value,
@@ -164,9 +156,7 @@ def finding(
 
 
 class ClauseData(TypedDict):
-    """
-    One line of `clauses.jsonl`: a later line for the same clause replaces an earlier one.
-    """
+    """One line of `clauses.jsonl`: a later line for the same clause replaces an earlier one."""
 
     clause: str
     exercised: int
@@ -175,9 +165,7 @@ class ClauseData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClauseCount:
-    """
-    How often a clause was exercised in a run, and how often it was violated.
-    """
+    """How often a clause was exercised in a run, and how often it was violated."""
 
     clause: str
     exercised: int

@@ -44,22 +44,16 @@ _Line = TypeVar("_Line")
 
 
 class FolderError(UsageError):
-    """
-    A folder that cannot be written or read as a run folder.
-    """
+    """A folder that cannot be written or read as a run folder."""
 
 
 def utc_timestamp() -> str:
-    """
-    The current time as in manifests: UTC, ISO 8601, with milliseconds.
-    """
+    """The current time as in manifests: UTC, ISO 8601, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def default_run_path(name: str, target: Target, started: str, root: Path = DEFAULT_ROOT) -> Path:
-    """
-    `runs/<utc>_<name>_<target>`, with a number appended if that already exists.
-    """
+    """`runs/<utc>_<name>_<target>`, with a number appended if that already exists."""
     stamp = started.partition(".")[0].replace("-", "").replace(":", "") + "Z"
     first = root / f"{stamp}_{name}_{target.label}"
     candidates = (first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 1000)))
@@ -67,14 +61,10 @@ def default_run_path(name: str, target: Target, started: str, root: Path = DEFAU
 
 
 class RunWriter:
-    """
-    Writes a run folder. A context manager; closing it without `finish` leaves an unfinished run.
-    """
+    """Writes a run folder. A context manager; closing it without `finish` leaves an unfinished run."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        """
-        Create the folder and write the manifest. Raises FolderError if it holds a run already or cannot be written.
-        """
+        """Create the folder and write the manifest. Raises FolderError if it holds a run already or cannot be written."""
         self.path = path
         self._files: dict[str, IO[bytes]] = {}
         check_writable(path)
@@ -126,9 +116,7 @@ class RunWriter:
         self._files.clear()
 
     def _append(self, name: str, value: object) -> None:
-        """
-        Write one line without buffering.
-        """
+        """Write one line without buffering."""
         file = self._files.get(name)
         if file is None:
             file = self._files[name] = (self.path / name).open("ab", buffering=0)
@@ -136,9 +124,7 @@ class RunWriter:
 
 
 def check_writable(path: Path) -> None:
-    """
-    Raise FolderError unless a run folder can be created at *path*: before the run rather than at its end.
-    """
+    """Raise FolderError unless a run folder can be created at *path*: before the run rather than at its end."""
     try:
         nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
         if not nearest.is_dir():
@@ -157,9 +143,7 @@ def check_writable(path: Path) -> None:
 
 
 def _try_to_create(path: Path) -> None:
-    """
-    Create a folder with its parents, and remove them again. Raises OSError.
-    """
+    """Create a folder with its parents, and remove them again. Raises OSError."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True)
     for folder in missing:
@@ -168,9 +152,7 @@ def _try_to_create(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """
-    The content of a run folder.
-    """
+    """The content of a run folder."""
 
     path: Path
     manifest: Manifest
@@ -188,9 +170,7 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """
-    The run in a folder, finished or not. Raises FolderError if it is not a run folder or its manifest is not readable.
-    """
+    """The run in a folder, finished or not. Raises FolderError if it is not a run folder or its manifest is not readable."""
     if not path.is_dir():
         raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
     if not (path / MANIFEST).exists():
@@ -221,9 +201,7 @@ def read_run(path: Path) -> Run:
 
 
 def _check_format(found: int, path: Path) -> None:
-    """
-    Raise FolderError unless a run folder has the format of this version.
-    """
+    """Raise FolderError unless a run folder has the format of this version."""
     if found != FORMAT:
         maker = "an older chainproof" if found < FORMAT else "a newer chainproof"
         raise FolderError(
@@ -250,33 +228,25 @@ def find_runs(path: Path) -> list[Path]:
 
 
 def find_searches(path: Path) -> list[SearchRecord]:
-    """
-    The searches at a path: in the folder itself and directly below it, by name.
-    """
+    """The searches at a path: in the folder itself and directly below it, by name."""
     folders = [path, *sorted(child for child in path.iterdir() if child.is_dir())] if path.is_dir() else []
     return [found for found in map(read_search, folders) if found is not None]
 
 
 def _runs_of(child: Path) -> list[Path]:
-    """
-    The folder itself if it is a run folder; if it is the folder of a search, the runs that verified its result.
-    """
+    """The folder itself if it is a run folder; if it is the folder of a search, the runs that verified its result."""
     return [child] if (child / MANIFEST).exists() else _verification_runs(child)
 
 
 def _verification_runs(path: Path) -> list[Path]:
-    """
-    The runs at the rate that a search found; empty if it found none, or the folder is not a search.
-    """
+    """The runs at the rate that a search found; empty if it found none, or the folder is not a search."""
     found = read_search(path)
     named = [path / name for name in found.verification_folders] if found is not None else []
     return [folder for folder in named if (folder / MANIFEST).exists()]
 
 
 def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str, int]) -> list[_Line]:
-    """
-    The lines of a file. An incomplete last line is ignored; other unreadable lines are counted in *unreadable*.
-    """
+    """The lines of a file. An incomplete last line is ignored; other unreadable lines are counted in *unreadable*."""
     if not path.exists():
         return []
     lines: list[_Line] = []
@@ -292,9 +262,7 @@ def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str
 
 
 def _read_end(path: Path) -> RunEnd | None:
-    """
-    How the run ended; None if that was not written.
-    """
+    """How the run ended; None if that was not written."""
     try:
         return RunEnd.from_json(cast(RunEndData, orjson.loads(path.read_bytes())))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -302,9 +270,7 @@ def _read_end(path: Path) -> RunEnd | None:
 
 
 def _write_file(path: Path, value: object) -> None:
-    """
-    Write a file atomically, without replacing one. Raises FileExistsError.
-    """
+    """Write a file atomically, without replacing one. Raises FileExistsError."""
     draft = path.with_name(path.name + ".part")
     # If two runs choose the same name at the same time, only one gets the folder: a draft or the file always exists.
     with draft.open("xb") as file:

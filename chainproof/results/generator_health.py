@@ -14,9 +14,7 @@ from chainproof.statistics.histogram import Histogram, HistogramData
 
 
 class GeneratorHealthData(TypedDict):
-    """
-    The generator health of an interval, in JSON.
-    """
+    """The generator health of an interval, in JSON."""
 
     samples: int
     in_flight_sum: int
@@ -34,9 +32,7 @@ class GeneratorHealthData(TypedDict):
 
 @dataclass(slots=True, kw_only=True)
 class GeneratorHealth:
-    """
-    Measurements that a generator process made of itself.
-    """
+    """Measurements that a generator process made of itself."""
 
     samples: int = 0
     """Number of samples, taken at random times."""

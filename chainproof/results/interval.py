@@ -27,9 +27,7 @@ ANSWERED_RESULTS = (Result.OK, Result.FAILED)
 
 
 class OutcomeData(TypedDict):
-    """
-    An outcome with its count, in JSON.
-    """
+    """An outcome with its count, in JSON."""
 
     transport: str
     status: int | None
@@ -41,9 +39,7 @@ class OutcomeData(TypedDict):
 
 
 class RequestStatsData(TypedDict, total=False):
-    """
-    Statistics by phase or payload in JSON; zero and empty values are left out.
-    """
+    """Statistics by phase or payload in JSON; zero and empty values are left out."""
 
     planned: int
     sent: int
@@ -56,9 +52,7 @@ class RequestStatsData(TypedDict, total=False):
 
 
 class IntervalData(TypedDict):
-    """
-    One line of `intervals.jsonl`.
-    """
+    """One line of `intervals.jsonl`."""
 
     second: int
     worker: str
@@ -85,9 +79,7 @@ class IntervalData(TypedDict):
 
 @dataclass(slots=True, kw_only=True)
 class RequestStats:
-    """
-    Counts and histograms of some requests: of one second, phase or payload.
-    """
+    """Counts and histograms of some requests: of one second, phase or payload."""
 
     planned: int = 0
     sent: int = 0
@@ -141,9 +133,7 @@ class RequestStats:
 
 @dataclass(slots=True, kw_only=True)
 class Interval(RequestStats):
-    """
-    Counts and histograms of one second, or of several merged.
-    """
+    """Counts and histograms of one second, or of several merged."""
 
     second: int
     """The second since the run began, from 0; of a merged interval, its first."""
@@ -219,9 +209,7 @@ class Interval(RequestStats):
         payload: str | None = None,
         phase: str | None = None,
     ) -> None:
-        """
-        Count the outcome of a sent request; its times count if the answer was complete.
-        """
+        """Count the outcome of a sent request; its times count if the answer was complete."""
         _count_outcome(self, outcome, response_time, service_time)
         part: RequestStats = self
         if phase is not None:
@@ -319,9 +307,7 @@ class Interval(RequestStats):
 
 
 def _count_outcome(part: RequestStats, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
-    """
-    Count an outcome and, for a complete answer, its times.
-    """
+    """Count an outcome and, for a complete answer, its times."""
     part.outcomes[outcome] += 1
     if outcome.transport is Transport.ANSWERED:
         part.response_time[outcome.result].record(response_time)
@@ -329,9 +315,7 @@ def _count_outcome(part: RequestStats, outcome: Outcome, response_time: Seconds,
 
 
 def _part(parts: dict[str, RequestStats], name: str) -> RequestStats:
-    """
-    The statistics with that name, created when first needed because five histograms take memory.
-    """
+    """The statistics with that name, created when first needed because five histograms take memory."""
     part = parts.get(name)
     if part is None:
         part = parts[name] = RequestStats()
@@ -339,9 +323,7 @@ def _part(parts: dict[str, RequestStats], name: str) -> RequestStats:
 
 
 def _outcomes(outcomes: Counter[Outcome]) -> list[OutcomeData]:
-    """
-    Outcomes with their counts as JSON types.
-    """
+    """Outcomes with their counts as JSON types."""
     rows: list[OutcomeData] = []
     for outcome, count in outcomes.items():
         row: OutcomeData = {
@@ -358,9 +340,7 @@ def _outcomes(outcomes: Counter[Outcome]) -> list[OutcomeData]:
 
 
 def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
-    """
-    The outcomes that `_outcomes` wrote.
-    """
+    """The outcomes that `_outcomes` wrote."""
     outcomes: Counter[Outcome] = Counter()
     for row in rows:
         outcome = Outcome(
@@ -375,16 +355,12 @@ def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
 
 
 def _parts_data(parts: dict[str, RequestStats]) -> dict[str, RequestStatsData]:
-    """
-    Statistics by name as JSON types.
-    """
+    """Statistics by name as JSON types."""
     return {name: _part_data(part) for name, part in parts.items()}
 
 
 def _part_data(part: RequestStats) -> RequestStatsData:
-    """
-    Statistics as JSON types, without zero and empty values.
-    """
+    """Statistics as JSON types, without zero and empty values."""
     data: RequestStatsData = {}
     if part.planned:
         data["planned"] = part.planned
@@ -407,23 +383,17 @@ def _part_data(part: RequestStats) -> RequestStatsData:
 
 
 def _times_data(times: dict[Result, Histogram]) -> dict[str, HistogramData]:
-    """
-    Histograms by result as JSON types, without the empty ones.
-    """
+    """Histograms by result as JSON types, without the empty ones."""
     return {result.value: histogram.to_json() for result, histogram in times.items() if histogram.count}
 
 
 def _read_parts(parts: dict[str, RequestStatsData]) -> dict[str, RequestStats]:
-    """
-    The statistics that `_parts_data` wrote.
-    """
+    """The statistics that `_parts_data` wrote."""
     return {name: _read_part(part) for name, part in parts.items()}
 
 
 def _read_part(data: RequestStatsData) -> RequestStats:
-    """
-    The statistics that `_part_data` wrote.
-    """
+    """The statistics that `_part_data` wrote."""
     part = RequestStats(
         planned=data.get("planned", 0),
         sent=data.get("sent", 0),
@@ -441,9 +411,7 @@ def _read_part(data: RequestStatsData) -> RequestStats:
 
 
 def by_second(intervals: Iterable[Interval]) -> list[Interval]:
-    """
-    One interval per second, workers merged, ascending. A single interval of a second is returned unchanged.
-    """
+    """One interval per second, workers merged, ascending. A single interval of a second is returned unchanged."""
     seconds: dict[int, list[Interval]] = {}
     for interval in intervals:
         seconds.setdefault(interval.second, []).append(interval)
@@ -451,9 +419,7 @@ def by_second(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def _merged(intervals: Sequence[Interval]) -> Interval:
-    """
-    The intervals of several workers in one second, merged.
-    """
+    """The intervals of several workers in one second, merged."""
     if len(intervals) == 1:
         return intervals[0]
     merged = Interval(second=intervals[0].second)
@@ -464,9 +430,7 @@ def _merged(intervals: Sequence[Interval]) -> Interval:
 
 
 def total(intervals: Iterable[Interval]) -> Interval:
-    """
-    All intervals merged into one.
-    """
+    """All intervals merged into one."""
     seconds = by_second(intervals)
     merged = Interval(second=seconds[0].second if seconds else 0)
     for interval in seconds:
@@ -475,9 +439,7 @@ def total(intervals: Iterable[Interval]) -> Interval:
 
 
 def merge_stats(parts: Iterable[RequestStats]) -> RequestStats:
-    """
-    Several statistics merged into one.
-    """
+    """Several statistics merged into one."""
     merged = RequestStats()
     for part in parts:
         merged.add(part)

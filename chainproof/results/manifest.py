@@ -1,6 +1,4 @@
-"""
-The manifest and the end of a run: its target, options and versions, and how it ended.
-"""
+"""The manifest and the end of a run: its target, options and versions, and how it ended."""
 
 from __future__ import annotations
 
@@ -29,18 +27,14 @@ The version of the run folder's format; other versions are not read. History:
 
 
 class RunKind(StrEnum):
-    """
-    What kind of test a run was.
-    """
+    """What kind of test a run was."""
 
     LOAD = "load"
     CONFORMANCE = "conformance"
 
 
 class ManifestData(TypedDict):
-    """
-    `manifest.json`.
-    """
+    """`manifest.json`."""
 
     format: int
     kind: str
@@ -57,9 +51,7 @@ class ManifestData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """
-    What is known of a run before its first request: target, options and versions.
-    """
+    """What is known of a run before its first request: target, options and versions."""
 
     kind: RunKind
     name: str
@@ -124,9 +116,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: ManifestData) -> Manifest:
-        """
-        The manifest that `to_json` wrote. Raises KeyError or ValueError on anything else.
-        """
+        """The manifest that `to_json` wrote. Raises KeyError or ValueError on anything else."""
         return cls(
             kind=RunKind(data["kind"]),
             name=data["name"],
@@ -142,9 +132,7 @@ class Manifest:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """
-    The versions of chainproof, Python and the named packages; packages that are not installed are left out.
-    """
+    """The versions of chainproof, Python and the named packages; packages that are not installed are left out."""
     found = {"chainproof": __version__, "python": platform.python_version()}
     for package in packages:
         try:
@@ -155,9 +143,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 class Ending(StrEnum):
-    """
-    How a run ended.
-    """
+    """How a run ended."""
 
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
@@ -169,9 +155,7 @@ class Ending(StrEnum):
 
 
 class Guard(StrEnum):
-    """
-    A condition that ends a load run early.
-    """
+    """A condition that ends a load run early."""
 
     KEY_REJECTED = "key_rejected"
     """Every answer so far was 401 or 403."""
@@ -184,9 +168,7 @@ class Guard(StrEnum):
 
 
 class LostWorkerData(TypedDict):
-    """
-    A lost worker in `end.json`.
-    """
+    """A lost worker in `end.json`."""
 
     worker: str
     from_s: float
@@ -196,9 +178,7 @@ class LostWorkerData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostWorker:
-    """
-    A worker that stopped reporting before the run ended.
-    """
+    """A worker that stopped reporting before the run ended."""
 
     worker: str
     """Its name in the intervals."""
@@ -219,9 +199,7 @@ class LostWorker:
 
 
 class RunEndData(TypedDict):
-    """
-    `end.json`.
-    """
+    """`end.json`."""
 
     ending: str
     seconds: float
@@ -237,9 +215,7 @@ class RunEndData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """
-    How a run ended, with its own request counters; written last. The counters are compared with the intervals.
-    """
+    """How a run ended, with its own request counters; written last. The counters are compared with the intervals."""
 
     ending: Ending
     seconds: float
@@ -290,7 +266,5 @@ RunSettings = dict[str, JSON]
 
 
 def as_settings(**values: object) -> RunSettings:
-    """
-    The keyword arguments as settings of a manifest.
-    """
+    """The keyword arguments as settings of a manifest."""
     return cast(RunSettings, values)

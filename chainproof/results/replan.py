@@ -1,6 +1,4 @@
-"""
-A replan: another plan that replaced the first one during a run.
-"""
+"""A replan: another plan that replaced the first one during a run."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from chainproof.results.manifest import Manifest
 
 
 class ReplanData(TypedDict):
-    """
-    One line of `plans.jsonl`.
-    """
+    """One line of `plans.jsonl`."""
 
     from_s: float
     settings: dict[str, JSON]
@@ -24,9 +20,7 @@ class ReplanData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replan:
-    """
-    The start of another plan, and the settings from then on.
-    """
+    """The start of another plan, and the settings from then on."""
 
     start: Seconds
     """Intended starts from this time on belong to the new plan."""
@@ -44,9 +38,7 @@ class Replan:
 
 
 def apply_replans(manifest: Manifest, replans: Sequence[Replan]) -> Manifest:
-    """
-    The manifest with the settings of the last plan, and with the times of all replans.
-    """
+    """The manifest with the settings of the last plan, and with the times of all replans."""
     if not replans:
         return manifest
     settings = {**manifest.settings, **replans[-1].settings}

@@ -1,6 +1,4 @@
-"""
-Calls of callers that retry: attempts, results and total times.
-"""
+"""Calls of callers that retry: attempts, results and total times."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from chainproof.statistics.histogram import Histogram, HistogramData
 
 
 class CallCountData(TypedDict):
-    """
-    The number of calls with these attempts and this result, in JSON.
-    """
+    """The number of calls with these attempts and this result, in JSON."""
 
     attempts: int
     result: str
@@ -24,9 +20,7 @@ class CallCountData(TypedDict):
 
 
 class CallsData(TypedDict):
-    """
-    The `calls` of an interval.
-    """
+    """The `calls` of an interval."""
 
     counts: list[CallCountData]
     total_time: dict[str, HistogramData]
@@ -34,9 +28,7 @@ class CallsData(TypedDict):
 
 @dataclass(slots=True, kw_only=True)
 class Calls:
-    """
-    Calls by number of attempts and by result of the last attempt.
-    """
+    """Calls by number of attempts and by result of the last attempt."""
 
     counts: Counter[tuple[int, Result]] = field(default_factory=Counter)
     total_time: dict[Result, Histogram] = field(default_factory=dict)

@@ -1,6 +1,4 @@
-"""
-The record of a search for the saturation rate, stored beside the run folders of its probes.
-"""
+"""The record of a search for the saturation rate, stored beside the run folders of its probes."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ SEARCH_FILE = "search.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRecord:
-    """
-    One run of a search at one rate, and its result.
-    """
+    """One run of a search at one rate, and its result."""
 
     rate: PerSecond
     purpose: str
@@ -40,9 +36,7 @@ class ProbeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRecord:
-    """
-    The search, its probes in order, and the saturation rate or why there is none.
-    """
+    """The search, its probes in order, and the saturation rate or why there is none."""
 
     path: Path
     workload: str
@@ -61,9 +55,7 @@ class SearchRecord:
 
 
 def read_search(path: Path) -> SearchRecord | None:
-    """
-    The search in a folder; None if the folder is not a search.
-    """
+    """The search in a folder; None if the folder is not a search."""
     try:
         return _search(path, orjson.loads((path / SEARCH_FILE).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -71,9 +63,7 @@ def read_search(path: Path) -> SearchRecord | None:
 
 
 def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
-    """
-    The record from parsed JSON.
-    """
+    """The record from parsed JSON."""
     return SearchRecord(
         path=path,
         workload=str(data["workload"]),
@@ -88,9 +78,7 @@ def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
 
 
 def _probe(data: dict[str, Any]) -> ProbeRecord:
-    """
-    A probe from parsed JSON.
-    """
+    """A probe from parsed JSON."""
     return ProbeRecord(
         rate=float(data["rate"]),
         purpose=str(data["purpose"]),
@@ -105,7 +93,5 @@ def _probe(data: dict[str, Any]) -> ProbeRecord:
 
 
 def _rate(data: object) -> PerSecond | None:
-    """
-    A rate; None for null.
-    """
+    """A rate; None for null."""
     return None if data is None else float(data)  # type: ignore[arg-type]  # read_search catches TypeError

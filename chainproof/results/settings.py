@@ -1,6 +1,4 @@
-"""
-The settings of a run that judgements and reports read, as typed values.
-"""
+"""The settings of a run that judgements and reports read, as typed values."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ _Row = TypeVar("_Row")
 
 
 class PhaseSpanData(TypedDict):
-    """
-    A phase in a manifest's settings.
-    """
+    """A phase in a manifest's settings."""
 
     name: str
     from_s: float
@@ -30,9 +26,7 @@ class PhaseSpanData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSpan:
-    """
-    A part of a run that is counted separately: warm-up, a step, a spike.
-    """
+    """A part of a run that is counted separately: warm-up, a step, a spike."""
 
     name: str
     start: Seconds
@@ -61,9 +55,7 @@ class PhaseSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSettings:
-    """
-    Settings with a meaning for judgements and reports. A value of an unexpected type counts as not set.
-    """
+    """Settings with a meaning for judgements and reports. A value of an unexpected type counts as not set."""
 
     model: str | None = None
     """`open` or `closed`; None for a conformance run."""
@@ -109,23 +101,17 @@ class KnownSettings:
 
 
 def read_acceptances(setting: object) -> tuple[Acceptance, ...]:
-    """
-    The acceptances in the setting `accept`.
-    """
+    """The acceptances in the setting `accept`."""
     return tuple(_rows(setting, lambda row: Acceptance.from_json(cast(AcceptanceData, row))))
 
 
 def read_phases(setting: object) -> tuple[PhaseSpan, ...]:
-    """
-    The phases in the setting `phases`.
-    """
+    """The phases in the setting `phases`."""
     return tuple(_rows(setting, lambda row: PhaseSpan.from_json(cast(PhaseSpanData, row))))
 
 
 def _rows(rows: object, read: Callable[[object], _Row]) -> Iterator[_Row]:
-    """
-    The rows of a setting, without those that cannot be read: somebody may have edited the manifest.
-    """
+    """The rows of a setting, without those that cannot be read: somebody may have edited the manifest."""
     for row in rows if isinstance(rows, list) else ():
         try:
             yield read(row)
@@ -134,9 +120,7 @@ def _rows(rows: object, read: Callable[[object], _Row]) -> Iterator[_Row]:
 
 
 def _instant(value: object) -> Seconds:
-    """
-    A number of seconds. Raises TypeError on anything else.
-    """
+    """A number of seconds. Raises TypeError on anything else."""
     number = _number(value)
     if number is None:
         raise TypeError(f"expected a number, found {value!r}")
@@ -144,7 +128,5 @@ def _instant(value: object) -> Seconds:
 
 
 def _number(value: object) -> float | None:
-    """
-    The value if it is a number, else None.
-    """
+    """The value if it is a number, else None."""
     return value if isinstance(value, int | float) else None

@@ -23,9 +23,7 @@ _REPEATED = re.compile(rb"([^\n\x00]{1,8}?)\1{39,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """
-    A text that must never be shown, and the shell word that stands for it.
-    """
+    """A text that must never be shown, and the shell word that stands for it."""
 
     text: str = field(repr=False)
     """The text as it is in a request."""
@@ -36,9 +34,7 @@ class Secret:
 
 
 def variable_secret(text: str, variable: str) -> Secret:
-    """
-    A secret that an environment variable holds.
-    """
+    """A secret that an environment variable holds."""
     return Secret(text=text, shell_word=f'"${{{variable}}}"')
 
 
@@ -59,9 +55,7 @@ def writing_command(data: bytes, secret: Secret | None) -> str | None:
 
 
 def printf_command(data: bytes, secret: Secret | None) -> str:
-    """
-    A `printf` command that writes *data*.
-    """
+    """A `printf` command that writes *data*."""
     text = secret.text.encode("latin-1", "replace") if secret is not None else b""
     pieces = data.split(text) if text else [data]
     escaped = ["".join(map(_escape, piece)) for piece in pieces]
@@ -72,9 +66,7 @@ def printf_command(data: bytes, secret: Secret | None) -> str:
 
 
 def _commands(data: bytes, secret: Secret | None) -> Iterator[str]:
-    """
-    The commands that write *data* one after another: `printf`, and `yes` for repeated patterns.
-    """
+    """The commands that write *data* one after another: `printf`, and `yes` for repeated patterns."""
     at = 0
     for found in _REPEATED.finditer(data):
         if found.start() > at:
@@ -86,9 +78,7 @@ def _commands(data: bytes, secret: Secret | None) -> Iterator[str]:
 
 
 def _repeating_command(pattern: bytes, length: int) -> str:
-    """
-    A command that writes a pattern again and again, *length* bytes in all.
-    """
+    """A command that writes a pattern again and again, *length* bytes in all."""
     is_plain = pattern.isascii() and pattern.decode("ascii").isprintable()
     word = shlex.quote(pattern.decode("ascii")) if is_plain else f'"$({printf_command(pattern, None)})"'
     dashes = "-- " * pattern.startswith(b"-")
@@ -100,7 +90,5 @@ _NAMED_BYTES = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x25: "%%", 0x5C: r"\\"}
 
 
 def _escape(byte: int) -> str:
-    """
-    One byte in a format of `printf` between single quotes.
-    """
+    """One byte in a format of `printf` between single quotes."""
     return chr(byte) if byte in _PLAIN_BYTES else _NAMED_BYTES.get(byte, f"\\{byte:03o}")

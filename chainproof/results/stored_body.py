@@ -1,6 +1,4 @@
-"""
-A body as stored in a run folder with `--keep-bodies`: cut, and without the key.
-"""
+"""A body as stored in a run folder with `--keep-bodies`: cut, and without the key."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ _MAX_CHARACTER_BYTES = 4
 
 
 class StoredBodyData(TypedDict):
-    """
-    A body in JSON: text if it is UTF-8, else base64.
-    """
+    """A body in JSON: text if it is UTF-8, else base64."""
 
     text: NotRequired[str]
     base64: NotRequired[str]
@@ -32,9 +28,7 @@ class StoredBodyData(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBody:
-    """
-    The start of a body, with the key replaced.
-    """
+    """The start of a body, with the key replaced."""
 
     octets: bytes
     size: int
@@ -85,9 +79,7 @@ def stored_body(octets: bytes, secrets: Iterable[str] = (), max_bytes: int = MAX
 
 
 def _without_partial_character(octets: bytes) -> bytes:
-    """
-    The bytes without an incomplete UTF-8 character at their end.
-    """
+    """The bytes without an incomplete UTF-8 character at their end."""
     for end in range(len(octets), max(len(octets) - _MAX_CHARACTER_BYTES, -1), -1):
         try:
             octets[:end].decode("utf-8")

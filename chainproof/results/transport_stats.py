@@ -1,6 +1,4 @@
-"""
-Network statistics of one second: bytes, connections, and how late the generator read answers.
-"""
+"""Network statistics of one second: bytes, connections, and how late the generator read answers."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from chainproof.statistics.histogram import Histogram, HistogramData
 
 
 class NetworkStatsData(TypedDict, total=False):
-    """
-    The `network` of an interval; zero and empty values are left out.
-    """
+    """The `network` of an interval; zero and empty values are left out."""
 
     read_delay: HistogramData
     time_to_first_byte: HistogramData
@@ -34,9 +30,7 @@ COUNT_FIELDS = ("sent_bytes", "received_bytes", "kernel_timestamps", "own_timest
 
 @dataclass(slots=True, kw_only=True)
 class NetworkStats:
-    """
-    Times and counts of requests and their connections.
-    """
+    """Times and counts of requests and their connections."""
 
     read_delay: Histogram = field(default_factory=Histogram)
     """Read delay: from the end of an answer by its kernel timestamp until the generator had read it."""

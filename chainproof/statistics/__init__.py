@@ -1,3 +1,1 @@
-"""
-How are durations counted, and how certain is a percentile or a share?
-"""
+"""How are durations counted, and how certain is a percentile or a share?"""

@@ -19,9 +19,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """
-    A value with its two-sided confidence interval. An end is None if the sample is too small for it.
-    """
+    """A value with its two-sided confidence interval. An end is None if the sample is too small for it."""
 
     value: float
     low: float | None
@@ -29,9 +27,7 @@ class Estimate:
 
 
 def proportion(good: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
-    """
-    The exact interval for a proportion (Clopper and Pearson, Biometrika 26, 1934). *of* is at least 1.
-    """
+    """The exact interval for a proportion (Clopper and Pearson, Biometrika 26, 1934). *of* is at least 1."""
     if not 0 <= good <= of or of == 0:
         raise ValueError(f"expected 0 ≤ good ≤ of and of ≥ 1, found good {good} of {of}")
     tail = (1.0 - confidence) / 2.0
@@ -61,9 +57,7 @@ def quantile_ranks(count: int, fraction: float, confidence: float = CONFIDENCE) 
 
 
 def _first_rank(count: int, fraction: float, probability: float) -> int:
-    """
-    The smallest k with P(B ≤ k) ≥ probability, by bisection.
-    """
+    """The smallest k with P(B ≤ k) ≥ probability, by bisection."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
@@ -75,9 +69,7 @@ def _first_rank(count: int, fraction: float, probability: float) -> int:
 
 
 def quantile(histogram: Histogram, fraction: float, confidence: float = CONFIDENCE) -> Estimate | None:
-    """
-    A quantile with its interval from order statistics, in seconds; None if the histogram is empty.
-    """
+    """A quantile with its interval from order statistics, in seconds; None if the histogram is empty."""
     value = histogram.quantile(fraction)
     if value is None:
         return None

@@ -31,9 +31,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 class HistogramData(TypedDict):
-    """
-    The JSON form of a histogram. Bucket numbers are differences from the previous one, to keep lines short.
-    """
+    """The JSON form of a histogram. Bucket numbers are differences from the previous one, to keep lines short."""
 
     steps: list[int]
     counts: list[int]
@@ -43,9 +41,7 @@ class HistogramData(TypedDict):
 
 
 class Histogram:
-    """
-    Counts of durations by bucket, with their exact sum, minimum and maximum.
-    """
+    """Counts of durations by bucket, with their exact sum, minimum and maximum."""
 
     __slots__ = ("_counts", "_packed", "count", "max_value", "min_value", "nanoseconds")
 
@@ -63,18 +59,14 @@ class Histogram:
         return dict(self._ascending())
 
     def _ascending(self) -> Iterator[tuple[int, int]]:
-        """
-        Bucket numbers and counts, ascending.
-        """
+        """Bucket numbers and counts, ascending."""
         if self._packed is None:
             return iter(sorted(self._counts.items()))
         steps, counts = self._packed
         return zip(accumulate(steps), counts, strict=True)
 
     def _unpacked(self) -> dict[int, int]:
-        """
-        The counts as a dict that can be changed.
-        """
+        """The counts as a dict that can be changed."""
         if self._packed is not None:
             self._counts, self._packed = dict(self._ascending()), None
         return self._counts
@@ -104,9 +96,7 @@ class Histogram:
         self.max_value = max(self.max_value, value)
 
     def record_all(self, values: Sequence[Seconds]) -> None:
-        """
-        Count many durations like `record`, in a third of the time.
-        """
+        """Count many durations like `record`, in a third of the time."""
         if not values:
             return
         if not math.isfinite(math.fsum(values)) or min(values) < 0.0:
@@ -127,9 +117,7 @@ class Histogram:
         self.max_value = max(self.max_value, *values)
 
     def merge(self, other: Histogram) -> None:
-        """
-        Add the counts of another histogram.
-        """
+        """Add the counts of another histogram."""
         if not other.count:
             return
         buckets = self._unpacked()
@@ -162,9 +150,7 @@ class Histogram:
         return self.min_value if self.count else None
 
     def quantile(self, fraction: float) -> Seconds | None:
-        """
-        The nearest-rank quantile: the value of rank ⌈fraction · count⌉, within `RELATIVE_ERROR`; None if empty.
-        """
+        """The nearest-rank quantile: the value of rank ⌈fraction · count⌉, within `RELATIVE_ERROR`; None if empty."""
         if not 0.0 <= fraction <= 1.0:
             raise ValueError(f"expected a fraction from 0 to 1, found {fraction!r}")
         if not self.count:
@@ -174,9 +160,7 @@ class Histogram:
         return self.value_at_rank(rank)
 
     def value_at_rank(self, rank: int) -> Seconds | None:
-        """
-        The value with this rank (from 1, ascending), within `RELATIVE_ERROR`; None if there is no such rank.
-        """
+        """The value with this rank (from 1, ascending), within `RELATIVE_ERROR`; None if there is no such rank."""
         if not 1 <= rank <= self.count:
             return None
         if rank == self.count:
@@ -189,9 +173,7 @@ class Histogram:
         raise AssertionError("the counts of a histogram add up to its count")
 
     def count_at_most(self, limit: Seconds) -> int:
-        """
-        The number of values up to *limit*, exact except for the bucket of *limit*.
-        """
+        """The number of values up to *limit*, exact except for the bucket of *limit*."""
         if limit >= self.max_value:
             return self.count
         if limit < self.min_value:
@@ -200,9 +182,7 @@ class Histogram:
         return min(below, self.count - 1)  # the maximum is exact and above the limit
 
     def to_json(self) -> HistogramData:
-        """
-        The JSON form, which `from_json` reads.
-        """
+        """The JSON form, which `from_json` reads."""
         packed = self._packed
         if packed is None:
             buckets = dict(self._ascending())
@@ -221,9 +201,7 @@ class Histogram:
 
     @classmethod
     def from_json(cls, data: HistogramData) -> Histogram:
-        """
-        The histogram that `to_json` wrote. Raises KeyError, TypeError or ValueError for other data.
-        """
+        """The histogram that `to_json` wrote. Raises KeyError, TypeError or ValueError for other data."""
         histogram = cls()
         steps, counts = _narrow(data["steps"]), _narrow(data["counts"])
         if len(steps) != len(counts):
@@ -246,9 +224,7 @@ class Histogram:
 
 
 def _steps(indices: Iterable[int]) -> list[int]:
-    """
-    The differences between ascending numbers, beginning with the first number.
-    """
+    """The differences between ascending numbers, beginning with the first number."""
     previous, steps = 0, []
     for index in indices:
         steps.append(index - previous)
@@ -257,9 +233,7 @@ def _steps(indices: Iterable[int]) -> list[int]:
 
 
 def _narrow(values: Sequence[int]) -> array[int]:
-    """
-    Integers from 0, in an array with as few bytes per item as the largest needs. Raises TypeError or ValueError.
-    """
+    """Integers from 0, in an array with as few bytes per item as the largest needs. Raises TypeError or ValueError."""
     for code in "BHIQ":
         try:
             return array(code, values)
@@ -269,9 +243,7 @@ def _narrow(values: Sequence[int]) -> array[int]:
 
 
 def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
-    """
-    A histogram with the counts of all.
-    """
+    """A histogram with the counts of all."""
     merged = Histogram()
     for histogram in histograms:
         merged.merge(histogram)
@@ -279,26 +251,20 @@ def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def bucket_index(nanoseconds: int) -> int:
-    """
-    The bucket number of a duration (0 or more).
-    """
+    """The bucket number of a duration (0 or more)."""
     shift = max(nanoseconds.bit_length() - _SUB_BITS - 1, 0)
     return (shift << _SUB_BITS) + (nanoseconds >> shift)
 
 
 def bucket_bounds(index: int) -> tuple[Seconds, Seconds]:
-    """
-    The lower bound (inclusive) and upper bound (exclusive) of a bucket, in seconds.
-    """
+    """The lower bound (inclusive) and upper bound (exclusive) of a bucket, in seconds."""
     shift = max((index >> _SUB_BITS) - 1, 0)
     lowest = (index - (shift << _SUB_BITS)) << shift
     return lowest / _NANOSECONDS, (lowest + (1 << shift)) / _NANOSECONDS
 
 
 def bucket_midpoint(index: int) -> Seconds:
-    """
-    The reported value of a bucket, in seconds: the middle of its nanoseconds.
-    """
+    """The reported value of a bucket, in seconds: the middle of its nanoseconds."""
     shift = max((index >> _SUB_BITS) - 1, 0)
     lowest = (index - (shift << _SUB_BITS)) << shift
     return (lowest + ((1 << shift) - 1) / 2) / _NANOSECONDS

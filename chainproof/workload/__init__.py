@@ -1,3 +1,1 @@
-"""
-When does each request of a load test start, and what is its body?
-"""
+"""When does each request of a load test start, and what is its body?"""

@@ -21,9 +21,7 @@ DEFAULT_VARIATION = 2.0
 
 
 class ArrivalProcess(Protocol):
-    """
-    A function that gives endless ascending intended starts for a rate and a seed.
-    """
+    """A function that gives endless ascending intended starts for a rate and a seed."""
 
     def __call__(self, rate: PerSecond, seed: int, variation: float = DEFAULT_VARIATION) -> Iterator[Seconds]:
         """Every intended start. *variation* is the coefficient of variation of the gaps, if the process has a choice."""
@@ -31,9 +29,7 @@ class ArrivalProcess(Protocol):
 
 
 def poisson(rate: PerSecond, seed: int, variation: float = 1.0) -> Iterator[Seconds]:
-    """
-    Intended starts of a Poisson process: the gaps are exponential with mean 1/rate.
-    """
+    """Intended starts of a Poisson process: the gaps are exponential with mean 1/rate."""
     del variation  # always 1 for exponential gaps
     gaps = random.Random(seed)
     start = 0.0
@@ -58,17 +54,13 @@ def gamma(rate: PerSecond, seed: int, variation: float = DEFAULT_VARIATION) -> I
 
 
 def constant(rate: PerSecond, seed: int = 0, variation: float = 0.0) -> Iterator[Seconds]:
-    """
-    Evenly spaced intended starts, the first at 0. The n-th is n/rate, not a sum of gaps, which would drift.
-    """
+    """Evenly spaced intended starts, the first at 0. The n-th is n/rate, not a sum of gaps, which would drift."""
     del seed, variation  # part of the signature of every process
     return (number / rate for number in count())
 
 
 def take_until(end: Seconds, starts: Iterable[Seconds]) -> Iterator[Seconds]:
-    """
-    The starts of an endless schedule before *end*.
-    """
+    """The starts of an endless schedule before *end*."""
     return takewhile(lambda start: start < end, starts)
 
 
@@ -77,9 +69,7 @@ ARRIVAL_PROCESSES: dict[str, ArrivalProcess] = {"poisson": poisson, "constant": 
 
 
 def digest(starts: Iterable[Seconds]) -> str:
-    """
-    The hash that identifies a plan: SHA-256 over its starts as big-endian doubles, in hex.
-    """
+    """The hash that identifies a plan: SHA-256 over its starts as big-endian doubles, in hex."""
     sha256 = hashlib.sha256()
     for start in starts:
         sha256.update(struct.pack(">d", start))

@@ -1,6 +1,4 @@
-"""
-Generate small, distinct payloads from the schema of a chain's input and a seed.
-"""
+"""Generate small, distinct payloads from the schema of a chain's input and a seed."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ NAME = "generated"
 
 
 def generate_payloads(schema: Schema, seed: int) -> tuple[Payload, ...]:
-    """
-    At most MAX_PAYLOADS distinct valid inputs. Raises UsageError if none is found.
-    """
+    """At most MAX_PAYLOADS distinct valid inputs. Raises UsageError if none is found."""
     # A separate random generator, as for every other sequence.
     source, generator = random.Random(f"generated {seed}"), InputGenerator(schema)
     bodies: dict[str, dict[str, JSON]] = {}

@@ -16,9 +16,7 @@ from chainproof.errors import UsageError
 
 
 class Indicator(StrEnum):
-    """
-    The measured quantity of an objective.
-    """
+    """The measured quantity of an objective."""
 
     RESPONSE_TIME = "response_time"
     """From the intended start to the end of the answer."""
@@ -45,16 +43,12 @@ DURATIONS = (*TIMES, *INSTANTS)
 
 
 class ObjectiveError(UsageError):
-    """
-    A text that is not a valid objective.
-    """
+    """A text that is not a valid objective."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """
-    One objective of a run.
-    """
+    """One objective of a run."""
 
     text: str
     """The text as written, with single blanks."""
@@ -120,9 +114,7 @@ def parse_objective(text: str) -> Objective:
 
 
 def _quantile(statistic: str | None, text: str) -> float | None:
-    """
-    0.95 for `p95`, 1.0 for `max`, None for None.
-    """
+    """0.95 for `p95`, 1.0 for `max`, None for None."""
     if statistic is None or statistic == "max":
         return None if statistic is None else 1.0
     fraction = round(float(statistic[1:]) / 100, 12)
@@ -132,9 +124,7 @@ def _quantile(statistic: str | None, text: str) -> float | None:
 
 
 def _threshold(indicator: Indicator, threshold: str, text: str) -> float:
-    """
-    The threshold in seconds, as a fraction, or per second.
-    """
+    """The threshold in seconds, as a fraction, or per second."""
     parse = _time if indicator in DURATIONS else _rate if indicator is Indicator.THROUGHPUT else _share
     try:
         return parse(threshold, text)
@@ -143,18 +133,14 @@ def _threshold(indicator: Indicator, threshold: str, text: str) -> float:
 
 
 def _time(threshold: str, text: str) -> float:
-    """
-    A duration in seconds. A unit is required, since a bare 800 could mean seconds or milliseconds.
-    """
+    """A duration in seconds. A unit is required, since a bare 800 could mean seconds or milliseconds."""
     if not threshold[-1].isalpha():
         raise ObjectiveError(f"expected a unit, as in {threshold}ms or {threshold}s, found {text!r}")
     return parse_duration(threshold)
 
 
 def _rate(threshold: str, text: str) -> float:
-    """
-    A finite rate per second.
-    """
+    """A finite rate per second."""
     rate = float(threshold.removesuffix("/s"))
     if not (math.isfinite(rate) and rate >= 0):
         raise ObjectiveError(f"expected a rate of at least 0/s, found {text!r}")
@@ -162,9 +148,7 @@ def _rate(threshold: str, text: str) -> float:
 
 
 def _share(threshold: str, text: str) -> float:
-    """
-    The fraction in a percentage.
-    """
+    """The fraction in a percentage."""
     if not threshold.endswith("%"):
         raise ObjectiveError(f"expected a percentage such as 1%, found {text!r}")
     fraction = float(threshold.removesuffix("%")) / 100

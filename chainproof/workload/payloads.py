@@ -1,6 +1,4 @@
-"""
-Payloads: the JSON objects that requests send, drawn by weight from a seed.
-"""
+"""Payloads: the JSON objects that requests send, drawn by weight from a seed."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from chainproof.json_text import JSON, InvalidJson, encode_json, parse_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """
-    One request body and its weight.
-    """
+    """One request body and its weight."""
 
     name: str
     body: dict[str, JSON]
@@ -37,15 +33,11 @@ DEFAULT_PAYLOADS: tuple[Payload, ...] = (Payload(name="hello", body={"names": ["
 
 
 class PayloadError(UsageError):
-    """
-    A payload file that cannot be used. The message names the line.
-    """
+    """A payload file that cannot be used. The message names the line."""
 
 
 def encode_body(body: object) -> bytes:
-    """
-    A body as JSON. Raises PayloadError for NaN, infinity and values that JSON does not have.
-    """
+    """A body as JSON. Raises PayloadError for NaN, infinity and values that JSON does not have."""
     try:
         encoded = orjson.dumps(body)
     except orjson.JSONEncodeError:
@@ -64,9 +56,7 @@ def encode_body(body: object) -> bytes:
 
 
 def payload_from_text(name: str, text: bytes, weight: float = 1.0) -> Payload:
-    """
-    A payload that is sent as it is written. Raises PayloadError if it is not a JSON object.
-    """
+    """A payload that is sent as it is written. Raises PayloadError if it is not a JSON object."""
     value = parse_json(text)
     if isinstance(value, InvalidJson):
         raise PayloadError(f"expected a JSON object, found a text that is {value.value}")
@@ -92,9 +82,7 @@ def load_payloads(path: Path, *, name: str = "", weight: float = 1.0) -> tuple[P
 
 
 def _line(path: Path, number: int, line: bytes, name: str, weight: float) -> Payload:
-    """
-    The payload in a line of a file. Raises PayloadError.
-    """
+    """The payload in a line of a file. Raises PayloadError."""
     try:
         return payload_from_text(name, line.strip(), weight)
     except PayloadError as error:
@@ -102,9 +90,7 @@ def _line(path: Path, number: int, line: bytes, name: str, weight: float) -> Pay
 
 
 def draw_payloads(payloads: tuple[Payload, ...], seed: int) -> Iterator[Payload]:
-    """
-    An endless sequence of payloads, drawn by weight. The same seed gives the same sequence.
-    """
+    """An endless sequence of payloads, drawn by weight. The same seed gives the same sequence."""
     # A separate generator, so that the n-th payload does not depend on the numbers drawn for arrivals.
     source = random.Random(f"payloads {seed}")
     weights = [payload.weight for payload in payloads]

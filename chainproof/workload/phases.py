@@ -22,9 +22,7 @@ _TOLERANCE = 1e-14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """
-    A part of a run with its own name, duration and rate.
-    """
+    """A part of a run with its own name, duration and rate."""
 
     name: str
     duration: Seconds
@@ -91,9 +89,7 @@ class Phase:
 
 
 def _inverse(phase: Phase, count: float) -> Seconds:
-    """
-    The instant by which *count* requests are expected, by Newton's method with bisection as a fallback.
-    """
+    """The instant by which *count* requests are expected, by Newton's method with bisection as a fallback."""
     low, high = 0.0, phase.duration
     instant = phase.duration * count / phase.expected_requests
     for _ in range(200):
@@ -109,24 +105,18 @@ def _inverse(phase: Phase, count: float) -> Seconds:
 
 
 def phase_ends(phases: Sequence[Phase]) -> list[Seconds]:
-    """
-    The end of each phase, counted from the start of the run.
-    """
+    """The end of each phase, counted from the start of the run."""
     return list(accumulate(phase.duration for phase in phases))
 
 
 def phase_at(instant: Seconds, phases: Sequence[Phase], ends: Sequence[Seconds]) -> Phase | None:
-    """
-    The phase at an instant, given the end of each phase; None after the last.
-    """
+    """The phase at an instant, given the end of each phase; None after the last."""
     position = bisect_right(ends, instant)
     return phases[position] if position < len(phases) else None
 
 
 def rescale_events(events: Iterable[float], phases: Sequence[Phase]) -> Iterator[Seconds]:
-    """
-    The ascending *events* of a process of rate 1, moved to intended starts in these phases.
-    """
+    """The ascending *events* of a process of rate 1, moved to intended starts in these phases."""
     remaining = iter(events)
     event = next(remaining, math.inf)
     phase_start, expected, previous = 0.0, 0.0, 0.0

@@ -24,15 +24,11 @@ MAX_INSTANTS = 2_000_000
 
 
 class RecordingError(UsageError):
-    """
-    A recording that cannot be used. The message names the line.
-    """
+    """A recording that cannot be used. The message names the line."""
 
 
 def load_instants(path: Path, key: str = DEFAULT_TIMESTAMP_KEY) -> tuple[Seconds, ...]:
-    """
-    The instants in a file, ascending from 0. Raises RecordingError.
-    """
+    """The instants in a file, ascending from 0. Raises RecordingError."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -66,16 +62,12 @@ def recording_duration(instants: Sequence[Seconds]) -> Seconds:
 
 
 def mean_rate(instants: Sequence[Seconds]) -> PerSecond:
-    """
-    The mean number of instants per second.
-    """
+    """The mean number of instants per second."""
     return len(instants) / recording_duration(instants)
 
 
 def _instant(line: bytes, key: str, location: str) -> Seconds:
-    """
-    The instant in one line. Raises RecordingError.
-    """
+    """The instant in one line. Raises RecordingError."""
     bare = line.strip()
     value = _member(bare, key, location) if bare.startswith(b"{") else bare.decode("utf-8", "replace")
     try:
@@ -88,9 +80,7 @@ def _instant(line: bytes, key: str, location: str) -> Seconds:
 
 
 def _member(line: bytes, key: str, location: str) -> object:
-    """
-    The value of a key in a JSON object. Raises RecordingError.
-    """
+    """The value of a key in a JSON object. Raises RecordingError."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -103,9 +93,7 @@ def _member(line: bytes, key: str, location: str) -> object:
 
 
 def _seconds(value: object) -> Seconds:
-    """
-    Seconds from a number, or from a date and time (default: UTC) since 1970. Raises ValueError.
-    """
+    """Seconds from a number, or from a date and time (default: UTC) since 1970. Raises ValueError."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, str):

@@ -1,6 +1,4 @@
-"""
-Settings of a search for the highest arrival rate that meets the objectives.
-"""
+"""Settings of a search for the highest arrival rate that meets the objectives."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ SEARCHES = (SATURATION,)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """
-    The range and precision of a search. It starts at the workload's own rate.
-    """
+    """The range and precision of a search. It starts at the workload's own rate."""
 
     max_rate: PerSecond = 1000.0
     """The highest rate that is tried."""
@@ -29,9 +25,7 @@ class SearchSettings:
     """The longest duration of a probe, which is extended while its verdict is inconclusive."""
 
     def errors(self, lowest: PerSecond) -> list[str]:
-        """
-        A message for every invalid setting.
-        """
+        """A message for every invalid setting."""
         checks = (
             (
                 self.max_rate >= lowest,

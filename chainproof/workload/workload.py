@@ -41,9 +41,7 @@ MAX_VARIATION = 20.0
 
 
 class WorkloadModel(StrEnum):
-    """
-    The workload model: what starts a request.
-    """
+    """The workload model: what starts a request."""
 
     OPEN = "open"
     """A schedule, independent of answers."""
@@ -52,16 +50,12 @@ class WorkloadModel(StrEnum):
 
 
 class WorkloadError(UsageError):
-    """
-    An invalid workload. The message lists every error.
-    """
+    """An invalid workload. The message lists every error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """
-    The demand of a run: schedule, payloads and duration.
-    """
+    """The demand of a run: schedule, payloads and duration."""
 
     name: str
     description: str = ""
@@ -128,15 +122,11 @@ class Workload:
         return take_until(self.duration, process(self.rate, seed, self.variation))
 
     def errors(self) -> list[str]:
-        """
-        A message for every invalid setting.
-        """
+        """A message for every invalid setting."""
         return [*self._setting_errors(), *self._phase_errors(), *self._search_errors()]
 
     def _setting_errors(self) -> list[str]:
-        """
-        Errors outside phases and search.
-        """
+        """Errors outside phases and search."""
         checks = (
             (self.rate > 0, f"rate: expected more than 0 requests per second, found {self.rate:g}"),
             (self.rate <= 100_000, f"rate: expected at most 100000 requests per second, found {self.rate:g}"),
@@ -178,9 +168,7 @@ class Workload:
         return [message for is_valid, message in checks if not is_valid]
 
     def _search_errors(self) -> list[str]:
-        """
-        Errors in the search settings.
-        """
+        """Errors in the search settings."""
         if self.search is None:
             return []
         one_rate = self.model is WorkloadModel.OPEN and not self.recorded_starts
@@ -191,9 +179,7 @@ class Workload:
         return [message for is_valid, message in checks if not is_valid]
 
     def _phase_errors(self) -> list[str]:
-        """
-        Errors in the phases.
-        """
+        """Errors in the phases."""
         names = [phase.name for phase in self.phases]
         checks = [
             (
@@ -217,9 +203,7 @@ class Workload:
         return [message for is_valid, message in checks if not is_valid]
 
     def validated(self) -> Workload:
-        """
-        The workload itself. Raises WorkloadError if it is invalid.
-        """
+        """The workload itself. Raises WorkloadError if it is invalid."""
         errors = self.errors()
         if errors:
             raise WorkloadError("; ".join(errors))
@@ -242,9 +226,7 @@ class Workload:
         return replace(changed, phases=phases)
 
     def _replayed(self, rate: PerSecond, *, is_cut: bool) -> Workload:
-        """
-        The workload with a recording of mean rate *rate* played at its own rate, and cut to its duration if *is_cut*.
-        """
+        """The workload with a recording of mean rate *rate* played at its own rate, and cut to its duration if *is_cut*."""
         factor = rate / self.rate
         duration = self.duration if is_cut else self.duration * factor
         scaled = (instant * factor for instant in self.recorded_starts) if factor != 1.0 else self.recorded_starts
@@ -252,15 +234,11 @@ class Workload:
         return replace(self, recorded_starts=starts, duration=duration, rate=len(starts) / duration)
 
     def with_recording(self, instants: tuple[Seconds, ...]) -> Workload:
-        """
-        The workload with recorded arrivals instead of its rate and phases. Raises WorkloadError.
-        """
+        """The workload with recorded arrivals instead of its rate and phases. Raises WorkloadError."""
         return replace(self, **_recording_values(instants, {})).validated()  # type: ignore[arg-type]  # the values have the types of their fields
 
     def with_warm_up(self, duration: Seconds) -> Workload:
-        """
-        The workload after a warm-up of *duration* at its own rate, which is not judged. Raises WorkloadError.
-        """
+        """The workload after a warm-up of *duration* at its own rate, which is not judged. Raises WorkloadError."""
         if self.phases or self.recorded_starts or self.model is WorkloadModel.CLOSED:
             other = "a closed one" if self.model is WorkloadModel.CLOSED else "phases" if self.phases else "a recording"
             raise WorkloadError(f"warm-up: expected an open workload with a constant rate, found {other}")
@@ -300,9 +278,7 @@ class Workload:
 
 
 def load_workload(path: Path) -> Workload:
-    """
-    The workload in a TOML file. Raises WorkloadError with all errors.
-    """
+    """The workload in a TOML file. Raises WorkloadError with all errors."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         _resolve_files(table, path.parent)
@@ -314,9 +290,7 @@ def load_workload(path: Path) -> Workload:
 
 
 def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
-    """
-    The workload in a TOML table. Raises WorkloadError with all errors.
-    """
+    """The workload in a TOML table. Raises WorkloadError with all errors."""
     errors: list[str] = []
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -344,9 +318,7 @@ def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
 
 
 def _recording_values(instants: tuple[Seconds, ...], values: dict[str, object]) -> dict[str, object]:
-    """
-    The *values* of a workload that plays these instants up to its duration.
-    """
+    """The *values* of a workload that plays these instants up to its duration."""
     duration = cast(Seconds, values.get("duration", recording_duration(instants)))
     starts = tuple(take_until(duration, instants))
     rate = len(starts) / duration if duration > 0 else mean_rate(instants)
@@ -414,9 +386,7 @@ def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
 
 
 def _resolve_files(table: dict[str, object], folder: Path) -> None:
-    """
-    Make the file names in *table* relative to *folder*.
-    """
+    """Make the file names in *table* relative to *folder*."""
     replay = table.get("replay")
     if isinstance(replay, str):
         table["replay"] = str(folder / replay)
@@ -460,9 +430,7 @@ def _phase(row: dict[str, object]) -> Phase:
 
 
 def _phase_table(phase: Phase) -> dict[str, JSON]:
-    """
-    A phase as the table that `_phase` reads.
-    """
+    """A phase as the table that `_phase` reads."""
     row: dict[str, JSON] = {
         "name": phase.name,
         "duration": phase.duration,

@@ -25,9 +25,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """
-    A function that sends requests, and the clauses that it tests.
-    """
+    """A function that sends requests, and the clauses that it tests."""
 
     name: str
     module: str
@@ -76,22 +74,16 @@ def check_for(*clauses: Clause, title: str = "", exclusive: bool = False) -> Cal
 
 
 def checks_in(module: ModuleType) -> tuple[Check, ...]:
-    """
-    The checks that a module defines.
-    """
+    """The checks that a module defines."""
     return tuple(check for check in CHECKS if check.module == _short_name(module.__name__))
 
 
 def run_concurrently(function: Callable[[_Item], object], items: Iterable[_Item], *, threads: int) -> None:
-    """
-    Call a function for each item, on several threads.
-    """
+    """Call a function for each item, on several threads."""
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(function, items))
 
 
 def _short_name(module: str) -> str:
-    """
-    The last part of a dotted module name.
-    """
+    """The last part of a dotted module name."""
     return module.rpartition(".")[2]

@@ -168,9 +168,7 @@ def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
 
 
 def _accepts(judged: JudgedAnswer) -> bool:
-    """
-    True if the target accepts the request, that is, requires no key at all.
-    """
+    """True if the target accepts the request, that is, requires no key at all."""
     return judged.answer is not None and 200 <= judged.answer.status < 300
 
 
@@ -193,9 +191,7 @@ def _send_upgrade_request(requester: Requester, protocol: str) -> None:
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def query_parameters_do_not_bypass_authentication(requester: Requester) -> None:
-    """
-    No query parameter replaces the key.
-    """
+    """No query parameter replaces the key."""
     for flag in _BYPASS_QUERIES:
         label = f"a request without Authorization, with ?{flag}"
         requester.submit(request_without_key(requester, label=label, path=f"{requester.target.path}?{flag}"))
@@ -203,9 +199,7 @@ def query_parameters_do_not_bypass_authentication(requester: Requester) -> None:
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
-    """
-    Authentication does not depend on the body: empty, invalid, large, chunked or of another media type.
-    """
+    """Authentication does not depend on the body: empty, invalid, large, chunked or of another media type."""
     without = request_without_key(requester, label="a request without Authorization")
     for label, body in (
         ("with an empty body", b""),
@@ -235,9 +229,7 @@ def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
 
 
 def _embedded(requester: Requester, text: bytes) -> bytes:
-    """
-    An input with an object in it; the base, made as long, if the chain accepts none.
-    """
+    """An input with an object in it; the base, made as long, if the chain accepts none."""
     return requester.inputs.embed(text) or padded(requester.inputs.base, len(text))
 
 
@@ -245,9 +237,7 @@ _METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "QUERY", "TRACE"
 
 
 def bypass_paths(path: str) -> tuple[str, ...]:
-    """
-    Paths that a proxy may read as the operation's path while the target does not, or the other way round.
-    """
+    """Paths that a proxy may read as the operation's path while the target does not, or the other way round."""
     folder, _, name = path.rpartition("/")
     return (
         f"/{path}",
@@ -286,9 +276,7 @@ def bypass_paths(path: str) -> tuple[str, ...]:
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None:
-    """
-    Where another method or path also runs the chain, it requires the key too.
-    """
+    """Where another method or path also runs the chain, it requires the key too."""
     without = request_without_key(requester, label="without Authorization", body=_embedded(requester, _UNIQUE_OBJECT))
     for method in _METHODS:
         requester.submit(replace(without, method=method, label=f"{method} without Authorization"))
@@ -302,9 +290,7 @@ def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, title="`Host` headers do not bypass authentication")
 def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
-    """
-    No `Host` header replaces the key.
-    """
+    """No `Host` header replaces the key."""
     requester.require_permission(Permission.FOREIGN_HOSTS)
     without = request_without_key(requester, label="without Authorization", body=_embedded(requester, _UNIQUE_OBJECT))
     for host in (
@@ -320,9 +306,7 @@ def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, title="requests with an old HTTP version are authenticated")
 def requests_with_an_old_http_version_are_authenticated(requester: Requester) -> None:
-    """
-    HTTP/1.0 has other rules for connections, hosts and framing, but requires the same key.
-    """
+    """HTTP/1.0 has other rules for connections, hosts and framing, but requires the same key."""
     request = request_without_key(requester, label="a request without Authorization in HTTP/1.0")
     request = requester.prepare(replace(request, valid_message=False))
     content = request_bytes(request, requester.target).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
@@ -334,9 +318,7 @@ def requests_with_an_old_http_version_are_authenticated(requester: Requester) ->
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
 def authentication_does_not_carry_over_to_other_requests(requester: Requester) -> None:
-    """
-    A request with the right key authenticates no later request, neither on its connection nor on another.
-    """
+    """A request with the right key authenticates no later request, neither on its connection nor on another."""
     right, wrong, without = _right_wrong_and_no_key(requester)
     for sequence in (
         (right, without, wrong),
@@ -354,9 +336,7 @@ def authentication_does_not_carry_over_to_other_requests(requester: Requester) -
 
 
 def _right_wrong_and_no_key(requester: Requester) -> tuple[CheckRequest, CheckRequest, CheckRequest]:
-    """
-    A request with the right key, one with a wrong key, and one without a key.
-    """
+    """A request with the right key, one with a wrong key, and one without a key."""
     wrong = ("Authorization", f"{requester.key.scheme.prefix} {WRONG_KEY}")
     return (
         requester.build_request(),
@@ -366,9 +346,7 @@ def _right_wrong_and_no_key(requester: Requester) -> tuple[CheckRequest, CheckRe
 
 
 def _send_in_turn(requester: Requester, connection: RawConnection, sequence: Iterable[CheckRequest]) -> None:
-    """
-    Send the requests one after another on one connection, until the target closes it.
-    """
+    """Send the requests one after another on one connection, until the target closes it."""
     for number, turn in enumerate(sequence):
         request = requester.prepare(turn)
         connection.send_request(request)
@@ -384,17 +362,13 @@ def _send_in_turn(requester: Requester, connection: RawConnection, sequence: Ite
 
 
 def _announces_close(answer: Answer) -> bool:
-    """
-    True if the answer is the last one on its connection.
-    """
+    """True if the answer is the last one on its connection."""
     return any("close" in value.lower() for value in answer.fields("connection"))
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
 def every_one_of_many_requests_is_authenticated(requester: Requester) -> None:
-    """
-    Hundreds of requests without a valid key, mixed with valid ones on reused and new connections, are all rejected.
-    """
+    """Hundreds of requests without a valid key, mixed with valid ones on reused and new connections, are all rejected."""
     requester.require_permission(Permission.KEY_GUESSING)
     rng = requester.rng("authentication")
     count = requester.share(_UNAUTHENTICATED_REQUESTS[requester.settings.depth], first=12)
@@ -407,9 +381,7 @@ def every_one_of_many_requests_is_authenticated(requester: Requester) -> None:
 
 
 def _unauthenticated_requests(requester: Requester, times: int) -> Iterator[CheckRequest]:
-    """
-    Requests without a valid key; half of them carry no key at all.
-    """
+    """Requests without a valid key; half of them carry no key at all."""
     rng = requester.rng("unauthenticated")
     key, prefix = requester.key.reveal(), requester.key.scheme.prefix
     for _ in range(times):
@@ -425,9 +397,7 @@ _UNKNOWN_SCHEME: Sequence[HeaderField] = (("Authorization", f"Chainproof {WRONG_
 
 
 def _is_rate_limited(judged: JudgedAnswer) -> bool:
-    """
-    True if the target limits the rate of unauthenticated requests, which it may.
-    """
+    """True if the target limits the rate of unauthenticated requests, which it may."""
     return judged.answer is None or judged.answer.status == 429
 
 
@@ -451,9 +421,7 @@ def concurrent_requests_are_authenticated_separately(requester: Requester) -> No
 
 
 def _concurrent_requests(requester: Requester, turn: int) -> Iterator[CheckRequest]:
-    """
-    Concurrent requests: every other one has the right key, the rest have none or a wrong key of their own.
-    """
+    """Concurrent requests: every other one has the right key, the rest have none or a wrong key of their own."""
     for number in range(_BURST_SIZE):
         if number % 2:
             yield requester.build_request(label="one of a dozen concurrent requests")
@@ -464,9 +432,7 @@ def _concurrent_requests(requester: Requester, turn: int) -> Iterator[CheckReque
 
 
 def _record_leaked_key(requester: Requester, judged: JudgedAnswer, requests: Sequence[CheckRequest]) -> None:
-    """
-    Report an answer that contains the credentials of another request.
-    """
+    """Report an answer that contains the credentials of another request."""
     answer = judged.answer
     if answer is None:
         return

@@ -1,6 +1,4 @@
-"""
-All checks, in the order in which a run makes them.
-"""
+"""All checks, in the order in which a run makes them."""
 
 from __future__ import annotations
 

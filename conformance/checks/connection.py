@@ -1,6 +1,4 @@
-"""
-Connections are kept open, closed as announced, and each request gets the answer that belongs to it.
-"""
+"""Connections are kept open, closed as announced, and each request gets the answer that belongs to it."""
 
 from __future__ import annotations
 
@@ -80,9 +78,7 @@ def connections_are_closed_on_request(requester: Requester) -> None:
 
 
 def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
-    """
-    Requests after which the target must close the connection.
-    """
+    """Requests after which the target must close the connection."""
     for option in ("close", "Close"):
         body = requester.unique_input(f"to be closed: {option}")
         lines = (f"Connection: {option}", f"Content-Length: {len(body)}")
@@ -116,9 +112,7 @@ def connection_close_is_honoured(requester: Requester) -> None:
 
 
 def _requests_rejected_early(requester: Requester) -> Iterable[CheckRequest]:
-    """
-    Requests that a target may reject before it has read their body.
-    """
+    """Requests that a target may reject before it has read their body."""
     long = requester.unique_input("unread", 60_000)
     build = requester.build_request
     yield replace(build(label="no Authorization"), fields=(JSON_TYPE,))
@@ -143,9 +137,7 @@ def _requests_rejected_early(requester: Requester) -> Iterable[CheckRequest]:
 
 
 def _check_next_request(requester: Requester, first_request: CheckRequest, reference: ReferenceAnswer) -> None:
-    """
-    Send a request that may be rejected, and a valid one after it on the same connection.
-    """
+    """Send a request that may be rejected, and a valid one after it on the same connection."""
     first_request = requester.prepare(first_request)
     after = _plain_request(
         requester, f"after {first_request.label}", f"a plain request after another: {first_request.label}"
@@ -175,9 +167,7 @@ def _check_next_request(requester: Requester, first_request: CheckRequest, refer
 def _record_in_step(
     requester: Requester, request: CheckRequest, received: TransportResult, reference: ReferenceAnswer
 ) -> None:
-    """
-    Report an answer that does not belong to this request; a closed connection is accepted.
-    """
+    """Report an answer that does not belong to this request; a closed connection is accepted."""
     answer, expected = received.answer, reference.same_status(clauses.CONNECTION_PERSISTENCE)
     if expected is None or (received.transport is Transport.CONNECTION_LOST and not received.raw):
         return
@@ -200,9 +190,7 @@ def _record_in_step(
 
 @check_for(clauses.CONNECTION_PERSISTENCE, clauses.ANSWER_MATCHES_REQUEST, clauses.REQUEST_ISOLATION)
 def one_connection_serves_many_requests(requester: Requester) -> None:
-    """
-    Many requests in a row are all answered like the first.
-    """
+    """Many requests in a row are all answered like the first."""
     reference = send_reference_request(requester)
     within = reference.timeout(requester.settings.deadline)
     with requester.raw_connection() as connection:
@@ -285,7 +273,5 @@ def _answer_and_close(
 
 
 def _plain_request(requester: Requester, purpose: str, label: str) -> CheckRequest:
-    """
-    A valid request with a unique body.
-    """
+    """A valid request with a unique body."""
     return requester.prepare(requester.build_request(requester.unique_input(purpose), label=label))

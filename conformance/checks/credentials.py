@@ -26,18 +26,14 @@ from . import check_for
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.UNAUTHORIZED_STATUS, clauses.ERROR_CODE_CAUSE)
 def requests_without_credentials_are_rejected(requester: Requester) -> None:
-    """
-    A request without credentials is rejected, with a valid body and without one.
-    """
+    """A request without credentials is rejected, with a valid body and without one."""
     requester.submit(request_without_key(requester, label="a request without Authorization"))
     requester.submit(request_without_key(requester, label="a request without Authorization or body", body=None))
 
 
 @check_for(clauses.KEY_VERIFIED, clauses.UNAUTHORIZED_STATUS, clauses.ERROR_CODE_CAUSE)
 def wrong_keys_are_rejected(requester: Requester) -> None:
-    """
-    An empty key and an unknown key are rejected.
-    """
+    """An empty key and an unknown key are rejected."""
     prefix = requester.key.scheme.prefix
     for label, value in (
         ("an empty Authorization", ""),
@@ -55,9 +51,7 @@ def wrong_keys_are_rejected(requester: Requester) -> None:
 
 @check_for(clauses.KEY_VERIFIED)
 def almost_correct_keys_are_rejected(requester: Requester) -> None:
-    """
-    Keys that differ slightly from the right one are rejected, and so are common placeholders.
-    """
+    """Keys that differ slightly from the right one are rejected, and so are common placeholders."""
     requester.require_permission(Permission.KEY_GUESSING)
     key, prefix = requester.key.reveal(), requester.key.scheme.prefix
     for wrong_key in wrong_keys(key, requester.settings.api_key_env):
@@ -77,9 +71,7 @@ def almost_correct_keys_are_rejected(requester: Requester) -> None:
 
 @check_for(clauses.KEY_VERIFIED)
 def two_wrong_keys_are_rejected(requester: Requester) -> None:
-    """
-    Two `Authorization` headers with wrong or empty keys are rejected.
-    """
+    """Two `Authorization` headers with wrong or empty keys are rejected."""
     wrong = ("Authorization", f"{requester.key.scheme.prefix} {WRONG_KEY}")
     other = ("Authorization", f"{requester.key.scheme.prefix} other.key")
     for label, fields in (
@@ -95,9 +87,7 @@ def two_wrong_keys_are_rejected(requester: Requester) -> None:
 
 @check_for(clauses.KEY_VERIFIED)
 def keys_with_control_characters_are_rejected(requester: Requester) -> None:
-    """
-    A NUL does not end a key: with it the key is wrong. The HTTP server may reject such a message itself.
-    """
+    """A NUL does not end a key: with it the key is wrong. The HTTP server may reject such a message itself."""
     requester.require_permission(Permission.KEY_GUESSING)
     key, prefix, variable = requester.key.reveal(), requester.key.scheme.prefix, requester.settings.api_key_env
     middle = len(key) // 2
@@ -170,9 +160,7 @@ _KEY_HEADERS = (
 
 @check_for(clauses.KEY_LOCATION, title="keys outside the `Authorization` header are rejected")
 def keys_outside_the_authorization_header_are_rejected(requester: Requester) -> None:
-    """
-    A key in the query, a cookie or another header is no credential.
-    """
+    """A key in the query, a cookie or another header is no credential."""
     key = requester.key.reveal()
     for name in _KEY_QUERIES:
         path = f"{requester.target.path}?{name}={key}"
@@ -190,9 +178,7 @@ def keys_outside_the_authorization_header_are_rejected(requester: Requester) -> 
 
 @check_for(clauses.KEY_LOCATION, title="keys in the body or the URL are rejected")
 def keys_in_the_body_or_the_url_are_rejected(requester: Requester) -> None:
-    """
-    A key in the body, a form, the user part of the URL, the path or a trailer is no credential.
-    """
+    """A key in the body, a form, the user part of the URL, the path or a trailer is no credential."""
     key, target = requester.key.reveal(), requester.target
     if key.isascii() and '"' not in key and "\\" not in key:
         for name in ("api_key", "apiKey", "key", "token", "Authorization"):
@@ -235,9 +221,7 @@ def a_key_in_a_trailer_is_rejected(requester: Requester) -> None:
 
 @check_for(clauses.STATUS)
 def ambiguous_credentials_get_a_documented_answer(requester: Requester) -> None:
-    """
-    A lower-case scheme, other whitespace and non-ASCII bytes may be accepted or rejected, in a documented way.
-    """
+    """A lower-case scheme, other whitespace and non-ASCII bytes may be accepted or rejected, in a documented way."""
     right, prefix = requester.key.authorization, requester.key.scheme.prefix
     for label, fields in (
         ("a lower-case scheme", (("Authorization", right.replace(prefix, prefix.lower(), 1)),)),
@@ -253,9 +237,7 @@ def ambiguous_credentials_get_a_documented_answer(requester: Requester) -> None:
 
 
 def _send(requester: Requester, request: CheckRequest) -> None:
-    """
-    Send a request. Some servers reject non-ASCII bytes in a header field as invalid HTTP.
-    """
+    """Send a request. Some servers reject non-ASCII bytes in a header field as invalid HTTP."""
     if all(value.isascii() for _, value in request.fields):
         requester.submit(request)
     else:
@@ -270,8 +252,6 @@ def request_without_key(
     path: str | None = None,
     body: bytes | DefaultBody | None = DEFAULT_BODY,
 ) -> CheckRequest:
-    """
-    A request with only the given header fields and `Content-Type`, and so without the right key.
-    """
+    """A request with only the given header fields and `Content-Type`, and so without the right key."""
     request = requester.build_request(body, secret=secret, label=label)
     return replace(request, fields=(*fields, JSON_TYPE), path=path or request.path)

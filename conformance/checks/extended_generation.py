@@ -1,6 +1,4 @@
-"""
-Repeats the checks with generated requests for as long as `--duration` allows.
-"""
+"""Repeats the checks with generated requests for as long as `--duration` allows."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ GENERATING_CHECKS = frozenset(
     clauses.STATUS, clauses.OBJECT_ACCEPTED, clauses.NON_OBJECT_REJECTED, clauses.INVALID_JSON_REJECTED, exclusive=True
 )
 def extended_generation_finds_no_violations(requester: Requester) -> None:
-    """
-    Repeat the generating checks until the time is over, each round with another seed.
-    """
+    """Repeat the generating checks until the time is over, each round with another seed."""
     duration = requester.settings.duration
     if duration is None:
         raise CheckSkipped("needs --duration")

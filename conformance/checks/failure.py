@@ -1,6 +1,4 @@
-"""
-A steerable target returns each documented error on demand.
-"""
+"""A steerable target returns each documented error on demand."""
 
 from __future__ import annotations
 
@@ -43,17 +41,13 @@ def every_documented_error_is_returned_on_demand(requester: Requester) -> None:
 
 
 def _require_steering(requester: Requester) -> None:
-    """
-    Skip the check if the target does not return errors on demand.
-    """
+    """Skip the check if the target does not return errors on demand."""
     if not requester.settings.steerable:
         raise CheckSkipped("needs --steerable: a target that returns errors on demand")
 
 
 def _error_requests(requester: Requester, turn: int) -> Iterable[CheckRequest]:
-    """
-    A request for each code; every other one has another object than the minimal one.
-    """
+    """A request for each code; every other one has another object than the minimal one."""
     accepts_any_object = requester.settings.echo and requester.terms.input_schema is None
     for number, code in enumerate(ErrorCode, turn):
         body = _OTHER_OBJECT if number % 2 and accepts_any_object else DEFAULT_BODY
@@ -64,9 +58,7 @@ def _error_requests(requester: Requester, turn: int) -> Iterable[CheckRequest]:
 
 @check_for(clauses.ERROR_ON_DEMAND, clauses.OBJECT_ACCEPTED)
 def errors_on_demand_affect_only_one_request(requester: Requester) -> None:
-    """
-    After a request for an error, the next request is answered normally.
-    """
+    """After a request for an error, the next request is answered normally."""
     _require_steering(requester)
     for code in ErrorCode:
         requester.send(

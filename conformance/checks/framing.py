@@ -1,6 +1,4 @@
-"""
-HTTP/1.1 messages: answers follow RFC 9112 and their content coding, and requests are accepted in every valid framing.
-"""
+"""HTTP/1.1 messages: answers follow RFC 9112 and their content coding, and requests are accepted in every valid framing."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ _LONG_PAUSE: Seconds = 0.4
 
 
 def requests_of_every_kind(requester: Requester) -> Iterable[CheckRequest]:
-    """
-    Requests that lead to every kind of answer.
-    """
+    """Requests that lead to every kind of answer."""
     build = requester.build_request
     yield build(label="a plain request")
     yield build(requester.unique_input("long", _LONG_BODY), label="a long body")
@@ -62,9 +58,7 @@ def requests_of_every_kind(requester: Requester) -> Iterable[CheckRequest]:
 
 @check_for(clauses.RESPONSE_FRAMING, title="every answer is exactly one HTTP message")
 def every_answer_is_exactly_one_http_message(requester: Requester) -> None:
-    """
-    The bytes of every answer form one message, with nothing after it.
-    """
+    """The bytes of every answer form one message, with nothing after it."""
 
     def check(request: CheckRequest) -> None:
         received, _, _ = exchange_raw(requester, requester.prepare(request), within=requester.settings.deadline)
@@ -75,9 +69,7 @@ def every_answer_is_exactly_one_http_message(requester: Requester) -> None:
 
 @check_for(clauses.CONTENT_CODING, http_clauses.ACCEPT_ENCODING, title="`Content-Encoding` matches the body")
 def content_encoding_matches_the_body(requester: Requester) -> None:
-    """
-    With and without Accept-Encoding, for outputs and errors, with bodies long enough to be worth compressing.
-    """
+    """With and without Accept-Encoding, for outputs and errors, with bodies long enough to be worth compressing."""
     for accepted in (
         None,
         "",
@@ -105,9 +97,7 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusualRequest:
-    """
-    A valid but unusual way to send a request.
-    """
+    """A valid but unusual way to send a request."""
 
     label: str
     lines: tuple[str, ...] = (_LENGTH,)
@@ -125,41 +115,31 @@ class UnusualRequest:
 
 
 def _in_pieces(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
-    """
-    The message in pieces of *size* bytes.
-    """
+    """The message in pieces of *size* bytes."""
     return lambda raw: tuple(raw[start : start + size] for start in range(0, len(raw), size))
 
 
 def _body_bytewise(raw: bytes) -> tuple[bytes, ...]:
-    """
-    The head, then the body byte by byte.
-    """
+    """The head, then the body byte by byte."""
     head, _, body = raw.partition(b"\r\n\r\n")
     return (head + b"\r\n\r\n", *(body[at : at + 1] for at in range(len(body))))
 
 
 def _head_then_body(raw: bytes) -> tuple[bytes, ...]:
-    """
-    The head, then the body.
-    """
+    """The head, then the body."""
     head, _, body = raw.partition(b"\r\n\r\n")
     return (head + b"\r\n\r\n", body)
 
 
 def _body_in_halves(raw: bytes) -> tuple[bytes, ...]:
-    """
-    The head with half of the body, then the rest.
-    """
+    """The head with half of the body, then the rest."""
     head, _, body = raw.partition(b"\r\n\r\n")
     half = len(body) // 2
     return (head + b"\r\n\r\n" + body[:half], body[half:])
 
 
 def _between_cr_and_lf(raw: bytes) -> tuple[bytes, ...]:
-    """
-    The message, cut between each CR and LF of the head.
-    """
+    """The message, cut between each CR and LF of the head."""
     head, _, body = raw.partition(b"\r\n\r\n")
     *lines, last = (head + b"\r\n\r\n").split(b"\r\n")
     return (lines[0] + b"\r", *(b"\n" + line + b"\r" for line in lines[1:]), b"\n" + last + body)
@@ -249,9 +229,7 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
 
 @check_for(clauses.REQUEST_FRAMING)
 def every_valid_request_framing_is_accepted(requester: Requester) -> None:
-    """
-    Chunked or not, in pieces or at once, with many header fields.
-    """
+    """Chunked or not, in pieces or at once, with many header fields."""
     _send_unusual_requests(requester, [each for each in UNUSUAL_REQUESTS if each.clause is clauses.REQUEST_FRAMING])
 
 
@@ -266,16 +244,12 @@ def every_valid_request_framing_is_accepted(requester: Requester) -> None:
     title="every form of request that RFC 9112 names is accepted",
 )
 def every_form_of_request_is_accepted(requester: Requester) -> None:
-    """
-    Chunk extensions, trailers, absolute URLs, HTTP/1.0 and an empty line before a request are accepted.
-    """
+    """Chunk extensions, trailers, absolute URLs, HTTP/1.0 and an empty line before a request are accepted."""
     _send_unusual_requests(requester, [each for each in UNUSUAL_REQUESTS if each.clause is not clauses.REQUEST_FRAMING])
 
 
 def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[UnusualRequest]) -> None:
-    """
-    Send unusual requests, each on a connection of its own; chunked ones only if plain chunks are accepted.
-    """
+    """Send unusual requests, each on a connection of its own; chunked ones only if plain chunks are accepted."""
     reference = send_reference_request(requester)
     takes_chunks = accepts_chunks(requester, reference)
 
@@ -312,9 +286,7 @@ def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[Unus
 
 
 def _is_chunked(unusual: UnusualRequest) -> bool:
-    """
-    True if the body is sent in chunks.
-    """
+    """True if the body is sent in chunks."""
     return any(line.lower().startswith("transfer-encoding") for line in unusual.lines)
 
 
@@ -356,9 +328,7 @@ def _record_expect(
     *,
     has_first: bool,
 ) -> None:
-    """
-    Record whether anything came before the body was sent, and judge the answer to the whole request.
-    """
+    """Record whether anything came before the body was sent, and judge the answer to the whole request."""
     expected = reference.same_status(clauses.REQUEST_FRAMING)
     if expected is None:
         return
@@ -407,9 +377,7 @@ _REJECTION = Expectation(
 
 
 def _pipelines(requester: Requester, *, rejects_arrays: bool) -> Iterable[tuple[CheckRequest, ...]]:
-    """
-    Rows of requests: equal ones, long and short ones, and rejected ones in between if the target rejects arrays.
-    """
+    """Rows of requests: equal ones, long and short ones, and rejected ones in between if the target rejects arrays."""
 
     def row(purpose: str, *shapes: tuple[int, bool]) -> tuple[CheckRequest, ...]:
         bodies = [requester.unique_input(f"{purpose} {number}", size) for number, (size, _) in enumerate(shapes)]
@@ -427,8 +395,6 @@ def _pipelines(requester: Requester, *, rejects_arrays: bool) -> Iterable[tuple[
 
 
 def _pipeline_request(requester: Requester, body: bytes, *, in_chunks: bool = False) -> CheckRequest:
-    """
-    One request of a pipeline, chunked or not.
-    """
+    """One request of a pipeline, chunked or not."""
     line, sent = (_CHUNKED[0], chunked(body, 40)) if in_chunks else (f"Content-Length: {len(body)}", body)
     return raw_request(requester, body, line, sent=sent, label="pipelined requests")

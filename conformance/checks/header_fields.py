@@ -1,6 +1,4 @@
-"""
-Every kind of answer is valid by itself, its header fields included, and requests may have many header fields.
-"""
+"""Every kind of answer is valid by itself, its header fields included, and requests may have many header fields."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ _CODE = b'"x":"<script>alert(1)</script> \' OR 1=1 --"'
 
 
 def _further_requests(requester: Requester) -> Iterable[CheckRequest]:
-    """
-    Requests for outputs with other values, for compressed answers, and for each error.
-    """
+    """Requests for outputs with other values, for compressed answers, and for each error."""
     build, gzip = requester.build_request, ("Accept-Encoding", "gzip")
     yield build(requester.inputs.rich, label="an input with many arguments")
     if requester.inputs.any_object:
@@ -111,9 +107,7 @@ def many_header_fields_are_accepted(requester: Requester) -> None:
 
 
 def _requests_with_many_fields(requester: Requester) -> Iterable[CheckRequest]:
-    """
-    Requests with many header fields: different ones after the others, before them, and one field many times.
-    """
+    """Requests with many header fields: different ones after the others, before them, and one field many times."""
     plain = requester.prepare(requester.build_request())
     count = _MANY_FIELDS - len(plain.fields) - 2  # Host and Content-Length are added when it is sent
     different = tuple((f"X-Chainproof-{number}", f"{number}") for number in range(count))

@@ -1,6 +1,4 @@
-"""
-Each answer belongs to one request: request ids are unique, and concurrent requests get their own answers.
-"""
+"""Each answer belongs to one request: request ids are unique, and concurrent requests get their own answers."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ _CLIENT_ID_HEADERS = (
 
 @check_for(clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_UNIQUE)
 def every_answer_has_its_own_request_id(requester: Requester) -> None:
-    """
-    Equal requests, rejected ones and HEAD get an id that no other answer has, on reused and on new connections.
-    """
+    """Equal requests, rejected ones and HEAD get an id that no other answer has, on reused and on new connections."""
     build = requester.build_request
     requests = (
         build(),
@@ -59,9 +55,7 @@ def every_answer_has_its_own_request_id(requester: Requester) -> None:
 
 @check_for(clauses.REQUEST_ID_UNIQUE)
 def request_ids_sent_by_the_client_are_not_reused(requester: Requester) -> None:
-    """
-    Clients may send the same id with several requests; the target must not use it as the request id.
-    """
+    """Clients may send the same id with several requests; the target must not use it as the request id."""
     token = f"{requester.rng('brought').getrandbits(128):032x}"
     values = {"traceparent": f"00-{token}-{token[:16]}-01"}
     for name in _CLIENT_ID_HEADERS:
@@ -74,9 +68,7 @@ def request_ids_sent_by_the_client_are_not_reused(requester: Requester) -> None:
 
 @check_for(clauses.REQUEST_ID_UNIQUE)
 def concurrent_requests_get_unique_request_ids(requester: Requester) -> None:
-    """
-    Concurrent requests get different ids, equal and rejected ones included.
-    """
+    """Concurrent requests get different ids, equal and rejected ones included."""
     run_concurrently(requester.send, _distinct_requests(requester, "id"), threads=_BURST_SIZE)
     equal = [requester.build_request(label="one of a burst of equal requests") for _ in range(5 * _BURST_SIZE)]
     rejected = [requester.build_request(b"[]", label="one of a burst of equal requests") for _ in range(_BURST_SIZE)]
@@ -85,9 +77,7 @@ def concurrent_requests_get_unique_request_ids(requester: Requester) -> None:
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST)
 def concurrent_requests_get_their_own_answers(requester: Requester) -> None:
-    """
-    Each of a dozen concurrent requests gets its own object back.
-    """
+    """Each of a dozen concurrent requests gets its own object back."""
     if not requester.settings.echo:
         raise CheckSkipped("needs --echo: a chain that returns its input")
     for number in range(6):
@@ -95,9 +85,7 @@ def concurrent_requests_get_their_own_answers(requester: Requester) -> None:
 
 
 def _distinct_requests(requester: Requester, purpose: str) -> Iterable[CheckRequest]:
-    """
-    Requests with bodies of different content and length.
-    """
+    """Requests with bodies of different content and length."""
     rng = requester.rng(purpose)
     for number in range(_BURST_SIZE):
         if requester.inputs.any_object:

@@ -1,6 +1,4 @@
-"""
-Answers contain neither the caller's key nor internals of the chain, such as stack traces.
-"""
+"""Answers contain neither the caller's key nor internals of the chain, such as stack traces."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ _PROVOCATIONS: tuple[tuple[bytes | None, str], ...] = (
 
 @check_for(clauses.NO_CREDENTIAL_LEAK, clauses.NO_INTERNALS, clauses.ERROR_CODE_CAUSE)
 def errors_do_not_expose_keys_or_internals(requester: Requester) -> None:
-    """
-    No error contains the caller's key or internals of the chain.
-    """
+    """No error contains the caller's key or internals of the chain."""
     path = requester.target.path
     for body, label in _PROVOCATIONS:
         is_object = body is not None and body.startswith(b"{") and body.endswith(b"}")
@@ -67,9 +63,7 @@ _MALFORMED_HEADERS: tuple[tuple[str, HeaderField], ...] = (
 
 @check_for(clauses.NO_INTERNALS, clauses.NO_CREDENTIAL_LEAK, clauses.OBJECT_ACCEPTED)
 def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
-    """
-    Header fields that do not parse cause neither stack traces nor rejections.
-    """
+    """Header fields that do not parse cause neither stack traces nor rejections."""
     for label, field in _MALFORMED_HEADERS:
         request = requester.build_request(label=label)
         other_fields = tuple(each for each in request.fields if each[0] != field[0])
@@ -86,9 +80,7 @@ def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
 
 @check_for(clauses.NO_CREDENTIAL_LEAK, title="answers do not repeat the API key")
 def answers_do_not_repeat_the_api_key(requester: Requester) -> None:
-    """
-    HEAD, OPTIONS, TRACE, another path and a preflight do not repeat the key, not even in part or encoded.
-    """
+    """HEAD, OPTIONS, TRACE, another path and a preflight do not repeat the key, not even in part or encoded."""
     for method in ("HEAD", "OPTIONS", "TRACE", "GET"):
         requester.submit(requester.build_request(None, method=method, fields=(), label=f"{method} without a body"))
     requester.submit(requester.build_request(path="/", label="POST /"))

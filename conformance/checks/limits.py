@@ -29,9 +29,7 @@ from . import check_for
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
 def large_objects_are_accepted(requester: Requester) -> None:
-    """
-    Nesting, digits, members, items, names, strings and whitespace up to the required sizes.
-    """
+    """Nesting, digits, members, items, names, strings and whitespace up to the required sizes."""
     for dimension in DIMENSIONS:
         if not _is_available(requester, dimension):
             continue
@@ -45,9 +43,7 @@ def large_objects_are_accepted(requester: Requester) -> None:
 
 @check_for(clauses.STATUS, clauses.REQUEST_ANSWERED)
 def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
-    """
-    Larger sizes may be rejected, but must not crash the target.
-    """
+    """Larger sizes may be rejected, but must not crash the target."""
     requester.require_permission(Permission.HUGE_BODIES)
     for dimension in DIMENSIONS:
         if not _is_available(requester, dimension):
@@ -63,9 +59,7 @@ def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
 
 
 def _doubling_sizes(first: int, last: int) -> Iterator[int]:
-    """
-    Sizes from the first to the last, each twice the previous one.
-    """
+    """Sizes from the first to the last, each twice the previous one."""
     size = first
     while size < last:
         yield size
@@ -74,9 +68,7 @@ def _doubling_sizes(first: int, last: int) -> Iterator[int]:
 
 
 def _find_limit(requester: Requester, dimension: Dimension, accepted: int, rejected: int) -> None:
-    """
-    Bisect to the smallest rejected size, and send it again with a label that names the limit.
-    """
+    """Bisect to the smallest rejected size, and send it again with a label that names the limit."""
     while rejected - accepted > 1:
         middle = (accepted + rejected) // 2
         if _send(requester, dimension, middle).violations:
@@ -88,25 +80,19 @@ def _find_limit(requester: Requester, dimension: Dimension, accepted: int, rejec
 
 
 def _is_available(requester: Requester, dimension: Dimension) -> bool:
-    """
-    Whether the chain accepts inputs of a dimension, as far as is known.
-    """
+    """Whether the chain accepts inputs of a dimension, as far as is known."""
     return requester.inputs.is_accepted is not False and dimension.make(requester.inputs, 2) is not None
 
 
 def _send(requester: Requester, dimension: Dimension, size: int, label: str = "") -> JudgedAnswer:
-    """
-    Send an object of a size. All sizes on the way share one label.
-    """
+    """Send an object of a size. All sizes on the way share one label."""
     body = dimension.make(requester.inputs, size)
     assert body is not None
     return requester.send(requester.build_request(body, label=label or dimension.name.replace("{}", "n")))
 
 
 def _is_accepted(judged: JudgedAnswer) -> bool:
-    """
-    True if the answer is an output of the chain.
-    """
+    """True if the answer is an output of the chain."""
     return judged.answer is not None and judged.answer.status == 200
 
 
@@ -167,9 +153,7 @@ def oversized_bodies_get_a_documented_answer_in_every_framing(requester: Request
 
 
 def _accepted_framings(requester: Requester, usual: int) -> Iterator[tuple[str, Clause, _Framing]]:
-    """
-    The ways to send a body, beside a Content-Length, in which the target accepts a small one: label, clause, and request.
-    """
+    """The ways to send a body, beside a Content-Length, in which the target accepts a small one: label, clause, and request."""
     for label, clause, framed in (
         ("in chunks", clauses.REQUEST_FRAMING, _in_chunks),
         ("in one chunk", clauses.REQUEST_FRAMING, _in_one_chunk),
@@ -181,55 +165,41 @@ def _accepted_framings(requester: Requester, usual: int) -> Iterator[tuple[str, 
 
 
 def _in_chunks(requester: Requester, body: bytes) -> CheckRequest:
-    """
-    A request with the body in chunks.
-    """
+    """A request with the body in chunks."""
     lines = ("Transfer-Encoding: chunked",)
     return raw_request(requester, body, *lines, sent=chunked(body, _CHUNK_BYTES), label="a body in chunks")
 
 
 def _in_one_chunk(requester: Requester, body: bytes) -> CheckRequest:
-    """
-    A request with the body in one chunk.
-    """
+    """A request with the body in one chunk."""
     lines = ("Transfer-Encoding: chunked",)
     return raw_request(requester, body, *lines, sent=chunked(body, len(body)), label="a body in one chunk")
 
 
 def _compressed(requester: Requester, body: bytes) -> CheckRequest:
-    """
-    A request with a compressed body.
-    """
+    """A request with a compressed body."""
     sent = gzip.compress(body, mtime=0)
     lines = ("Content-Encoding: gzip", f"Content-Length: {len(sent)}")
     return raw_request(requester, body, *lines, sent=sent, label="a body with Content-Encoding: gzip")
 
 
 def _sized_input(requester: Requester, size: int, purpose: str) -> bytes:
-    """
-    An input of at least *size* bytes: filled with text if the chain accepts any object, else with whitespace.
-    """
+    """An input of at least *size* bytes: filled with text if the chain accepts any object, else with whitespace."""
     return requester.unique_input(f"{size} {purpose}", size)
 
 
 def _send_sized(requester: Requester, body: bytes, size: int) -> JudgedAnswer:
-    """
-    Send a body with a Content-Length.
-    """
+    """Send a body with a Content-Length."""
     return requester.send(requester.build_request(body, label=f"a body of {size} bytes"))
 
 
 def _send_framed(requester: Requester, request: CheckRequest) -> TransportResult:
-    """
-    Send a request in its own framing.
-    """
+    """Send a request in its own framing."""
     return exchange_raw(requester, request, within=requester.settings.deadline)[0]
 
 
 def _violates_limit(requester: Requester, request: CheckRequest, clause: Clause, label: str) -> bool:
-    """
-    Send a body in a framing and record whether it is accepted. True if it is not.
-    """
+    """Send a body in a framing and record whether it is accepted. True if it is not."""
     request = replace(request, label=label)
     received = _send_framed(requester, request)
     if received.answer is None or received.answer.status in BUSY_STATUSES:

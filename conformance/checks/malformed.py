@@ -38,9 +38,7 @@ _MAX_ANSWERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvalidMessage:
-    """
-    One way to make a request invalid. `{length}` stands for the length of the body, `{more}` for one more.
-    """
+    """One way to make a request invalid. `{length}` stands for the length of the body, `{more}` for one more."""
 
     label: str
     clause: Clause
@@ -56,30 +54,22 @@ _LENGTH = "Content-Length: {length}"
 
 
 def _valid_chunks(body: bytes) -> bytes:
-    """
-    The body in valid chunks.
-    """
+    """The body in valid chunks."""
     return chunked(body, 40)
 
 
 def _with_chunk_size(form: str) -> Callable[[bytes], bytes]:
-    """
-    The body in one chunk, its size written in the given format.
-    """
+    """The body in one chunk, its size written in the given format."""
     return lambda body: (form % len(body)).encode() + b"\r\n" + body + b"\r\n0\r\n\r\n"
 
 
 def _with_overflowing_size(bits: int) -> Callable[[bytes], bytes]:
-    """
-    The body in one chunk whose size is correct only if it overflows an integer of *bits* bits.
-    """
+    """The body in one chunk whose size is correct only if it overflows an integer of *bits* bits."""
     return lambda body: b"%x\r\n%b\r\n0\r\n\r\n" % (2**bits + len(body), body)
 
 
 def _with_transfer_encoding(label: str, *lines: str, clause: Clause = http_clauses.CHUNKED_NOT_FINAL) -> InvalidMessage:
-    """
-    A chunked body with an unusual Transfer-Encoding.
-    """
+    """A chunked body with an unusual Transfer-Encoding."""
     return InvalidMessage(label=label, lines=lines, sent=_valid_chunks, clause=clause)
 
 
@@ -282,9 +272,7 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
     title="invalid HTTP messages are rejected",
 )
 def invalid_http_messages_are_rejected(requester: Requester) -> None:
-    """
-    A message with invalid or ambiguous framing or header fields is rejected, or gets no answer.
-    """
+    """A message with invalid or ambiguous framing or header fields is rejected, or gets no answer."""
     reference = _accepted_reference(requester)
     takes_chunks = accepts_chunks(requester, reference)
 
@@ -312,9 +300,7 @@ def _accepted_reference(requester: Requester) -> ReferenceAnswer:
 
 @check_for(http_clauses.BARE_CR, http_clauses.FOLDED_FIELD, title="only a line end begins another header field")
 def only_a_line_end_begins_another_header_field(requester: Requester) -> None:
-    """
-    A key after a bare CR or on a folded line belongs to another header field, and does not authenticate.
-    """
+    """A key after a bare CR or on a folded line belongs to another header field, and does not authenticate."""
     reference = _accepted_reference(requester)
     authorization = f"Authorization: {requester.key.authorization}"
 
@@ -333,9 +319,7 @@ def only_a_line_end_begins_another_header_field(requester: Requester) -> None:
 
 
 def _require_authentication(requester: Requester, reference: ReferenceAnswer) -> None:
-    """
-    Skip the check if requests without a key are accepted: nothing can then bypass the authentication.
-    """
+    """Skip the check if requests without a key are accepted: nothing can then bypass the authentication."""
     _, answers = _answers_without_key(requester, reference, "no Authorization")
     if any(200 <= answer.status < 300 for answer in answers):
         raise CheckSkipped("needs a target that rejects requests without a key")
@@ -344,9 +328,7 @@ def _require_authentication(requester: Requester, reference: ReferenceAnswer) ->
 def _answers_without_key(
     requester: Requester, reference: ReferenceAnswer, label: str, *lines: str
 ) -> tuple[CheckRequest, list[Answer]]:
-    """
-    A request with some header lines but without Authorization, and its answers.
-    """
+    """A request with some header lines but without Authorization, and its answers."""
     body = requester.unique_input(label)
     all_lines = (*lines, f"Content-Length: {len(body)}")
     request = raw_request(requester, body, *all_lines, sent=body, label=label, with_key=False)
@@ -354,9 +336,7 @@ def _answers_without_key(
 
 
 def _invalid_request(requester: Requester, invalid: InvalidMessage) -> CheckRequest:
-    """
-    The invalid message as a request.
-    """
+    """The invalid message as a request."""
     body = requester.unique_input(invalid.label)
     values = {
         "length": len(body),
@@ -473,9 +453,7 @@ def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> 
 
 
 def _request_bytes_without_key(requester: Requester, body: bytes) -> bytes:
-    """
-    The bytes of a request without credentials.
-    """
+    """The bytes of a request without credentials."""
     head = (
         f"POST {requester.target.path} HTTP/1.1",
         f"Host: {requester.target.authority}",
@@ -535,9 +513,7 @@ _TRUNCATIONS: tuple[tuple[str, tuple[str, ...], Callable[[bytes], bytes]], ...] 
 
 
 def _answers(requester: Requester, request: CheckRequest, reference: ReferenceAnswer) -> list[Answer]:
-    """
-    Every answer to a message, in whatever format the server rejects it.
-    """
+    """Every answer to a message, in whatever format the server rejects it."""
     answers: list[Answer] = []
     with requester.raw_connection() as connection:
         connection.send_request(request)
@@ -557,16 +533,12 @@ def _answers(requester: Requester, request: CheckRequest, reference: ReferenceAn
 
 
 def _optional_answer_timeout(requester: Requester, reference: ReferenceAnswer) -> Seconds:
-    """
-    Time to wait for an answer that need not come.
-    """
+    """Time to wait for an answer that need not come."""
     return max(requester.waits.optional_answer, min(3 * reference.duration, 5.0))
 
 
 def _record_rejection(requester: Requester, request: CheckRequest, answers: list[Answer], clause: Clause) -> None:
-    """
-    Record whether an invalid message was rejected.
-    """
+    """Record whether an invalid message was rejected."""
     crashed = next(
         (each for each in answers if each.status >= 500 and each.status not in HTTP_REJECTION_STATUSES | BUSY_STATUSES),
         None,
@@ -590,8 +562,6 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
 
 
 def _record_violation(requester: Requester, request: CheckRequest, answer: Answer, actual: str, clause: Clause) -> None:
-    """
-    Record a violation.
-    """
+    """Record a violation."""
     expected = "an HTTP error status, or a closed connection"
     requester.record_clause(clause, Violation(clause=clause, expected=expected, actual=actual), request, answer)

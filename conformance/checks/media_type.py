@@ -1,6 +1,4 @@
-"""
-A body is accepted as `application/json` only, and other header fields and queries do not matter.
-"""
+"""A body is accepted as `application/json` only, and other header fields and queries do not matter."""
 
 from __future__ import annotations
 
@@ -76,9 +74,7 @@ _OTHER_FORMATS: tuple[tuple[str, str, bytes], ...] = (
 
 @check_for(clauses.MEDIA_TYPE_PARAMETERS, title="`Content-Type` case and parameters are ignored")
 def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
-    """
-    In every valid form, `application/json` gets the same answer as in its simplest one.
-    """
+    """In every valid form, `application/json` gets the same answer as in its simplest one."""
     simplest = requester.send(requester.build_request())
     for name in ("content-type", "CONTENT-TYPE"):
         requester.submit(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
@@ -104,9 +100,7 @@ def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
 
 @check_for(clauses.MEDIA_TYPE_REQUIRED, clauses.MEDIA_TYPE_MISSING)
 def other_media_types_are_rejected(requester: Requester) -> None:
-    """
-    An object with another media type or none is rejected, and so is another format with its own media type.
-    """
+    """An object with another media type or none is rejected, and so is another format with its own media type."""
     for label, fields in (("an object without Content-Type", ()), ("an empty Content-Type", (("Content-Type", ""),))):
         requester.submit(requester.build_request(fields=fields, label=label))
     for name in _OTHER_TYPES:
@@ -176,9 +170,7 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.ERROR_MEDIA_TYPE)
 def other_headers_and_queries_are_ignored(requester: Requester) -> None:
-    """
-    Other header fields, however many or long, and queries do not change how the body is handled.
-    """
+    """Other header fields, however many or long, and queries do not change how the body is handled."""
     for name, value in _IRRELEVANT_FIELDS:
         for body in (requester.inputs.base, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))

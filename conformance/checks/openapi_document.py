@@ -1,6 +1,4 @@
-"""
-Requests that Schemathesis generates from the OpenAPI document get documented answers.
-"""
+"""Requests that Schemathesis generates from the OpenAPI document get documented answers."""
 
 from __future__ import annotations
 
@@ -19,7 +17,5 @@ from . import check_for
     title="Schemathesis requests get documented answers",
 )
 def schemathesis_requests_get_documented_answers(requester: Requester) -> None:
-    """
-    Its examples, coverage and fuzzing phases, with valid and invalid requests.
-    """
+    """Its examples, coverage and fuzzing phases, with valid and invalid requests."""
     fuzz(requester)

@@ -1,6 +1,4 @@
-"""
-After trouble the target works as before: late answers, invalid framing, many rejected or aborted requests, and pauses.
-"""
+"""After trouble the target works as before: late answers, invalid framing, many rejected or aborted requests, and pauses."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ def late_answers_do_not_reach_the_next_request(requester: Requester) -> None:
 
 
 def _two_inputs(requester: Requester, purpose: str) -> tuple[bytes, bytes]:
-    """
-    Two different inputs, if as many are known: one for requests that fail, and one for those after them.
-    """
+    """Two different inputs, if as many are known: one for requests that fail, and one for those after them."""
     inputs = (
         requester.inputs.distinct(2, requester.rng(purpose)) if requester.inputs.any_object else requester.inputs.known
     )
@@ -61,9 +57,7 @@ def _two_inputs(requester: Requester, purpose: str) -> tuple[bytes, bytes]:
 
 
 def _failing_requests(requester: Requester) -> Iterable[tuple[CheckRequest, Seconds]]:
-    """
-    Requests that fail while the chain may still run, and how long to wait for a late answer.
-    """
+    """Requests that fail while the chain may still run, and how long to wait for a late answer."""
     build = requester.build_request
     if requester.settings.steerable:
         for code in ("timeout", "application_error"):
@@ -83,9 +77,7 @@ def _failing_requests(requester: Requester) -> Iterable[tuple[CheckRequest, Seco
 def _check_after_failure(
     requester: Requester, failing: CheckRequest, wait: Seconds, reference: ReferenceAnswer
 ) -> None:
-    """
-    Send a request that fails, and valid ones after it on another connection and on the same one.
-    """
+    """Send a request that fails, and valid ones after it on another connection and on the same one."""
     failing = requester.prepare(failing)
     label = f"a plain request after {failing.label}"
     with requester.raw_connection() as connection:
@@ -114,16 +106,12 @@ def _check_after_failure(
 
 
 def _is_answer(raw: bytes) -> bool:
-    """
-    Whether unexpected bytes are an answer, and not one that ends an idle connection.
-    """
+    """Whether unexpected bytes are an answer, and not one that ends an idle connection."""
     return raw.startswith(b"HTTP/") and not _IDLE_TIMEOUT.match(raw)
 
 
 def _record_late(requester: Requester, request: CheckRequest, answer: Answer | None, actual: str) -> None:
-    """
-    Record a late answer, which a client takes for the answer to its next request.
-    """
+    """Record a late answer, which a client takes for the answer to its next request."""
     violation = Violation(clause=clauses.ANSWER_MATCHES_REQUEST, expected="one answer to each request", actual=actual)
     requester.record_clause(violation.clause, violation, request, answer)
 
@@ -133,9 +121,7 @@ def _record_late(requester: Requester, request: CheckRequest, answer: Answer | N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _InvalidFraming:
-    """
-    A message whose end cannot be known. RFC 9112 §6.3: the server answers 400 and closes the connection.
-    """
+    """A message whose end cannot be known. RFC 9112 §6.3: the server answers 400 and closes the connection."""
 
     label: str
     line: str
@@ -171,9 +157,7 @@ def nothing_is_read_after_invalid_framing(requester: Requester) -> None:
 
 
 def _check_boundary(requester: Requester, framing: _InvalidFraming, reference: ReferenceAnswer) -> None:
-    """
-    Send a message with invalid framing with a valid request behind it, and another valid request later.
-    """
+    """Send a message with invalid framing with a valid request behind it, and another valid request later."""
     body = requester.unique_input(f"behind {framing.label}")
     request = raw_request(requester, body, framing.line, sent=framing.body, label=framing.label)
     valid = raw_request(requester, body, f"Content-Length: {len(body)}", sent=body, label=framing.label)
@@ -199,9 +183,7 @@ def _check_boundary(requester: Requester, framing: _InvalidFraming, reference: R
 
 
 def _next_success(connection: RawConnection, request: CheckRequest, within: Seconds) -> Answer | None:
-    """
-    The next answer on a connection if it is a success.
-    """
+    """The next answer on a connection if it is a success."""
     if connection.is_closed:
         return None
     received = connection.read_answer(request, within=within)
@@ -239,9 +221,7 @@ def bad_requests_do_not_use_up_the_target(requester: Requester) -> None:
 
 
 def _bad_requests(requester: Requester) -> Iterable[tuple[str, _SendBad]]:
-    """
-    Kinds of requests that may leave something in use.
-    """
+    """Kinds of requests that may leave something in use."""
     build = requester.build_request
     yield "aborted bodies", lambda requester, number: _abort(requester, number, at_end=False)
     yield "requests without a waiting client", lambda requester, number: _abort(requester, number, at_end=True)
@@ -255,16 +235,12 @@ def _bad_requests(requester: Requester) -> Iterable[tuple[str, _SendBad]]:
 
 
 def _sending(request: CheckRequest) -> _SendBad:
-    """
-    Sends a request; its answer is judged by other checks.
-    """
+    """Sends a request; its answer is judged by other checks."""
     return lambda requester, _: requester.send_once(request)
 
 
 def _abort(requester: Requester, number: int, *, at_end: bool) -> None:
-    """
-    Send a request and close the connection, in the middle of the body or before the answer, by turns with a reset.
-    """
+    """Send a request and close the connection, in the middle of the body or before the answer, by turns with a reset."""
     body = requester.inputs.base
     sent = body if at_end else body[: len(body) // 2]
     request = raw_request(requester, body, f"Content-Length: {len(body)}", sent=sent, label="an aborted request")
@@ -275,9 +251,7 @@ def _abort(requester: Requester, number: int, *, at_end: bool) -> None:
 
 
 def _works(requester: Requester, before: ReferenceAnswer, after: str) -> bool:
-    """
-    Whether a valid request is answered as before, at once or after a while. Records the result.
-    """
+    """Whether a valid request is answered as before, at once or after a while. Records the result."""
     request = requester.build_request(requester.inputs.base, label=f"a plain request after {after}")
     received = requester.send_once(request)
     for _ in range(round(requester.waits.recovery / _POLL_INTERVAL)):
@@ -302,16 +276,12 @@ def _works(requester: Requester, before: ReferenceAnswer, after: str) -> bool:
 
 
 def _has_status(received: TransportResult, status: int | None) -> bool:
-    """
-    Whether there is an answer with this status.
-    """
+    """Whether there is an answer with this status."""
     return received.answer is not None and received.answer.status == status
 
 
 def _retry_after(answer: Answer) -> Seconds:
-    """
-    The seconds that an answer asks to wait; 0 if it does not say.
-    """
+    """The seconds that an answer asks to wait; 0 if it does not say."""
     value = answer.field("retry-after") or ""
     return float(value) if value.strip().isdecimal() else 0.0
 
@@ -348,9 +318,7 @@ _Failure = tuple[CheckRequest, str, Answer | None]
 
 
 def _failure_after_pause(requester: Requester, reference: ReferenceAnswer) -> _Failure | None:
-    """
-    Send a request, pause, and send two more. The first of these that is not answered as before, or None.
-    """
+    """Send a request, pause, and send two more. The first of these that is not answered as before, or None."""
     with requester.raw_connection() as idle:
         _, before = _exchange(requester, idle, reference, "before a pause")
         if idle.is_closed or before.closes_connection:
@@ -373,9 +341,7 @@ def _failure_after_pause(requester: Requester, reference: ReferenceAnswer) -> _F
 def _exchange(
     requester: Requester, connection: RawConnection, reference: ReferenceAnswer, purpose: str
 ) -> tuple[CheckRequest, TransportResult]:
-    """
-    Send a valid request on a connection. Returns it with what came back.
-    """
+    """Send a valid request on a connection. Returns it with what came back."""
     body = requester.unique_input(f"a pause: {purpose}")
     request = requester.prepare(requester.build_request(body, label="a request after a pause"))
     connection.send_request(request)
@@ -383,8 +349,6 @@ def _exchange(
 
 
 def _failure(request: CheckRequest, received: TransportResult, where: str) -> _Failure:
-    """
-    A request that was not answered as before, with words for what came back.
-    """
+    """A request that was not answered as before, with words for what came back."""
     answer = received.answer
     return request, f"status {answer.status} {where}" if answer is not None else f"no answer {where}", answer

@@ -1,6 +1,4 @@
-"""
-Rare defects show under many requests, and a target under overload still gives documented answers.
-"""
+"""Rare defects show under many requests, and a target under overload still gives documented answers."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ from . import check_for, run_concurrently
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepetitionLimits:
-    """
-    The largest number of requests of the check for rare defects, and the longest time on a fast target.
-    """
+    """The largest number of requests of the check for rare defects, and the longest time on a fast target."""
 
     requests: int
     seconds: Seconds
@@ -83,9 +79,7 @@ def detection_probability(frequency: float, requests: int) -> float:
 
 @check_for(clauses.REQUEST_ANSWERED, clauses.REQUEST_ID_UNIQUE, clauses.REQUEST_ISOLATION, exclusive=True)
 def repeated_requests_are_answered_consistently(requester: Requester) -> None:
-    """
-    Many valid, unauthenticated and invalid requests, one by one and concurrent, on reused and new connections.
-    """
+    """Many valid, unauthenticated and invalid requests, one by one and concurrent, on reused and new connections."""
     requester.require_accepted_input()
     limits = REPETITION_LIMITS[requester.settings.depth]
     is_local = is_loopback(requester.target.host)
@@ -124,9 +118,7 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
 
 
 def _mixed_requests(requester: Requester, rng: random.Random) -> Iterator[tuple[str, CheckRequest, bool]]:
-    """
-    The kind of the next request, the request, and whether it gets a connection of its own.
-    """
+    """The kind of the next request, the request, and whether it gets a connection of its own."""
     number = 0
     while True:
         number += 1
@@ -146,9 +138,7 @@ def _mixed_requests(requester: Requester, rng: random.Random) -> Iterator[tuple[
 
 
 def _send_on_own_connection(requester: Requester, request: CheckRequest) -> TransportResult:
-    """
-    The answer to a request on a connection of its own.
-    """
+    """The answer to a request on a connection of its own."""
     request = requester.prepare(request)
     with requester.raw_connection() as connection:
         connection.send_request(request)
@@ -170,9 +160,7 @@ def _record(requester: Requester, request: CheckRequest, received: TransportResu
 
 
 def _send_in_turn(requester: Requester, row: int, counts: Counter[str]) -> None:
-    """
-    Send valid requests one after another on one connection, so that defects of the n-th request show.
-    """
+    """Send valid requests one after another on one connection, so that defects of the n-th request show."""
     with requester.raw_connection() as connection:
         for number in range(_REQUESTS_PER_CONNECTION):
             body = requester.unique_input(f"row {row} {number}")
@@ -187,9 +175,7 @@ def _send_in_turn(requester: Requester, row: int, counts: Counter[str]) -> None:
 
 
 def _counts_text(counts: Counter[str]) -> str:
-    """
-    The number of requests of each kind, with the probability of detecting rare defects.
-    """
+    """The number of requests of each kind, with the probability of detecting rare defects."""
     each = [
         ", ".join(f"{detection_probability(rate, counts[kind]) * 100:.1f} %" for rate in _FREQUENCIES)
         + f" ({counts[kind]:,} {kind} requests)"
@@ -219,9 +205,7 @@ def overload_gets_documented_answers(requester: Requester) -> None:
 
 
 def _same_status(status: int) -> Expectation:
-    """
-    The expectation that the status is the same as before.
-    """
+    """The expectation that the status is the same as before."""
     return Expectation(
         clause=clauses.OVERLOAD,
         expected=f"status {status}, as before, within {_RECOVERY_TIME:g} s after a burst",
@@ -230,9 +214,7 @@ def _same_status(status: int) -> Expectation:
 
 
 def _send_burst(requester: Requester, size: int) -> set[int]:
-    """
-    Send *size* requests at once. The statuses of the documented answers.
-    """
+    """Send *size* requests at once. The statuses of the documented answers."""
     allowed = allowed_statuses(requester.settings.contract)
     statuses: set[int] = set()
 
@@ -257,9 +239,7 @@ def _send_burst(requester: Requester, size: int) -> set[int]:
 
 
 def _check_recovery(requester: Requester, expected: Expectation) -> None:
-    """
-    Check that a valid request is soon answered as before.
-    """
+    """Check that a valid request is soon answered as before."""
     until = monotonic() + _RECOVERY_TIME
     request = requester.build_request(requester.unique_input("recovered"), label="a plain request after a burst")
     received = requester.send_once(request)

@@ -1,6 +1,4 @@
-"""
-The operation is available under its own path, method and hosts only.
-"""
+"""The operation is available under its own path, method and hosts only."""
 
 from __future__ import annotations
 
@@ -86,9 +84,7 @@ _SUFFIXES = (
 
 
 def equivalent_paths(path: str) -> tuple[str, ...]:
-    """
-    Paths that may be treated as the operation's path; any documented answer is right.
-    """
+    """Paths that may be treated as the operation's path; any documented answer is right."""
     folder, _, name = path.rpartition("/")
     return (
         path.replace("_", "%5F"),
@@ -108,9 +104,7 @@ _UNIQUE_OBJECT = b'{"chainproof":"%s"}' % (b"x" * 1234)
 
 @check_for(clauses.OTHER_METHODS_REJECTED, clauses.ALLOW_HEADER)
 def other_methods_are_rejected(requester: Requester) -> None:
-    """
-    GET, PUT and other methods do not run the chain, with or without a body.
-    """
+    """GET, PUT and other methods do not run the chain, with or without a body."""
     for method in (*_METHODS, *_ALMOST_POST):
         requester.submit(requester.build_request(method=method, label=f"{method} with an object"))
     for method in ("GET", "DELETE"):
@@ -122,9 +116,7 @@ def other_methods_are_rejected(requester: Requester) -> None:
 
 
 def _send_connect(requester: Requester) -> None:
-    """
-    Send CONNECT, which is meant for proxies; a server need not answer it.
-    """
+    """Send CONNECT, which is meant for proxies; a server need not answer it."""
     request = requester.build_request(None, method="CONNECT", fields=(), label="CONNECT")
     request = requester.prepare(replace(request, valid_message=False))
     with requester.raw_connection() as connection:
@@ -147,9 +139,7 @@ def _send_connect(requester: Requester) -> None:
 
 @check_for(clauses.UNKNOWN_METHODS, clauses.OTHER_METHODS_REJECTED)
 def unknown_methods_are_rejected(requester: Requester) -> None:
-    """
-    A method that nobody has registered is rejected as such: it does not crash the target or the gateway.
-    """
+    """A method that nobody has registered is rejected as such: it does not crash the target or the gateway."""
     for method in _UNKNOWN_METHODS:
         request = requester.build_request(method=method, label=f"the method {method}")
         # A server may reject what it cannot parse in its own form.
@@ -170,9 +160,7 @@ def unknown_methods_are_rejected(requester: Requester) -> None:
 
 @check_for(clauses.OTHER_METHODS_REJECTED)
 def method_overrides_are_ignored(requester: Requester) -> None:
-    """
-    No header, query or form field that names POST turns another method into POST.
-    """
+    """No header, query or form field that names POST turns another method into POST."""
     for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Method", "X-Original-Method"):
         for method in ("GET", "PUT"):
             fields = ((name, "POST"), JSON_TYPE)
@@ -187,9 +175,7 @@ def method_overrides_are_ignored(requester: Requester) -> None:
 
 @check_for(clauses.OTHER_METHODS_REJECTED, clauses.ALLOW_HEADER, title="HEAD, OPTIONS and TRACE do not run the chain")
 def head_options_and_trace_do_not_run_the_chain(requester: Requester) -> None:
-    """
-    HEAD, OPTIONS and TRACE may be answered in any way that does not run the chain.
-    """
+    """HEAD, OPTIONS and TRACE may be answered in any way that does not run the chain."""
     for method in ("HEAD", "OPTIONS"):
         requester.submit(requester.build_request(None, method=method, fields=(), label=method))
         if requester.settings.echo and requester.terms.input_schema is None:
@@ -208,9 +194,7 @@ def head_options_and_trace_do_not_run_the_chain(requester: Requester) -> None:
 
 @check_for(clauses.OTHER_PATHS_REJECTED, clauses.ALLOW_HEADER)
 def other_paths_are_rejected(requester: Requester) -> None:
-    """
-    A path with other letter case, a trailing slash, missing parts or a suffix is another path.
-    """
+    """A path with other letter case, a trailing slash, missing parts or a suffix is another path."""
     target = requester.target.path
     for path in dict.fromkeys((*other_paths(target), *equivalent_paths(target))):
         requester.submit(requester.build_request(path=path, label=f"POST {path}"))
@@ -218,9 +202,7 @@ def other_paths_are_rejected(requester: Requester) -> None:
 
 @check_for(clauses.UNKNOWN_ENVIRONMENT_REJECTED)
 def unknown_environments_and_deployments_are_rejected(requester: Requester) -> None:
-    """
-    A path with the name of an environment or the id of a deployment that does not exist is not served.
-    """
+    """A path with the name of an environment or the id of a deployment that does not exist is not served."""
     if requester.target.path == REGIONAL.path():
         raise CheckSkipped("needs a target whose path names the environment: this one rejects all such paths")
     for path in unknown_paths():
@@ -229,9 +211,7 @@ def unknown_environments_and_deployments_are_rejected(requester: Requester) -> N
 
 @check_for(clauses.REGIONAL_HOST, clauses.REGIONAL_HOST_FORMS)
 def regional_hosts_reject_environment_paths(requester: Requester) -> None:
-    """
-    Where the host names the environment, paths that name one are not available.
-    """
+    """Where the host names the environment, paths that name one are not available."""
     name = service_host(requester.target.host)
     if name is None and not is_loopback(requester.target.host):
         raise CheckSkipped(
@@ -248,9 +228,7 @@ def regional_hosts_reject_environment_paths(requester: Requester) -> None:
 
 
 def _send_environment_paths(requester: Requester, environment: str) -> None:
-    """
-    Send every path that names an environment or deployment to a regional target.
-    """
+    """Send every path that names an environment or deployment to a regional target."""
     host = requester.target.authority
     for address in ADDRESSES:
         if not address.regional:
@@ -259,9 +237,7 @@ def _send_environment_paths(requester: Requester, environment: str) -> None:
 
 
 def _send_regional_hosts(requester: Requester, identifier: str) -> None:
-    """
-    Send the target's path to regional hosts of the same chain or model.
-    """
+    """Send the target's path to regional hosts of the same chain or model."""
     for server in (ServerKind.REGIONAL_CHAIN, ServerKind.REGIONAL_MODEL):
         host = urlsplit(server.url(identifier, "prod-us")).netloc
         received = requester.send(requester.build_request(host=host, label=f"Host: {host}"))
@@ -296,9 +272,7 @@ def every_form_of_the_own_host_name_is_recognised(requester: Requester) -> None:
 
 
 def _own_name(requester: Requester) -> str:
-    """
-    The target's name; `localhost` for a loopback address. Raises CheckSkipped if it is another address.
-    """
+    """The target's name; `localhost` for a loopback address. Raises CheckSkipped if it is another address."""
     host = requester.target.host
     if not _IP_ADDRESS.fullmatch(host):
         return host
@@ -311,9 +285,7 @@ _IP_ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%A-Za-z0-9]*")
 
 
 def _status_with_host(requester: Requester, host: str) -> int | None:
-    """
-    The status of the answer to a valid request with a Host header; None if the target is busy or does not answer.
-    """
+    """The status of the answer to a valid request with a Host header; None if the target is busy or does not answer."""
     request = requester.build_request(host=host, label=f"Host: {host}")
     for _ in range(3):
         received = requester.send_once(request)
@@ -324,9 +296,7 @@ def _status_with_host(requester: Requester, host: str) -> int | None:
 
 
 def _check_own_host(requester: Requester, clause: Clause, host: str, usual: int) -> None:
-    """
-    Check that a form of the own name is answered like the name itself.
-    """
+    """Check that a form of the own name is answered like the name itself."""
     status = _status_with_host(requester, host)
     if status is None:
         return

@@ -1,6 +1,4 @@
-"""
-No caller gets what belongs to another: data of other requests, sessions, and answers from a cache.
-"""
+"""No caller gets what belongs to another: data of other requests, sessions, and answers from a cache."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ _THREADS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Probe:
-    """
-    A request with data of its own, which may be sent only in part.
-    """
+    """A request with data of its own, which may be sent only in part."""
 
     request: CheckRequest
     has_answer: bool = True
@@ -45,9 +41,7 @@ class _Probe:
 
 
 class _SentTokens:
-    """
-    The tokens that were sent so far, with the kind of request that had each. Any thread may use it.
-    """
+    """The tokens that were sent so far, with the kind of request that had each. Any thread may use it."""
 
     def __init__(self) -> None:
         self._kinds: dict[bytes, str] = {}
@@ -69,9 +63,7 @@ class _SentTokens:
 
 
 def _sent_bytes(request: CheckRequest) -> bytes:
-    """
-    Everything in a request that may have a token.
-    """
+    """Everything in a request that may have a token."""
     fields = "".join(value for _, value in request.fields)
     return (request.path + fields).encode("latin-1") + (request.body or b"") + (request.raw or b"")
 
@@ -93,9 +85,7 @@ def no_answer_contains_data_of_another_request(requester: Requester) -> None:
 
 
 def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:
-    """
-    Send a request and search its answer for data of other requests.
-    """
+    """Send a request and search its answer for data of other requests."""
     request, own = probe.request, sent.add(probe.request)
     received = requester.send_once(request) if request.raw is None else _send_part(requester, probe)
     if received is None or not received.raw:
@@ -113,9 +103,7 @@ def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:
 
 
 def _send_part(requester: Requester, probe: _Probe) -> TransportResult | None:
-    """
-    Send a part of a request and end the sending direction, or the connection. None if no answer can come.
-    """
+    """Send a part of a request and end the sending direction, or the connection. None if no answer can come."""
     with requester.raw_connection() as connection:
         connection.send_request(probe.request)
         if probe.has_answer and connection.close_writing():
@@ -124,9 +112,7 @@ def _send_part(requester: Requester, probe: _Probe) -> TransportResult | None:
 
 
 def _probes(requester: Requester, turn: int) -> Iterator[_Probe]:
-    """
-    Requests of every kind, each with a token of its own, short and long.
-    """
+    """Requests of every kind, each with a token of its own, short and long."""
     rng = requester.rng(f"tokens {turn}")
     for size in _SIZES:
 
@@ -144,9 +130,7 @@ def _probes(requester: Requester, turn: int) -> Iterator[_Probe]:
 
 
 def _complete_requests(requester: Requester, data: Callable[[], str]) -> Iterator[CheckRequest]:
-    """
-    Complete requests with data in the body, in the query, in a header field, or in the path.
-    """
+    """Complete requests with data in the body, in the query, in a header field, or in the path."""
     build, path = requester.build_request, requester.target.path
 
     def member() -> bytes:
@@ -176,9 +160,7 @@ _MIN_SESSION = 8
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
 def sessions_do_not_replace_the_key(requester: Requester) -> None:
-    """
-    A cookie or token that the target itself sends does not authenticate later requests: each needs the key.
-    """
+    """A cookie or token that the target itself sends does not authenticate later requests: each needs the key."""
     wrong = ("Authorization", f"{requester.key.scheme.prefix} {WRONG_KEY}")
     for name, value in dict.fromkeys(_session_fields(requester)):
         secret = Secret(text=value, shell_word='"${CHAINPROOF_SESSION}"', from_target=True)
@@ -190,9 +172,7 @@ def sessions_do_not_replace_the_key(requester: Requester) -> None:
 
 
 def _session_fields(requester: Requester) -> Iterator[HeaderField]:
-    """
-    The request fields that a client would send after the answers to valid requests: cookies, and tokens.
-    """
+    """The request fields that a client would send after the answers to valid requests: cookies, and tokens."""
     cookies: list[str] = []
     for _ in range(2):
         judged = requester.send(requester.build_request())
@@ -260,26 +240,20 @@ def cached_answers_depend_on_the_header_fields(requester: Requester) -> None:
 
 
 def _own_body(requester: Requester, size: int) -> bytes:
-    """
-    An input of a size that no other request of these checks has.
-    """
+    """An input of a size that no other request of these checks has."""
     if requester.inputs.any_object:
         return requester.unique_input(f"cached {size}", size)
     return padded(requester.inputs.base, len(requester.inputs.base) + size)
 
 
 def _status(requester: Requester, request: CheckRequest) -> int | None:
-    """
-    The status of the answer to a request; None if the target is busy or does not answer.
-    """
+    """The status of the answer to a request; None if the target is busy or does not answer."""
     answer = requester.send(request).answer
     return None if answer is None or answer.status in BUSY_STATUSES else answer.status
 
 
 def _check_status(requester: Requester, request: CheckRequest, usual: int | None) -> None:
-    """
-    Check that a request has the status that the same request has with a body of its own.
-    """
+    """Check that a request has the status that the same request has with a body of its own."""
     received = requester.send_once(request)
     answer = received.answer
     if usual is None or answer is None or answer.status in BUSY_STATUSES:

@@ -1,6 +1,4 @@
-"""
-No request affects another one: answers are not mixed up, no data is left over, bad requests have no lasting effect.
-"""
+"""No request affects another one: answers are not mixed up, no data is left over, bad requests have no lasting effect."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ def similar_requests_get_their_own_answers(requester: Requester) -> None:
 
 
 def _similar_bodies(requester: Requester) -> Iterable[tuple[str, bytes]]:
-    """
-    Pairs of almost equal bodies, each followed by the first one again.
-    """
+    """Pairs of almost equal bodies, each followed by the first one again."""
     rng = requester.rng("alike")
     for size in (0, 200, 5000):
         for name, form in (
@@ -81,9 +77,7 @@ _SIMILAR_VALUES: dict[str, tuple[bytes, ...]] = {
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST)
 def slow_and_fast_requests_get_their_own_answers(requester: Requester) -> None:
-    """
-    Long and short bodies at the same time over many connections, several of each.
-    """
+    """Long and short bodies at the same time over many connections, several of each."""
     _require_echo(requester)
     for number in range(_ROUNDS):
         requests = [
@@ -124,9 +118,7 @@ def no_data_leaks_from_one_request_into_later_ones(requester: Requester) -> None
 
 
 def _require_echo(requester: Requester) -> None:
-    """
-    Skip the check if the chain does not return its input.
-    """
+    """Skip the check if the chain does not return its input."""
     if not requester.settings.echo:
         raise CheckSkipped("needs --echo: a chain that returns its input")
 
@@ -136,9 +128,7 @@ def _require_echo(requester: Requester) -> None:
 
 @check_for(clauses.REQUEST_ISOLATION)
 def bad_requests_do_not_affect_later_ones(requester: Requester) -> None:
-    """
-    After each disturbance a valid request gets the same answer as before, at once and a moment later.
-    """
+    """After each disturbance a valid request gets the same answer as before, at once and a moment later."""
     before = send_reference_request(requester)
     expected = before.same_status(clauses.REQUEST_ISOLATION)
     if expected is None:
@@ -176,9 +166,7 @@ Disturbance = Callable[[Requester], None]
 
 
 def _disturbances(requester: Requester) -> Iterable[tuple[str, Disturbance]]:
-    """
-    Requests that a server may mishandle, each sent without judging its answer, which other checks do.
-    """
+    """Requests that a server may mishandle, each sent without judging its answer, which other checks do."""
     build = requester.build_request
     without_key = (JSON_TYPE,)
 
@@ -216,9 +204,7 @@ def _disturbances(requester: Requester) -> Iterable[tuple[str, Disturbance]]:
 
 
 def _sending(*requests: CheckRequest) -> Disturbance:
-    """
-    A disturbance that sends requests one after another.
-    """
+    """A disturbance that sends requests one after another."""
 
     def disturb(requester: Requester) -> None:
         for request in requests:
@@ -228,9 +214,7 @@ def _sending(*requests: CheckRequest) -> Disturbance:
 
 
 def _interrupting(length: int) -> Disturbance:
-    """
-    A disturbance that sends *length* bytes of a body and then breaks the connection.
-    """
+    """A disturbance that sends *length* bytes of a body and then breaks the connection."""
 
     def disturb(requester: Requester) -> None:
         body = requester.unique_input(f"cut {length}")
@@ -248,9 +232,7 @@ def _interrupting(length: int) -> Disturbance:
 
 
 def _send_non_http(requester: Requester) -> None:
-    """
-    Send bytes that are not HTTP.
-    """
+    """Send bytes that are not HTTP."""
     for raw in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), b"GARBAGE\r\n\r\n", b"\0" * 100):
         with requester.raw_connection() as connection:
             request = replace(requester.build_request(label="bytes that are not HTTP"), raw=raw)
@@ -259,9 +241,7 @@ def _send_non_http(requester: Requester) -> None:
 
 
 def _send_contradictory_framing(requester: Requester) -> None:
-    """
-    Send a body with both a Content-Length and chunked framing.
-    """
+    """Send a body with both a Content-Length and chunked framing."""
     lines = ("Content-Length: 4", "Transfer-Encoding: chunked")
     body = requester.unique_input("two things")
     sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)

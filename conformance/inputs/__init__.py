@@ -1,3 +1,1 @@
-"""
-Which request bodies and wrong keys are sent? Tables and Hypothesis strategies, without I/O.
-"""
+"""Which request bodies and wrong keys are sent? Tables and Hypothesis strategies, without I/O."""

@@ -17,25 +17,19 @@ from .chain_inputs import padded, spaced
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyCase:
-    """
-    A request body and its label, which completes "status 400 to …".
-    """
+    """A request body and its label, which completes "status 400 to …"."""
 
     label: str
     content: bytes
 
 
 def nested(depth: int, before: str, middle: str, after: str) -> bytes:
-    """
-    An object or array nested *depth* levels deep.
-    """
+    """An object or array nested *depth* levels deep."""
     return (before * depth + middle + after * depth).encode()
 
 
 def json_object(*members: str) -> bytes:
-    """
-    The text of an object, from the texts of its members.
-    """
+    """The text of an object, from the texts of its members."""
     return ("{" + ",".join(members) + "}").encode("utf-8", "surrogatepass")
 
 
@@ -52,18 +46,14 @@ _TYPE_LABELS: dict[type, str] = {
 
 
 def non_object(text: str) -> BodyCase:
-    """
-    A JSON value that is not an object, labelled with its type.
-    """
+    """A JSON value that is not an object, labelled with its type."""
     value = parse_json(text.encode())
     label = next(label for kind, label in _TYPE_LABELS.items() if isinstance(value, kind))
     return BodyCase(label=f"{label} as the body", content=text.encode())
 
 
 def describe_body(content: bytes | None) -> str:
-    """
-    The label of any body.
-    """
+    """The label of any body."""
     if content is None:
         return "a request without a body"
     value = parse_json(content)
@@ -93,9 +83,7 @@ NON_OBJECTS: tuple[BodyCase, ...] = (
 
 
 def non_objects_around(text: bytes) -> tuple[BodyCase, ...]:
-    """
-    JSON values other than objects that contain an object.
-    """
+    """JSON values other than objects that contain an object."""
     string = json.dumps(text.decode()).encode()
     return (
         BodyCase(label="an array as the body", content=b"[" + text + b"]"),
@@ -106,9 +94,7 @@ def non_objects_around(text: bytes) -> tuple[BodyCase, ...]:
 
 
 def spaced_inputs(text: bytes) -> tuple[BodyCase, ...]:
-    """
-    An object with whitespace wherever it is allowed, and with much of it.
-    """
+    """An object with whitespace wherever it is allowed, and with much of it."""
     return (
         *(
             BodyCase(label=f"{name} wherever whitespace is allowed", content=spaced(text, whitespace))

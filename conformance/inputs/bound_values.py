@@ -40,9 +40,7 @@ SCRIPTS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundInput:
-    """
-    An accepted input with values at their bounds.
-    """
+    """An accepted input with values at their bounds."""
 
     label: str
     content: bytes
@@ -91,9 +89,7 @@ def smallest(is_accepted: Callable[[int], bool], start: int) -> int:
 
 
 def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
-    """
-    The input with all texts, numbers and arrays at their bounds, one group after another.
-    """
+    """The input with all texts, numbers and arrays at their bounds, one group after another."""
     yield from _with_texts(value, accepts)
     yield from _with_numbers(value, accepts, document)
     yield from _with_arrays(value, accepts)
@@ -101,9 +97,7 @@ def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Boun
 
 
 def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
-    """
-    The longest and the shortest texts, in every script.
-    """
+    """The longest and the shortest texts, in every script."""
     places = [place for place in leaf_places(value) if isinstance(value_at(value, place), str)]
     lengths: dict[Place, tuple[int, int]] = {}
     for place in places:
@@ -126,9 +120,7 @@ def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 
 
 def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
-    """
-    The largest and the smallest numbers, as they are and written in other ways.
-    """
+    """The largest and the smallest numbers, as they are and written in other ways."""
     places = [place for place in leaf_places(value) if _is_number(value_at(value, place))]
     candidates = sorted({number for each in _numbers_in(document) for number in _near(each)})
     accepted = {
@@ -147,9 +139,7 @@ def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Bou
 
 
 def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterator[BoundInput]:
-    """
-    An input with a whole number written as a fraction and with exponents.
-    """
+    """An input with a whole number written as a fraction and with exponents."""
     forms = [f"{number}.0", f"{number}.000e0", f"{number * 10}e-1", f"{number}E+0"]
     forms += [f"{number // 100}e2"] if number and number % 100 == 0 else []
     forms += ["-0", "-0.0"] if number == 0 else []
@@ -161,9 +151,7 @@ def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterat
 
 
 def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
-    """
-    The longest and the shortest arrays.
-    """
+    """The longest and the shortest arrays."""
     for place in _array_places(value):
         items = cast("list[JSON]", value_at(value, place))
 
@@ -177,9 +165,7 @@ def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 
 
 def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
-    """
-    Each optional member absent, and null.
-    """
+    """Each optional member absent, and null."""
     for place in _member_places(value):
         for label, changed in ((" absent", _without(value, place)), (" null", with_value(value, place, None))):
             if accepts(changed):
@@ -187,9 +173,7 @@ def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 
 
 def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: str) -> Iterator[BoundInput]:
-    """
-    One input with all changes that are accepted.
-    """
+    """One input with all changes that are accepted."""
     changed, parts = value, []
     for place, new in changes.items():
         single, together = with_value(value, place, new), with_value(changed, place, new)
@@ -204,9 +188,7 @@ def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: 
 
 
 def combined_inputs(value: JSON, accepts: Accepts, words: tuple[JSON, ...], count: int) -> list[BoundInput]:
-    """
-    At most *count* inputs in which every two values of different places occur together.
-    """
+    """At most *count* inputs in which every two values of different places occur together."""
     options = _options(value, accepts, words)
     pairs = {
         frozenset(((first, a), (second, b)))
@@ -242,9 +224,7 @@ def combined_inputs(value: JSON, accepts: Accepts, words: tuple[JSON, ...], coun
 def _smaller_combinations(
     value: JSON, accepts: Accepts, changes: Sequence[tuple[Place, object]]
 ) -> Iterator[BoundInput]:
-    """
-    The input with each one and each two of some changes.
-    """
+    """The input with each one and each two of some changes."""
     for count in (1, 2):
         for some in combinations(changes, count):
             changed: JSON | None = value
@@ -262,9 +242,7 @@ _Option = tuple[Place, list[object]]
 
 
 def _options(value: JSON, accepts: Accepts, words: tuple[JSON, ...]) -> list[_Option]:
-    """
-    For each place that can be changed, the values to combine.
-    """
+    """For each place that can be changed, the values to combine."""
     found: dict[Place, list[object]] = {}
     for each in variations(value, accepts, words, limit=_MAX_VARIATIONS):
         current = value_at(value, each.place)
@@ -279,9 +257,7 @@ def _options(value: JSON, accepts: Accepts, words: tuple[JSON, ...]) -> list[_Op
 
 
 def _covering(options: Sequence[_Option], pairs: set[frozenset[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """
-    A choice for each place that covers many of the pairs, beginning with one of them.
-    """
+    """A choice for each place that covers many of the pairs, beginning with one of them."""
     chosen = sorted(min(pairs, key=sorted))
     for index, (_, values) in enumerate(options):
         if index in (chosen[0][0], chosen[1][0]):
@@ -294,9 +270,7 @@ def _covering(options: Sequence[_Option], pairs: set[frozenset[tuple[int, int]]]
 
 
 def _changed(value: JSON, place: Place, option: object) -> JSON | None:
-    """
-    The value with one option; None if another option has removed the place.
-    """
+    """The value with one option; None if another option has removed the place."""
     try:
         return _without(value, place) if option is _ABSENT else with_value(value, place, cast(JSON, option))
     except (KeyError, IndexError, TypeError, ValueError):
@@ -307,9 +281,7 @@ def _changed(value: JSON, place: Place, option: object) -> JSON | None:
 
 
 def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInput]:
-    """
-    Inputs with many items, or with a long text, of about *size* bytes or as many as are accepted.
-    """
+    """Inputs with many items, or with a long text, of about *size* bytes or as many as are accepted."""
     for place in _array_places(value):
         items = cast("list[JSON]", value_at(value, place))
         each = max(len(encoded(items)) // max(len(items), 1), 1)
@@ -332,9 +304,7 @@ def _is_number(value: JSON) -> bool:
 
 
 def _numbers_in(document: JSON) -> Iterator[float]:
-    """
-    The numbers in a JSON Schema, and zero.
-    """
+    """The numbers in a JSON Schema, and zero."""
     yield 0
     todo: list[JSON] = [document]
     while todo:
@@ -348,9 +318,7 @@ def _numbers_in(document: JSON) -> Iterator[float]:
 
 
 def _near(number: float) -> Iterator[float]:
-    """
-    A number and its neighbours, whole and fractional. Whole ones are integers, for chains that tell them apart.
-    """
+    """A number and its neighbours, whole and fractional. Whole ones are integers, for chains that tell them apart."""
     whole = math.floor(number)
     yield from (whole - 1, whole, whole + 1)
     if number != whole:
@@ -359,9 +327,7 @@ def _near(number: float) -> Iterator[float]:
 
 
 def _array_places(value: JSON, place: Place = ()) -> Iterator[Place]:
-    """
-    The places of arrays that have items.
-    """
+    """The places of arrays that have items."""
     if isinstance(value, list) and value:
         yield place
         yield from _array_places(value[0], (*place, 0))
@@ -371,9 +337,7 @@ def _array_places(value: JSON, place: Place = ()) -> Iterator[Place]:
 
 
 def _member_places(value: JSON, place: Place = ()) -> Iterator[Place]:
-    """
-    The places of all members.
-    """
+    """The places of all members."""
     if isinstance(value, list):
         yield from _member_places(value[0] if value else None, (*place, 0))
     elif isinstance(value, dict):
@@ -387,9 +351,7 @@ def _repeated(items: list[JSON], length: int) -> list[JSON]:
 
 
 def _without(value: JSON, place: Place) -> JSON:
-    """
-    A copy of an input without one member.
-    """
+    """A copy of an input without one member."""
     parent: Any = value_at(value, place[:-1])
     if not isinstance(parent, dict) or place[-1] not in parent:
         raise KeyError(place[-1])

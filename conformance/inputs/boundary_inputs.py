@@ -1,6 +1,4 @@
-"""
-Valid inputs with one value at a bound of the schema.
-"""
+"""Valid inputs with one value at a bound of the schema."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ def boundary_inputs(schema: Schema) -> tuple[BodyCase, ...]:
 
 
 def distinct_positions(generated: GeneratedInput) -> Iterator[Position]:
-    """
-    The parts of an input, but of several items with the same schema only the first.
-    """
+    """The parts of an input, but of several items with the same schema only the first."""
     seen: set[tuple[object, ...]] = set()
     for position in generated.positions:
         places = tuple("*" if isinstance(step, int) else step for step in position.path)
@@ -65,18 +61,14 @@ def distinct_positions(generated: GeneratedInput) -> Iterator[Position]:
 
 
 def with_text_at(generated: GeneratedInput, path: tuple[str | int, ...], text: bytes) -> bytes:
-    """
-    An input as JSON, with a text in place of the value at a path.
-    """
+    """An input as JSON, with a text in place of the value at a path."""
     value = copy.deepcopy(generated.value)
     replace_at(value, path, _MARK)
     return encode_json(value).replace(encode_json(_MARK), text, 1)
 
 
 def without_part(value: Any, path: tuple[str | int, ...]) -> JSON:
-    """
-    A copy of a value without the member or item at a path.
-    """
+    """A copy of a value without the member or item at a path."""
     root = container = copy.deepcopy(value)
     for step in path[:-1]:
         container = container[step]
@@ -85,17 +77,13 @@ def without_part(value: Any, path: tuple[str | int, ...]) -> JSON:
 
 
 def _is_accepted(schema: Schema, content: bytes) -> bool:
-    """
-    True if the schema accepts an encoded input.
-    """
+    """True if the schema accepts an encoded input."""
     value = parse_json(content)
     return isinstance(value, dict) and schema.accepts(value)
 
 
 def _texts(position: Position, generator: InputGenerator, schema: Schema) -> Iterator[tuple[str, bytes]]:
-    """
-    The values at the bounds of a position, as labels and JSON texts.
-    """
+    """The values at the bounds of a position, as labels and JSON texts."""
     given = choices(position.nodes)
     if given is not None:
         yield from ((f"is {json.dumps(choice)[:40]}", encode_json(choice)) for choice in given)
@@ -115,9 +103,7 @@ def _texts(position: Position, generator: InputGenerator, schema: Schema) -> Ite
 
 
 def _strings(position: Position, generator: InputGenerator) -> Iterator[tuple[str, bytes]]:
-    """
-    Strings of the smallest and the largest length, counted in characters.
-    """
+    """Strings of the smallest and the largest length, counted in characters."""
     low, high = most(position.nodes, "minLength"), least(position.nodes, "maxLength")
     is_free = not any({"pattern", "format"} & node.schema.keys() for node in position.nodes)
     for length in dict.fromkeys(length for length in (low, high) if length is not None and length <= _MAX_LENGTH):
@@ -130,9 +116,7 @@ def _strings(position: Position, generator: InputGenerator) -> Iterator[tuple[st
 
 
 def _numbers(position: Position, *, is_integer: bool, spelled: bool) -> Iterator[tuple[str, bytes]]:
-    """
-    The smallest and the largest number, in several spellings; integers only if a model is known to read them.
-    """
+    """The smallest and the largest number, in several spellings; integers only if a model is known to read them."""
     for number in bounds(interval(position.nodes, integers=is_integer)):
         for text in _spellings(number) if spelled or not is_integer else (str(number),):
             yield f"is {text}", text.encode()
@@ -159,9 +143,7 @@ def _spellings(number: float) -> Iterator[str]:
 
 
 def _arrays(position: Position, generator: InputGenerator) -> Iterator[tuple[str, bytes]]:
-    """
-    Arrays of the smallest and the largest length.
-    """
+    """Arrays of the smallest and the largest length."""
     low, high = most(position.nodes, "minItems"), least(position.nodes, "maxItems")
     for length in dict.fromkeys(length for length in (low, high) if length is not None and length <= _MAX_ITEMS):
         for text in _generated(position, generator, {"minItems": length, "maxItems": length}):
@@ -169,9 +151,7 @@ def _arrays(position: Position, generator: InputGenerator) -> Iterator[tuple[str
 
 
 def _generated(position: Position, generator: InputGenerator, bound: dict[str, int]) -> Iterator[bytes]:
-    """
-    One more generated value of a position, with further bounds.
-    """
+    """One more generated value of a position, with further bounds."""
     if not position.nodes:
         return
     node = position.nodes[0]

@@ -39,16 +39,12 @@ _TOKEN = re.compile(_STRING.pattern + rb"|([{}\[\]:,])")
 
 
 class PayloadFileError(UsageError):
-    """
-    A file of `--payloads` that cannot be used. The message names the line.
-    """
+    """A file of `--payloads` that cannot be used. The message names the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """
-    The text of an accepted input around a part that is replaced.
-    """
+    """The text of an accepted input around a part that is replaced."""
 
     before: bytes
     after: bytes
@@ -60,9 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainInputs:
-    """
-    Inputs of one chain. At first they are candidates; after `input_discovery` the chain has accepted them.
-    """
+    """Inputs of one chain. At first they are candidates; after `input_discovery` the chain has accepted them."""
 
     base: bytes = b"{}"
     """The simplest input. Probes are this input with one change."""
@@ -115,9 +109,7 @@ class ChainInputs:
         return tuple(dict.fromkeys((self.base, self.rich, *self.others)))
 
     def distinct(self, count: int, rng: random.Random) -> tuple[bytes, ...]:
-        """
-        At most *count* different inputs: as many as are known, or as wanted if the chain accepts any object.
-        """
+        """At most *count* different inputs: as many as are known, or as wanted if the chain accepts any object."""
         if self.any_object:
             return tuple(self.unique(rng, 40 * number) for number in range(count))
         known = self.known
@@ -142,9 +134,7 @@ class ChainInputs:
 def initial_inputs(
     *, minimal_input: bytes = b"{}", payloads: tuple[bytes, ...] = (), any_object: bool = False
 ) -> ChainInputs:
-    """
-    The inputs to try: payloads of the user first, else one from the schema, else an empty object.
-    """
+    """The inputs to try: payloads of the user first, else one from the schema, else an empty object."""
     if payloads:
         return ChainInputs(
             base=payloads[0],
@@ -205,9 +195,7 @@ def padded(text: bytes, size: int) -> bytes:
 
 
 def load_payload_file(text: str) -> tuple[bytes, ...]:
-    """
-    The inputs in a JSONL file, each with the bytes that the file has. Raises PayloadFileError.
-    """
+    """The inputs in a JSONL file, each with the bytes that the file has. Raises PayloadFileError."""
     found = tuple(_payloads(_content(text), text))
     if not found:
         raise PayloadFileError(f"expected one JSON object per line in {text}, found none")
@@ -215,9 +203,7 @@ def load_payload_file(text: str) -> tuple[bytes, ...]:
 
 
 def load_slow_payload(text: str) -> bytes:
-    """
-    The JSON object in a file, with the bytes that the file has. Raises PayloadFileError.
-    """
+    """The JSON object in a file, with the bytes that the file has. Raises PayloadFileError."""
     content = _content(text).strip()
     if not isinstance(parse_json(content), dict):
         raise PayloadFileError(f"expected one JSON object in {text}")
@@ -225,9 +211,7 @@ def load_slow_payload(text: str) -> bytes:
 
 
 def _content(path: str) -> bytes:
-    """
-    The bytes of a file. Raises PayloadFileError.
-    """
+    """The bytes of a file. Raises PayloadFileError."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -235,9 +219,7 @@ def _content(path: str) -> bytes:
 
 
 def _payloads(content: bytes, source: str) -> Iterator[bytes]:
-    """
-    The non-empty lines. Raises PayloadFileError for the first one that is not a JSON object.
-    """
+    """The non-empty lines. Raises PayloadFileError for the first one that is not a JSON object."""
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue

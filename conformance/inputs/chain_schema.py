@@ -1,6 +1,4 @@
-"""
-What the user says about the chain's input and output: schemas and payloads.
-"""
+"""What the user says about the chain's input and output: schemas and payloads."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ ANY_OBJECT = Schema(source="an echo chain", document={"type": "object"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSchema:
-    """
-    What is known about the chain's input and output.
-    """
+    """What is known about the chain's input and output."""
 
     input_schema: Schema | None = None
     output_schema: Schema | None = None
@@ -40,9 +36,7 @@ UNKNOWN_CHAIN = ChainSchema()
 
 
 def load_chain_schema(settings: Settings) -> ChainSchema:
-    """
-    The schemas and payloads from `--input-schema`, `--output-schema` and `--payloads`. Raises UsageError.
-    """
+    """The schemas and payloads from `--input-schema`, `--output-schema` and `--payloads`. Raises UsageError."""
     input_schema = load_input_schema(settings.input_schema) if settings.input_schema else None
     output_schema = load_output_schema(settings.output_schema) if settings.output_schema else None
     return ChainSchema(

@@ -27,9 +27,7 @@ _DRAWS_PER_INPUT = 4
 
 
 def input_label(schema: Schema, content: bytes | None) -> str:
-    """
-    A body in words, for a chain whose input schema is known.
-    """
+    """A body in words, for a chain whose input schema is known."""
     value = parse_json(content or b"")
     if not isinstance(value, dict):
         return describe_body(content)
@@ -57,18 +55,14 @@ def unhinted_nulls(schema: Schema, value: dict[str, JSON]) -> tuple[str, ...]:
 
 
 def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
-    """
-    Objects that the schema accepts. Hypothesis shrinks them to smaller ones.
-    """
+    """Objects that the schema accepts. Hypothesis shrinks them to smaller ones."""
     generator = InputGenerator(schema)
     drawn = st.randoms(use_true_random=False).map(generator.draw)
     return drawn.filter(lambda found: found is not None).map(lambda found: cast(JSON, found.value if found else None))
 
 
 def simplest_input(schema: Schema) -> bytes:
-    """
-    The smallest valid input that is found. Raises SchemaError if there is none.
-    """
+    """The smallest valid input that is found. Raises SchemaError if there is none."""
     return InputGenerator(schema).simplest().content
 
 
@@ -81,9 +75,7 @@ def rich_input(schema: Schema) -> bytes:
 
 
 def distinct_inputs(schema: Schema, number: int, seed: int) -> tuple[bytes, ...]:
-    """
-    At most *number* different inputs that the schema accepts, those with the most content first.
-    """
+    """At most *number* different inputs that the schema accepts, those with the most content first."""
     generator, rng = InputGenerator(schema), random.Random(f"distinct inputs {seed}")
     drawn = (generator.draw(rng) for _ in range(_DRAWS_PER_INPUT * number))
     contents = dict.fromkeys(encode_json(found.value) for found in drawn if found is not None)
@@ -110,17 +102,13 @@ _SERIALIZERS: dict[str, Callable[[JSON], bytes]] = {
 
 
 def serializations(compact: bytes) -> tuple[BodyCase, ...]:
-    """
-    A valid input in every serialization.
-    """
+    """A valid input in every serialization."""
     value = cast(JSON, json.loads(compact))
     return tuple(BodyCase(label=label, content=write(value)) for label, write in _SERIALIZERS.items())
 
 
 def valid_input_bodies(schema: Schema) -> SearchStrategy[BodyCase]:
-    """
-    Valid inputs, each in one of the serializations.
-    """
+    """Valid inputs, each in one of the serializations."""
     serializers = st.sampled_from(list(_SERIALIZERS.values()))
     return st.tuples(valid_inputs(schema), serializers).map(
         lambda drawn: BodyCase(label=VALID_INPUT_LABEL, content=drawn[1](drawn[0]))

@@ -64,18 +64,14 @@ _NAMED = re.compile(r"`([^`]+)`: ([^\n]*)")
 
 
 class InputSearch:
-    """
-    The next input to try after each rejection.
-    """
+    """The next input to try after each rejection."""
 
     def __init__(self) -> None:
         self._input: dict[str, JSON] = {}
         self._tried: dict[_Path, int] = {}
 
     def next_input(self, answer: Answer) -> bytes | None:
-        """
-        Another input, changed where the answer's error says so; None if the error names nothing, or nothing new.
-        """
+        """Another input, changed where the answer's error says so; None if the error names nothing, or nothing new."""
         before = json.dumps(self._input)
         for path, message in named_errors(answer):
             self._set(path, self._value(path, message))
@@ -83,9 +79,7 @@ class InputSearch:
         return None if text == before else text.encode()
 
     def _value(self, path: _Path, message: str) -> JSON:
-        """
-        A value for an argument, by its error; another one each time if the error does not help.
-        """
+        """A value for an argument, by its error; another one each time if the error does not help."""
         turn = self._tried[path] = self._tried.get(path, -1) + 1
         hinted = _hinted_value(message)
         if hinted is not None and hinted != _value_at(self._input, path):
@@ -93,9 +87,7 @@ class InputSearch:
         return _VALUES[turn % len(_VALUES)]
 
     def _set(self, path: _Path, value: JSON) -> None:
-        """
-        Set the value at a path, and create the containers on the way.
-        """
+        """Set the value at a path, and create the containers on the way."""
         container: JSON = self._input
         for step, following in pairwise(path):
             empty: JSON = [] if isinstance(following, int) else {}
@@ -107,9 +99,7 @@ class InputSearch:
 
 
 def _put(container: JSON, step: str | int, value: JSON) -> None:
-    """
-    Set one item of an object or array.
-    """
+    """Set one item of an object or array."""
     if isinstance(container, dict):
         container[str(step)] = value
     elif isinstance(container, list) and isinstance(step, int):
@@ -120,9 +110,7 @@ def _put(container: JSON, step: str | int, value: JSON) -> None:
 
 
 def _value_at(value: JSON, path: _Path) -> JSON:
-    """
-    The value at a path, None if there is none.
-    """
+    """The value at a path, None if there is none."""
     for step in path:
         if isinstance(value, dict):
             value = value.get(str(step))
@@ -134,9 +122,7 @@ def _value_at(value: JSON, path: _Path) -> JSON:
 
 
 def _hinted_value(message: str) -> JSON:
-    """
-    The value that a message asks for, None if it names no type.
-    """
+    """The value that a message asks for, None if it names no type."""
     choice = _CHOICES.search(message)
     if choice:
         return next(found for found in choice.groups() if found is not None)
@@ -153,9 +139,7 @@ def _hinted_value(message: str) -> JSON:
 
 
 def named_errors(answer: Answer) -> tuple[tuple[_Path, str], ...]:
-    """
-    The arguments that an error names, each with its message.
-    """
+    """The arguments that an error names, each with its message."""
     value = parse_json(answer.body)
     structured = () if isinstance(value, InvalidJson | TooDeep) else tuple(_located_errors(value))
     if structured:
@@ -170,9 +154,7 @@ def named_errors(answer: Answer) -> tuple[tuple[_Path, str], ...]:
 
 
 def _located_errors(value: JSON) -> Iterator[tuple[_Path, str]]:
-    """
-    The errors in the form of pydantic and FastAPI: a list of objects with `loc` and `msg`.
-    """
+    """The errors in the form of pydantic and FastAPI: a list of objects with `loc` and `msg`."""
     if isinstance(value, list):
         for item in value:
             yield from _located_errors(item)
@@ -189,9 +171,7 @@ def _located_errors(value: JSON) -> Iterator[tuple[_Path, str]]:
 
 
 def _errors_in_text(text: str) -> Iterator[tuple[_Path, str]]:
-    """
-    The arguments that an error message names.
-    """
+    """The arguments that an error message names."""
     for name, message in _NAMED.findall(text):
         if name != "__root__":
             yield _path(name), message
@@ -205,17 +185,13 @@ def _errors_in_text(text: str) -> Iterator[tuple[_Path, str]]:
 
 
 def _path(name: str) -> _Path:
-    """
-    The path that `opts.names[0]` or `opts.names.0` writes.
-    """
+    """The path that `opts.names[0]` or `opts.names.0` writes."""
     steps = re.findall(r"[^.\[\]]+", name)
     return tuple(int(step) if step.isdecimal() and at else step for at, step in enumerate(steps))
 
 
 def _texts(value: JSON) -> Iterator[str]:
-    """
-    Every string in a JSON value.
-    """
+    """Every string in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):

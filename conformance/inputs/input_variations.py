@@ -29,9 +29,7 @@ _UNIQUE_NUMBERS = (10**9, 10**6, 10**4, 1000, 100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
-    """
-    An input with one value changed.
-    """
+    """An input with one value changed."""
 
     place: Place
     label: str
@@ -62,9 +60,7 @@ def _leaf_places(value: JSON, place: Place) -> Iterator[Place]:
 
 
 def value_at(value: JSON, place: Place) -> JSON:
-    """
-    The value at a place.
-    """
+    """The value at a place."""
     for key in place:
         value = cast(Any, value)[key]
     return value
@@ -108,9 +104,7 @@ def unique_text(rng: random.Random, length: int) -> str:
 
 
 def unique_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random) -> JSON:
-    """
-    An accepted value for a place that hardly any other input has; None if the place takes no such value.
-    """
+    """An accepted value for a place that hardly any other input has; None if the place takes no such value."""
     current = value_at(value, place)
     candidates: list[JSON] = []
     if isinstance(current, str):
@@ -121,17 +115,13 @@ def unique_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random
 
 
 def unique_places(value: JSON, accepts: Accepts, rng: random.Random) -> tuple[Place, ...]:
-    """
-    The places that take unique values, strings first.
-    """
+    """The places that take unique values, strings first."""
     places = [each for each in leaf_places(value) if unique_value(value, each, accepts, rng) is not None]
     return tuple(sorted(places, key=lambda place: not isinstance(value_at(value, place), str)))
 
 
 def unique_input(value: JSON, places: tuple[Place, ...], accepts: Accepts, rng: random.Random) -> JSON:
-    """
-    An input with unique values at some places.
-    """
+    """An input with unique values at some places."""
     for place in places:
         new = unique_value(value, place, accepts, rng)
         value = value if new is None else with_value(value, place, new)
@@ -158,9 +148,7 @@ def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = (), limi
 
 
 def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]:
-    """
-    Other values of the same type, in the order in which they are tried.
-    """
+    """Other values of the same type, in the order in which they are tried."""
     if isinstance(value, bool):
         yield "negated", not value
     elif isinstance(value, str) and value not in words:
@@ -194,9 +182,7 @@ def merged_input(values: Sequence[JSON], accepts: Accepts) -> JSON:
 
 
 def _value_count(value: JSON) -> int:
-    """
-    The number of values that are neither null nor empty.
-    """
+    """The number of values that are neither null nor empty."""
     return sum(value_at(value, place) not in (None, "") for place in leaf_places(value))
 
 
@@ -223,7 +209,5 @@ def enumerated_words(document: JSON) -> tuple[JSON, ...]:
 
 
 def encoded(value: JSON) -> bytes:
-    """
-    An input as compact JSON.
-    """
+    """An input as compact JSON."""
     return json.dumps(value, separators=(",", ":")).encode()

@@ -18,9 +18,7 @@ from .chain_inputs import ChainInputs, padded, with_member
 
 
 def _on_one_line(text: str) -> str:
-    """
-    The text with its line breaks and control characters escaped, for a label.
-    """
+    """The text with its line breaks and control characters escaped, for a label."""
     return text.encode("unicode_escape").decode()
 
 
@@ -264,9 +262,7 @@ INVALID_SURROUNDINGS: dict[str, tuple[bytes, bytes]] = {
 
 
 def invalid_texts(text: bytes) -> tuple[BodyCase, ...]:
-    """
-    Bodies that are invalid as a whole. Some are an object in another format.
-    """
+    """Bodies that are invalid as a whole. Some are an object in another format."""
     return (
         BodyCase(label="whitespace as the body", content=b" \r\n\t"),
         BodyCase(label="a space as the body", content=b" "),
@@ -327,9 +323,7 @@ SAMPLE_OBJECT = '{"a\\u00e9":[-1.5e+2,true,false,null,"x\\n\\"é𝄞"],"b":{"":{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """
-    An object around an invalid member.
-    """
+    """An object around an invalid member."""
 
     label_suffix: str
     before: bytes
@@ -345,9 +339,7 @@ PLACEMENTS = (DEEPLY_NESTED, AFTER_LONG_MEMBER)
 
 
 def with_invalid_member(name: str, placement: Placement) -> BodyCase:
-    """
-    An object with an invalid member.
-    """
+    """An object with an invalid member."""
     return BodyCase(
         label=f"an object with {name}{placement.label_suffix}",
         content=placement.before + INVALID_MEMBERS[name] + placement.after,
@@ -355,25 +347,19 @@ def with_invalid_member(name: str, placement: Placement) -> BodyCase:
 
 
 def with_invalid_surroundings(name: str, text: bytes, label_suffix: str = "") -> BodyCase:
-    """
-    A valid object with invalid text around it.
-    """
+    """A valid object with invalid text around it."""
     before, after = INVALID_SURROUNDINGS[name]
     return BodyCase(label=f"an object{label_suffix} with {name}", content=before + text + after)
 
 
 def truncations(text: bytes) -> Iterator[BodyCase]:
-    """
-    An object truncated at many positions; none of the results is JSON.
-    """
+    """An object truncated at many positions; none of the results is JSON."""
     step = max(1, len(text) // _MAX_TRUNCATIONS)
     return (BodyCase(label="a truncated object", content=text[:end]) for end in range(1, len(text), step))
 
 
 def invalid_json(inputs: ChainInputs) -> Iterator[BodyCase]:
-    """
-    Every error in its simplest form, in an input that the chain accepts.
-    """
+    """Every error in its simplest form, in an input that the chain accepts."""
     text = b'{"a":1}' if inputs.any_object else inputs.base.strip()
     if inputs.value_place is None:
         yield from _errors_in_input(inputs)
@@ -387,9 +373,7 @@ def invalid_json(inputs: ChainInputs) -> Iterator[BodyCase]:
 
 
 def _errors_in_input(inputs: ChainInputs) -> Iterator[BodyCase]:
-    """
-    Errors for a chain that accepts no further member: within a string argument, and before the last brace.
-    """
+    """Errors for a chain that accepts no further member: within a string argument, and before the last brace."""
     for name, content in _WITHIN_STRINGS.items() if inputs.text_place is not None else ():
         assert inputs.text_place is not None
         yield BodyCase(label=f"an object with {name}", content=inputs.text_place.put(content))
@@ -399,9 +383,7 @@ def _errors_in_input(inputs: ChainInputs) -> Iterator[BodyCase]:
 
 
 def invalid_json_elsewhere(inputs: ChainInputs) -> Iterator[BodyCase]:
-    """
-    Every error deeply nested, and after a long member or object.
-    """
+    """Every error deeply nested, and after a long member or object."""
     place = inputs.value_place
     if place is not None:
         for each in PLACEMENTS:
@@ -416,9 +398,7 @@ def invalid_json_elsewhere(inputs: ChainInputs) -> Iterator[BodyCase]:
 
 
 def valid_elsewhere(inputs: ChainInputs) -> bytes:
-    """
-    An input that is as long and as deeply nested as those of `invalid_json_elsewhere`, but valid.
-    """
+    """An input that is as long and as deeply nested as those of `invalid_json_elsewhere`, but valid."""
     text = DEEPLY_NESTED.before + DEEPLY_NESTED.after.removeprefix(b"}")
     text = text.replace(b'{"a":1,', b'{"a":1}')
     return inputs.embed(json_object('"a":"' + "a" * 70_000 + '"', f'"b":{text.decode()}')) or padded(

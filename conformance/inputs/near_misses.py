@@ -1,6 +1,4 @@
-"""
-Inputs that the chain surely rejects because of one change to a valid one.
-"""
+"""Inputs that the chain surely rejects because of one change to a valid one."""
 
 from __future__ import annotations
 
@@ -52,17 +50,13 @@ def near_misses(schema: Schema) -> tuple[BodyCase, ...]:
 
 
 def _is_rejected(schema: Schema, content: bytes) -> bool:
-    """
-    True if an encoded input is certain to be rejected.
-    """
+    """True if an encoded input is certain to be rejected."""
     value = parse_json(content)
     return isinstance(value, dict) and schema.surely_rejects(value)
 
 
 def _changes(position: Position) -> Iterator[tuple[str, JSON]]:
-    """
-    Labels and wrong values for a position. The label has a place for the path.
-    """
+    """Labels and wrong values for a position. The label has a place for the path."""
     types = allowed_types(position.nodes)
     if len(types) > 2:  # nearly anything is allowed
         return
@@ -80,9 +74,7 @@ def _changes(position: Position) -> Iterator[tuple[str, JSON]]:
 
 
 def _lengths(position: Position) -> Iterator[tuple[str, JSON]]:
-    """
-    Strings that are one character too short or too long, or do not match their pattern.
-    """
+    """Strings that are one character too short or too long, or do not match their pattern."""
     low, high = most(position.nodes, "minLength"), least(position.nodes, "maxLength")
     has_pattern = any("pattern" in node.schema for node in position.nodes)
     if low > 0 and not has_pattern:
@@ -94,9 +86,7 @@ def _lengths(position: Position) -> Iterator[tuple[str, JSON]]:
 
 
 def _numbers(position: Position, *, is_integer: bool) -> Iterator[tuple[str, JSON]]:
-    """
-    Numbers just beyond a bound.
-    """
+    """Numbers just beyond a bound."""
     allowed = interval(position.nodes, integers=is_integer)
     step = allowed.step or Fraction(1)
     ends = bounds(allowed)

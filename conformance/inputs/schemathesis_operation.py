@@ -1,6 +1,4 @@
-"""
-The operation as Schemathesis knows it: the OpenAPI document, with the chain's input schema in place of `type: object`.
-"""
+"""The operation as Schemathesis knows it: the OpenAPI document, with the chain's input schema in place of `type: object`."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ _POINTER = f"#/{'/'.join(_SCHEMA_PATH)}"
 
 
 def schemathesis_operation(schema: Schema | None, examples: int = 1) -> Operation:
-    """
-    The operation as loaded by Schemathesis, with the chain's input schema if one is known.
-    """
+    """The operation as loaded by Schemathesis, with the chain's input schema if one is known."""
     config = SchemathesisConfig.from_path(str(files("chainproof.conformance").joinpath("schemathesis.toml")))
     config.projects.default.generation.update(max_examples=examples)
     # UTF-8 covers everything but lone surrogates; naming the codec would make Hypothesis test every code point for a second.
@@ -35,9 +31,7 @@ def schemathesis_operation(schema: Schema | None, examples: int = 1) -> Operatio
 
 
 def _document(schema: Schema | None) -> dict[str, Any]:
-    """
-    The OpenAPI document with its request schema replaced.
-    """
+    """The OpenAPI document with its request schema replaced."""
     openapi: dict[str, Any] = copy.deepcopy(document())
     if schema is not None:
         openapi["components"]["schemas"][_SCHEMA_PATH[-1]] = modern_document(schema.document, _POINTER)

@@ -37,9 +37,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dimension:
-    """
-    One way in which an object can grow.
-    """
+    """One way in which an object can grow."""
 
     name: str
     """Label with a placeholder for the size, to complete "status 400 to …"."""
@@ -56,30 +54,22 @@ class Dimension:
 
 
 def _bounds(quick: int, standard: int, deep: int) -> dict[Depth, int]:
-    """
-    One bound for each depth.
-    """
+    """One bound for each depth."""
     return {Depth.QUICK: quick, Depth.STANDARD: standard, Depth.DEEP: deep}
 
 
 def _with_value(inputs: ChainInputs, text: bytes) -> bytes | None:
-    """
-    An input with a JSON value.
-    """
+    """An input with a JSON value."""
     return None if inputs.value_place is None else inputs.value_place.put(text)
 
 
 def _nested(inputs: ChainInputs, before: bytes, after: bytes, levels: int) -> bytes | None:
-    """
-    An input with *levels* levels of nesting, itself included.
-    """
+    """An input with *levels* levels of nesting, itself included."""
     return _with_value(inputs, before * (levels - 2) + b"{}" + after * (levels - 2)) if levels > 1 else inputs.base
 
 
 def _filled(inputs: ChainInputs, filling: str, length: int) -> bytes | None:
-    """
-    An input of *length* bytes, filled with a text.
-    """
+    """An input of *length* bytes, filled with a text."""
     place = inputs.text_place
     if place is None:
         return None

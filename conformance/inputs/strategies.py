@@ -1,6 +1,4 @@
-"""
-Hypothesis strategies: JSON objects in any form, other JSON values, and objects with an error.
-"""
+"""Hypothesis strategies: JSON objects in any form, other JSON values, and objects with an error."""
 
 from __future__ import annotations
 
@@ -24,16 +22,12 @@ _WHITESPACE = st.sampled_from(["", "", " ", "\n", "\t", "\r\n  "])
 
 
 def _one_of(texts: Sequence[str]) -> SearchStrategy[str]:
-    """
-    One of many texts. `sampled_from` would list all of them in each of its error messages.
-    """
+    """One of many texts. `sampled_from` would list all of them in each of its error messages."""
     return st.integers(0, len(texts) - 1).map(lambda place: texts[place])
 
 
 def _alternating(text: str) -> str:
-    """
-    A JSON string in which every other character is escaped.
-    """
+    """A JSON string in which every other character is escaped."""
     pieces = (
         valid_json.escaped_json_string([ord(mark)]) if at % 2 else valid_json.json_string(mark)
         for at, mark in enumerate(text)
@@ -50,9 +44,7 @@ _STRING_FORMS: dict[str, Callable[[str], str]] = {
 
 
 def _single_values(groups: tuple[valid_json.BodyGroup, ...]) -> list[str]:
-    """
-    The single values of some groups.
-    """
+    """The single values of some groups."""
     return [body.content.decode()[5:-1] for group in groups for body in group.single]
 
 
@@ -67,9 +59,7 @@ _NAMES = st.one_of(_STRINGS, _one_of(valid_json.name_texts()))
 
 
 def _with_exponent(drawn: tuple[int, str, int]) -> str:
-    """
-    A number from its digits, its exponent sign and its exponent.
-    """
+    """A number from its digits, its exponent sign and its exponent."""
     return f"{drawn[0]}{drawn[1]}{drawn[2]}"
 
 
@@ -87,18 +77,14 @@ _SCALARS = st.one_of(st.sampled_from(["null", "true", "false"]), _NUMBERS, _STRI
 
 @st.composite
 def _arrays(draw: DrawFn, values: SearchStrategy[str]) -> str:
-    """
-    The text of an array.
-    """
+    """The text of an array."""
     items, whitespace = draw(st.lists(values, max_size=4)), draw(_WHITESPACE)
     return "[" + ",".join(whitespace + item + whitespace for item in items) + "]"
 
 
 @st.composite
 def _objects(draw: DrawFn, values: SearchStrategy[str]) -> str:
-    """
-    The text of an object without duplicate names, escaped or not.
-    """
+    """The text of an object without duplicate names, escaped or not."""
     members = draw(st.lists(st.tuples(_NAMES, values), max_size=5, unique_by=lambda member: json.loads(member[0])))
     whitespace, more_whitespace = draw(_WHITESPACE), draw(_WHITESPACE)
     return (
@@ -115,25 +101,19 @@ _VALUES = st.recursive(_SCALARS, lambda values: st.one_of(_arrays(values), _obje
 
 @st.composite
 def json_objects(draw: DrawFn, inputs: ChainInputs) -> BodyCase:
-    """
-    An input with any JSON object in it; the base if the chain accepts none.
-    """
+    """An input with any JSON object in it; the base if the chain accepts none."""
     text = draw(_WHITESPACE) + draw(_objects(_VALUES)) + draw(_WHITESPACE)
     return BodyCase(label="a generated object", content=inputs.embed(text.encode()) or inputs.base)
 
 
 def non_objects() -> SearchStrategy[BodyCase]:
-    """
-    Any JSON value other than an object.
-    """
+    """Any JSON value other than an object."""
     texts = st.one_of(_SCALARS, _arrays(_VALUES))
     return st.tuples(_WHITESPACE, texts, _WHITESPACE).map(lambda parts: non_object("".join(parts)))
 
 
 def _with_member(text: bytes, name: str) -> BodyCase:
-    """
-    A valid object made invalid by one more member.
-    """
+    """A valid object made invalid by one more member."""
     inside = text.strip()[1:-1]
     separator = b"," if inside.strip() else b""
     placement = invalid_json.Placement(label_suffix="", before=b"{" + inside + separator, after=b"}")
@@ -141,18 +121,14 @@ def _with_member(text: bytes, name: str) -> BodyCase:
 
 
 def _truncated(text: bytes, share: float) -> BodyCase:
-    """
-    The beginning of an object, which is never valid JSON.
-    """
+    """The beginning of an object, which is never valid JSON."""
     text = text.strip()
     return BodyCase(label="a truncated object", content=text[: max(1, int(share * len(text)))])
 
 
 @st.composite
 def almost_json(draw: DrawFn, inputs: ChainInputs) -> BodyCase:
-    """
-    An input with any of the errors.
-    """
+    """An input with any of the errors."""
     text = draw(json_objects(inputs)).content
     errors: list[SearchStrategy[Callable[[], BodyCase]]] = [
         _one_of(list(invalid_json.INVALID_SURROUNDINGS)).map(

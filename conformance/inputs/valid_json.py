@@ -16,25 +16,19 @@ from .bodies import BodyCase, json_object, nested
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyGroup:
-    """
-    Values that are sent in one object, and one by one if that fails.
-    """
+    """Values that are sent in one object, and one by one if that fails."""
 
     combined: BodyCase
     single: tuple[BodyCase, ...]
 
 
 def _shortened(text: str, limit: int = 40) -> str:
-    """
-    The beginning of a text, short enough for a label.
-    """
+    """The beginning of a text, short enough for a label."""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 def _values(label: str, texts: Iterable[str]) -> BodyGroup:
-    """
-    Values in one array, and each on its own.
-    """
+    """Values in one array, and each on its own."""
     unique = tuple(dict.fromkeys(texts))
     return BodyGroup(
         combined=BodyCase(label=label, content=json_object('"x":[' + ",".join(unique) + "]")),
@@ -92,16 +86,12 @@ NUMBERS: tuple[BodyGroup, ...] = (
 
 
 def json_string(value: str) -> str:
-    """
-    A JSON string with as few escapes as possible.
-    """
+    """A JSON string with as few escapes as possible."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def escaped_json_string(code_points: Iterable[int], *, upper: bool = False) -> str:
-    """
-    A JSON string in which every character is escaped.
-    """
+    """A JSON string in which every character is escaped."""
     units = "".join(map(chr, code_points)).encode("utf-16-be", "surrogatepass")
     form = "\\u{:04X}" if upper else "\\u{:04x}"
     return '"' + "".join(form.format(units[at] << 8 | units[at + 1]) for at in range(0, len(units), 2)) + '"'
@@ -278,9 +268,7 @@ MEMBER_ORDERS: tuple[BodyCase, ...] = (
 
 
 def _single_member(name: str) -> BodyCase:
-    """
-    An object whose only member is itself an object, which a service might unwrap.
-    """
+    """An object whose only member is itself an object, which a service might unwrap."""
     content = json_object(f'{json_string(name)}:{{"a":1,"b":[null]}}')
     return BodyCase(
         label=f"an object with the single name {json_string(name).encode('unicode_escape').decode()}", content=content
@@ -288,9 +276,7 @@ def _single_member(name: str) -> BodyCase:
 
 
 def _names(label: str, names: Iterable[str], *, alone: bool = True) -> BodyGroup:
-    """
-    Names in one object, and each on its own if *alone* is set.
-    """
+    """Names in one object, and each on its own if *alone* is set."""
     unique = tuple(dict.fromkeys(names))
     return BodyGroup(
         combined=BodyCase(
@@ -309,9 +295,7 @@ NAMES: tuple[BodyGroup, ...] = (
 
 
 def name_texts() -> list[str]:
-    """
-    All these names as JSON strings.
-    """
+    """All these names as JSON strings."""
     return list(
         map(json_string, dict.fromkeys((*_LANGUAGE_NAMES, *_SERVICE_NAMES, *_PUNCTUATED_NAMES, *_UNICODE_NAMES)))
     )
@@ -431,21 +415,15 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 def code_points(plane: int) -> tuple[int, ...]:
-    """
-    The code points of a plane that a string may contain: no surrogates and no control characters.
-    """
+    """The code points of a plane that a string may contain: no surrogates and no control characters."""
     return tuple(code for code in range(max(0x20, plane << 16), (plane + 1) << 16) if code not in _SURROGATES)
 
 
 def raw_text(codes: Iterable[int]) -> bytes:
-    """
-    The characters of a JSON string, unescaped where possible.
-    """
+    """The characters of a JSON string, unescaped where possible."""
     return "".join(map(chr, codes)).replace("\\", "\\\\").replace('"', '\\"').encode("utf-8", "surrogatepass")
 
 
 def escaped_text(codes: Iterable[int]) -> bytes:
-    """
-    The characters of a JSON string, all escaped.
-    """
+    """The characters of a JSON string, all escaped."""
     return escaped_json_string(codes)[1:-1].encode()

@@ -18,9 +18,7 @@ from chainproof.results.shell_words import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrongKey:
-    """
-    A wrong key and its label.
-    """
+    """A wrong key and its label."""
 
     label: str
     secret: Secret
@@ -33,9 +31,7 @@ class WrongKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MisusedKey:
-    """
-    An `Authorization` value that contains the right key, at `{}`, with a wrong scheme or none.
-    """
+    """An `Authorization` value that contains the right key, at `{}`, with a wrong scheme or none."""
 
     label: str
     value: str
@@ -61,9 +57,7 @@ PLACEHOLDER_KEYS: tuple[str, ...] = (
 
 
 def wrong_keys(key: str, variable: str) -> Iterator[WrongKey]:
-    """
-    Every variation of the key that a careless comparison might accept. None equals the key.
-    """
+    """Every variation of the key that a careless comparison might accept. None equals the key."""
     for label, text, shell_word in (
         *_truncated(key, variable),
         *_changed(key, variable),
@@ -83,18 +77,14 @@ _Row = tuple[str, str, str]
 
 
 def _truncated(key: str, variable: str) -> Iterator[_Row]:
-    """
-    Truncated keys.
-    """
+    """Truncated keys."""
     yield "the key without its last character", key[:-1], f'"${{{variable}%?}}"'
     yield "the key without its first character", key[1:], f'"${{{variable}#?}}"'
     yield "the key's first eight characters", key[:8], _shell_word(variable, "cut -c1-8")
 
 
 def _changed(key: str, variable: str) -> Iterator[_Row]:
-    """
-    Other keys of the same length.
-    """
+    """Other keys of the same length."""
     for place, at in (("first", 0), ("middle", len(key) // 2), ("last", len(key) - 1)):
         other = "x" if key[at] not in "xX" else "y"
         text = key[:at] + other + key[at + 1 :]
@@ -118,9 +108,7 @@ _WIDE = "".join(chr(ord(letter) + 0xFEE0) for letter in string.ascii_lowercase)
 
 
 def _halves(key: str, variable: str) -> Iterator[_Row]:
-    """
-    One half of the key, swapped halves, and one half with a wrong other half.
-    """
+    """One half of the key, swapped halves, and one half with a wrong other half."""
     at = key.find(".") if "." in key[1:-1] else len(key) // 2
     first, last = key[:at], key[at:].removeprefix(".")
     head, tail = _shell_word(variable, f"cut -c1-{at}"), _shell_word(variable, f"cut -c{len(key) - len(last) + 1}-")
@@ -139,9 +127,7 @@ def _halves(key: str, variable: str) -> Iterator[_Row]:
 
 
 def _longer(key: str, variable: str) -> Iterator[_Row]:
-    """
-    The key with text added.
-    """
+    """The key with text added."""
     place = f"${{{variable}}}"
     for label, prefix, suffix in (
         ("the key with an extra letter", "", "x"),
@@ -178,9 +164,7 @@ def _longer(key: str, variable: str) -> Iterator[_Row]:
 
 
 def _encoded(key: str, variable: str) -> Iterator[_Row]:
-    """
-    The key in other encodings, and its hash.
-    """
+    """The key in other encodings, and its hash."""
     content = key.encode()
     octets = "od -An -v -tx1 | tr -d ' \\n'"
     yield "the key in base64", base64.b64encode(content).decode(), _shell_word(variable, "base64 -w0")
@@ -203,16 +187,12 @@ def _encoded(key: str, variable: str) -> Iterator[_Row]:
 
 
 def _shell_word(variable: str, command: str) -> str:
-    """
-    The shell word for the output of a command that reads the key.
-    """
+    """The shell word for the output of a command that reads the key."""
     return f'"$(printf %s "${variable}" | {command})"'
 
 
 def _quoted(text: str) -> str:
-    """
-    A text quoted as a part of a shell word.
-    """
+    """A text quoted as a part of a shell word."""
     return f"'{text}'".replace("'''", '"\'"') if text else ""
 
 

@@ -1,3 +1,1 @@
-"""
-What does an answer say about the contract? Pure functions, without I/O.
-"""
+"""What does an answer say about the contract? Pure functions, without I/O."""

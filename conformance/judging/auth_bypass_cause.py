@@ -65,9 +65,7 @@ def auth_bypass_cause(
 
 
 def _bypass_violation(request: CheckRequest, answer: Answer | None, terms: Terms) -> Violation | None:
-    """
-    The violation of a 2xx answer to a request with wrong credentials.
-    """
+    """The violation of a 2xx answer to a request with wrong credentials."""
     expected = expectation(request, terms)
     if expected is None or answer is None or not 200 <= answer.status < 300:
         return None
@@ -75,16 +73,12 @@ def _bypass_violation(request: CheckRequest, answer: Answer | None, terms: Terms
 
 
 def _is_rejected(answer: Answer | None) -> bool:
-    """
-    True if the request itself was rejected, rather than the server being overloaded.
-    """
+    """True if the request itself was rejected, rather than the server being overloaded."""
     return answer is not None and 300 <= answer.status < 500 and answer.status != 429
 
 
 def _weaker_requests(request: CheckRequest, expected: Expectation, terms: Terms) -> Iterator[CheckRequest]:
-    """
-    Requests with weaker credentials: a plain one without any, then the same request with a wrong key in place of the right one.
-    """
+    """Requests with weaker credentials: a plain one without any, then the same request with a wrong key in place of the right one."""
     key = terms.key.reveal()
     if expected.clause is clauses.AUTHENTICATION_REQUIRED and request.is_for_operation:
         return
@@ -97,9 +91,7 @@ def _weaker_requests(request: CheckRequest, expected: Expectation, terms: Terms)
 
 
 def _with_wrong_key(value: str, key: str) -> str:
-    """
-    A credential with a wrong key in place of the right one.
-    """
+    """A credential with a wrong key in place of the right one."""
     if value.startswith("Basic "):
         return f"Basic {base64.b64encode(f'{WRONG_KEY}:{WRONG_KEY}'.encode()).decode()}"
     return value.replace(key, WRONG_KEY)

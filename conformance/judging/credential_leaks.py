@@ -1,6 +1,4 @@
-"""
-Finds credentials in an answer: whole or in part, as they are or in an encoding that anybody can decode.
-"""
+"""Finds credentials in an answer: whole or in part, as they are or in an encoding that anybody can decode."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ def encodings(secret: str) -> tuple[str, ...]:
 
 
 def _encodings_of_text(secret: str) -> Iterable[str]:
-    """
-    A secret as it is, in other letter cases, reversed, and in JSON, URL, base64 and hexadecimal encoding.
-    """
+    """A secret as it is, in other letter cases, reversed, and in JSON, URL, base64 and hexadecimal encoding."""
     content = secret.encode()
     yield secret
     yield secret.swapcase()
@@ -55,9 +51,7 @@ def _encodings_of_text(secret: str) -> Iterable[str]:
 
 
 def _middle(coded: str, shift: int) -> str:
-    """
-    The characters of a base64 text that do not depend on the text around the secret.
-    """
+    """The characters of a base64 text that do not depend on the text around the secret."""
     digits = coded.rstrip("=")
     first = 4 * (shift > 0)
     last = len(digits) - 1 if coded.endswith("=") else len(digits)
@@ -65,9 +59,7 @@ def _middle(coded: str, shift: int) -> str:
 
 
 def leak_locations(answer: Answer, secrets: Iterable[str], sent: bytes) -> list[str]:
-    """
-    Header names, and "the body", in which an answer repeats one of several secrets. Texts in *sent* do not count.
-    """
+    """Header names, and "the body", in which an answer repeats one of several secrets. Texts in *sent* do not count."""
     for secret in secrets:
         if secret.encode() in sent:
             continue
@@ -80,9 +72,7 @@ def leak_locations(answer: Answer, secrets: Iterable[str], sent: bytes) -> list[
 
 
 def redact(text: str, secrets: Iterable[str], instead: str) -> str:
-    """
-    A text with every encoding of every secret replaced.
-    """
+    """A text with every encoding of every secret replaced."""
     for encoding in sorted({each for secret in secrets for each in encodings(secret)}, key=len, reverse=True):
         text = text.replace(encoding, instead)
     return text

@@ -1,6 +1,4 @@
-"""
-Judges whether an echo chain returned the object that this request sent, an altered one, or another request's.
-"""
+"""Judges whether an echo chain returned the object that this request sent, an altered one, or another request's."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ _MAX_BODY = 8_192
 
 
 class RecentBodies:
-    """
-    The bodies of the latest requests, and the tokens in them. Any thread may add to them.
-    """
+    """The bodies of the latest requests, and the tokens in them. Any thread may add to them."""
 
     def __init__(self) -> None:
         self._bodies: OrderedDict[bytes, None] = OrderedDict()
@@ -36,9 +32,7 @@ class RecentBodies:
         self._lock = Lock()
 
     def add(self, body: bytes | None) -> None:
-        """
-        Remember the body of one more request.
-        """
+        """Remember the body of one more request."""
         if body is None:
             return
         normalized, body = _normalized(body) if len(body) <= _MAX_BODY else None, body[:_MAX_BODY]
@@ -63,9 +57,7 @@ class RecentBodies:
 
 
 def _normalized(body: bytes) -> bytes | None:
-    """
-    A JSON text in the one form that all equal texts have; None if it cannot be parsed.
-    """
+    """A JSON text in the one form that all equal texts have; None if it cannot be parsed."""
     try:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONDecodeError, TypeError):
@@ -73,9 +65,7 @@ def _normalized(body: bytes) -> bytes | None:
 
 
 def echo_violation(sent: bytes, received: bytes, recent: RecentBodies) -> Violation | None:
-    """
-    The violation of an echo chain that does not return the object that it was sent, or None.
-    """
+    """The violation of an echo chain that does not return the object that it was sent, or None."""
     difference = first_difference(sent, received)
     if difference is None:
         return None
@@ -93,8 +83,6 @@ def echo_violation(sent: bytes, received: bytes, recent: RecentBodies) -> Violat
 
 
 def _excerpt(body: bytes, limit: int = 60) -> str:
-    """
-    The beginning of a body, in one line.
-    """
+    """The beginning of a body, in one line."""
     text = body.decode("utf-8", "replace")
     return text if len(text) <= limit else text[: limit - 1] + "…"

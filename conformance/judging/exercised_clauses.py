@@ -1,6 +1,4 @@
-"""
-Tells which clauses an answer exercises, whatever was expected of it.
-"""
+"""Tells which clauses an answer exercises, whatever was expected of it."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ _ERROR_MEMBERS = {
 
 
 def exercised_clauses(answer: Answer, value: object) -> tuple[Clause, ...]:
-    """
-    The clauses that an answer of the operation exercises; *value* is its parsed body.
-    """
+    """The clauses that an answer of the operation exercises; *value* is its parsed body."""
     common = _ANY_STATUS if answer.field("retry-after") is None else (*_ANY_STATUS, clauses.RETRY_AFTER)
     if 200 <= answer.status < 300:
         return common + _OUTPUT

@@ -71,9 +71,7 @@ _LARGE = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """
-    What is known about the target before the first request.
-    """
+    """What is known about the target before the first request."""
 
     key: ApiKey
     contract: Contract = Contract.STRICT
@@ -98,9 +96,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """
-    A clause, and the answers that keep it.
-    """
+    """A clause, and the answers that keep it."""
 
     clause: Clause
     expected: str
@@ -112,9 +108,7 @@ class Expectation:
     """Whether the request has to be rejected. That shows something only if the unchanged request is accepted."""
 
     def violation(self, answer: Answer) -> Violation | None:
-        """
-        The violation of an answer that does not keep the clause, or None. It does not describe the request: its label does.
-        """
+        """The violation of an answer that does not keep the clause, or None. It does not describe the request: its label does."""
         if self.is_met_by(answer):
             return None
         actual, code = f"status {answer.status}", error_code(answer)
@@ -159,9 +153,7 @@ def expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
 
 
 class _Open:
-    """
-    Marks a part of a request whose answer the contract leaves open.
-    """
+    """Marks a part of a request whose answer the contract leaves open."""
 
 
 _OPEN = _Open()
@@ -170,9 +162,7 @@ _PartExpectation = Expectation | _Open | None
 
 
 def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
-    """
-    Other methods, paths and hosts are rejected, with any status. Without the right key nothing of the chain may answer.
-    """
+    """Other methods, paths and hosts are rejected, with any status. Without the right key nothing of the chain may answer."""
     credentials = _credentials(request, terms)
     if isinstance(credentials, Expectation):
         return Expectation(
@@ -200,9 +190,7 @@ def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectatio
 
 
 def _no_run_expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
-    """
-    The answer to HEAD, OPTIONS and TRACE is open, except that the chain must not run. An echo shows that it ran.
-    """
+    """The answer to HEAD, OPTIONS and TRACE is open, except that the chain must not run. An echo shows that it ran."""
     if not _has_unique_echo(request, terms):
         return None
     return Expectation(
@@ -214,9 +202,7 @@ def _no_run_expectation(request: CheckRequest, terms: Terms) -> Expectation | No
 
 
 def _is_from_chain(answer: Answer, request: CheckRequest, terms: Terms) -> bool:
-    """
-    True if an answer may be the chain's output: from an echo chain, the object that was sent.
-    """
+    """True if an answer may be the chain's output: from an echo chain, the object that was sent."""
     if not 200 <= answer.status < 300 or answer.media_type != "application/json":
         return False
     body = request.body or b""
@@ -230,9 +216,7 @@ def _is_from_chain(answer: Answer, request: CheckRequest, terms: Terms) -> bool:
 
 
 def _has_unique_echo(request: CheckRequest, terms: Terms) -> bool:
-    """
-    True if only an echo chain returns what was sent.
-    """
+    """True if only an echo chain returns what was sent."""
     return terms.echo and len(request.body or b"") >= _MIN_UNIQUE_BODY
 
 
@@ -259,17 +243,13 @@ def is_same_path(path: str, operation: str) -> bool:
 
 
 def _with_status(clause: Clause, allowed: frozenset[int]) -> Expectation:
-    """
-    The expectation of one of these statuses.
-    """
+    """The expectation of one of these statuses."""
     expected = f"status {' or '.join(map(str, sorted(allowed)))}"
     return Expectation(clause=clause, expected=expected, is_met_by=lambda answer: answer.status in allowed)
 
 
 def _credentials(request: CheckRequest, terms: Terms) -> _PartExpectation:
-    """
-    Valid: one Authorization header with the scheme's prefix and the right key.
-    """
+    """Valid: one Authorization header with the scheme's prefix and the right key."""
     given = list(request.values("authorization"))
     if given == [terms.key.authorization]:
         return None
@@ -285,9 +265,7 @@ def _credentials(request: CheckRequest, terms: Terms) -> _PartExpectation:
 
 
 def _credentials_clause(given: list[str], request: CheckRequest, terms: Terms) -> Clause | None:
-    """
-    The clause that the credentials violate, or None if the contract leaves it open.
-    """
+    """The clause that the credentials violate, or None if the contract leaves it open."""
     key = terms.key.reveal()
     if not given:
         return clauses.KEY_LOCATION if _has_key_elsewhere(request, key) else clauses.AUTHENTICATION_REQUIRED
@@ -304,35 +282,27 @@ def _credentials_clause(given: list[str], request: CheckRequest, terms: Terms) -
 
 
 def _may_be_valid(value: str, key: ApiKey) -> bool:
-    """
-    True if a server may accept a value: RFC 9110 §11.1 compares schemes without case, and no clause counts the spaces.
-    """
+    """True if a server may accept a value: RFC 9110 §11.1 compares schemes without case, and no clause counts the spaces."""
     words = value.split()
     schemes = {"api-key", key.scheme.prefix.lower()}
     return len(words) == 2 and words[0].lower() in schemes and words[1] == key.reveal()
 
 
 def _ends_with_key(value: str, key: str) -> bool:
-    """
-    True if a value ends with the right key as a separate word, perhaps in quotes.
-    """
+    """True if a value ends with the right key as a separate word, perhaps in quotes."""
     before, match, after = value.rpartition(key)
     return (bool(match) and after in ("", '"') and not before[-1:].isalnum()) or before == "Api-Key"
 
 
 def _has_key_elsewhere(request: CheckRequest, key: str) -> bool:
-    """
-    True if the key is in the query, in another header or in the body.
-    """
+    """True if the key is in the query, in another header or in the body."""
     return (
         key in request.path or any(key in value for _, value in request.fields) or key.encode() in (request.body or b"")
     )
 
 
 def _decoded_token(token: str) -> bytes:
-    """
-    The decoded text of a Basic credential; empty if it is not valid base64.
-    """
+    """The decoded text of a Basic credential; empty if it is not valid base64."""
     try:
         return base64.b64decode(token)
     except ValueError:
@@ -340,9 +310,7 @@ def _decoded_token(token: str) -> bytes:
 
 
 def _media_type(request: CheckRequest, terms: Terms) -> _PartExpectation:
-    """
-    Valid: one Content-Type, which is application/json, and no Content-Encoding.
-    """
+    """Valid: one Content-Type, which is application/json, and no Content-Encoding."""
     if request.body in (None, b""):
         return None
     if request.values("content-encoding"):
@@ -362,9 +330,7 @@ def _media_type(request: CheckRequest, terms: Terms) -> _PartExpectation:
 
 
 def _acceptable(request: CheckRequest) -> _PartExpectation:
-    """
-    Valid: no Accept header, or one that accepts JSON.
-    """
+    """Valid: no Accept header, or one that accepts JSON."""
     given = ",".join(request.values("accept")).lower().replace(" ", "")
     ranges = [each for each in given.split(",") if each and not _WEIGHT_0.search(each)]
     accepts_json = any(each.partition(";")[0] in _ACCEPTED_RANGES for each in ranges)
@@ -373,9 +339,7 @@ def _acceptable(request: CheckRequest) -> _PartExpectation:
 
 
 def _body(request: CheckRequest, terms: Terms) -> _PartExpectation:
-    """
-    Valid: one JSON object.
-    """
+    """Valid: one JSON object."""
     body = request.body or b""
     if body and request.values("content-encoding"):
         return _OPEN
@@ -398,9 +362,7 @@ def _body(request: CheckRequest, terms: Terms) -> _PartExpectation:
 
 
 def _steered(request: CheckRequest, terms: Terms) -> _PartExpectation:
-    """
-    The error that the request asks a steerable target for. The document does not require its body to have a code.
-    """
+    """The error that the request asks a steerable target for. The document does not require its body to have a code."""
     codes = [value.split(" ")[0] for value in request.values(STEERING_HEADER)]
     if not codes:
         return None
@@ -449,9 +411,7 @@ def accepts_body(terms: Terms, body: bytes | None) -> bool:
 
 
 def canonical_json(value: JSON) -> str:
-    """
-    The same text for equal values, whatever the order of their members.
-    """
+    """The same text for equal values, whatever the order of their members."""
     try:
         return json.dumps(value, sort_keys=True)
     except (RecursionError, ValueError):  # nested too deeply, or an integer with too many digits
@@ -459,16 +419,12 @@ def canonical_json(value: JSON) -> str:
 
 
 def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: Contract) -> bool:
-    """
-    True if the operation rejects with a status that the contract does not have. That violates the status clause only.
-    """
+    """True if the operation rejects with a status that the contract does not have. That violates the status clause only."""
     is_success = 200 <= answer.status < 300
     return request.is_for_operation and not is_success and answer.status not in allowed_statuses(contract)
 
 
 def excerpt(body: bytes, limit: int = 60) -> str:
-    """
-    The beginning of a body, in one line.
-    """
+    """The beginning of a body, in one line."""
     text = json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False)[1:-1]
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -110,9 +110,7 @@ def _is_other_date(value: str) -> bool:
 
 
 def _is_cache_control(value: str) -> bool:
-    """
-    True if every directive that takes seconds has them, as digits without quotation marks (RFC 9111 §5.2.2).
-    """
+    """True if every directive that takes seconds has them, as digits without quotation marks (RFC 9111 §5.2.2)."""
     return all((seconds or "").strip().isdecimal() for _, seconds in _SECONDS_DIRECTIVES.findall(value))
 
 
@@ -122,17 +120,13 @@ _Test = Callable[[str], object]
 
 
 def _like(grammar: str) -> _Test:
-    """
-    The test of a whole value by a regular expression.
-    """
+    """The test of a whole value by a regular expression."""
     return re.compile(grammar).fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
-    """
-    The grammar of one field.
-    """
+    """The grammar of one field."""
 
     source: str
     """Where the specification defines it."""
@@ -145,25 +139,19 @@ class _Rule:
 
 
 def _date(source: str) -> _Rule:
-    """
-    The rule of a field that is a date.
-    """
+    """The rule of a field that is a date."""
     return _Rule(
         source=source, expected="a date such as `Sun, 06 Nov 1994 08:49:37 GMT`", tests=(is_http_date,), by_line=True
     )
 
 
 def _grammar(source: str, expected: str, grammar: str, *tests: _Test, **options: object) -> _Rule:
-    """
-    The rule of a field with a regular grammar.
-    """
+    """The rule of a field with a regular grammar."""
     return _Rule(source=source, expected=expected, tests=(_like(grammar), *tests), **options)  # type: ignore[arg-type]  # the rule's other fields
 
 
 def _tokens(source: str, expected: str) -> _Rule:
-    """
-    The rule of a field that is a list of tokens.
-    """
+    """The rule of a field that is a list of tokens."""
     return _grammar(source, expected, _list(_TOKEN))
 
 
@@ -224,9 +212,7 @@ _TOLERATED = {"expires": frozenset({"0", "-1"})}
 
 
 def field_violations(answer: Answer) -> Iterable[Violation]:
-    """
-    The violation or warning of each header field whose value does not follow its grammar.
-    """
+    """The violation or warning of each header field whose value does not follow its grammar."""
     for name, value in _values(answer):
         rule = FIELD_RULES[name]
         if REDACTED in value or len(value) > _MAX_JUDGED or all(test(value) for test in rule.tests):
@@ -243,16 +229,12 @@ _WORDS = {"etag": "ETag", "www": "WWW"}
 
 
 def has_judged_field(answer: Answer) -> bool:
-    """
-    True if the answer has a header field with a known grammar.
-    """
+    """True if the answer has a header field with a known grammar."""
     return any(name.lower() in FIELD_RULES for name, _ in answer.headers)
 
 
 def _values(answer: Answer) -> Iterable[tuple[str, str]]:
-    """
-    The names, in lower case, and values of the fields with a known grammar. The lines of a list are joined.
-    """
+    """The names, in lower case, and values of the fields with a known grammar. The lines of a list are joined."""
     lists: dict[str, list[str]] = {}
     for name, line in answer.headers:
         lower_name, value = name.lower(), line.strip(" \t")
@@ -266,7 +248,5 @@ def _values(answer: Answer) -> Iterable[tuple[str, str]]:
 
 
 def _excerpt(value: str) -> str:
-    """
-    The beginning of a value.
-    """
+    """The beginning of a value."""
     return value if len(value) <= _MAX_QUOTED else value[: _MAX_QUOTED - 1] + "…"

@@ -20,9 +20,7 @@ from ..inputs import sizes
 
 
 class ObjectMembers(list[tuple[str, object]]):
-    """
-    The members of an object in their order. A class of its own, since an array of pairs is a list as well.
-    """
+    """The members of an object in their order. A class of its own, since an array of pairs is a list as well."""
 
     @property
     def names(self) -> list[str]:
@@ -36,9 +34,7 @@ class ObjectMembers(list[tuple[str, object]]):
 
 
 class JsonNumber(str):
-    """
-    A number as written.
-    """
+    """A number as written."""
 
     __slots__ = ()
 
@@ -77,9 +73,7 @@ _NAME, _COLON, _VALUE, _NEXT = "a name", "a colon", "a value", "a comma or an en
 
 
 def parse_exactly(content: bytes) -> object:
-    """
-    The value of a JSON text of any depth: ObjectMembers, list, JsonNumber, str, bool or None. Raises ValueError.
-    """
+    """The value of a JSON text of any depth: ObjectMembers, list, JsonNumber, str, bool or None. Raises ValueError."""
     text = content.decode("utf-8")
     try:
         return json.loads(
@@ -94,9 +88,7 @@ def parse_exactly(content: bytes) -> object:
 
 
 def parse_json_iteratively(text: str) -> object:
-    """
-    The same as `parse_exactly`, without recursion and slower.
-    """
+    """The same as `parse_exactly`, without recursion and slower."""
     builder = _Builder()
     position = 0
     while True:
@@ -110,9 +102,7 @@ def parse_json_iteratively(text: str) -> object:
 
 
 class _Builder:
-    """
-    Builds a JSON value from tokens.
-    """
+    """Builds a JSON value from tokens."""
 
     def __init__(self) -> None:
         self._root: list[object] = []
@@ -143,9 +133,7 @@ class _Builder:
             raise ValueError(f"{text!r} in place of {self._expected}")
 
     def _add_mark(self, mark: str) -> None:
-        """
-        Add a bracket, a comma or a colon.
-        """
+        """Add a bracket, a comma or a colon."""
         container = self._containers[-1]
         if mark in "{[" and self._expected is _VALUE:
             new: list[object] | ObjectMembers = ObjectMembers() if mark == "{" else []
@@ -165,16 +153,12 @@ class _Builder:
         self._may_close = False
 
     def _is_closed_by(self, mark: str) -> bool:
-        """
-        Whether a closing bracket matches the innermost container.
-        """
+        """Whether a closing bracket matches the innermost container."""
         container = self._containers[-1]
         return container is not self._root and isinstance(container, ObjectMembers) is (mark == "}")
 
     def _add_value(self, value: object) -> None:
-        """
-        Add a value to the innermost container.
-        """
+        """Add a value to the innermost container."""
         container = self._containers[-1]
         if isinstance(container, ObjectMembers):
             container.append((self._names.pop(), value))
@@ -184,9 +168,7 @@ class _Builder:
 
 
 def _nested_values(value: object) -> Iterator[tuple[object, int]]:
-    """
-    A value and all values in it, with their nesting levels from 1.
-    """
+    """A value and all values in it, with their nesting levels from 1."""
     pending = [(value, 1)]
     while pending:
         current, level = pending.pop()
@@ -212,9 +194,7 @@ def is_implementation_defined(content: bytes) -> bool:
 
 
 def _is_ambiguous(value: object) -> bool:
-    """
-    True if receivers may read a value differently.
-    """
+    """True if receivers may read a value differently."""
     if isinstance(value, JsonNumber):
         max_digits = sizes.REQUIRED_DIGITS if value.is_integer else sizes.REQUIRED_FRACTION_DIGITS
         return not value.fits_double or value.digit_count > max_digits
@@ -226,16 +206,12 @@ def _is_ambiguous(value: object) -> bool:
 
 
 def _has_lone_surrogate(text: str) -> bool:
-    """
-    True if a text has half of a surrogate pair.
-    """
+    """True if a text has half of a surrogate pair."""
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _exceeds_limits(value: object, level: int) -> bool:
-    """
-    True if a value is larger or deeper than every receiver has to accept.
-    """
+    """True if a value is larger or deeper than every receiver has to accept."""
     if isinstance(value, ObjectMembers):
         return (
             level > sizes.REQUIRED_NESTING
@@ -246,9 +222,7 @@ def _exceeds_limits(value: object, level: int) -> bool:
 
 
 def duplicate_names(content: bytes) -> tuple[str, ...]:
-    """
-    The names that occur twice in one object of a JSON text, after unescaping. Empty if it is no JSON.
-    """
+    """The names that occur twice in one object of a JSON text, after unescaping. Empty if it is no JSON."""
     try:
         objects = [
             value
@@ -265,9 +239,7 @@ def duplicate_names(content: bytes) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonDifference:
-    """
-    The first difference between two JSON texts.
-    """
+    """The first difference between two JSON texts."""
 
     kind: str
     """The kind of difference, independent of the values."""
@@ -278,9 +250,7 @@ class JsonDifference:
 
 
 def is_same_json(one: bytes, other: bytes) -> bool:
-    """
-    True if two texts are equal, as JSON if they are JSON. The order of members and the spelling of a number do not count.
-    """
+    """True if two texts are equal, as JSON if they are JSON. The order of members and the spelling of a number do not count."""
     if one.strip() == other.strip():
         return True
     try:
@@ -307,9 +277,7 @@ _LARGE = 2**14
 
 
 def _normalized(content: bytes) -> str | None:
-    """
-    A JSON text as Python writes it; equal results mean equal texts. None if it exceeds Python's limits.
-    """
+    """A JSON text as Python writes it; equal results mean equal texts. None if it exceeds Python's limits."""
     try:
         return json.dumps(json.loads(content), sort_keys=True)
     except (ValueError, RecursionError):
@@ -321,9 +289,7 @@ _Step = tuple["_Step", str] | None
 
 
 def _difference(sent: object, received: object, *, lenient: bool) -> JsonDifference | None:
-    """
-    The first difference of two values, without recursion. If *lenient*, ambiguous values are not compared.
-    """
+    """The first difference of two values, without recursion. If *lenient*, ambiguous values are not compared."""
     pending: list[tuple[object, object, _Step]] = [(sent, received, None)]
     while pending:
         ours, theirs, place = pending.pop()
@@ -346,9 +312,7 @@ def _difference(sent: object, received: object, *, lenient: bool) -> JsonDiffere
 
 
 def _sorted(members: ObjectMembers) -> list[tuple[str, object]]:
-    """
-    Members sorted by name; duplicates keep their order.
-    """
+    """Members sorted by name; duplicates keep their order."""
     return sorted(members, key=lambda member: member[0])
 
 
@@ -363,9 +327,7 @@ _KINDS: dict[type, str] = {
 
 
 def _kind_of_difference(ours: object, theirs: object, *, lenient: bool) -> str:
-    """
-    How two values differ, their members and items aside; empty if they do not.
-    """
+    """How two values differ, their members and items aside; empty if they do not."""
     if type(ours) is not type(theirs):
         return "a value of another type"
     if isinstance(ours, ObjectMembers) and isinstance(theirs, ObjectMembers):
@@ -378,9 +340,7 @@ def _kind_of_difference(ours: object, theirs: object, *, lenient: bool) -> str:
 
 
 def _values(ours: object, theirs: object) -> str:
-    """
-    Two different values in one line.
-    """
+    """Two different values in one line."""
     if isinstance(ours, ObjectMembers) and isinstance(theirs, ObjectMembers):
         missing = sorted(set(ours.names) - set(theirs.names))[:1]
         added = sorted(set(theirs.names) - set(ours.names))[:1]
@@ -392,9 +352,7 @@ def _values(ours: object, theirs: object) -> str:
 
 
 def _excerpts(one: object, other: object) -> tuple[str, str]:
-    """
-    Two different values, shortened; if their beginnings are equal, the characters around the first difference.
-    """
+    """Two different values, shortened; if their beginnings are equal, the characters around the first difference."""
     shortened = _short(one), _short(other)
     are_containers = isinstance(one, ObjectMembers | list) or isinstance(other, ObjectMembers | list)
     if shortened[0] != shortened[1] or are_containers:
@@ -407,16 +365,12 @@ def _excerpts(one: object, other: object) -> tuple[str, str]:
 
 
 def _scalar_text(value: object) -> str:
-    """
-    A string, number or literal as JSON.
-    """
+    """A string, number or literal as JSON."""
     return str(value) if isinstance(value, JsonNumber) else json.dumps(value)
 
 
 def _short(value: object, limit: int = 30) -> str:
-    """
-    A value in a few characters.
-    """
+    """A value in a few characters."""
     if isinstance(value, ObjectMembers | list):
         return _KINDS[type(value)]
     text = _scalar_text(value)
@@ -424,9 +378,7 @@ def _short(value: object, limit: int = 30) -> str:
 
 
 def _pointer(place: _Step, limit: int = 60) -> str:
-    """
-    A position as a JSON pointer, shortened.
-    """
+    """A position as a JSON pointer, shortened."""
     steps: list[str] = []
     while place is not None and len(steps) < limit:
         place, step = place
@@ -436,9 +388,7 @@ def _pointer(place: _Step, limit: int = 60) -> str:
 
 
 def _is_same_number(sent: JsonNumber, received: JsonNumber, *, lenient: bool) -> bool:
-    """
-    True if integers are equal to the last digit, or fractions as doubles. If *lenient*, an integer may stand for a fraction.
-    """
+    """True if integers are equal to the last digit, or fractions as doubles. If *lenient*, an integer may stand for a fraction."""
     if not sent.is_integer and (lenient or not received.is_integer):
         return float(sent) == float(received)
     try:

@@ -80,9 +80,7 @@ _TRAILING_BYTES = re.compile(rf"(\d+) bytes? {TRAILING_BYTES}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """
-    What earlier answers of the run have shown, as far as a further answer is judged by it.
-    """
+    """What earlier answers of the run have shown, as far as a further answer is judged by it."""
 
     recent_bodies: RecentBodies = field(default_factory=RecentBodies)
     has_repeated_request_id: bool = False
@@ -93,9 +91,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """
-    The clauses that one answer exercises and violates. Waived clauses are left out, and credentials are redacted.
-    """
+    """The clauses that one answer exercises and violates. Waived clauses are left out, and credentials are redacted."""
 
     answer: Answer | None = None
     exercised: tuple[Clause, ...] = ()
@@ -158,9 +154,7 @@ def judge(
 
 
 def with_bypass_cause(judgement: Judgement, cause: Violation, request: CheckRequest, terms: Terms) -> Judgement:
-    """
-    A judgement with the cause of its authentication bypass.
-    """
+    """A judgement with the cause of its authentication bypass."""
     assert judgement.auth_bypass is not None
     clause = judgement.auth_bypass.clause
     added = _Draft()
@@ -191,24 +185,18 @@ def is_busy(answer: Answer | None, expected: Expectation | None, conclusive: Col
 
 
 def is_invalid_error(expected: Expectation, found: Iterable[Violation]) -> bool:
-    """
-    True if an error was asked for, and the answer is not a documented error at all.
-    """
+    """True if an error was asked for, and the answer is not a documented error at all."""
     return expected.clause is clauses.ERROR_ON_DEMAND and any(each.clause in _INVALID_ERROR_CLAUSES for each in found)
 
 
 def request_secrets(request: CheckRequest, terms: Terms) -> tuple[str, ...]:
-    """
-    Texts that no answer may repeat: the key, and the secret that the request makes from it.
-    """
+    """Texts that no answer may repeat: the key, and the secret that the request makes from it."""
     own = (request.secret.text,) if request.secret else ()
     return tuple(dict.fromkeys((terms.key.reveal(), *own)))
 
 
 def misframed(reason: str, raw: bytes) -> Violation:
-    """
-    The violation of an answer that is not one complete HTTP message. It quotes the bytes that follow it, or all of them.
-    """
+    """The violation of an answer that is not one complete HTTP message. It quotes the bytes that follow it, or all of them."""
     trailing = _TRAILING_BYTES.match(reason)
     raw = raw[-int(trailing[1]) :] if trailing else raw
     return Violation(
@@ -218,9 +206,7 @@ def misframed(reason: str, raw: bytes) -> Violation:
 
 @dataclass(slots=True)
 class _Draft:
-    """
-    A judgement in the making.
-    """
+    """A judgement in the making."""
 
     exercised: list[Clause] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
@@ -253,23 +239,17 @@ class _Draft:
 
 
 def _is_success(answer: Answer) -> bool:
-    """
-    True for a 2xx.
-    """
+    """True for a 2xx."""
     return 200 <= answer.status < 300
 
 
 def _is_operation_answer(request: CheckRequest, answer: Answer) -> bool:
-    """
-    True if the operation itself has to answer, and not the HTTP server before it.
-    """
+    """True if the operation itself has to answer, and not the HTTP server before it."""
     return request.is_for_operation and not (request.has_no_length and answer.status == 411)
 
 
 def _redacted_answer(answer: Answer, request: CheckRequest, terms: Terms) -> Answer:
-    """
-    The answer without credentials, as it may be shown and stored.
-    """
+    """The answer without credentials, as it may be shown and stored."""
     secrets = request_secrets(request, terms)
     body = redact(answer.body.decode("latin-1"), secrets, REDACTED).encode("latin-1")
     fields = tuple((name, redact(value, secrets, REDACTED)) for name, value in answer.headers)
@@ -277,9 +257,7 @@ def _redacted_answer(answer: Answer, request: CheckRequest, terms: Terms) -> Ans
 
 
 def _judge_transport(draft: _Draft, request: CheckRequest, received: TransportResult, deadline: Seconds) -> None:
-    """
-    Judge whether one complete HTTP message came back.
-    """
+    """Judge whether one complete HTTP message came back."""
     draft.exercise(clauses.REQUEST_ANSWERED)
     if received.raw:
         draft.exercise(clauses.RESPONSE_FRAMING)
@@ -292,9 +270,7 @@ def _judge_transport(draft: _Draft, request: CheckRequest, received: TransportRe
 
 
 def _judge_content_coding(draft: _Draft, request: CheckRequest, received: TransportResult) -> None:
-    """
-    Judge the content coding of a body against its Content-Encoding and the request's Accept-Encoding.
-    """
+    """Judge the content coding of a body against its Content-Encoding and the request's Accept-Encoding."""
     if received.answer is not None and (request.values("accept-encoding") or received.coding_error):
         draft.exercise(clauses.CONTENT_CODING, http_clauses.ACCEPT_ENCODING)
     if received.coding_error:
@@ -306,9 +282,7 @@ def _judge_content_coding(draft: _Draft, request: CheckRequest, received: Transp
 
 
 def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history: History) -> None:
-    """
-    Judge what every HTTP server has to keep, also for requests that are not for the operation.
-    """
+    """Judge what every HTTP server has to keep, also for requests that are not for the operation."""
     if is_allow_header_due(request, answer):
         draft.exercise(clauses.ALLOW_HEADER)
         draft.add(*allow_header_violations(request, answer))
@@ -323,9 +297,7 @@ def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history
 
 
 def _judge_operation_answer(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms) -> None:
-    """
-    Judge an answer of the operation by everything that it shows without an expectation.
-    """
+    """Judge an answer of the operation by everything that it shows without an expectation."""
     value = parse_json(answer.body)
     draft.exercise(*exercised_clauses(answer, value))
     if answer.request_id:
@@ -339,9 +311,7 @@ def _judge_operation_answer(draft: _Draft, request: CheckRequest, answer: Answer
 
 
 def _judge_output(draft: _Draft, value: JSON, terms: Terms) -> None:
-    """
-    Judge an output by the chain's schema, if that is known. An output that is no object has its violation already.
-    """
+    """Judge an output by the chain's schema, if that is known. An output that is no object has its violation already."""
     schema = ANY_OBJECT if terms.echo and terms.output_schema is None else terms.output_schema
     if schema is None or draft.violates_any({clauses.OUTPUT_OBJECT}):
         return
@@ -355,9 +325,7 @@ def _judge_output(draft: _Draft, value: JSON, terms: Terms) -> None:
 
 
 def _judge_by_user(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms) -> None:
-    """
-    Judge an output by the user's check, if there is one. Raises UserCheckError.
-    """
+    """Judge an output by the user's check, if there is one. Raises UserCheckError."""
     if terms.user_check is None or answer.status != 200 or draft.violates_any(_INVALID_OUTPUT_CLAUSES):
         return
     payload, output = parse_json(request.body or b""), parse_json(answer.body)
@@ -370,9 +338,7 @@ def _judge_by_user(draft: _Draft, request: CheckRequest, answer: Answer, terms: 
 
 
 def _judge_echo(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms, history: History) -> None:
-    """
-    Judge whether an echo chain returned the object that it was sent.
-    """
+    """Judge whether an echo chain returned the object that it was sent."""
     has_echo = terms.echo and request.is_for_operation and answer.status == 200
     if not has_echo or not isinstance(parse_json(request.body or b""), dict):
         return
@@ -387,9 +353,7 @@ def _judge_echo(draft: _Draft, request: CheckRequest, answer: Answer, terms: Ter
 def _judge_expected(
     draft: _Draft, request: CheckRequest, answer: Answer, expected: Expectation, *, terms: Terms, history: History
 ) -> Violation | None:
-    """
-    Judge the answer by what was expected. Returns the violation instead of adding it if its cause has to be found.
-    """
+    """Judge the answer by what was expected. Returns the violation instead of adding it if its cause has to be found."""
     if is_invalid_error(expected, draft.violations) or is_busy(answer, expected, history.conclusive):
         return None
     # An undocumented status has its violation already.
@@ -416,9 +380,7 @@ def _judge_expected(
 
 
 def _without_bypass(violation: Violation, answer: Answer) -> Violation:
-    """
-    The violation of a rejection with another status than 401. Nobody was let in, so it is none of authentication.
-    """
+    """The violation of a rejection with another status than 401. Nobody was let in, so it is none of authentication."""
     if violation.clause not in AUTHENTICATION_CLAUSES or not 400 <= answer.status < 500:
         return violation
     return replace(
@@ -433,9 +395,7 @@ _OTHER_REJECTIONS = frozenset({406, 409, 411, 413, 415, 422})
 
 
 def _is_rejected_otherwise(request: CheckRequest, answer: Answer, expected: Expectation, terms: Terms) -> bool:
-    """
-    True if a body is rejected as it has to be, but with a status that the contract does not have.
-    """
+    """True if a body is rejected as it has to be, but with a status that the contract does not have."""
     return (
         request.is_for_operation
         and expected.is_rejection
@@ -446,9 +406,7 @@ def _is_rejected_otherwise(request: CheckRequest, answer: Answer, expected: Expe
 
 
 def _judge_error_code(draft: _Draft, request: CheckRequest, answer: Answer, expected: Expectation | None) -> None:
-    """
-    Judge an error's code by what was wrong with the request. Call it only if nothing else is wrong with the error.
-    """
+    """Judge an error's code by what was wrong with the request. Call it only if nothing else is wrong with the error."""
     if error_code(answer) is None or not request.is_for_operation or request.values(STEERING_HEADER):
         return
     draft.exercise(clauses.ERROR_CODE_CAUSE)
@@ -458,9 +416,7 @@ def _judge_error_code(draft: _Draft, request: CheckRequest, answer: Answer, expe
 
 
 def _leaks(request: CheckRequest, answer: Answer, terms: Terms) -> Iterable[Violation]:
-    """
-    The violation of an answer that repeats the client's credentials, unless the client sent them in the body or the path.
-    """
+    """The violation of an answer that repeats the client's credentials, unless the client sent them in the body or the path."""
     sent = (request.body or b"") + request.path.encode("latin-1")
     is_ours = request.secret is not None and not request.secret.from_target
     secrets = request_secrets(request, terms) if is_ours else (terms.key.reveal(),)
@@ -475,9 +431,7 @@ def _leaks(request: CheckRequest, answer: Answer, terms: Terms) -> Iterable[Viol
 
 
 def _internals(request: CheckRequest, answer: Answer) -> Iterable[Violation]:
-    """
-    The violation of an error that exposes the chain's internals.
-    """
+    """The violation of an error that exposes the chain's internals."""
     # An error may quote the request.
     sent = repr((request.path, request.host, request.fields))
     sent += (request.body or b"")[:_MAX_COMPARED_BODY].decode("latin-1")
@@ -491,9 +445,7 @@ def _internals(request: CheckRequest, answer: Answer) -> Iterable[Violation]:
 
 
 def _duplicate_members(request: CheckRequest, answer: Answer) -> Iterable[Violation]:
-    """
-    The violation of an answer with a duplicate member name that the request does not have.
-    """
+    """The violation of an answer with a duplicate member name that the request does not have."""
     body = request.body or b""
     if answer.body == body or len(answer.body) > _MAX_COMPARED_NAMES:
         return

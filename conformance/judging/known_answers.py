@@ -34,9 +34,7 @@ _MAX_DIFFERENCES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownAnswer:
-    """
-    The first output for an input.
-    """
+    """The first output for an input."""
 
     request: CheckRequest
     output: Leaves
@@ -46,9 +44,7 @@ class KnownAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """
-    An output that differs from the first one for an equal input.
-    """
+    """An output that differs from the first one for an equal input."""
 
     known: KnownAnswer
     request: CheckRequest
@@ -59,9 +55,7 @@ class Difference:
 
 
 class KnownAnswers:
-    """
-    The outputs of one run. Any thread may use it.
-    """
+    """The outputs of one run. Any thread may use it."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, KnownAnswer] = OrderedDict()
@@ -106,9 +100,7 @@ class KnownAnswers:
         return found
 
     def ignore(self, paths: Collection[Path]) -> None:
-        """
-        Do not compare the values at some paths any more: they differ between equal requests.
-        """
+        """Do not compare the values at some paths any more: they differ between equal requests."""
         with self._lock:
             self._varying |= frozenset(paths)
 
@@ -118,9 +110,7 @@ class KnownAnswers:
             return self._changed(first, second)
 
     def owner(self, difference: Difference, output: Leaves, paths: Collection[Path]) -> KnownAnswer | None:
-        """
-        The answer to another input that has the values of *output* at some paths; None if that may be chance.
-        """
+        """The answer to another input that has the values of *output* at some paths; None if that may be chance."""
         if not is_distinctive(paths, output):
             return None
         with self._lock:
@@ -140,9 +130,7 @@ class KnownAnswers:
         return without(differing_paths(first, second), self._varying)
 
     def _remember(self, key: str, answer: KnownAnswer) -> None:
-        """
-        Remember an answer, and forget the oldest ones.
-        """
+        """Remember an answer, and forget the oldest ones."""
         self._known[key] = answer
         self._bytes += answer.size
         while len(self._known) > _MAX_KNOWN or self._bytes > _MAX_BYTES:
@@ -151,9 +139,7 @@ class KnownAnswers:
 
 
 def is_comparable(request: CheckRequest, answer: Answer) -> bool:
-    """
-    True if an answer is an output of the chain for the body of the request.
-    """
+    """True if an answer is an output of the chain for the body of the request."""
     types = request.values("content-type")
     return (
         answer.status == 200
@@ -168,9 +154,7 @@ def is_comparable(request: CheckRequest, answer: Answer) -> bool:
 
 
 def input_key(request: CheckRequest) -> str | None:
-    """
-    A text that all equal inputs have; None if receivers may read the body differently.
-    """
+    """A text that all equal inputs have; None if receivers may read the body differently."""
     body = request.body or b""
     if is_implementation_defined(body):
         return None

@@ -33,9 +33,7 @@ _MAX_CASES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """
-    The exchange that shows a violation.
-    """
+    """The exchange that shows a violation."""
 
     request: CheckRequest
     request_id: str | None = None
@@ -52,9 +50,7 @@ class Evidence:
 
 
 class Ledger:
-    """
-    Findings and clause counts of one run, written to its folder as they arrive. Any thread may write.
-    """
+    """Findings and clause counts of one run, written to its folder as they arrive. Any thread may write."""
 
     def __init__(
         self,
@@ -64,9 +60,7 @@ class Ledger:
         route: Route = DIRECT_ROUTE,
         call_options: tuple[str, ...] = (),
     ) -> None:
-        """
-        *call_options* are those with which `chainproof call` judges a request as this run does.
-        """
+        """*call_options* are those with which `chainproof call` judges a request as this run does."""
         self._folder = folder
         self._target = target
         self._route = route
@@ -93,9 +87,7 @@ class Ledger:
         """What cut the run short; empty if nothing did."""
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
-        """
-        Enter the clauses that one exchange exercised and violates.
-        """
+        """Enter the clauses that one exchange exercised and violates."""
         found = tuple(violations)
         violated = {each.clause.id for each in found}
         with self._lock:
@@ -105,9 +97,7 @@ class Ledger:
                 self._add(violation, evidence)
 
     def record_rejections(self, rejections: Mapping[Clause, int]) -> None:
-        """
-        Enter how often requests were rejected as each clause says, while the unchanged request was accepted.
-        """
+        """Enter how often requests were rejected as each clause says, while the unchanged request was accepted."""
         with self._lock:
             self._exercised.update({clause.id: count for clause, count in rejections.items()})
 
@@ -122,9 +112,7 @@ class Ledger:
             self.request_count += 1
 
     def count_answer(self, answer: Answer) -> None:
-        """
-        Count one answer of the operation by its status and its error code.
-        """
+        """Count one answer of the operation by its status and its error code."""
         code = error_code(answer)
         with self._lock:
             self._statuses[answer.status] += 1
@@ -132,24 +120,18 @@ class Ledger:
                 self._codes[code] += 1
 
     def count_module_requests(self, module: str, requests: int) -> None:
-        """
-        Add the number of requests that a check in a module sent.
-        """
+        """Add the number of requests that a check in a module sent."""
         with self._lock:
             self._module_requests[module] += requests
 
     def record_skipped(self, clauses: Iterable[Clause], why: str) -> None:
-        """
-        Enter why a check did not exercise its clauses.
-        """
+        """Enter why a check did not exercise its clauses."""
         with self._lock:
             for clause in clauses:
                 self._skip_reasons.setdefault(clause.id, Counter())[why] += 1
 
     def note(self, text: str) -> None:
-        """
-        Enter an observation that is no violation.
-        """
+        """Enter an observation that is no violation."""
         with self._lock:
             self._notes.setdefault(text)
 
@@ -168,9 +150,7 @@ class Ledger:
             )
 
     def _reasons(self) -> dict[str, str]:
-        """
-        Why clauses may not have been exercised; the most frequent reason if checks had several.
-        """
+        """Why clauses may not have been exercised; the most frequent reason if checks had several."""
         skipped = {name: reasons.most_common(1)[0][0] for name, reasons in self._skip_reasons.items()}
         return _CONDITIONAL | skipped | _UNKNOWN_CHAIN | dict.fromkeys(self.not_selected, "not selected")
 
@@ -186,9 +166,7 @@ class Ledger:
             return tuple(self._findings.values())
 
     def untried(self, *checks: str) -> list[tuple[tuple[str, str, str], Violation, Evidence]]:
-        """
-        The findings that these checks saw first, with their evidence, whose requests have not been tried on their own.
-        """
+        """The findings that these checks saw first, with their evidence, whose requests have not been tried on their own."""
         with self._lock:
             return [
                 (key, *shown)
@@ -197,9 +175,7 @@ class Ledger:
             ]
 
     def set_tried(self, key: tuple[str, str, str], command: str | None) -> None:
-        """
-        Enter that the request of a finding was tried on its own, and the *command* to use instead if that shows nothing.
-        """
+        """Enter that the request of a finding was tried on its own, and the *command* to use instead if that shows nothing."""
         with self._lock:
             self._tried.add(key)
             known = self._findings[key]
@@ -215,9 +191,7 @@ class Ledger:
             return {key: known.count for key, known in self._findings.items()}
 
     def findings_of(self, check: str) -> tuple[Finding, ...]:
-        """
-        The findings that a check has seen, with the number of times that it did.
-        """
+        """The findings that a check has seen, with the number of times that it did."""
         with self._lock:
             return tuple(
                 replace(known, count=self._by_check[check, key])
@@ -226,9 +200,7 @@ class Ledger:
             )
 
     def write_counts(self, *, final: bool = False) -> None:
-        """
-        Write the clause counts that have changed; if *final*, all of them and all findings.
-        """
+        """Write the clause counts that have changed; if *final*, all of them and all findings."""
         if self._folder is None:
             return
         for clause in COUNTABLE_CLAUSES.values():
@@ -242,9 +214,7 @@ class Ledger:
                 self._folder.write_finding(known)
 
     def _add(self, violation: Violation, evidence: Evidence) -> None:
-        """
-        Add a finding, or count a known one again. Its evidence is the smallest request of the check that found it first.
-        """
+        """Add a finding, or count a known one again. Its evidence is the smallest request of the check that found it first."""
         key = self.finding_key(violation)
         self._by_check[evidence.check, key] += 1
         known = self._findings.get(key)
@@ -273,9 +243,7 @@ class Ledger:
 
     @staticmethod
     def _with_case(known: Finding, evidence: Evidence) -> Finding:
-        """
-        The finding with the label of one more request.
-        """
+        """The finding with the label of one more request."""
         label = evidence.request.label
         if not label or label in known.cases or known.more_cases:
             return known
@@ -284,9 +252,7 @@ class Ledger:
         return replace(known, cases=(*known.cases, label))
 
     def _finding(self, violation: Violation, evidence: Evidence) -> Finding:
-        """
-        A finding of a violation with its evidence.
-        """
+        """A finding of a violation with its evidence."""
         return finding(
             violation,
             reproduce=reproduction_command(

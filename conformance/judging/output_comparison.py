@@ -89,9 +89,7 @@ _VARYING_WORDS = frozenset(
 
 
 def leaves(value: JSON) -> Leaves:
-    """
-    The values of an output by path. An empty container is a value too.
-    """
+    """The values of an output by path. An empty container is a value too."""
     found: dict[Path, list[object]] = {}
     # Not recursive, since outputs may be nested more deeply than calls.
     todo: list[tuple[Path, JSON]] = [((), value)]
@@ -107,32 +105,24 @@ def leaves(value: JSON) -> Leaves:
 
 
 def differing_paths(first: Leaves, second: Leaves) -> frozenset[Path]:
-    """
-    The paths at which two outputs have different values, or a different number of them.
-    """
+    """The paths at which two outputs have different values, or a different number of them."""
     return frozenset(
         path for path in first.keys() | second.keys() if not _are_equal(first.get(path, ()), second.get(path, ()))
     )
 
 
 def without(paths: Collection[Path], ignored: Collection[Path]) -> frozenset[Path]:
-    """
-    The paths that are neither ignored nor inside an ignored one.
-    """
+    """The paths that are neither ignored nor inside an ignored one."""
     return frozenset(path for path in paths if not any(path[: len(each)] == each for each in ignored))
 
 
 def agree_at(paths: Collection[Path], first: Leaves, second: Leaves) -> bool:
-    """
-    True if two outputs have equal values at some paths.
-    """
+    """True if two outputs have equal values at some paths."""
     return all(_are_equal(first.get(path, ()), second.get(path, ())) for path in paths)
 
 
 def is_distinctive(paths: Collection[Path], output: Leaves) -> bool:
-    """
-    True if an output has a value at one of the paths that another output hardly has by chance.
-    """
+    """True if an output has a value at one of the paths that another output hardly has by chance."""
     return any(_is_distinctive_value(value) for path in paths for value in output.get(path, ()))
 
 
@@ -159,25 +149,19 @@ def format_output_path(path: Path) -> str:
 
 
 def _words(path: Path) -> tuple[str, ...]:
-    """
-    The words in the names of a path, in lower case.
-    """
+    """The words in the names of a path, in lower case."""
     names = [name for name in path if name != ANY_ITEM]
     spaced = "".join(f"_{char.lower()}" if char.isupper() else char for name in names for char in f"_{name}")
     return tuple(spaced.replace("-", "_").split("_"))
 
 
 def _are_equal(first: tuple[object, ...], second: tuple[object, ...]) -> bool:
-    """
-    True if two lists of values are equal.
-    """
+    """True if two lists of values are equal."""
     return len(first) == len(second) and all(map(_are_equal_values, first, second))
 
 
 def _are_equal_values(first: object, second: object) -> bool:
-    """
-    True if two values are equal. `1` equals `1.0`, and `true` does not equal `1`.
-    """
+    """True if two values are equal. `1` equals `1.0`, and `true` does not equal `1`."""
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
     if isinstance(first, float) or isinstance(second, float):
@@ -190,9 +174,7 @@ def _are_equal_values(first: object, second: object) -> bool:
 
 
 def _are_close(first: float, second: float) -> bool:
-    """
-    True if two numbers, one of them a fraction, differ by rounding at most.
-    """
+    """True if two numbers, one of them a fraction, differ by rounding at most."""
     try:
         return math.isclose(first, second, rel_tol=_TOLERANCE)
     except OverflowError:  # an integer beyond doubles
@@ -200,9 +182,7 @@ def _are_close(first: float, second: float) -> bool:
 
 
 def _is_distinctive_value(value: object) -> bool:
-    """
-    True for a string or number with enough characters or digits.
-    """
+    """True for a string or number with enough characters or digits."""
     if isinstance(value, str):
         return len(value) >= _DISTINCTIVE_LENGTH
     if isinstance(value, bool) or not isinstance(value, int | float):

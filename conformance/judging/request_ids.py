@@ -1,6 +1,4 @@
-"""
-Detects request ids that more than one answer carries.
-"""
+"""Detects request ids that more than one answer carries."""
 
 from __future__ import annotations
 
@@ -19,18 +17,14 @@ _LIST = re.compile(r"[0-9A-Za-z_.-]+(?:\s*,\s*[0-9A-Za-z_.-]+)+")
 
 
 class SeenRequestIds:
-    """
-    The request ids of all answers so far. Any thread may add to it.
-    """
+    """The request ids of all answers so far. Any thread may add to it."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
         self._lock = Lock()
 
     def add(self, answer: Answer) -> bool:
-        """
-        Remember the ids of an answer. Returns True if another answer had one of them.
-        """
+        """Remember the ids of an answer. Returns True if another answer had one of them."""
         ids = {_normalized(each) for value in answer.fields(REQUEST_ID_HEADER) for each in _listed(value)}
         with self._lock:
             is_repeated = not self._ids.isdisjoint(ids)
@@ -39,9 +33,7 @@ class SeenRequestIds:
 
 
 def repeated_id_violation(answer: Answer) -> Violation:
-    """
-    The violation of an answer with the request id of another answer.
-    """
+    """The violation of an answer with the request id of another answer."""
     return Violation(
         clause=clauses.REQUEST_ID_UNIQUE,
         expected=f"a {REQUEST_ID_HEADER} that no other answer has",
@@ -50,16 +42,12 @@ def repeated_id_violation(answer: Answer) -> Violation:
 
 
 def _listed(value: str) -> list[str]:
-    """
-    The ids in one header value.
-    """
+    """The ids in one header value."""
     value = value.strip()
     return value.split(",") if _LIST.fullmatch(value) else [value] if value else []
 
 
 def _normalized(text: str) -> str:
-    """
-    A request id without quotes, and in lower case if it is long.
-    """
+    """A request id without quotes, and in lower case if it is long."""
     plain = text.strip().strip('"')
     return plain.lower() if len(plain) >= _MIN_CASELESS_LENGTH else plain

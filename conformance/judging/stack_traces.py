@@ -147,9 +147,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 def exposed_internals(answer: Answer, sent: str = "") -> str | None:
-    """
-    The first internals that an answer exposes, in words, or None. Texts in *sent*, the request, do not count.
-    """
+    """The first internals that an answer exposes, in words, or None. Texts in *sent*, the request, do not count."""
     for place, text in _texts(answer):
         words = stack_trace_in(text, sent)
         if words is not None:
@@ -158,9 +156,7 @@ def exposed_internals(answer: Answer, sent: str = "") -> str | None:
 
 
 def stack_trace_in(text: str, sent: str = "") -> str | None:
-    """
-    The first internals that a text exposes, in words, or None. Texts in *sent*, the request, do not count.
-    """
+    """The first internals that a text exposes, in words, or None. Texts in *sent*, the request, do not count."""
     searched = text[:_MAX_LENGTH]
     for words, pattern in _PATTERNS:
         if any(match[0] not in sent for match in pattern.finditer(searched)):
@@ -169,9 +165,7 @@ def stack_trace_in(text: str, sent: str = "") -> str | None:
 
 
 def _texts(answer: Answer) -> Iterator[tuple[str, str]]:
-    """
-    The texts of an answer with their places: header values, the raw body and, if it is JSON, its strings without escapes.
-    """
+    """The texts of an answer with their places: header values, the raw body and, if it is JSON, its strings without escapes."""
     yield "", answer.body.decode("utf-8", "replace")
     value = parse_json(answer.body)
     if not isinstance(value, InvalidJson | TooDeep):
@@ -182,9 +176,7 @@ def _texts(answer: Answer) -> Iterator[tuple[str, str]]:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """
-    Every string in a JSON value, names included.
-    """
+    """Every string in a JSON value, names included."""
     waiting = [value]
     while waiting:
         value = waiting.pop()

@@ -1,6 +1,4 @@
-"""
-Large numbers in an input, which may decide how long the chain works, such as `delay` or `repeats`.
-"""
+"""Large numbers in an input, which may decide how long the chain works, such as `delay` or `repeats`."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from chainproof.json_text import JSON, parse_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LargeNumber:
-    """
-    A number in an input, and where it stands.
-    """
+    """A number in an input, and where it stands."""
 
     path: tuple[str, ...]
     """Names of the members that lead to it; `*` for any item of an array."""
@@ -27,9 +23,7 @@ class LargeNumber:
 
 
 def large_numbers(body: bytes, least: float) -> tuple[LargeNumber, ...]:
-    """
-    The numbers in an input that are at least *least*, the largest first.
-    """
+    """The numbers in an input that are at least *least*, the largest first."""
     value = parse_json(body)
     if not isinstance(value, dict):
         return ()
@@ -37,9 +31,7 @@ def large_numbers(body: bytes, least: float) -> tuple[LargeNumber, ...]:
 
 
 def _numbers(value: JSON, least: float) -> Iterator[LargeNumber]:
-    """
-    The numbers in a JSON value that are at least *least*.
-    """
+    """The numbers in a JSON value that are at least *least*."""
     pending: list[tuple[JSON, tuple[str, ...]]] = [(value, ())]
     while pending:
         each, where = pending.pop()
@@ -52,9 +44,7 @@ def _numbers(value: JSON, least: float) -> Iterator[LargeNumber]:
 
 
 def _as_float(number: float) -> float:
-    """
-    A number as a float; infinite if it is too large.
-    """
+    """A number as a float; infinite if it is too large."""
     try:
         return float(number)
     except OverflowError:

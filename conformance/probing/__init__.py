@@ -1,3 +1,1 @@
-"""
-How is a request sent, repeated where needed, and its answer judged?
-"""
+"""How is a request sent, repeated where needed, and its answer judged?"""

@@ -1,6 +1,4 @@
-"""
-Judges answers with what earlier answers have shown, and enters the judgements into the ledger.
-"""
+"""Judges answers with what earlier answers have shown, and enters the judgements into the ledger."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ from .pending_rejections import LastAcceptance, PendingRejections
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedAnswer:
-    """
-    One request, its answer without credentials, and what the answer violates.
-    """
+    """One request, its answer without credentials, and what the answer violates."""
 
     request: CheckRequest
     answer: Answer | None
@@ -41,9 +37,7 @@ class JudgedAnswer:
 
 
 class AnswerRecorder:
-    """
-    The ledger of one target, and the memory that `judge` does not have. Any thread may use it.
-    """
+    """The ledger of one target, and the memory that `judge` does not have. Any thread may use it."""
 
     def __init__(self, client: Client, ledger: Ledger, terms: Terms, *, keep_bodies: bool) -> None:
         self.check_name = ""
@@ -61,30 +55,22 @@ class AnswerRecorder:
         self.last_acceptance = LastAcceptance()
 
     def for_check(self, name: str) -> Self:
-        """
-        A recorder for the named check. Both share what earlier answers have shown.
-        """
+        """A recorder for the named check. Both share what earlier answers have shown."""
         recorder = copy.copy(self)
         recorder.check_name = name
         recorder._rejections = PendingRejections()  # noqa: SLF001  # a copy of this object
         return recorder
 
     def use_terms(self, terms: Terms) -> None:
-        """
-        Judge later answers with what is known of the chain's inputs.
-        """
+        """Judge later answers with what is known of the chain's inputs."""
         self._terms = terms
 
     def remember_body(self, request: CheckRequest) -> None:
-        """
-        Expect a request's body in its own answer only.
-        """
+        """Expect a request's body in its own answer only."""
         self._recent_bodies.add(request.body)
 
     def judgement(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> Judgement:
-        """
-        The judgement of what came back. Bytes that arrived after earlier answers are entered first.
-        """
+        """The judgement of what came back. Bytes that arrived after earlier answers are entered first."""
         self._record_late_bytes()
         answer, is_readable = received.answer, not received.framing_error and not received.coding_error
         history = History(
@@ -101,9 +87,7 @@ class AnswerRecorder:
         judgement: Judgement,
         bypassing: CheckRequest | None = None,
     ) -> JudgedAnswer:
-        """
-        Enter a judgement. *bypassing* is the request that shows its authentication bypass, if that is another one.
-        """
+        """Enter a judgement. *bypassing* is the request that shows its authentication bypass, if that is another one."""
         answer = judgement.answer
         if answer is not None and judgement.is_counted:
             self._ledger.count_answer(answer)
@@ -127,9 +111,7 @@ class AnswerRecorder:
         return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
 
     def record_rejection(self, clause: Clause) -> None:
-        """
-        Enter that a request was rejected as the clause says; it counts once the unchanged request is accepted.
-        """
+        """Enter that a request was rejected as the clause says; it counts once the unchanged request is accepted."""
         if not is_waived(clause, self._terms.contract):
             self._rejections.add(clause)
 
@@ -139,16 +121,12 @@ class AnswerRecorder:
         return len(self._rejections)
 
     def take_rejections(self) -> PendingRejections:
-        """
-        The rejections that wait for the unchanged request, which wait no longer.
-        """
+        """The rejections that wait for the unchanged request, which wait no longer."""
         taken, self._rejections = self._rejections, PendingRejections()
         return taken
 
     def settle_rejections(self, rejections: PendingRejections, why_not: str) -> None:
-        """
-        Enter rejections as exercised, or the reason why they show nothing.
-        """
+        """Enter rejections as exercised, or the reason why they show nothing."""
         if why_not:
             self._ledger.record_skipped(rejections.counts(), why_not)
         else:
@@ -157,30 +135,22 @@ class AnswerRecorder:
     def record_clause(
         self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None
     ) -> None:
-        """
-        Enter that several answers together exercised a clause, and its violation if there is one.
-        """
+        """Enter that several answers together exercised a clause, and its violation if there is one."""
         if not is_waived(clause, self._terms.contract):
             self._ledger.record((clause,), () if violation is None else (violation,), self._evidence(request, answer))
 
     def _repeated(self, request: CheckRequest, answer: Answer | None) -> tuple[Clause, ...]:
-        """
-        The clause that an answer exercises if it was compared with an earlier one.
-        """
+        """The clause that an answer exercises if it was compared with an earlier one."""
         if self._terms.echo or answer is None or not self.known_answers.observe(request, answer, self.check_name):
             return ()
         return (clauses.ANSWER_REPEATABLE,)
 
     def is_busy(self, answer: Answer | None, expected: Expectation | None) -> bool:
-        """
-        True if an answer says that the target was busy, and is not known to be about the request.
-        """
+        """True if an answer says that the target was busy, and is not known to be about the request."""
         return is_busy(answer, expected, self._conclusive)
 
     def record_conclusive(self, judged: JudgedAnswer, expected: Expectation) -> JudgedAnswer:
-        """
-        Enter the violation of a busy status that is about the request. Later ones of its kind are judged at once.
-        """
+        """Enter the violation of a busy status that is about the request. Later ones of its kind are judged at once."""
         assert judged.answer is not None
         self._conclusive.add((expected.clause.id, judged.answer.status))
         violation = expected.violation(judged.answer)
@@ -189,17 +159,13 @@ class AnswerRecorder:
         return replace(judged, violations=(*judged.violations, violation))
 
     def _record_late_bytes(self) -> None:
-        """
-        Enter what arrived after complete answers.
-        """
+        """Enter what arrived after complete answers."""
         for request, raw in self._client.take_late_bytes():
             violation = misframed(trailing_bytes_error(raw), raw)
             self.record_clause(clauses.RESPONSE_FRAMING, violation, request)
 
     def _evidence(self, request: CheckRequest, answer: Answer | None) -> Evidence:
-        """
-        The request and what is stored of its answer.
-        """
+        """The request and what is stored of its answer."""
         body = None
         if answer is not None and self._keep_bodies:
             body = stored_body(answer.body, request_secrets(request, self._terms))

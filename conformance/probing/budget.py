@@ -34,9 +34,7 @@ _UNKNOWN_LABELS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTimes:
-    """
-    How long a target takes to answer.
-    """
+    """How long a target takes to answer."""
 
     accepted: Seconds = 0.0
     """For a request that reaches the chain."""
@@ -46,9 +44,7 @@ class ResponseTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """
-    What a run may spend from now on; infinite where there is no limit.
-    """
+    """What a run may spend from now on; infinite where there is no limit."""
 
     seconds: Seconds = float("inf")
     requests: float = float("inf")
@@ -57,9 +53,7 @@ class Limits:
 
 
 class TimeBudget:
-    """
-    The time until which a run may send requests. Any thread may use it.
-    """
+    """The time until which a run may send requests. Any thread may use it."""
 
     def __init__(
         self, seconds: Seconds = float("inf"), *, clock: Clock = monotonic, within: TimeBudget | None = None
@@ -93,9 +87,7 @@ class TimeBudget:
             self._within.stop(why)
 
     def deadline(self, deadline: Seconds) -> Seconds:
-        """
-        The time limit for the next answer: *deadline*, or less if less is left. Raises RunCut if nothing is left.
-        """
+        """The time limit for the next answer: *deadline*, or less if less is left. Raises RunCut if nothing is left."""
         left = self.left
         if left <= 0:
             raise self.ended
@@ -112,9 +104,7 @@ class TimeBudget:
 
 
 class Round(Enum):
-    """
-    Which requests of a check are sent.
-    """
+    """Which requests of a check are sent."""
 
     ALL = "all"
     FIRST = "first"
@@ -125,9 +115,7 @@ class Round(Enum):
 
 @dataclass(slots=True, kw_only=True)
 class CheckScope:
-    """
-    The part of one check's requests that is sent, and what came of it. Any thread may use it.
-    """
+    """The part of one check's requests that is sent, and what came of it. Any thread may use it."""
 
     name: str = ""
     """The check's title."""
@@ -156,15 +144,11 @@ class CheckScope:
             self.reached_count += status == 200 or status >= 500
 
     def selected(self, requests: Iterable[CheckRequest]) -> Iterator[CheckRequest]:
-        """
-        The requests of this round, of several that are independent of each other.
-        """
+        """The requests of this round, of several that are independent of each other."""
         return (request for request in requests if self.is_selected(request.label))
 
     def is_selected(self, label: str) -> bool:
-        """
-        Whether the next request with a label belongs to this round.
-        """
+        """Whether the next request with a label belongs to this round."""
         with self._lock:
             self.seen[label] += 1
             if self.round is Round.ALL:
@@ -177,9 +161,7 @@ class CheckScope:
             return is_first is (self.round is Round.FIRST)
 
     def share(self, planned: int, first: int = FIRST_EXAMPLES) -> int:
-        """
-        How many of *planned* similar requests are sent in this round; the first round sends *first* of them.
-        """
+        """How many of *planned* similar requests are sent in this round; the first round sends *first* of them."""
         first = min(first, planned)
         count = max(first, round(planned * self.examples_scale))
         if self.round is Round.ALL:

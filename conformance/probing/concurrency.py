@@ -1,6 +1,4 @@
-"""
-Requests at the same time: threads for them, and a limit that is lowered when the target says that it is busy.
-"""
+"""Requests at the same time: threads for them, and a limit that is lowered when the target says that it is busy."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ Item = TypeVar("Item")
 
 
 class ConcurrencyLimit:
-    """
-    A context manager for one request in flight. It waits while as many as allowed are in flight. Any thread may use it.
-    """
+    """A context manager for one request in flight. It waits while as many as allowed are in flight. Any thread may use it."""
 
     def __init__(self, limit: float = float("inf")) -> None:
         self.limit = limit
@@ -72,9 +68,7 @@ def run_in_threads(function: Callable[[Item], object], items: Iterable[Item], *,
 
 
 class _NoItem:
-    """
-    Stands for the end of the items.
-    """
+    """Stands for the end of the items."""
 
 
 _NO_ITEM = _NoItem()

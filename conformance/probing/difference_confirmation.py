@@ -32,17 +32,13 @@ _MAX_EXCERPT = 80
 
 
 def confirm_differences(requester: Requester) -> None:
-    """
-    Report the differences between answers to equal inputs that have no innocent reason.
-    """
+    """Report the differences between answers to equal inputs that have no innocent reason."""
     for difference in requester.known_answers.take_differences()[:_MAX_CONFIRMED]:
         _confirm(requester, difference)
 
 
 def send_alone(requester: Requester, body: bytes | None, label: str = "") -> Leaves | None:
-    """
-    The output for an input that is sent alone; None without one. It is not compared with earlier outputs.
-    """
+    """The output for an input that is sent alone; None without one. It is not compared with earlier outputs."""
     request = requester.build_request(body, label=label, is_compared=False)
     answer = requester.send(request).answer
     value = parse_json(answer.body) if answer is not None and answer.status == 200 else None
@@ -50,9 +46,7 @@ def send_alone(requester: Requester, body: bytes | None, label: str = "") -> Lea
 
 
 def _confirm(requester: Requester, difference: Difference) -> None:
-    """
-    Report one difference, or ignore its paths from now on.
-    """
+    """Report one difference, or ignore its paths from now on."""
     known_answers, known = requester.known_answers, difference.known
     paths = known_answers.changed_paths(known.output, difference.output)
     if not paths:
@@ -76,9 +70,7 @@ def _confirm(requester: Requester, difference: Difference) -> None:
 
 
 def _still_has(requester: Requester, owner: KnownAnswer, paths: Collection[Path]) -> bool:
-    """
-    True if the values belong to the other input, and do not change with the time for all inputs.
-    """
+    """True if the values belong to the other input, and do not change with the time for all inputs."""
     output = send_alone(requester, owner.request.body, owner.request.label)
     return output is not None and agree_at(paths, output, owner.output)
 
@@ -106,16 +98,12 @@ def _usual_output(requester: Requester, difference: Difference, count: int) -> L
 
 
 def _most_frequent(outputs: list[Leaves]) -> Leaves:
-    """
-    The output that equals most of the others.
-    """
+    """The output that equals most of the others."""
     return max(outputs, key=lambda output: sum(not differing_paths(output, other) for other in outputs))
 
 
 def _send_alone_repeatedly(requester: Requester, request: CheckRequest, count: int) -> list[Leaves]:
-    """
-    The outputs for one input, sent alone several times.
-    """
+    """The outputs for one input, sent alone several times."""
     outputs = []
     for number in range(count):
         if number == 1:
@@ -135,9 +123,7 @@ def _report(
     *,
     request: CheckRequest | None = None,
 ) -> None:
-    """
-    Enter the violation of a difference.
-    """
+    """Enter the violation of a difference."""
     if owner is not None:
         report_mixed_up(requester, owner, paths, request or difference.request, difference)
         return
@@ -164,17 +150,13 @@ def report_mixed_up(
     request: CheckRequest,
     difference: Difference,
 ) -> None:
-    """
-    Enter the violation of an output with values that belong to another request. All of a run are one finding.
-    """
+    """Enter the violation of an output with values that belong to another request. All of a run are one finding."""
     violation = requester.known_answers.first_mixed_up(mixed_up_violation(owner.request, paths))
     requester.record_clause(violation.clause, violation, request, difference.answer, check=difference.check)
 
 
 def mixed_up_violation(owner: CheckRequest, paths: Collection[Path]) -> Violation:
-    """
-    The violation of an output with values that belong to another request.
-    """
+    """The violation of an output with values that belong to another request."""
     text = (owner.body or b"").decode("utf-8", "replace")
     text = text if len(text) <= _MAX_EXCERPT else text[: _MAX_EXCERPT - 1] + "…"
     return Violation(

@@ -32,22 +32,16 @@ _MAX_ROUNDS = 6
 
 
 class ViolationFound(Exception):
-    """
-    Tells Hypothesis that an example violates the contract, so that it looks for a smaller one.
-    """
+    """Tells Hypothesis that an example violates the contract, so that it looks for a smaller one."""
 
 
 def examples_folder() -> Path:
-    """
-    The folder of Hypothesis's example database.
-    """
+    """The folder of Hypothesis's example database."""
     return Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ".hypothesis")) / "examples"
 
 
 class ScopedExampleDatabase(ExampleDatabase):
-    """
-    Hypothesis's example database, with separate keys for each generating check and target.
-    """
+    """Hypothesis's example database, with separate keys for each generating check and target."""
 
     def __init__(self, name: str, requester: Requester) -> None:
         super().__init__()
@@ -68,9 +62,7 @@ class ScopedExampleDatabase(ExampleDatabase):
 
 
 def hypothesis_settings(examples: int, database: ExampleDatabase | None = None, *, replayed: bool = False) -> settings:
-    """
-    Settings of Hypothesis: no deadline, no output, and no files except the database.
-    """
+    """Settings of Hypothesis: no deadline, no output, and no files except the database."""
     reuse = (Phase.reuse,) if replayed else ()
     return settings(
         max_examples=examples,
@@ -86,15 +78,11 @@ def hypothesis_settings(examples: int, database: ExampleDatabase | None = None, 
 
 
 class BudgetSpent(BaseException):
-    """
-    Tells Hypothesis to stop at once. Not an Exception, so that Hypothesis does not treat it as a failure.
-    """
+    """Tells Hypothesis to stop at once. Not an Exception, so that Hypothesis does not treat it as a failure."""
 
 
 class ExampleBudget:
-    """
-    How many requests one generating check may still send, and which violations are new to it.
-    """
+    """How many requests one generating check may still send, and which violations are new to it."""
 
     def __init__(self, requester: Requester) -> None:
         self._requester = requester
@@ -104,9 +92,7 @@ class ExampleBudget:
         """Examples that may still be drawn."""
 
     def observe(self, send: Callable[[], JudgedAnswer]) -> None:
-        """
-        Send one example. Raises ViolationFound, a subclass for each clause, for a new violation, and BudgetSpent at the end.
-        """
+        """Send one example. Raises ViolationFound, a subclass for each clause, for a new violation, and BudgetSpent at the end."""
         if self._shrinks_left is None:
             self.remaining -= 1
         else:
@@ -120,9 +106,7 @@ class ExampleBudget:
                 raise _violation_found(violation.clause.id)
 
     def mark_known(self) -> bool:
-        """
-        Mark all findings so far as known. Returns whether there were new ones.
-        """
+        """Mark all findings so far as known. Returns whether there were new ones."""
         before, self._known = self._known, self._requester.ledger.finding_counts()
         self._shrinks_left = None
         return len(self._known) > len(before)
@@ -132,18 +116,14 @@ _CLASSES: dict[str, type[ViolationFound]] = {}
 
 
 def _violation_found(clause: str) -> ViolationFound:
-    """
-    An exception of a class for each clause: Hypothesis treats all failures of one class as the same failure.
-    """
+    """An exception of a class for each clause: Hypothesis treats all failures of one class as the same failure."""
     return _CLASSES.setdefault(clause, type(f"ViolationFound_{clause}", (ViolationFound,), {}))(clause)
 
 
 def run_property(
     name: str, strategy: SearchStrategy[Drawn], requester: Requester, send: Callable[[Drawn], JudgedAnswer]
 ) -> None:
-    """
-    Send as many examples as the depth says, and shrink those that violate the contract. The seed decides what is drawn.
-    """
+    """Send as many examples as the depth says, and shrink those that violate the contract. The seed decides what is drawn."""
     budget = ExampleBudget(requester)
     database = ScopedExampleDatabase(name, requester) if requester.ledger.is_stored else None
     # Only once: Hypothesis deletes stored examples that do not fail again, and known violations are no failures.
@@ -160,9 +140,7 @@ def run_property(
 
 
 def generation_rounds(name: str, requester: Requester, budget: ExampleBudget) -> Iterator[tuple[int, int]]:
-    """
-    The number of examples and the seed of each round, until all are drawn or a round finds nothing new.
-    """
+    """The number of examples and the seed of each round, until all are drawn or a round finds nothing new."""
     numbers = random.Random(f"{name} {requester.seed}")
     for _ in range(_MAX_ROUNDS):
         if budget.remaining <= 0:

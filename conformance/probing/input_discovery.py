@@ -28,9 +28,7 @@ _SEARCHED_STATUSES = frozenset({400, 422, 500})
 
 
 def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
-    """
-    Give the requester inputs that the chain accepts. Returns the answers to the first requests.
-    """
+    """Give the requester inputs that the chain accepts. Returns the answers to the first requests."""
     answers: list[Answer] = []
     base = _first_accepted(requester, requester.inputs.known, answers)
     if base is None and requester.terms.input_schema is not None:
@@ -49,9 +47,7 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
 
 
 def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers: list[Answer]) -> bytes | None:
-    """
-    The first input that is answered with 200, if there is one.
-    """
+    """The first input that is answered with 200, if there is one."""
     for body in candidates[:_MAX_INPUTS]:
         answer = requester.send_valid_body(body)
         if answer is None:
@@ -63,9 +59,7 @@ def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers
 
 
 def _search(requester: Requester, answers: list[Answer]) -> bytes | None:
-    """
-    An accepted input that the errors of the chain lead to, if there is one.
-    """
+    """An accepted input that the errors of the chain lead to, if there is one."""
     search = InputSearch()
     answer = answers[-1] if answers else None
     for _ in range(MAX_ATTEMPTS):
@@ -113,7 +107,5 @@ def _with_others(requester: Requester, inputs: ChainInputs) -> ChainInputs:
 
 
 def _is_accepted(answer: Answer | None) -> bool:
-    """
-    True for a 200.
-    """
+    """True for a 200."""
     return answer is not None and answer.status == 200

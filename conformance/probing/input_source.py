@@ -1,6 +1,4 @@
-"""
-Makes inputs that the chain accepts and that no other request has.
-"""
+"""Makes inputs that the chain accepts and that no other request has."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ from .requester import Requester
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSource:
-    """
-    An accepted input with many values, and where it takes unique ones.
-    """
+    """An accepted input with many values, and where it takes unique ones."""
 
     value: JSON
     accepts: Accepts
@@ -63,9 +59,7 @@ class InputSource:
 
 
 def input_source(requester: Requester, purpose: str) -> InputSource:
-    """
-    The source of inputs for one purpose. Raises CheckSkipped if the chain returns its input or accepts none that is known.
-    """
+    """The source of inputs for one purpose. Raises CheckSkipped if the chain returns its input or accepts none that is known."""
     if requester.settings.echo:
         raise CheckSkipped("needs a chain that does not return its input: --echo tests the same in another way")
     if not requester.inputs.is_accepted:
@@ -83,18 +77,14 @@ def input_source(requester: Requester, purpose: str) -> InputSource:
 
 
 def distinct_bodies(requester: Requester, source: InputSource, count: int) -> list[bytes]:
-    """
-    At most *count* accepted inputs, all different.
-    """
+    """At most *count* accepted inputs, all different."""
     bodies = [requester.inputs.base, *(encoded(source.unique()) for _ in range(count))]
     bodies += requester.inputs.others
     return list(dict.fromkeys(bodies))[:count]
 
 
 def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
-    """
-    An accepted input with as many arguments and values as possible.
-    """
+    """An accepted input with as many arguments and values as possible."""
     schema = requester.terms.input_schema
     if schema is not None:
         payloads = [payload.body for payload in generate_payloads(schema, requester.seed)]
@@ -108,9 +98,7 @@ def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
 
 
 def _asking(requester: Requester) -> Accepts:
-    """
-    A function that asks the target whether it accepts an input.
-    """
+    """A function that asks the target whether it accepts an input."""
 
     def accepts(value: JSON) -> bool:
         answer = requester.send_valid_body(encoded(value))

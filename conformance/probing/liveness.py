@@ -34,9 +34,7 @@ Probe = Callable[[], Answer | None]
 
 
 class Liveness:
-    """
-    What the last answers say about the target. Any thread may use it.
-    """
+    """What the last answers say about the target. Any thread may use it."""
 
     def __init__(
         self, probe: Probe, *, pauses: tuple[Seconds, ...], pause: Callable[[Seconds], None], clock: Clock = monotonic
@@ -57,22 +55,16 @@ class Liveness:
         self._misses_by_check: dict[str, int] = {}
 
     def was_answered(self, check: str, label: str) -> bool:
-        """
-        False if a request of this kind was not answered before.
-        """
+        """False if a request of this kind was not answered before."""
         return (check, label) not in self._unanswered
 
     def require_answers(self, check: str) -> None:
-        """
-        Raises CheckSkipped if too many requests of a check got no answer.
-        """
+        """Raises CheckSkipped if too many requests of a check got no answer."""
         if self._misses_by_check.get(check, 0) >= _MAX_MISSES_OF_CHECK:
             raise CheckSkipped(f"needs answers: {_MAX_MISSES_OF_CHECK} of its requests got none by the deadline")
 
     def add_answer(self, answer: Answer) -> str:
-        """
-        Enter an answer. Returns why the run stops; empty if it goes on.
-        """
+        """Enter an answer. Returns why the run stops; empty if it goes on."""
         self._failed_connects = 0
         if answer.status not in BUSY_STATUSES:
             self._busy = 0 if answer.status < 400 else self._busy
@@ -83,9 +75,7 @@ class Liveness:
         return f"the target answers {answer.status} to a valid request, and did not recover"
 
     def add_failed_connect(self) -> str:
-        """
-        Enter a failed connection attempt. Returns why the run stops; empty if it goes on.
-        """
+        """Enter a failed connection attempt. Returns why the run stops; empty if it goes on."""
         self._failed_connects += 1
         if self._failed_connects < _MAX_FAILED_CONNECTS or self._recovers():
             return ""
@@ -110,9 +100,7 @@ class Liveness:
         return f"after {label} got no answer within {waited}, not even the simplest input gets one"
 
     def _recovers(self, first_pause: Seconds = 0.0) -> bool:
-        """
-        Whether the simplest input is answered, at once or after some pauses. One thread asks for all.
-        """
+        """Whether the simplest input is answered, at once or after some pauses. One thread asks for all."""
         asked_at = self._clock()
         with self._lock:
             if self._alive_at >= asked_at:
@@ -130,8 +118,6 @@ class Liveness:
 
 
 def retry_after(answer: Answer) -> Seconds:
-    """
-    How long an answer asks to wait, at most `MAX_RETRY_AFTER`; 0 if it does not say, or names an instant.
-    """
+    """How long an answer asks to wait, at most `MAX_RETRY_AFTER`; 0 if it does not say, or names an instant."""
     value = (answer.field("retry-after") or "").strip()
     return min(MAX_RETRY_AFTER, float(value)) if value.isascii() and value.isdecimal() else 0.0

@@ -1,6 +1,4 @@
-"""
-Rejections that count only once the unchanged request has been accepted.
-"""
+"""Rejections that count only once the unchanged request has been accepted."""
 
 from __future__ import annotations
 
@@ -14,17 +12,13 @@ from chainproof.contract.clauses import Clause
 
 @dataclass(slots=True)
 class LastAcceptance:
-    """
-    When the chain last accepted the base input. All checks of a run share it.
-    """
+    """When the chain last accepted the base input. All checks of a run share it."""
 
     at: Seconds = float("-inf")
 
 
 class PendingRejections:
-    """
-    How often requests were rejected by each clause, and since when. Any thread may add to it.
-    """
+    """How often requests were rejected by each clause, and since when. Any thread may add to it."""
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._counts: Counter[Clause] = Counter()

@@ -30,9 +30,7 @@ HTTP_REJECTION_STATUSES = frozenset({400, 408, 411, 413, 414, 417, 421, 426, 429
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceAnswer:
-    """
-    The answer to a valid request with normal framing.
-    """
+    """The answer to a valid request with normal framing."""
 
     status: int | None
     """None if there was no answer, or only busy ones."""
@@ -54,9 +52,7 @@ class ReferenceAnswer:
 
 
 def send_reference_request(requester: Requester) -> ReferenceAnswer:
-    """
-    Send a valid request with normal framing. Raises CheckSkipped if no input is known that the chain accepts.
-    """
+    """Send a valid request with normal framing. Raises CheckSkipped if no input is known that the chain accepts."""
     requester.require_accepted_input()
     began = monotonic()
     answer = requester.send_valid_body(requester.unique_input("plainly"))
@@ -92,9 +88,7 @@ def raw_request(
 
 
 def accepts_chunks(requester: Requester, reference: ReferenceAnswer) -> bool:
-    """
-    True if a plain chunked body is answered like one with a Content-Length: what is special about chunks can be tested.
-    """
+    """True if a plain chunked body is answered like one with a Content-Length: what is special about chunks can be tested."""
     if reference.status is None:
         return False
     body = requester.unique_input("in one chunk")
@@ -110,9 +104,7 @@ def accepts_chunks(requester: Requester, reference: ReferenceAnswer) -> bool:
 
 
 def chunked(body: bytes, size: int, form: str = "%x", extension: bytes = b"", trailer: bytes = b"") -> bytes:
-    """
-    A body in chunks of *size* bytes; *form* formats the size of each.
-    """
+    """A body in chunks of *size* bytes; *form* formats the size of each."""
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
     chunks = [(form % len(piece)).encode() + extension + b"\r\n" + piece + b"\r\n" for piece in pieces]
     return b"".join(chunks) + (form % 0).encode() + extension + b"\r\n" + trailer + b"\r\n"
@@ -121,9 +113,7 @@ def chunked(body: bytes, size: int, form: str = "%x", extension: bytes = b"", tr
 def record_framed(
     requester: Requester, request: CheckRequest, received: TransportResult, expected: Expectation | None
 ) -> JudgedAnswer | None:
-    """
-    Judge the answer to a request with special framing, and enter the result. Returns None if only one clause was judged.
-    """
+    """Judge the answer to a request with special framing, and enter the result. Returns None if only one clause was judged."""
     answer = received.answer
     if expected is None:
         return requester.record(request, received, None)
@@ -158,9 +148,7 @@ def exchange_raw(
     within: Seconds,
     http_1_0: bool = False,
 ) -> tuple[TransportResult, bytes, bool]:
-    """
-    Send one request on a new connection. Returns the answer, the bytes after it, and whether the connection was closed.
-    """
+    """Send one request on a new connection. Returns the answer, the bytes after it, and whether the connection was closed."""
     with requester.raw_connection() as connection:
         connection.send_request(request, *pieces, pause=pause)
         received = connection.read_answer(request, within=within, http_1_0=http_1_0)

@@ -1,6 +1,4 @@
-"""
-Finds for each finding a command that shows it again: one request if that is enough, else the check.
-"""
+"""Finds for each finding a command that shows it again: one request if that is enough, else the check."""
 
 from __future__ import annotations
 
@@ -63,9 +61,7 @@ def reproduce_findings(
 
 
 def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bool:
-    """
-    Whether the request alone, on a connection of its own, shows the violation.
-    """
+    """Whether the request alone, on a connection of its own, shows the violation."""
     request = evidence.request
     received = _sent_alone(requester, request)
     found = _violated_clauses(requester, request, received)
@@ -81,9 +77,7 @@ def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bo
 
 
 def _sent_alone(requester: Requester, request: CheckRequest) -> TransportResult:
-    """
-    What comes back for a request on a connection of its own. Nothing is entered into the ledger.
-    """
+    """What comes back for a request on a connection of its own. Nothing is entered into the ledger."""
     with requester.raw_connection() as connection:
         connection.send_request(request)
         received = connection.read_answer(request, within=min(_MAX_TIMEOUT, requester.settings.deadline))
@@ -92,9 +86,7 @@ def _sent_alone(requester: Requester, request: CheckRequest) -> TransportResult:
 
 
 def _violated_clauses(requester: Requester, request: CheckRequest, received: TransportResult) -> set[Clause]:
-    """
-    The clauses that an answer violates by itself.
-    """
+    """The clauses that an answer violates by itself."""
     expected = expectation(request, requester.terms)
     judgement = judge(request, received, expected, requester.terms, History(), deadline=requester.settings.deadline)
     found = {each.clause for each in judgement.violations}

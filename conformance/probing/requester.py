@@ -61,9 +61,7 @@ _UNSUPPORTED_STATUSES = frozenset({501, 505})
 
 
 class Labelled(Protocol):
-    """
-    What stands for a request with a label.
-    """
+    """What stands for a request with a label."""
 
     @property
     def label(self) -> str:
@@ -85,9 +83,7 @@ NO_ACCEPTED_INPUT = f"no input is known that the chain accepts: {HOW_TO_PROVIDE_
 
 
 class DefaultBody(Enum):
-    """
-    Stands for the simplest body that the chain accepts.
-    """
+    """Stands for the simplest body that the chain accepts."""
 
     DEFAULT_BODY = "plain"
 
@@ -96,9 +92,7 @@ DEFAULT_BODY = DefaultBody.DEFAULT_BODY
 
 
 def _terms(key: ApiKey, settings: Settings, chain_schema: ChainSchema) -> Terms:
-    """
-    What is known about the target before the first request.
-    """
+    """What is known about the target before the first request."""
     return Terms(
         key=key,
         contract=settings.contract,
@@ -110,9 +104,7 @@ def _terms(key: ApiKey, settings: Settings, chain_schema: ChainSchema) -> Terms:
 
 
 class Requester:
-    """
-    What a check gets: one target, and methods to send it requests whose answers are judged.
-    """
+    """What a check gets: one target, and methods to send it requests whose answers are judged."""
 
     def __init__(
         self,
@@ -179,9 +171,7 @@ class Requester:
         return self._client.target
 
     def for_check(self, scope: CheckScope) -> Self:
-        """
-        A requester for one check, which may run at the same time as others. Both share all that is known of the target.
-        """
+        """A requester for one check, which may run at the same time as others. Both share all that is known of the target."""
         requester = copy.copy(self)
         requester.scope = scope
         requester._submitted = []  # noqa: SLF001  # a copy of this object
@@ -204,9 +194,7 @@ class Requester:
         return self.scope.share(planned, first)
 
     def use_inputs(self, inputs: ChainInputs) -> None:
-        """
-        Use inputs that the chain has accepted, or has been found not to accept.
-        """
+        """Use inputs that the chain has accepted, or has been found not to accept."""
         self.inputs = inputs
         if inputs.is_accepted and not inputs.any_object:
             accepted = frozenset(canonical_json(parse_json(body)) for body in inputs.known)  # type: ignore[arg-type]  # they are JSON objects
@@ -214,9 +202,7 @@ class Requester:
             self._recorder.use_terms(self.terms)
 
     def require_accepted_input(self) -> None:
-        """
-        Raises CheckSkipped if no input is known that the chain accepts.
-        """
+        """Raises CheckSkipped if no input is known that the chain accepts."""
         if self.inputs.is_accepted is False:
             raise CheckSkipped(NO_ACCEPTED_INPUT)
 
@@ -259,15 +245,11 @@ class Requester:
         self._recorder.settle_rejections(rejections, why_not)
 
     def record_rejection(self, clause: Clause) -> None:
-        """
-        Enter that a request was rejected as the clause says. It counts once the unchanged request has been accepted.
-        """
+        """Enter that a request was rejected as the clause says. It counts once the unchanged request has been accepted."""
         self._recorder.record_rejection(clause)
 
     def _why_not_accepted(self) -> str:
-        """
-        Why a rejection shows nothing: the unchanged request is not accepted. Empty if it is.
-        """
+        """Why a rejection shows nothing: the unchanged request is not accepted. Empty if it is."""
         if self.inputs.is_accepted is False:
             return NO_ACCEPTED_INPUT
         answer = None
@@ -284,22 +266,16 @@ class Requester:
         return f"the unchanged request was answered {answer.status}, so a rejection shows nothing"
 
     def unique_input(self, purpose: str, size: int = 0) -> bytes:
-        """
-        An input of at least *size* bytes that no other purpose has, if the chain accepts any object; else a known one.
-        """
+        """An input of at least *size* bytes that no other purpose has, if the chain accepts any object; else a known one."""
         return self.inputs.unique(self.rng(purpose), size)
 
     def reseed(self, turn: int) -> None:
-        """
-        Derive a new seed from the run's seed; turn 0 restores the run's own.
-        """
+        """Derive a new seed from the run's seed; turn 0 restores the run's own."""
         assert self.settings.seed is not None
         self.seed = self.settings.seed + turn * 2**53  # more than `--seed` accepts
 
     def is_permitted(self, permission: Permission) -> bool:
-        """
-        Whether the target may be sent something intrusive. On loopback everything but overload may be sent.
-        """
+        """Whether the target may be sent something intrusive. On loopback everything but overload may be sent."""
         if permission in self.settings.allow or (permission is Permission.OVERLOAD and self.settings.overload):
             return True
         return self._client.on_loopback and permission is not Permission.OVERLOAD
@@ -314,9 +290,7 @@ class Requester:
         self._pause(seconds)
 
     def require_permission(self, permission: Permission) -> None:
-        """
-        Raises CheckSkipped if the target may not be sent something intrusive.
-        """
+        """Raises CheckSkipped if the target may not be sent something intrusive."""
         if not self.is_permitted(permission):
             needs = "needs" if self._client.on_loopback else "remote targets need"
             raise CheckSkipped(f"{needs} --allow {permission}")
@@ -360,9 +334,7 @@ class Requester:
         label: str = "",
         **parts: object,
     ) -> CheckRequest:
-        """
-        A valid request with the right key and a simple body, except for what the arguments change.
-        """
+        """A valid request with the right key and a simple body, except for what the arguments change."""
         body = self.inputs.base if body is DEFAULT_BODY else body
         fields = (("Authorization", authorization or self.key.authorization), *fields)
         place = {"operation": self.target.path, "path": self.target.path} | parts
@@ -402,9 +374,7 @@ class Requester:
         return self._recorder.record_conclusive(judged, expected)
 
     def send_nonstandard(self, request: CheckRequest, clause: Clause) -> None:
-        """
-        Send a request that an HTTP server may reject in its own words; a server failure instead violates the *clause*.
-        """
+        """Send a request that an HTTP server may reject in its own words; a server failure instead violates the *clause*."""
         answer = self.send(replace(request, valid_message=False)).answer
         if answer is None or answer.status < 500 or answer.status in BUSY_STATUSES | _UNSUPPORTED_STATUSES:
             return
@@ -428,16 +398,12 @@ class Requester:
             self._submitted.append(request)
 
     def send_all(self, requests: Iterable[CheckRequest]) -> None:
-        """
-        Submit several requests.
-        """
+        """Submit several requests."""
         for request in requests:
             self.submit(request)
 
     def send_submitted(self) -> None:
-        """
-        Send the requests that have been submitted and not sent.
-        """
+        """Send the requests that have been submitted and not sent."""
         submitted, self._submitted = self._submitted, []
         if submitted:
             run_in_threads(self.send, submitted, threads=self.concurrency)
@@ -451,9 +417,7 @@ class Requester:
         run_in_threads(function, [item for item in items if self.scope.is_selected(item.label)], threads=threads)
 
     def send_valid_body(self, body: bytes) -> Answer | None:
-        """
-        The answer to an object with the right key, judged without an expectation. A busy target is asked a few times.
-        """
+        """The answer to an object with the right key, judged without an expectation. A busy target is asked a few times."""
         request = self.build_request(body)
         answer = self._exchange(request, None).answer
         for pause in self.waits.retry_pauses:
@@ -464,9 +428,7 @@ class Requester:
         return answer
 
     def send_once(self, request: CheckRequest) -> TransportResult:
-        """
-        Send a request once. The caller decides whether to `record` what came back.
-        """
+        """Send a request once. The caller decides whether to `record` what came back."""
         request = self.prepare(request)
         with self.in_flight:
             deadline = self.time_budget.deadline(self._client.deadline)
@@ -480,9 +442,7 @@ class Requester:
 
     @contextmanager
     def raw_connection(self) -> Iterator[RawConnection]:
-        """
-        A new connection for requests in any form. The caller decides whether to `record` what comes back.
-        """
+        """A new connection for requests in any form. The caller decides whether to `record` what comes back."""
         try:
             connection = self._client.open_raw_connection(self._count_request, limit=self.time_budget.deadline)
         except OSError as error:
@@ -497,9 +457,7 @@ class Requester:
         return request.with_fields(self._client.fields)
 
     def record(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> JudgedAnswer:
-        """
-        Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first.
-        """
+        """Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first."""
         if received.answer is not None:
             self.scope.count_answer(received.answer.status)
         if received.transport is Transport.DEADLINE and self._is_explained_by_input(request):
@@ -525,9 +483,7 @@ class Requester:
         return self._recorder.known_answers
 
     def _is_base_accepted(self, judged: JudgedAnswer) -> bool:
-        """
-        True if the unchanged request was accepted.
-        """
+        """True if the unchanged request was accepted."""
         request, answer = judged.request, judged.answer
         return (
             answer is not None
@@ -556,23 +512,17 @@ class Requester:
         recorder.record_clause(clause, violation, request, answer)
 
     def _count_request(self) -> None:
-        """
-        Count a request that was sent.
-        """
+        """Count a request that was sent."""
         self.ledger.count_request()
         self.scope.count_request()
 
     def _exchange(self, request: CheckRequest, expected: Expectation | None) -> JudgedAnswer:
-        """
-        Send a request once, and enter the judgement of its answer.
-        """
+        """Send a request once, and enter the judgement of its answer."""
         request = request.with_fields(self._client.fields)
         return self.record(request, self.send_once(request), expected)
 
     def _may_be_answered(self, request: CheckRequest) -> bool:
-        """
-        False for a request of a kind that the target has left without an answer before: it costs one deadline, not many.
-        """
+        """False for a request of a kind that the target has left without an answer before: it costs one deadline, not many."""
         if not self._liveness.was_answered(self.check_name, request.label):
             return False
         slow = self._liveness.slow_members
@@ -602,9 +552,7 @@ class Requester:
     def _watch(
         self, request: CheckRequest, received: TransportResult, expected: Expectation | None, *, by_input: bool = False
     ) -> None:
-        """
-        Stop the run if this answer, or none, shows that the target does not answer any more.
-        """
+        """Stop the run if this answer, or none, shows that the target does not answer any more."""
         why, answer = "", received.answer
         if received.transport is Transport.DEADLINE:
             deadline = self._client.deadline
@@ -617,9 +565,7 @@ class Requester:
             self.time_budget.stop(why)
 
     def _send_probe(self) -> Answer | None:
-        """
-        The answer to the simplest input that the chain accepts, if it comes soon.
-        """
+        """The answer to the simplest input that the chain accepts, if it comes soon."""
         limit = max(self.waits.probe_deadline, 20 * self._behaviour.response_times.accepted)
         deadline = self.time_budget.deadline(min(self._client.deadline, limit))
         received = self._client.send(self.build_request().with_fields(self._client.fields), deadline=deadline)
@@ -629,9 +575,7 @@ class Requester:
     def _bypass_cause(
         self, request: CheckRequest, violation: Violation, expected: Expectation
     ) -> tuple[Violation, CheckRequest]:
-        """
-        Why wrong credentials were accepted, and the request that shows it: sends the probes that `auth_bypass_cause` asks for.
-        """
+        """Why wrong credentials were accepted, and the request that shows it: sends the probes that `auth_bypass_cause` asks for."""
         answers: list[Answer | None] = []
         shown = request
         step = auth_bypass_cause(request, violation, expected, self.terms, answers)
@@ -642,9 +586,7 @@ class Requester:
         return step, request if step is violation else shown
 
     def _probe(self, request: CheckRequest) -> Answer | None:
-        """
-        The answer to a request on a new connection, judged without an expectation.
-        """
+        """The answer to a request on a new connection, judged without an expectation."""
         with self.raw_connection() as connection:
             connection.send_request(request)
             received = connection.read_answer(request)
@@ -652,9 +594,7 @@ class Requester:
             return self._recorder.record(request, received, judgement).answer
 
     def _is_request_the_reason(self, judged: JudgedAnswer) -> bool:
-        """
-        True if other requests succeed where this one got a busy status several times. A 429 is never about the request.
-        """
+        """True if other requests succeed where this one got a busy status several times. A 429 is never about the request."""
         assert judged.answer is not None
         if judged.answer.status == TOO_MANY_REQUESTS:
             return False

@@ -77,9 +77,7 @@ _UNSENT = frozenset(
 
 
 def fuzz(requester: Requester) -> None:
-    """
-    Send what Schemathesis generates from the document, valid and invalid cases, as many as the depth says.
-    """
+    """Send what Schemathesis generates from the document, valid and invalid cases, as many as the depth says."""
     budget = ExampleBudget(requester)
     try:
         _fuzz(requester, budget, requester.terms.input_schema)
@@ -89,9 +87,7 @@ def fuzz(requester: Requester) -> None:
 
 
 def _fuzz(requester: Requester, budget: ExampleBudget, schema: Schema | None) -> None:
-    """
-    Send cases for an input schema, or for any object. Raises an exception if Schemathesis cannot generate from the schema.
-    """
+    """Send cases for an input schema, or for any object. Raises an exception if Schemathesis cannot generate from the schema."""
     operation = schemathesis_operation(schema, max(1, budget.remaining))
 
     def observe(case: Case[Operation]) -> None:
@@ -108,9 +104,7 @@ def _fuzz(requester: Requester, budget: ExampleBudget, schema: Schema | None) ->
 
 
 def _send_case(requester: Requester, case: Case[Operation]) -> JudgedAnswer:
-    """
-    Send a case. The answer is judged by our clauses and by Schemathesis.
-    """
+    """Send a case. The answer is judged by our clauses and by Schemathesis."""
     parts = case.as_transport_kwargs(
         base_url=requester.target.origin, headers={"Authorization": requester.key.authorization}
     )
@@ -123,9 +117,7 @@ def _send_case(requester: Requester, case: Case[Operation]) -> JudgedAnswer:
 
 
 def _request(prepared: requests.PreparedRequest, requester: Requester) -> CheckRequest:
-    """
-    The request that `requests` would have sent, without the fields that it adds by itself.
-    """
+    """The request that `requests` would have sent, without the fields that it adds by itself."""
     body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
     assert body is None or isinstance(body, bytes)
     fields = tuple((name, str(value)) for name, value in prepared.headers.items() if name.lower() not in _UNSENT)
@@ -141,9 +133,7 @@ def _request(prepared: requests.PreparedRequest, requester: Requester) -> CheckR
 
 
 def _label(request: CheckRequest, requester: Requester) -> str:
-    """
-    The label that our own checks give a request like this, so that equal violations are one finding.
-    """
+    """The label that our own checks give a request like this, so that equal violations are one finding."""
     if request.method != METHOD:
         return f"{request.method} with an object" if request.body else f"{request.method} without a body"
     if not request.values("authorization"):
@@ -157,9 +147,7 @@ def _label(request: CheckRequest, requester: Requester) -> str:
 def _with_schemathesis_violations(
     requester: Requester, case: Case[Operation], prepared: requests.PreparedRequest, judged: JudgedAnswer
 ) -> JudgedAnswer:
-    """
-    The judged answer with the violations that only Schemathesis reports; enters them.
-    """
+    """The judged answer with the violations that only Schemathesis reports; enters them."""
     answer = judged.answer
     assert answer is not None
     entered = {violation.clause for violation in judged.violations}
@@ -182,9 +170,7 @@ def _with_schemathesis_violations(
 
 
 def _failures(case: Case[Operation], prepared: requests.PreparedRequest, answer: Answer) -> tuple[Failure, ...]:
-    """
-    The failures that Schemathesis's checks report for an answer.
-    """
+    """The failures that Schemathesis's checks report for an answer."""
     fields: dict[str, list[str]] = {}
     for name, value in answer.headers:
         fields.setdefault(name.lower(), []).append(value)
@@ -200,9 +186,7 @@ def _failures(case: Case[Operation], prepared: requests.PreparedRequest, answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FailureContext:
-    """
-    The exchange for which Schemathesis reported a failure.
-    """
+    """The exchange for which Schemathesis reported a failure."""
 
     answer: Answer
     request: CheckRequest
@@ -213,16 +197,12 @@ _ClauseOfFailure = Callable[[_FailureContext], Clause | None]
 
 
 def _status(context: _FailureContext) -> Clause | None:
-    """
-    The clause on the status, unless the contract of the run allows more statuses than the document.
-    """
+    """The clause on the status, unless the contract of the run allows more statuses than the document."""
     return None if context.answer.status in allowed_statuses(context.terms.contract) else clauses.STATUS
 
 
 def _media_type(context: _FailureContext) -> Clause | None:
-    """
-    The clause on the media type of an output or an error.
-    """
+    """The clause on the media type of an output or an error."""
     return clauses.OUTPUT_MEDIA_TYPE if context.answer.status == 200 else clauses.ERROR_MEDIA_TYPE
 
 
@@ -239,16 +219,12 @@ def _rejection(context: _FailureContext) -> Clause | None:
 
 
 def _request_id(_: _FailureContext) -> Clause | None:
-    """
-    The clause on the only header that the document declares.
-    """
+    """The clause on the only header that the document declares."""
     return clauses.REQUEST_ID_PRESENT
 
 
 def _not_json(_: _FailureContext) -> Clause | None:
-    """
-    None: our own judgement decides whether a body is JSON, since Python's parser limits depth and digits.
-    """
+    """None: our own judgement decides whether a body is JSON, since Python's parser limits depth and digits."""
     return None
 
 
@@ -273,9 +249,7 @@ _CLAUSE_BY_MEMBER: dict[object, Clause] = {
 
 
 def _clause(failure: Failure, context: _FailureContext) -> Clause | None:
-    """
-    The clause that a failure reported by Schemathesis violates, or None if it violates none.
-    """
+    """The clause that a failure reported by Schemathesis violates, or None if it violates none."""
     if not isinstance(failure, JsonSchemaError):
         return _CLAUSE_BY_FAILURE[type(failure)](context)
     if "header" in failure.title.lower():

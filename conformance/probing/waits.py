@@ -1,6 +1,4 @@
-"""
-How long a run waits for a busy, slow or silent target.
-"""
+"""How long a run waits for a busy, slow or silent target."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ _IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 2.5, Depth.STANDARD: 6.0, D
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
-    """
-    How long a run waits.
-    """
+    """How long a run waits."""
 
     retry_pauses: tuple[Seconds, ...] = (0.1, 0.3, 1.0, 2.0)
     """Pauses before each further attempt at a request that found the target busy."""
@@ -56,9 +52,7 @@ class Waits:
 
 
 class TargetBehaviour:
-    """
-    How fast the target has answered so far, and how long the run has waited for it.
-    """
+    """How fast the target has answered so far, and how long the run has waited for it."""
 
     def __init__(self, waits: Waits) -> None:
         self._waits = waits
@@ -86,9 +80,7 @@ class TargetBehaviour:
         )
 
     def take_pause(self, pause: Seconds) -> bool:
-        """
-        Take a pause from the time left to wait for a busy target. Returns False if less than that is left.
-        """
+        """Take a pause from the time left to wait for a busy target. Returns False if less than that is left."""
         if self._busy_wait_left < pause:
             return False
         self._busy_wait_left -= pause

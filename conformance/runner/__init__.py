@@ -1,3 +1,1 @@
-"""
-How does a run start, proceed and end? Setup, pytest hooks, forecast, progress, result.
-"""
+"""How does a run start, proceed and end? Setup, pytest hooks, forecast, progress, result."""

@@ -1,6 +1,4 @@
-"""
-What `chainproof call` prints: the bytes of one exchange without the key, its timing, and the result of each clause.
-"""
+"""What `chainproof call` prints: the bytes of one exchange without the key, its timing, and the result of each clause."""
 
 from __future__ import annotations
 
@@ -30,16 +28,12 @@ _NEED_SEVERAL_ANSWERS = frozenset({clauses.REQUEST_ID_UNIQUE})
 
 
 def call_text(made: Exchange, judgement: Judgement, terms: Terms) -> str:
-    """
-    The whole exchange in lines.
-    """
+    """The whole exchange in lines."""
     return "\n".join(_lines(made, judgement, terms))
 
 
 def _lines(made: Exchange, judgement: Judgement, terms: Terms) -> Iterator[str]:
-    """
-    The lines.
-    """
+    """The lines."""
     secrets = request_secrets(made.request, terms)
     yield "Request"
     yield from _message(_without_credentials(made.sent.decode("latin-1"), terms.key.reveal()), secrets, ">")
@@ -55,9 +49,7 @@ def _lines(made: Exchange, judgement: Judgement, terms: Terms) -> Iterator[str]:
 
 
 def _without_credentials(text: str, key: str) -> str:
-    """
-    A message without the credentials of its Authorization fields. A wrong key may be most of the right one.
-    """
+    """A message without the credentials of its Authorization fields. A wrong key may be most of the right one."""
 
     def hidden(field: re.Match[str]) -> str:
         return (
@@ -70,34 +62,26 @@ def _without_credentials(text: str, key: str) -> str:
 
 
 def _message(text: str, secrets: tuple[str, ...], mark: str) -> Iterator[str]:
-    """
-    The lines of a message, each after a mark. What is not printable is escaped, line ends within a line included.
-    """
+    """The lines of a message, each after a mark. What is not printable is escaped, line ends within a line included."""
     shown = redact(text, secrets, REDACTED)
     for line in shown.removesuffix("\r\n").split("\r\n"):
         yield f"{mark} {_printable(line)}".rstrip()
 
 
 def _printable(line: str) -> str:
-    """
-    A line as UTF-8 if it is that, with escapes for what is not printable.
-    """
+    """A line as UTF-8 if it is that, with escapes for what is not printable."""
     with suppress(UnicodeError):
         line = line.encode("latin-1").decode("utf-8")
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 def _time(seconds: Seconds | None) -> str:
-    """
-    A duration, or that there is none.
-    """
+    """A duration, or that there is none."""
     return "none" if seconds is None else format_duration(seconds)
 
 
 def _clauses(judgement: Judgement) -> Iterator[str]:
-    """
-    One line for each clause that was exercised, violated ones first, and one list of the others.
-    """
+    """One line for each clause that was exercised, violated ones first, and one list of the others."""
     violated = {each.clause: each for each in judgement.violations}
     exercised = {clause.id for clause in judgement.exercised if clause not in _NEED_SEVERAL_ANSWERS}
     for clause, violation in violated.items():

@@ -1,6 +1,4 @@
-"""
-What `chainproof conformance --list` prints: the checks, their clauses, and what each needs.
-"""
+"""What `chainproof conformance --list` prints: the checks, their clauses, and what each needs."""
 
 from __future__ import annotations
 
@@ -25,16 +23,12 @@ _TARGET = Target(scheme="https", host="target.invalid", port=443)
 
 
 def check_list(settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check]) -> str:
-    """
-    The checks by module, each with its clauses and with what it needs besides the options given. Sends nothing.
-    """
+    """The checks by module, each with its clauses and with what it needs besides the options given. Sends nothing."""
     return "\n".join(_lines(settings, chain_schema, checks))
 
 
 def _lines(settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check]) -> Iterator[str]:
-    """
-    The lines of the list.
-    """
+    """The lines of the list."""
     for module, members in groupby(checks, key=attrgetter("module")):
         yield module
         for check in members:
@@ -46,9 +40,7 @@ def _lines(settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check
 
 
 def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> str:
-    """
-    Why a check would be skipped for a remote target with these settings, before it sends a request; empty if it would not.
-    """
+    """Why a check would be skipped for a remote target with these settings, before it sends a request; empty if it would not."""
     key = ApiKey("listed.key")
     requester = Requester(
         _SilentClient(_TARGET),
@@ -67,15 +59,11 @@ def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> 
 
 
 class _WouldSend(BaseException):
-    """
-    A check gets as far as its first request. No Exception, so that nothing between the check and the list catches it.
-    """
+    """A check gets as far as its first request. No Exception, so that nothing between the check and the list catches it."""
 
 
 class _SilentClient(Client):
-    """
-    A client that raises _WouldSend in place of sending.
-    """
+    """A client that raises _WouldSend in place of sending."""
 
     def send(self, *arguments: object, **options: object) -> NoReturn:
         """Raise _WouldSend."""

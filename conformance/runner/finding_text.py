@@ -1,6 +1,4 @@
-"""
-A finding as text for a terminal.
-"""
+"""A finding as text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,9 +6,7 @@ from chainproof.results.finding import Finding
 
 
 def finding_text(found: Finding) -> str:
-    """
-    Clause, expected and actual, source with quotation, and how to reproduce it.
-    """
+    """Clause, expected and actual, source with quotation, and how to reproduce it."""
     times = "once" if found.count == 1 else f"{found.count} times"
     times += f" by {found.checks} checks" * (found.checks > 1)
     lines = [

@@ -23,9 +23,7 @@ FORECAST_FILE = Path(__file__).parents[1] / "forecast.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCount:
-    """
-    Counted requests.
-    """
+    """Counted requests."""
 
     requests: int = 0
     reached: int = 0
@@ -38,9 +36,7 @@ class RequestCount:
 
 @cache
 def request_counts() -> Mapping[Depth, Mapping[str, RequestCount]]:
-    """
-    Counted requests, by depth and id of the check.
-    """
+    """Counted requests, by depth and id of the check."""
     return {
         Depth(depth): {name: RequestCount(requests=sent, reached=reached) for name, (sent, reached) in rows.items()}
         for depth, rows in json.loads(FORECAST_FILE.read_text()).items()
@@ -48,16 +44,12 @@ def request_counts() -> Mapping[Depth, Mapping[str, RequestCount]]:
 
 
 def forecast_counts(depth: Depth) -> Mapping[str, RequestCount]:
-    """
-    Counted requests at a depth, by id of the check.
-    """
+    """Counted requests at a depth, by id of the check."""
     return request_counts().get(depth, {})
 
 
 def by_module(counts: Mapping[str, RequestCount]) -> Mapping[str, RequestCount]:
-    """
-    The requests of each check module, without modules that send none.
-    """
+    """The requests of each check module, without modules that send none."""
     modules: dict[str, RequestCount] = {}
     for name, count in counts.items():
         module = name.partition("-")[0]
@@ -66,9 +58,7 @@ def by_module(counts: Mapping[str, RequestCount]) -> Mapping[str, RequestCount]:
 
 
 def forecast_lines(settings: Settings, rate_limiter: RateLimiter, *, local: bool) -> list[str]:
-    """
-    The forecast in words: how many requests, how fast, and what is skipped.
-    """
+    """The forecast in words: how many requests, how fast, and what is skipped."""
     counts = by_module(forecast_counts(settings.depth))
     total = sum(count.requests for count in counts.values())
     modules = ", ".join(f"{module.replace('_', ' ')} {count.requests:,}" for module, count in counts.items())
@@ -85,9 +75,7 @@ def forecast_lines(settings: Settings, rate_limiter: RateLimiter, *, local: bool
 
 
 def _limits(total: int, rate_limiter: RateLimiter) -> str:
-    """
-    The limits on the number and the rate of requests, and how long a run takes at that rate.
-    """
+    """The limits on the number and the rate of requests, and how long a run takes at that rate."""
     words = [] if rate_limiter.max_requests is None else [f"at most {rate_limiter.max_requests:,}"]
     if rate_limiter.rate is not None:
         count = total if rate_limiter.max_requests is None else min(total, rate_limiter.max_requests)

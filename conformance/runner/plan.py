@@ -1,6 +1,4 @@
-"""
-The plan of a run: how long its requests take at the speed of this target, and whether there is time for all of them.
-"""
+"""The plan of a run: how long its requests take at the speed of this target, and whether there is time for all of them."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ _SAFETY = 0.85
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """
-    How a run proceeds.
-    """
+    """How a run proceeds."""
 
     concurrency: int = 1
     """Requests in flight at the same time."""
@@ -53,25 +49,19 @@ class RunPlan:
 
 
 def _seconds(count: RequestCount, times: ResponseTimes) -> Seconds:
-    """
-    The time of some requests, one after the other.
-    """
+    """The time of some requests, one after the other."""
     return count.reached * times.accepted + (count.requests - count.reached) * times.rejected
 
 
 def count_of(check: Check, depth: Depth) -> RequestCount:
-    """
-    How many requests a check sends at a depth.
-    """
+    """How many requests a check sends at a depth."""
     return forecast_counts(depth).get(check.id, _UNKNOWN_COUNT)
 
 
 def expected_seconds(
     counts: Iterable[RequestCount], times: ResponseTimes, *, depth: Depth, limits: Limits
 ) -> tuple[int, Seconds]:
-    """
-    The number of requests, and how long they take.
-    """
+    """The number of requests, and how long they take."""
     total = sum(counts, start=RequestCount())
     concurrency = limits.concurrency if times.accepted > FAST else 1
     own = total.requests * _OWN_TIME
@@ -81,9 +71,7 @@ def expected_seconds(
 
 
 def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, limits: Limits) -> RunPlan:
-    """
-    The plan for some checks of a target with these response times.
-    """
+    """The plan for some checks of a target with these response times."""
     counts = [count_of(check, depth) for check in checks]
     requests, seconds = expected_seconds(counts, times, depth=depth, limits=limits)
     share = min(_SAFETY * limits.seconds / seconds, limits.requests / max(requests, 1))
@@ -97,9 +85,7 @@ def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, lim
 
 
 def in_order(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, turn: Round) -> list[Check]:
-    """
-    Checks in the order in which a run with two rounds makes them: first those that find most faults per second.
-    """
+    """Checks in the order in which a run with two rounds makes them: first those that find most faults per second."""
 
     def faults_per_second(check: Check) -> float:
         power, count = power_of(check), count_of(check, depth)
@@ -112,9 +98,7 @@ def in_order(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, tur
 
 
 def time_limit(settings: Settings, response_time: Seconds, *, is_remote: bool = False) -> Seconds:
-    """
-    How long a run may last against a target that takes this long to answer; infinite if there is no limit.
-    """
+    """How long a run may last against a target that takes this long to answer; infinite if there is no limit."""
     if settings.time_budget is not None:
         return settings.time_budget
     if settings.duration is None and (is_remote or response_time > SLOW_TARGET):

@@ -1,6 +1,4 @@
-"""
-What `chainproof conformance --plan` prints: the requests of a run by kind, and how long they take. Sends nothing.
-"""
+"""What `chainproof conformance --plan` prints: the requests of a run by kind, and how long they take. Sends nothing."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ _REJECTION_TIME: Seconds = 0.03
 def plan_text(
     settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check], limits: Limits, *, is_remote: bool
 ) -> str:
-    """
-    The plan of a run of some checks within some limits.
-    """
+    """The plan of a run of some checks within some limits."""
     skipped: dict[str, list[Check]] = {}
     planned: list[Check] = []
     for check in checks:
@@ -51,9 +47,7 @@ def plan_text(
 
 
 def _request_lines(counts: Mapping[str, RequestCount]) -> Iterator[str]:
-    """
-    The number of requests of each kind, and how many of them reach the chain.
-    """
+    """The number of requests of each kind, and how many of them reach the chain."""
     yield f"  {'kind of request':<24}{'requests':>10}{'reach the chain':>18}"
     total = sum(counts.values(), start=RequestCount())
     for module, count in (*by_module(counts).items(), ("total", total)):
@@ -61,9 +55,7 @@ def _request_lines(counts: Mapping[str, RequestCount]) -> Iterator[str]:
 
 
 def _duration_lines(settings: Settings, checks: list[Check], limits: Limits) -> Iterator[str]:
-    """
-    The duration of the run at each response time.
-    """
+    """The duration of the run at each response time."""
     times = _RESPONSE_TIMES if settings.response_time is None else (settings.response_time,)
     yield "  expected duration, if a request that does not reach the chain is rejected within 30 ms"
     for seconds in times:
@@ -77,9 +69,7 @@ def _duration_lines(settings: Settings, checks: list[Check], limits: Limits) -> 
 
 
 def _limit_lines(limits: Limits) -> Iterator[str]:
-    """
-    The limits that hold whatever the response time is.
-    """
+    """The limits that hold whatever the response time is."""
     if limits.requests != float("inf"):
         yield f"  at most {limits.requests:,.0f} requests"
     if limits.rate != float("inf"):
@@ -87,8 +77,6 @@ def _limit_lines(limits: Limits) -> Iterator[str]:
 
 
 def _skipped_lines(skipped: Mapping[str, list[Check]]) -> Iterator[str]:
-    """
-    The checks that are skipped, by what they need.
-    """
+    """The checks that are skipped, by what they need."""
     for reason, checks in skipped.items():
         yield f"  not run: {len(checks)} check{'s that need' if len(checks) > 1 else ' that needs'} {reason}"

@@ -20,9 +20,7 @@ POWER_FILE = Path(__file__).parents[1] / "power_order.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPower:
-    """
-    What one check finds, and with which requests.
-    """
+    """What one check finds, and with which requests."""
 
     found: int = 1
     """Faults that all of its requests find."""
@@ -40,14 +38,10 @@ UNKNOWN_CHECK = CheckPower()
 
 @cache
 def power_table() -> Mapping[str, CheckPower]:
-    """
-    The measured power of each check, by the id of the check.
-    """
+    """The measured power of each check, by the id of the check."""
     return {name: CheckPower(**row) for name, row in json.loads(POWER_FILE.read_text()).items()}
 
 
 def power_of(check: Check) -> CheckPower:
-    """
-    The measured power of a check.
-    """
+    """The measured power of a check."""
     return power_table().get(check.id, UNKNOWN_CHECK)

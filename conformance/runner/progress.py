@@ -1,6 +1,4 @@
-"""
-The progress that `chainproof conformance` prints: one line per check, with its result and its number of requests.
-"""
+"""The progress that `chainproof conformance` prints: one line per check, with its result and its number of requests."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": 
 
 
 class ProgressPlugin:
-    """
-    A pytest plugin that replaces the terminal reporter. On a terminal it also shows the check that is running.
-    """
+    """A pytest plugin that replaces the terminal reporter. On a terminal it also shows the check that is running."""
 
     def __init__(self, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> None:
         self._out = out
@@ -63,9 +59,7 @@ class ProgressPlugin:
         return report
 
     def _write_line(self, item: pytest.Item, outcome: str, report: pytest.TestReport) -> None:
-        """
-        Print the line of one check.
-        """
+        """Print the line of one check."""
         conformance_run = item.stash.get(CONFORMANCE_RUN, None)
         if conformance_run is not None and conformance_run.blocked_reason and outcome == "skipped":
             return  # printed once at the end, instead of for every check
@@ -86,9 +80,7 @@ class ProgressPlugin:
         self._end_skipped("")
 
     def _end_skipped(self, reason: str) -> None:
-        """
-        Print how many checks in a row were skipped for the same reason as the one before them, and begin with another reason.
-        """
+        """Print how many checks in a row were skipped for the same reason as the one before them, and begin with another reason."""
         number = self._skipped[1]
         self._skipped = reason, 0
         if number:
@@ -97,57 +89,43 @@ class ProgressPlugin:
             self._out.write(f"{start}  {_MARKS['skipped']:<9}{more}, for the same reason\n")
 
     def _error(self, text: str) -> None:
-        """
-        Note an error in chainproof, and print it.
-        """
+        """Note an error in chainproof, and print it."""
         self.errors.append(text)
         self._err.write(f"{text}\n")
 
 
 def _effort(progress: CheckProgress) -> str:
-    """
-    The number of requests of a check, the time that they took from a second on, and how many were left out.
-    """
+    """The number of requests of a check, the time that they took from a second on, and how many were left out."""
     seconds = f", {progress.seconds:.0f} s" if progress.seconds >= 1 else ""
     left_out = f"; {progress.left_out} left out" if progress.left_out else ""
     return f"{progress.sent} request{'s' * (progress.sent != 1)}{seconds}{left_out}"
 
 
 def _check_id(item: pytest.Item) -> str:
-    """
-    The id of the check that a test runs.
-    """
+    """The id of the check that a test runs."""
     check = _check(item)
     return check.id if check is not None else ""
 
 
 def _title(item: pytest.Item) -> str:
-    """
-    The title of the check that a test runs.
-    """
+    """The title of the check that a test runs."""
     check = _check(item)
     return check.title if check is not None else item.name
 
 
 def _check(item: pytest.Item) -> Check | None:
-    """
-    The check that a test runs.
-    """
+    """The check that a test runs."""
     check = item.callspec.params.get("check_result") if hasattr(item, "callspec") else None
     return check if isinstance(check, Check) else None
 
 
 def _outcome(report: pytest.TestReport) -> str:
-    """
-    The outcome of a test: pytest's own, but `error` outside the test function and `accepted` for an expected failure.
-    """
+    """The outcome of a test: pytest's own, but `error` outside the test function and `accepted` for an expected failure."""
     if report.failed and report.when != "call":
         return "error"
     return "accepted" if report.skipped and hasattr(report, "wasxfail") else report.outcome
 
 
 def _skip_reason(report: pytest.TestReport) -> str:
-    """
-    Why a check was skipped.
-    """
+    """Why a check was skipped."""
     return str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""

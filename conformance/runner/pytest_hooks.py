@@ -30,9 +30,7 @@ _RUNS = pytest.StashKey[ConformanceRuns]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """
-    Open the runs of a session, and close their targets and run folders after the last test, whatever happens.
-    """
+    """Open the runs of a session, and close their targets and run folders after the last test, whatever happens."""
     if session.config.option.collectonly or not any(_runs_check(item) for item in session.items):
         return (yield)
     setup = session.config.pluginmanager.get_plugin(RUN_SETUP)
@@ -56,34 +54,26 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 
 def _not_selected(items: Iterable[pytest.Item]) -> frozenset[str]:
-    """
-    The ids of the clauses that no check of a session exercises.
-    """
+    """The ids of the clauses that no check of a session exercises."""
     selected = {item.callspec.params["check_result"] for item in items if _runs_check(item)}  # type: ignore[attr-defined]  # _runs_check has made sure
     known = {clause.id for check in ALL_CHECKS for clause in check.clauses}
     return frozenset(known - {clause.id for check in selected for clause in check.clauses})
 
 
 def _runs_check(item: pytest.Item) -> bool:
-    """
-    Whether a test runs a check.
-    """
+    """Whether a test runs a check."""
     return isinstance(item, pytest.Function) and "check_result" in item.fixturenames
 
 
 @pytest.fixture(scope="session")
 def chainproof_target() -> str | App | None:
-    """
-    The target if no option names one: a URL or an ASGI app. Override it in your own project.
-    """
+    """The target if no option names one: a URL or an ASGI app. Override it in your own project."""
     return None
 
 
 @pytest.fixture(scope="session")
 def chainproof_key() -> str | None:
-    """
-    The API key of that target; None takes it from the environment. Override it if your app has its own key.
-    """
+    """The API key of that target; None takes it from the environment. Override it if your app has its own key."""
     return None
 
 
@@ -91,9 +81,7 @@ def chainproof_key() -> str | None:
 def check_result(
     request: pytest.FixtureRequest, chainproof_target: str | App | None, chainproof_key: str | None
 ) -> CheckResult:
-    """
-    The result of a check, after it has sent its requests. Skips the test if the check cannot or may not run.
-    """
+    """The result of a check, after it has sent its requests. Skips the test if the check cannot or may not run."""
     check: Check = request.param
     conformance_run = _conformance_run(request, chainproof_target, chainproof_key)
     properties = request.node.user_properties  # the properties of the test case in JUnit XML
@@ -113,9 +101,7 @@ def check_result(
 
 
 def _run_check(check: Check, conformance_run: ConformanceRun, all_checks: Sequence[Check]) -> CheckResult:
-    """
-    Run a check and count what it found. Raises CheckSkipped.
-    """
+    """Run a check and count what it found. Raises CheckSkipped."""
     if conformance_run.blocked_reason is None:
         conformance_run.blocked_reason = blocked_reason(conformance_run)
     if conformance_run.blocked_reason:
@@ -142,9 +128,7 @@ def _checks_with(request: pytest.FixtureRequest) -> Sequence[Check]:
 
 
 def _ids(clauses: Iterable[str]) -> str:
-    """
-    Clause ids, each once, as one property.
-    """
+    """Clause ids, each once, as one property."""
     return ", ".join(dict.fromkeys(clauses))
 
 
@@ -171,9 +155,7 @@ def _conformance_run(request: pytest.FixtureRequest, target: str | App | None, k
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """
-    Note errors in chainproof, and redact the key in every report.
-    """
+    """Note errors in chainproof, and redact the key in every report."""
     report = yield
     conformance_run = item.stash.get(CONFORMANCE_RUN, None)
     if conformance_run is None:
@@ -190,9 +172,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """
-    Set the exit code of a session that only runs checks, where pytest has none: inconclusive, or an error in chainproof.
-    """
+    """Set the exit code of a session that only runs checks, where pytest has none: inconclusive, or an error in chainproof."""
     runs = session.config.stash.get(_RUNS, None)
     if runs is None or not all(_runs_check(item) for item in session.items):
         return
@@ -203,9 +183,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """
-    Print the findings that failed no test, and where the run folders are.
-    """
+    """Print the findings that failed no test, and where the run folders are."""
     runs = config.stash.get(_RUNS, None)
     for conformance_run in runs.all if runs is not None else ():
         for line in _summary_lines(conformance_run):
@@ -213,9 +191,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _summary_lines(conformance_run: ConformanceRun) -> Iterable[str]:
-    """
-    The summary of one run.
-    """
+    """The summary of one run."""
     ledger, evidence = conformance_run.requester.ledger, conformance_run.evidence
     for found in ledger.findings:
         if not evidence.fails_run(found):

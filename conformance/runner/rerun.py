@@ -1,6 +1,4 @@
-"""
-Commands that run a part of a conformance run again.
-"""
+"""Commands that run a part of a conformance run again."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ _LEFT_OUT = frozenset(
 
 
 def rerun_command(check_id: str, settings: Settings, target: Target, *, embedded: bool) -> str:
-    """
-    The command that runs one check again with the same seed and options; *embedded*: against an emulator of its own.
-    """
+    """The command that runs one check again with the same seed and options; *embedded*: against an emulator of its own."""
     url = [] if embedded else ["--target", target.url]
     # An emulator of its own says by itself what it can do.
     implied = {"echo", "steerable", "overload"} if embedded else set()
@@ -39,17 +35,13 @@ def rerun_command(check_id: str, settings: Settings, target: Target, *, embedded
 
 
 def call_options(settings: Settings) -> tuple[str, ...]:
-    """
-    The options with which `chainproof call` judges a request as this run does.
-    """
+    """The options with which `chainproof call` judges a request as this run does."""
     own = {option.dest for option in CALL_OPTIONS} - _LEFT_OUT - {"connect_to", "ca_file", "header", "deadline"}
     return tuple(word for option in OPTIONS if option.dest in own for word in _words(option, settings))
 
 
 def _words(option: Option, settings: Settings) -> Iterator[str]:
-    """
-    An option with its value, as typed; nothing for the default.
-    """
+    """An option with its value, as typed; nothing for the default."""
     value = getattr(settings, option.dest)
     if value == getattr(Settings(), option.dest):
         return

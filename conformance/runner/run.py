@@ -1,6 +1,4 @@
-"""
-One conformance run while it goes on, and its verdict.
-"""
+"""One conformance run while it goes on, and its verdict."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ from .schedule import CheckProgress, CheckRunner, Schedule
 
 @dataclass(slots=True, kw_only=True)
 class ConformanceRun:
-    """
-    A conformance run: all checks of one pytest session against one target.
-    """
+    """A conformance run: all checks of one pytest session against one target."""
 
     requester: Requester
     folder: RunWriter
@@ -92,9 +88,7 @@ class ConformanceRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """
-    The result of one check.
-    """
+    """The result of one check."""
 
     check: Check
     findings: tuple[Finding, ...]
@@ -102,9 +96,7 @@ class CheckResult:
     """Of the run; tells which findings fail it."""
 
     def assert_passed(self) -> None:
-        """
-        Fail the test if a finding fails the run; mark it as an expected failure if all such findings were accepted.
-        """
+        """Fail the test if a finding fails the run; mark it as an expected failure if all such findings were accepted."""
         __tracebackhide__ = True
         failing = [found for found in self.findings if self.evidence.fails_run(found)]
         if failing:
@@ -120,9 +112,7 @@ FIRST_REQUESTS = "the first request"
 
 
 def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequence[Check]) -> CheckProgress:
-    """
-    What becomes of a check. If there is no time to run *all_checks* one after the other, they are started together.
-    """
+    """What becomes of a check. If there is no time to run *all_checks* one after the other, they are started together."""
     if conformance_run.runner is None:
         plan, times = _plan(conformance_run, all_checks)
         requester = conformance_run.requester
@@ -138,9 +128,7 @@ def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequenc
 
 
 def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[RunPlan, ResponseTimes]:
-    """
-    The plan of a run, and the response times that it is made for. A slow target is sent one request to measure them.
-    """
+    """The plan of a run, and the response times that it is made for. A slow target is sent one request to measure them."""
     requester, settings = conformance_run.requester, conformance_run.settings
     times = requester.response_times
     if times.accepted > FAST:
@@ -190,18 +178,14 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
 
 
 def _answer_text(answer: Answer) -> str:
-    """
-    An answer in a few words: its status and its error message.
-    """
+    """An answer in a few words: its status and its error message."""
     value = parse_json(answer.body)
     message = value.get("error") if isinstance(value, dict) else answer.body.decode("utf-8", "replace")
     return f"{answer.status} ({str(message)[:80]!r})"
 
 
 def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
-    """
-    Write the final counts and how the run ended. A complete run with an internal error counts as ended by it.
-    """
+    """Write the final counts and how the run ended. A complete run with an internal error counts as ended by it."""
     if ending is Ending.COMPLETED and conformance_run.internal_error:
         ending = Ending.INTERNAL_ERROR
     conformance_run.ending = ending
@@ -219,9 +203,7 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
 
 
 def _note_left_out(conformance_run: ConformanceRun) -> None:
-    """
-    Note which checks did not send all of their requests.
-    """
+    """Note which checks did not send all of their requests."""
     depth = conformance_run.settings.depth
     left_out: Counter[str] = Counter()
     modules: Counter[str] = Counter()

@@ -27,9 +27,7 @@ _END_TIME: Seconds = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class CheckProgress:
-    """
-    What has become of one check so far.
-    """
+    """What has become of one check so far."""
 
     sent: int = 0
     """Requests that it has sent."""
@@ -48,9 +46,7 @@ class CheckProgress:
 
 
 class CheckRunner:
-    """
-    Runs checks one by one, and enters into the ledger what they leave out. Any thread may use it.
-    """
+    """Runs checks one by one, and enters into the ledger what they leave out. Any thread may use it."""
 
     def __init__(self, requester: Requester, *, examples_scale: float = 1.0) -> None:
         self._requester = requester
@@ -58,9 +54,7 @@ class CheckRunner:
         self._lock = Lock()
 
     def run(self, check: Check, turn: Round = Round.ALL, requester: Requester | None = None) -> CheckProgress:
-        """
-        Run a check, or the part of it that belongs to a round; *requester* replaces the one of the run.
-        """
+        """Run a check, or the part of it that belongs to a round; *requester* replaces the one of the run."""
         requester = requester or self._requester
         scope = CheckScope(
             name=check.title, round=turn, labels=power_of(check).labels, examples_scale=self._examples_scale
@@ -86,9 +80,7 @@ class CheckRunner:
         return progress
 
     def _enter(self, check: Check, progress: CheckProgress, turn: Round) -> None:
-        """
-        Enter the requests of a check, and why some were not sent.
-        """
+        """Enter the requests of a check, and why some were not sent."""
         ledger = self._requester.ledger
         with self._lock:
             ledger.count_module_requests(check.module, progress.sent)
@@ -101,9 +93,7 @@ class CheckRunner:
 
 
 class Schedule:
-    """
-    All checks of a run, several at the same time.
-    """
+    """All checks of a run, several at the same time."""
 
     def __init__(
         self, checks: Sequence[Check], requester: Requester, plan: RunPlan, times: ResponseTimes, depth: Depth
@@ -130,16 +120,12 @@ class Schedule:
         self._thread.join(_END_TIME)
 
     def progress(self, check: Check) -> CheckProgress:
-        """
-        What has become of a check, as soon as it has ended.
-        """
+        """What has become of a check, as soon as it has ended."""
         self._ended[check.id].wait()
         return self._progress[check.id]
 
     def _run_all(self) -> None:
-        """
-        Run all checks, each in one round or in two.
-        """
+        """Run all checks, each in one round or in two."""
         try:
             if self._plan.two_rounds:
                 self._run_round(self._checks, Round.FIRST)
@@ -153,9 +139,7 @@ class Schedule:
                 self._ended[check.id].set()
 
     def _run_round(self, checks: Sequence[Check], turn: Round) -> None:
-        """
-        Run a round of some checks. Those that must run alone come last, and share the time that is left.
-        """
+        """Run a round of some checks. Those that must run alone come last, and share the time that is left."""
         checks = in_order(checks, self._times, depth=self._depth, turn=turn) if self._plan.two_rounds else checks
         concurrent = [check for check in checks if not check.exclusive]
         run_in_threads(lambda check: self._run(check, turn), concurrent, threads=self._plan.concurrency)
@@ -168,9 +152,7 @@ class Schedule:
             self._run(check, turn, alone)
 
     def _run(self, check: Check, turn: Round, requester: Requester | None = None) -> None:
-        """
-        Run a check in one round, and note whether it has ended.
-        """
+        """Run a check in one round, and note whether it has ended."""
         progress = self._runner.run(check, turn, requester)
         first = self._progress.get(check.id, CheckProgress())
         if turn is Round.REST:

@@ -1,6 +1,4 @@
-"""
-Setup of a conformance run: target, seed, client and run folder, from options and fixtures.
-"""
+"""Setup of a conformance run: target, seed, client and run folder, from options and fixtures."""
 
 from __future__ import annotations
 
@@ -50,9 +48,7 @@ RUN_SETUP = "chainproof-run-setup"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedOptions:
-    """
-    The values of options that are read first: accepted violations, and the schemas and payloads of the chain.
-    """
+    """The values of options that are read first: accepted violations, and the schemas and payloads of the chain."""
 
     acceptances: tuple[Acceptance, ...] = ()
     chain_schema: ChainSchema = UNKNOWN_CHAIN
@@ -60,9 +56,7 @@ class LoadedOptions:
 
 @dataclass(slots=True)
 class RunSetup:
-    """
-    What `chainproof conformance` passes to its pytest session, and the run that it gets back.
-    """
+    """What `chainproof conformance` passes to its pytest session, and the run that it gets back."""
 
     settings: Settings
     endpoint: Endpoint
@@ -78,9 +72,7 @@ class RunSetup:
 
 
 def load_options(settings: Settings) -> LoadedOptions:
-    """
-    Read `--accept`, `--input-schema`, `--output-schema` and `--payloads`. Raises UsageError.
-    """
+    """Read `--accept`, `--input-schema`, `--output-schema` and `--payloads`. Raises UsageError."""
     try:
         return LoadedOptions(
             acceptances=tuple(parse_acceptance(text) for text in settings.accept),
@@ -121,9 +113,7 @@ def prepare_run(settings: Settings, loaded: LoadedOptions, endpoint: Endpoint) -
 
 
 def planned_limits(settings: Settings) -> tuple[Limits, bool]:
-    """
-    The limits of a run with these settings, and whether its target is remote. Raises UsageError.
-    """
+    """The limits of a run with these settings, and whether its target is remote. Raises UsageError."""
     target = requested_target(settings)
     is_remote = target.url is not None and not is_loopback(parse_target(target.url).host)
     limiter = _rate_limiter(settings, is_remote=is_remote)
@@ -137,18 +127,14 @@ def planned_limits(settings: Settings) -> tuple[Limits, bool]:
 
 
 def make_client(endpoint: Endpoint, settings: Settings) -> Client:
-    """
-    A client for an endpoint, with the rate limit of the settings.
-    """
+    """A client for an endpoint, with the rate limit of the settings."""
     client = Client(endpoint.target, settings.deadline, route=endpoint.route, fields=with_accept(endpoint.fields))
     client.rate_limiter = _rate_limiter(settings, is_remote=not client.on_loopback)
     return client
 
 
 def _rate_limiter(settings: Settings, *, is_remote: bool) -> RateLimiter:
-    """
-    The limits on requests; remote targets have default limits.
-    """
+    """The limits on requests; remote targets have default limits."""
     max_requests, rate = settings.max_requests, settings.rate_limit
     if is_remote:
         max_requests = REMOTE_MAX_REQUESTS[settings.depth] if max_requests is None else max_requests
@@ -157,16 +143,12 @@ def _rate_limiter(settings: Settings, *, is_remote: bool) -> RateLimiter:
 
 
 def requested_target(settings: Settings) -> TargetOptions:
-    """
-    The target that the settings name. Raises UsageError.
-    """
+    """The target that the settings name. Raises UsageError."""
     return parse_target_options({option.dest: getattr(settings, option.dest) for option in TARGET_OPTIONS})
 
 
 def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
-    """
-    Open the run folder and the client; *stack* closes them.
-    """
+    """Open the run folder and the client; *stack* closes them."""
     settings, target = setup.settings, setup.endpoint.target
     assert settings.seed is not None
     manifest = _manifest(setup)
@@ -192,9 +174,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
 
 
 def _manifest(setup: RunSetup) -> Manifest:
-    """
-    The manifest of a run.
-    """
+    """The manifest of a run."""
     settings, target = setup.settings, setup.endpoint.target
     assert settings.seed is not None
     return Manifest(
@@ -235,9 +215,7 @@ def _manifest(setup: RunSetup) -> Manifest:
 
 @dataclass(slots=True, kw_only=True)
 class ConformanceRuns:
-    """
-    The runs of one pytest session, one for each target that its tests name.
-    """
+    """The runs of one pytest session, one for each target that its tests name."""
 
     settings: Settings
     stack: ExitStack
@@ -274,9 +252,7 @@ class ConformanceRuns:
         return self._opened[place]
 
     def _prepare(self, target: str | App | None, key: str | None) -> RunSetup:
-        """
-        Set up a run for a target. Raises UsageError.
-        """
+        """Set up a run for a target. Raises UsageError."""
         settings, loaded = self.settings, load_options(self.settings)
         chosen = requested_target(settings)
         if chosen.url is None and target is not None:

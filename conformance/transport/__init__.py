@@ -1,3 +1,1 @@
-"""
-How is a request sent and its answer read? Knows nothing of clauses.
-"""
+"""How is a request sent and its answer read? Knows nothing of clauses."""

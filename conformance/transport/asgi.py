@@ -38,9 +38,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def _is_malformed(request: h11.Request) -> bool:
-    """
-    True for errors in a head that h11 accepts: version, Host, transfer coding in HTTP/1.0, control characters.
-    """
+    """True for errors in a head that h11 accepts: version, Host, transfer coding in HTTP/1.0, control characters."""
     fields = [(bytes(name), bytes(value)) for name, value in request.headers]
     hosts = [value for name, value in fields if name == b"host"]
     return (
@@ -52,16 +50,12 @@ def _is_malformed(request: h11.Request) -> bool:
 
 
 class AppStartError(UsageError):
-    """
-    The app does not start or stop; the message is one line.
-    """
+    """The app does not start or stop; the message is one line."""
 
 
 @contextmanager
 def serve_app(app: App) -> Iterator[str]:
-    """
-    The origin of an app on a free loopback port. A thread serves it while the context lasts. Raises AppStartError.
-    """
+    """The origin of an app on a free loopback port. A thread serves it while the context lasts. Raises AppStartError."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run, args=(loop,), name="chainproof-asgi", daemon=True)
     thread.start()
@@ -89,16 +83,12 @@ def serve_app(app: App) -> Iterator[str]:
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:
-    """
-    Any awaitable as a coroutine.
-    """
+    """Any awaitable as a coroutine."""
     return await work
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
-    """
-    Run the loop until it is stopped, then cancel its tasks and close it.
-    """
+    """Run the loop until it is stopped, then cancel its tasks and close it."""
     asyncio.set_event_loop(loop)
     loop.run_forever()
     tasks = asyncio.all_tasks(loop)
@@ -110,9 +100,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class _Lifespan:
-    """
-    The app's lifespan. An app that does not support lifespans raises, and is served nevertheless.
-    """
+    """The app's lifespan. An app that does not support lifespans raises, and is served nevertheless."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -136,9 +124,7 @@ class _Lifespan:
             await asyncio.wait([self._task])
 
     async def _send_event(self, kind: str) -> str:
-        """
-        Send an event to the app. Returns the type of its reply, or an empty text if there is none.
-        """
+        """Send an event to the app. Returns the type of its reply, or an empty text if there is none."""
         assert self._task is not None
         if self._task.done():
             return ""
@@ -156,18 +142,14 @@ _VERSION = {"version": "3.0", "spec_version": "2.4"}
 
 
 class _Server:
-    """
-    Serves the connections to one app.
-    """
+    """Serves the connections to one app."""
 
     def __init__(self, app: App, state: dict[str, Any]) -> None:
         self._app = app
         self._state = state
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """
-        Serve one exchange after another, as long as both sides keep the connection open.
-        """
+        """Serve one exchange after another, as long as both sides keep the connection open."""
         try:
             protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=2**20)
             while await _Exchange(self._app, self._state, protocol, reader, writer).run():
@@ -179,9 +161,7 @@ class _Server:
 
 
 class _Exchange:
-    """
-    One request to the app, and its answer.
-    """
+    """One request to the app, and its answer."""
 
     def __init__(
         self,
@@ -200,9 +180,7 @@ class _Exchange:
         self._request: h11.Request | None = None
 
     async def run(self) -> bool:
-        """
-        Pass the request to the app and its answer to the client. Returns whether another request may follow.
-        """
+        """Pass the request to the app and its answer to the client. Returns whether another request may follow."""
         try:
             event = await self._read()
             if not isinstance(event, h11.Request):
@@ -232,9 +210,7 @@ class _Exchange:
         return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
 
     def _scope(self, request: h11.Request) -> Scope:
-        """
-        The ASGI scope of a request.
-        """
+        """The ASGI scope of a request."""
         path, _, query = _ORIGIN.sub(b"", request.target).partition(b"?")
         return {
             "type": "http",
@@ -253,9 +229,7 @@ class _Exchange:
         }
 
     async def _read(self) -> object:
-        """
-        The next event from the client.
-        """
+        """The next event from the client."""
         while True:
             event = self._protocol.next_event()
             if event is not h11.NEED_DATA:
@@ -268,9 +242,7 @@ class _Exchange:
             self._protocol.receive_data(octets)
 
     async def _receive(self) -> Event:
-        """
-        The next piece of the body, and after the last one the event that the client has disconnected.
-        """
+        """The next piece of the body, and after the last one the event that the client has disconnected."""
         if self._protocol.their_state is not h11.SEND_BODY:
             while self._protocol.our_state not in (h11.DONE, h11.MUST_CLOSE):
                 octets = await self._reader.read(_READ_SIZE)
@@ -284,9 +256,7 @@ class _Exchange:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def _send(self, event: Event) -> None:
-        """
-        Write an event of the app to the client.
-        """
+        """Write an event of the app to the client."""
         if event["type"] == "http.response.start":
             self._head = event
             return
@@ -307,9 +277,7 @@ class _Exchange:
         return (self._request is not None and self._request.method == b"HEAD") or self._head["status"] in (204, 304)
 
     def _fields(self, body: bytes, *, more: bool) -> list[tuple[bytes, bytes]]:
-        """
-        The app's header fields, and a Content-Length if the app sets no framing and the body is complete.
-        """
+        """The app's header fields, and a Content-Length if the app sets no framing and the body is complete."""
         assert self._head is not None
         fields = [(bytes(name), bytes(value)) for name, value in self._head.get("headers", ())]
         framed = {name.lower() for name, _ in fields} & {b"content-length", b"transfer-encoding"}
@@ -321,9 +289,7 @@ class _Exchange:
         self._writer.write(self._protocol.send(event) or b"")
 
     async def _error(self, status: int, words: str) -> None:
-        """
-        Answer with an error instead of the app, unless its answer has begun, and close the connection.
-        """
+        """Answer with an error instead of the app, unless its answer has begun, and close the connection."""
         if self._protocol.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             fields = [("content-type", "text/plain"), ("content-length", str(len(words))), ("connection", "close")]
             self._write(h11.Response(status_code=status, headers=fields))

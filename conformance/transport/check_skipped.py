@@ -1,6 +1,4 @@
-"""
-The exception that skips a check.
-"""
+"""The exception that skips a check."""
 
 from __future__ import annotations
 
@@ -23,8 +21,6 @@ class RunCut(CheckSkipped):
     """
 
     def __init__(self, remedy: str, cause: str) -> None:
-        """
-        *cause* is why no more may be sent, and *remedy* what would change that.
-        """
+        """*cause* is why no more may be sent, and *remedy* what would change that."""
         super().__init__(f"needs {remedy}: {cause}")
         self.cause = cause

@@ -1,6 +1,4 @@
-"""
-Sends requests to one target over connections that are reused, and enforces the rate limit.
-"""
+"""Sends requests to one target over connections that are reused, and enforces the rate limit."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ DIRECT_ROUTE = Route()
 
 
 class Client:
-    """
-    Sends requests to one target. Any thread may use it; connections are reused as long as the target keeps them open.
-    """
+    """Sends requests to one target. Any thread may use it; connections are reused as long as the target keeps them open."""
 
     def __init__(
         self,
@@ -63,9 +59,7 @@ class Client:
         return is_loopback(self._connect_target.route.first_hop(self.target).host)
 
     def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
-        """
-        Send one request exactly as it is, and wait for the answer, for *deadline* seconds if that is given.
-        """
+        """Send one request exactly as it is, and wait for the answer, for *deadline* seconds if that is given."""
         deadline = self.deadline if deadline is None else deadline
         until = monotonic() + deadline
         while True:
@@ -109,25 +103,19 @@ class Client:
         return RawConnection(connection, self.target, deadline=self.deadline, before=count, limit=limit)
 
     def take_late_bytes(self) -> list[tuple[CheckRequest, bytes]]:
-        """
-        Bytes that arrived after complete answers, with the requests of those answers. Each is returned once.
-        """
+        """Bytes that arrived after complete answers, with the requests of those answers. Each is returned once."""
         with self._lock:
             late, self._late = self._late, []
         return late
 
     def _before_sending(self) -> None:
-        """
-        Wait for the rate limit and count a request. Called before every request.
-        """
+        """Wait for the rate limit and count a request. Called before every request."""
         self.rate_limiter.acquire()
         with self._lock:
             self.sent_count += 1
 
     def check_connection(self) -> None:
-        """
-        Connect without sending anything. Raises UsageError if TCP or TLS fails.
-        """
+        """Connect without sending anything. Raises UsageError if TCP or TLS fails."""
         try:
             self._put_back(TargetConnection(self._connect_target, monotonic() + self.deadline))
         except OSError as error:
@@ -144,9 +132,7 @@ class Client:
             self._idle.clear()
 
     def _idle_connection(self) -> TargetConnection | None:
-        """
-        An idle connection that may be reused, if there is one.
-        """
+        """An idle connection that may be reused, if there is one."""
         with self._lock:
             while self._idle:
                 connection = self._idle.pop()
@@ -156,9 +142,7 @@ class Client:
         return None
 
     def _is_reusable(self, connection: TargetConnection) -> bool:
-        """
-        Whether an idle connection is open and silent. Stores the bytes that have arrived on it.
-        """
+        """Whether an idle connection is open and silent. Stores the bytes that have arrived on it."""
         late = connection.read_available(0.0)
         request = self._last.pop(connection, None)
         # RFC 9110 §15.5.9: a server may end an idle connection with a 408.
@@ -167,9 +151,7 @@ class Client:
         return late is None
 
     def _put_back(self, connection: TargetConnection, request: CheckRequest | None = None) -> None:
-        """
-        Keep a connection for the next exchange, or close it if it is not reusable.
-        """
+        """Keep a connection for the next exchange, or close it if it is not reusable."""
         if not connection.reusable:
             connection.close()
             return
@@ -183,9 +165,7 @@ _IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408 ")
 
 
 def connection_failure(error: OSError) -> TransportResult:
-    """
-    The result of a request for which connecting failed.
-    """
+    """The result of a request for which connecting failed."""
     if isinstance(error, socket.gaierror):
         transport = Transport.NAME_NOT_RESOLVED
     elif isinstance(error, ssl.SSLError):

@@ -32,9 +32,7 @@ _MAX_ANSWER = 64 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportResult:
-    """
-    What came back for one request, or why nothing came back.
-    """
+    """What came back for one request, or why nothing came back."""
 
     transport: Transport
     answer: Answer | None = None
@@ -57,14 +55,10 @@ class TransportResult:
 
 
 class ConnectTarget:
-    """
-    A target, the route there, and the certificates that TLS trusts.
-    """
+    """A target, the route there, and the certificates that TLS trusts."""
 
     def __init__(self, target: Target, route: Route) -> None:
-        """
-        Read the certificates once. Raises OSError if the file has none.
-        """
+        """Read the certificates once. Raises OSError if the file has none."""
         self.target = target
         self.route = route
         self.tls: ssl.SSLContext | None = None
@@ -75,9 +69,7 @@ class ConnectTarget:
 
 
 def _connected_socket(connect_target: ConnectTarget, deadline: Seconds) -> socket.socket:
-    """
-    A socket connected to the target by the route, through its proxy and with TLS if needed.
-    """
+    """A socket connected to the target by the route, through its proxy and with TLS if needed."""
     target, route = connect_target.target, connect_target.route
     hop = route.first_hop(target)
     raw = socket.create_connection((hop.host, hop.port), timeout=_remaining(deadline))
@@ -95,9 +87,7 @@ def _connected_socket(connect_target: ConnectTarget, deadline: Seconds) -> socke
 
 
 def _open_tunnel(raw: socket.socket, connect_request: bytes, deadline: Seconds) -> None:
-    """
-    Open a tunnel through a proxy. Raises OSError if the proxy does not open it.
-    """
+    """Open a tunnel through a proxy. Raises OSError if the proxy does not open it."""
     raw.settimeout(_remaining(deadline))
     raw.sendall(connect_request)
     head = bytearray()
@@ -114,14 +104,10 @@ def _open_tunnel(raw: socket.socket, connect_request: bytes, deadline: Seconds) 
 
 
 class TargetConnection:
-    """
-    A TCP or TLS connection to a target, for one exchange after another.
-    """
+    """A TCP or TLS connection to a target, for one exchange after another."""
 
     def __init__(self, connect_target: ConnectTarget, deadline: Seconds) -> None:
-        """
-        Connect by the deadline, an instant. Raises OSError, also for TLS errors.
-        """
+        """Connect by the deadline, an instant. Raises OSError, also for TLS errors."""
         self._socket = _connected_socket(connect_target, deadline)
         self.reusable = True
 
@@ -158,9 +144,7 @@ class TargetConnection:
             return b""
 
     def exchange(self, sent: bytes, method: str, deadline: Seconds) -> TransportResult:
-        """
-        Send a complete message and read its answer by the deadline, an instant.
-        """
+        """Send a complete message and read its answer by the deadline, an instant."""
         self.reusable = False
         parser = AnswerParser(method)
         try:
@@ -174,9 +158,7 @@ class TargetConnection:
         return received
 
     def read_answer(self, parser: AnswerParser, deadline: Seconds, already_read: bytes = b"") -> TransportResult:
-        """
-        Read one answer to its end by the deadline, an instant; *already_read* is its beginning.
-        """
+        """Read one answer to its end by the deadline, an instant; *already_read* is its beginning."""
         try:
             if already_read:
                 parser.feed(already_read)
@@ -196,9 +178,7 @@ class TargetConnection:
         return transport_result(parser, Transport.ANSWERED)
 
     def send(self, sent: bytes, deadline: Seconds) -> None:
-        """
-        Send bytes, as many as the target reads: a target that rejects early may have answered already.
-        """
+        """Send bytes, as many as the target reads: a target that rejects early may have answered already."""
         self._socket.settimeout(_remaining(deadline))
         try:
             self._socket.sendall(sent)
@@ -207,25 +187,19 @@ class TargetConnection:
 
 
 def trailing_bytes_error(trailing: bytes) -> str:
-    """
-    The framing error of an answer that is followed by bytes.
-    """
+    """The framing error of an answer that is followed by bytes."""
     return f"{len(trailing)} byte{'s' * (len(trailing) != 1)} {TRAILING_BYTES}"
 
 
 def with_trailing_bytes(received: TransportResult, trailing: bytes) -> TransportResult:
-    """
-    What came back, with a framing error if bytes followed the answer.
-    """
+    """What came back, with a framing error if bytes followed the answer."""
     if not trailing or received.framing_error:
         return received
     return replace(received, framing_error=trailing_bytes_error(trailing), raw=received.raw + trailing)
 
 
 def transport_result(parser: AnswerParser, transport: Transport, reason: str = "") -> TransportResult:
-    """
-    The result of an exchange, from what was parsed and how it ended.
-    """
+    """The result of an exchange, from what was parsed and how it ended."""
     framing_error = reason if transport is Transport.MALFORMED else parser.framing_error
     if not framing_error and parser.trailing_bytes:
         framing_error = trailing_bytes_error(parser.trailing_bytes)
@@ -242,18 +216,14 @@ def transport_result(parser: AnswerParser, transport: Transport, reason: str = "
 
 
 def _is_readable(sock: socket.socket, timeout: Seconds) -> bool:
-    """
-    True if bytes arrive within a timeout. Uses poll, since select does not support file descriptors above 1023.
-    """
+    """True if bytes arrive within a timeout. Uses poll, since select does not support file descriptors above 1023."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(timeout * 1000))
 
 
 def _remaining(deadline: Seconds) -> Seconds:
-    """
-    Seconds until the deadline. Raises TimeoutError if it has passed.
-    """
+    """Seconds until the deadline. Raises TimeoutError if it has passed."""
     remaining = deadline - monotonic()
     if remaining <= 0:
         raise TimeoutError

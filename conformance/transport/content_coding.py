@@ -1,6 +1,4 @@
-"""
-Decodes the content coding of an answer's body, and checks that the request accepts that coding.
-"""
+"""Decodes the content coding of an answer's body, and checks that the request accepts that coding."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from .request import CheckRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedAnswer:
-    """
-    An answer without its content coding, and the errors of that coding.
-    """
+    """An answer without its content coding, and the errors of that coding."""
 
     answer: Answer | None
     """None if it cannot be decoded."""
@@ -27,9 +23,7 @@ class DecodedAnswer:
 
 
 def decode_answer(answer: Answer, request: CheckRequest) -> DecodedAnswer:
-    """
-    An answer with its Content-Encoding undone.
-    """
+    """An answer with its Content-Encoding undone."""
     codings = content_codings(answer)
     if not codings:
         return DecodedAnswer(answer=answer)
@@ -54,18 +48,14 @@ def decode_answer(answer: Answer, request: CheckRequest) -> DecodedAnswer:
 
 
 def _accepts_identity_only(request: CheckRequest) -> bool:
-    """
-    True if the request has an Accept-Encoding that accepts no coding.
-    """
+    """True if the request has an Accept-Encoding that accepts no coding."""
     values = request.values("accept-encoding")
     accepted = {each.strip().lower() for value in values for each in value.split(",")} - {""}
     return bool(values) and accepted <= {"identity"}
 
 
 def _is_accepted(codings: Sequence[str], request: CheckRequest) -> bool:
-    """
-    True if the request accepts all codings (RFC 9110 §12.5.3).
-    """
+    """True if the request accepts all codings (RFC 9110 §12.5.3)."""
     values = request.values("accept-encoding")
     if not values:
         return True

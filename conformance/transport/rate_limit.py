@@ -1,6 +1,4 @@
-"""
-Limits how many requests a run sends, and how fast. Every request passes here before it is sent.
-"""
+"""Limits how many requests a run sends, and how fast. Every request passes here before it is sent."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from .check_skipped import RunCut
 
 
 class RateLimiter:
-    """
-    Allows a number of requests in all and per second, evenly spread. Any thread may use it.
-    """
+    """Allows a number of requests in all and per second, evenly spread. Any thread may use it."""
 
     def __init__(
         self,
@@ -48,9 +44,7 @@ class RateLimiter:
         return float("inf") if self.max_requests is None else self.max_requests - self.sent_count
 
     def acquire(self) -> None:
-        """
-        Wait until the next request may be sent. Raises RunCut if all are sent.
-        """
+        """Wait until the next request may be sent. Raises RunCut if all are sent."""
         with self._lock:
             if self.is_exhausted:
                 raise RunCut("a higher --max-requests", f"all {self.max_requests} requests of this run are sent")
@@ -60,9 +54,7 @@ class RateLimiter:
             self._pause(wait)
 
     def _wait(self) -> Seconds:
-        """
-        Seconds until this request may be sent. Idle time does not allow a burst later.
-        """
+        """Seconds until this request may be sent. Idle time does not allow a burst later."""
         if self.rate is None:
             return 0.0
         now = self._clock()

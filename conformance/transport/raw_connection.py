@@ -1,6 +1,4 @@
-"""
-A connection on which a check controls every step: which bytes are sent, in which pieces, and what is read when.
-"""
+"""A connection on which a check controls every step: which bytes are sent, in which pieces, and what is read when."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ OPTIONAL_ANSWER_TIMEOUT: Seconds = 2.0
 
 
 class RawConnection:
-    """
-    A connection on which requests are sent and answers are read in separate steps.
-    """
+    """A connection on which requests are sent and answers are read in separate steps."""
 
     def __init__(
         self,
@@ -59,32 +55,24 @@ class RawConnection:
         self._connection.close()
 
     def send_request(self, request: CheckRequest, *pieces: bytes, pause: Seconds = 0.0) -> None:
-        """
-        Send a request, or the *pieces* given for it with a *pause* between each two.
-        """
+        """Send a request, or the *pieces* given for it with a *pause* between each two."""
         self._before()
         self.send_bytes(*(pieces or (request_bytes(request, self._target),)), pause=pause)
 
     def send_pipelined(self, requests: Iterable[CheckRequest]) -> None:
-        """
-        Send several requests at once, before any answer is read.
-        """
+        """Send several requests at once, before any answer is read."""
         batch = tuple(requests)
         for _ in batch:
             self._before()
         self.send_bytes(b"".join(request_bytes(request, self._target) for request in batch))
 
     def wait_for_bytes(self, timeout: Seconds) -> bytes:
-        """
-        The first bytes that arrive within a timeout. The next `read_answer` reads them as well.
-        """
+        """The first bytes that arrive within a timeout. The next `read_answer` reads them as well."""
         self._pending += self._connection.read_available(timeout) or b""
         return self._pending
 
     def send_bytes(self, *pieces: bytes, pause: Seconds = 0.0) -> None:
-        """
-        Send bytes of a request that is counted already. If the target has closed the connection, it may have answered before.
-        """
+        """Send bytes of a request that is counted already. If the target has closed the connection, it may have answered before."""
         until = monotonic() + self._limit(self._deadline)
         for number, piece in enumerate(pieces):
             if number and pause:
@@ -97,9 +85,7 @@ class RawConnection:
     def read_answer(
         self, request: CheckRequest, *, within: Seconds | None = None, http_1_0: bool = False
     ) -> TransportResult:
-        """
-        The next answer on the connection; it belongs to *request*.
-        """
+        """The next answer on the connection; it belongs to *request*."""
         parser = AnswerParser(request.method, http_1_0)
         deadline = self._deadline if within is None else within
         received = self._connection.read_answer(parser, monotonic() + self._limit(deadline), self._pending)
@@ -112,9 +98,7 @@ class RawConnection:
         return without_content_coding(received, request)
 
     def read_unexpected(self, timeout: Seconds = UNEXPECTED_DATA_TIMEOUT) -> bytes:
-        """
-        Bytes that arrive although no answer is due, until the timeout or until the target closes the connection.
-        """
+        """Bytes that arrive although no answer is due, until the timeout or until the target closes the connection."""
         received, self._pending = self._pending, b""
         until = monotonic() + timeout
         while not self.is_closed and (left := until - monotonic()) > 0:
@@ -135,9 +119,7 @@ class RawConnection:
 
 
 def without_content_coding(received: TransportResult, request: CheckRequest) -> TransportResult:
-    """
-    What came back, with the content coding of the answer undone.
-    """
+    """What came back, with the content coding of the answer undone."""
     if received.answer is None or received.answer.field("content-encoding") is None:
         return received
     decoded = decode_answer(received.answer, request)

@@ -1,6 +1,4 @@
-"""
-The requests of checks, which may be invalid on purpose: their bytes, and commands that reproduce them.
-"""
+"""The requests of checks, which may be invalid on purpose: their bytes, and commands that reproduce them."""
 
 from __future__ import annotations
 
@@ -23,18 +21,14 @@ _ACCEPT_JSON = ("Accept", "application/json")
 
 
 def with_accept(fields: tuple[HeaderField, ...]) -> tuple[HeaderField, ...]:
-    """
-    The header fields of every request: those of the user, and an Accept unless the user gave one.
-    """
+    """The header fields of every request: those of the user, and an Accept unless the user gave one."""
     has_accept = any(name.lower() == "accept" for name, _ in fields)
     return fields if has_accept else (*fields, _ACCEPT_JSON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
-    """
-    A method, a path, header fields and a body. Only Host and the framing are added when it is sent.
-    """
+    """A method, a path, header fields and a body. Only Host and the framing are added when it is sent."""
 
     method: str = METHOD
     path: str = PATH
@@ -70,9 +64,7 @@ class CheckRequest:
 
     @property
     def is_valid(self) -> bool:
-        """
-        Whether it is a valid HTTP message. Some servers parse multipart bodies early, and reject invalid ones in their own form.
-        """
+        """Whether it is a valid HTTP message. Some servers parse multipart bodies early, and reject invalid ones in their own form."""
         is_multipart = any(value.lower().startswith("multipart/") for value in self.values("content-type"))
         return self.valid_message and (not is_multipart or (self.body or b"").startswith(b"--"))
 
@@ -97,16 +89,12 @@ class CheckRequest:
 
 
 def key_secret(key: ApiKey, variable: str = DEFAULT_KEY_VARIABLE) -> Secret:
-    """
-    The API key as a secret; *variable* is the environment variable that has it.
-    """
+    """The API key as a secret; *variable* is the environment variable that has it."""
     return variable_secret(key.reveal(), variable)
 
 
 def request_bytes(request: CheckRequest, target: Target) -> bytes:
-    """
-    The request's bytes.
-    """
+    """The request's bytes."""
     if request.raw is not None:
         return request.raw
     head = [f"{request.method} {request.path} HTTP/1.1", f"Host: {request.host or target.authority}"]
@@ -118,18 +106,14 @@ def request_bytes(request: CheckRequest, target: Target) -> bytes:
 
 
 def _framing(request: CheckRequest) -> tuple[HeaderField, ...]:
-    """
-    The header field that says where the body ends.
-    """
+    """The header field that says where the body ends."""
     if request.chunked:
         return (("Transfer-Encoding", "chunked"),)
     return () if request.body is None else (("Content-Length", str(len(request.body))),)
 
 
 def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
-    """
-    The body in small chunks, so that members and characters are split between chunks.
-    """
+    """The body in small chunks, so that members and characters are split between chunks."""
     for start in range(0, len(body), size):
         piece = body[start : start + size]
         yield b"%x\r\n%s\r\n" % (len(piece), piece)

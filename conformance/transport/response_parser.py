@@ -30,16 +30,12 @@ _MAX_QUOTED = 40
 
 
 class UnparsableAnswer(Exception):
-    """
-    Bytes that cannot be parsed as an answer; the message says why.
-    """
+    """Bytes that cannot be parsed as an answer; the message says why."""
 
 
 @dataclass(slots=True)
 class AnswerParser:
-    """
-    Parses one answer as it arrives, with the interim answers (1xx) before it.
-    """
+    """Parses one answer as it arrives, with the interim answers (1xx) before it."""
 
     method: str
     """The request's method: the answer to HEAD has no body."""
@@ -100,24 +96,18 @@ class AnswerParser:
 
     @property
     def answer(self) -> Answer | None:
-        """
-        The complete answer, with names in the letter case received, or None.
-        """
+        """The complete answer, with names in the letter case received, or None."""
         if not self.complete:
             return None
         fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._fields)
         return Answer(status=self._status, headers=fields, body=bytes(self._body))
 
     def _add_error(self, why: str) -> None:
-        """
-        Note a framing error, if it is the first.
-        """
+        """Note a framing error, if it is the first."""
         self.framing_error = self.framing_error or why
 
     def _parse(self) -> Generator[None, None, None]:
-        """
-        Parse the complete answer; yields whenever bytes are missing.
-        """
+        """Parse the complete answer; yields whenever bytes are missing."""
         while True:
             yield from self._head()
             if not 100 <= self._status < 200:
@@ -134,9 +124,7 @@ class AnswerParser:
     # ------------------------------------------------------------------ the head
 
     def _head(self) -> Generator[None, None, None]:
-        """
-        Parse the status line and the header fields.
-        """
+        """Parse the status line and the header fields."""
         line = yield from self._line("the head")
         self._parse_status_line(line)
         fields: list[tuple[bytes, bytes]] = []
@@ -145,9 +133,7 @@ class AnswerParser:
         self._fields = tuple(fields)
 
     def _line(self, part: str) -> Generator[None, None, bytes]:
-        """
-        The next line without its end; yields until it is complete.
-        """
+        """The next line without its end; yields until it is complete."""
         while (end := self._rest.find(b"\n")) < 0:
             if len(self._rest) > _HEAD_LIMIT:
                 raise UnparsableAnswer(f"a line of more than {_HEAD_LIMIT} bytes in {part}")
@@ -163,9 +149,7 @@ class AnswerParser:
         return line
 
     def _parse_status_line(self, line: bytes) -> None:
-        """
-        Parse version and status.
-        """
+        """Parse version and status."""
         lenient = _LENIENT_STATUS_LINE.match(line)
         if lenient is None:
             raise UnparsableAnswer(f"no status line: {_quoted(line)}")
@@ -175,9 +159,7 @@ class AnswerParser:
         self._status = int(lenient[3])
 
     def _parse_field_line(self, line: bytes, fields: list[tuple[bytes, bytes]]) -> None:
-        """
-        Parse one line of the header section and add its field.
-        """
+        """Parse one line of the header section and add its field."""
         if line[:1] in (b" ", b"\t"):
             self._add_error("a header field folded onto a second line")
             if fields:
@@ -199,17 +181,13 @@ class AnswerParser:
         fields.append((name, value))
 
     def _values(self, name: bytes) -> list[bytes]:
-        """
-        All values of a header field; *name* is in lower case.
-        """
+        """All values of a header field; *name* is in lower case."""
         return [value for key, value in self._fields if key.lower() == name]
 
     # ------------------------------------------------------------------ the body
 
     def _read_body(self) -> Generator[None, None, None]:
-        """
-        Read the body to its end (RFC 9112 §6.3).
-        """
+        """Read the body to its end (RFC 9112 §6.3)."""
         codings = [each.strip().lower() for value in self._values(b"transfer-encoding") for each in value.split(b",")]
         length = self._content_length()
         if self.method == "HEAD" or self._status in (204, 304):
@@ -228,9 +206,7 @@ class AnswerParser:
             self._move_to_body(len(self._rest))
 
     def _check_has_no_framing(self) -> None:
-        """
-        Check that an answer without a body has no framing fields (RFC 9110 §8.6, RFC 9112 §6.1).
-        """
+        """Check that an answer without a body has no framing fields (RFC 9110 §8.6, RFC 9112 §6.1)."""
         is_bodiless = self._status < 200 or self._status == 204
         if is_bodiless and self._values(b"transfer-encoding"):
             self._add_error(f"a {self._status} with Transfer-Encoding")
@@ -239,9 +215,7 @@ class AnswerParser:
             self._add_error(f"a {self._status} with Content-Length")
 
     def _content_length(self) -> int | None:
-        """
-        The value of Content-Length, or None. Raises UnparsableAnswer if it is invalid.
-        """
+        """The value of Content-Length, or None. Raises UnparsableAnswer if it is invalid."""
         values = self._values(b"content-length")
         lengths = {value.strip() for each in values for value in each.split(b",")}
         if not values:
@@ -255,9 +229,7 @@ class AnswerParser:
         return int(lengths.pop())
 
     def _check_transfer_coding(self, codings: list[bytes], length: int | None) -> None:
-        """
-        Check the transfer coding. Raises UnparsableAnswer if the end of the body is unknown.
-        """
+        """Check the transfer coding. Raises UnparsableAnswer if the end of the body is unknown."""
         if codings[-1] != b"chunked":
             raise UnparsableAnswer(f"a transfer coding that was not requested: {_quoted(b', '.join(codings))}")
         if codings != [b"chunked"]:
@@ -270,9 +242,7 @@ class AnswerParser:
             self._add_error("chunks in an HTTP/1.0 answer")
 
     def _read_chunks(self) -> Generator[None, None, None]:
-        """
-        Read all chunks and the trailer section.
-        """
+        """Read all chunks and the trailer section."""
         size = 1
         while size:
             line = yield from self._line("the chunks")
@@ -286,9 +256,7 @@ class AnswerParser:
         yield from self._read_trailers()
 
     def _chunk_size(self, line: bytes) -> int:
-        """
-        The size of a chunk. Raises UnparsableAnswer if it is invalid.
-        """
+        """The size of a chunk. Raises UnparsableAnswer if it is invalid."""
         strict = _CHUNK_LINE.fullmatch(line)
         lenient = strict or _LENIENT_CHUNK_SIZE.match(line)
         if lenient is None or len(lenient[1]) > 15:
@@ -298,9 +266,7 @@ class AnswerParser:
         return int(lenient[1], 16)
 
     def _read_trailers(self) -> Generator[None, None, None]:
-        """
-        Read the trailer section, and check that no field in it belongs to the head.
-        """
+        """Read the trailer section, and check that no field in it belongs to the head."""
         fields: list[tuple[bytes, bytes]] = []
         while line := (yield from self._line("the trailers")):
             self._parse_field_line(line, fields)
@@ -309,9 +275,7 @@ class AnswerParser:
                 self._add_error(f"a trailer field that belongs in the head: {_quoted(name)}")
 
     def _read_bytes(self, length: int, part: str) -> Generator[None, None, None]:
-        """
-        Read *length* bytes of the body.
-        """
+        """Read *length* bytes of the body."""
         while True:
             length -= self._move_to_body(min(length, len(self._rest)))
             if not length:
@@ -321,16 +285,12 @@ class AnswerParser:
             yield
 
     def _move_to_body(self, count: int) -> int:
-        """
-        Move bytes from the rest to the body. Returns *count*.
-        """
+        """Move bytes from the rest to the body. Returns *count*."""
         self._body += self._rest[:count]
         del self._rest[:count]
         return count
 
 
 def _quoted(text: bytes) -> str:
-    """
-    The beginning of some bytes, quoted.
-    """
+    """The beginning of some bytes, quoted."""
     return ascii(text[:_MAX_QUOTED].decode("latin-1")) + ("…" if len(text) > _MAX_QUOTED else "")

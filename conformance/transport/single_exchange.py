@@ -1,6 +1,4 @@
-"""
-One request on a connection of its own, with the time of each step and every byte that came back.
-"""
+"""One request on a connection of its own, with the time of each step and every byte that came back."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _MORE_BYTES_TIMEOUT: Seconds = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """
-    One request, and everything that came back.
-    """
+    """One request, and everything that came back."""
 
     request: CheckRequest
     is_raw: bool
@@ -42,9 +38,7 @@ class Exchange:
 
 
 def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> Exchange:
-    """
-    Send a request on a new connection and read the answer; of a raw request also further answers.
-    """
+    """Send a request on a new connection and read the answer; of a raw request also further answers."""
     sent = request_bytes(request, client.target)
     began = monotonic()
     try:
@@ -80,9 +74,7 @@ def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> 
 
 
 def request_from_bytes(content: bytes, target: Target) -> CheckRequest:
-    """
-    The request that some bytes are: one complete valid message, or bytes that an HTTP server may reject in any form.
-    """
+    """The request that some bytes are: one complete valid message, or bytes that an HTTP server may reject in any form."""
     parser = h11.Connection(h11.SERVER)
     body = b""
     head: h11.Request | None = None
@@ -102,18 +94,14 @@ def request_from_bytes(content: bytes, target: Target) -> CheckRequest:
 
 
 def _invalid_request(content: bytes, head: h11.Request | None, body: bytes, target: Target) -> CheckRequest:
-    """
-    Bytes that are no complete valid request.
-    """
+    """Bytes that are no complete valid request."""
     if head is None:
         return CheckRequest(operation=target.path, path=target.path, raw=content, valid_message=False)
     return _request(content, head, body, target, is_valid=False)
 
 
 def _request(content: bytes, head: h11.Request, body: bytes, target: Target, *, is_valid: bool) -> CheckRequest:
-    """
-    The request with this head and body.
-    """
+    """The request with this head and body."""
     fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items())
     hosts = [value for name, value in fields if name.lower() == "host"]
     names = {name.lower() for name, _ in fields}

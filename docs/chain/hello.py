@@ -1,23 +1,17 @@
-"""
-A small chain that greets people. On Baseten its class would derive from truss_chains.ChainletBase; here it need not.
-"""
+"""A small chain that greets people. On Baseten its class would derive from truss_chains.ChainletBase; here it need not."""
 
 from pydantic import BaseModel, Field
 
 
 class Greetings(BaseModel):
-    """
-    What `run_remote` returns.
-    """
+    """What `run_remote` returns."""
 
     greetings: list[str]
     longest: int = Field(ge=0, description="Characters of the longest greeting.")
 
 
 class Hello:
-    """
-    The entrypoint of the chain.
-    """
+    """The entrypoint of the chain."""
 
     def run_remote(self, names: list[str], greeting: str = "Hello") -> Greetings:
         """A greeting for each name."""

@@ -1,3 +1,1 @@
-"""
-What does the gateway do with a request? One module for each stage.
-"""
+"""What does the gateway do with a request? One module for each stage."""

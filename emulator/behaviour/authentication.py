@@ -1,6 +1,4 @@
-"""
-Authentication: requests need the API key in the documented form.
-"""
+"""Authentication: requests need the API key in the documented form."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _HTML = NonJsonBody(
 
 
 def authentication_error(request: ReceivedRequest, key: ApiKey, contract: Contract) -> ErrorReply | None:
-    """
-    The error for an unauthenticated request; None for an authenticated one.
-    """
+    """The error for an unauthenticated request; None for an authenticated one."""
     values = request.fields(b"authorization")
     if not values:
         detail = "Send the API key as `Authorization: Api-Key …`; this request has no such header."
@@ -43,7 +39,5 @@ def authentication_error(request: ReceivedRequest, key: ApiKey, contract: Contra
 
 
 def _rejection(status: int, detail: str, non_json_body: NonJsonBody | None = None) -> ErrorReply:
-    """
-    The error for an unauthenticated request.
-    """
+    """The error for an unauthenticated request."""
     return ErrorReply(status=status, code=ErrorCode.UNAUTHORIZED, detail=detail, non_json_body=non_json_body)

@@ -1,6 +1,4 @@
-"""
-Body checks: media type, content coding, size, and that the body is a JSON object.
-"""
+"""Body checks: media type, content coding, size, and that the body is a JSON object."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from .request import ReceivedRequest
 
 
 def content_header_error(request: ReceivedRequest, contract: Contract) -> ErrorReply | None:
-    """
-    The error for a wrong Content-Type or Content-Encoding; None without one.
-    """
+    """The error for a wrong Content-Type or Content-Encoding; None without one."""
     if ANY_MEDIA_TYPE.applies_to(contract):
         return None
     types = request.fields(b"content-type")
@@ -31,9 +27,7 @@ def content_header_error(request: ReceivedRequest, contract: Contract) -> ErrorR
 
 
 def body_size_error(request: ReceivedRequest, limit: int, contract: Contract) -> ErrorReply | None:
-    """
-    The error for a body above the limit; None without one.
-    """
+    """The error for a body above the limit; None without one."""
     if request.length <= limit:
         return None
     return ErrorReply(
@@ -44,9 +38,7 @@ def body_size_error(request: ReceivedRequest, limit: int, contract: Contract) ->
 
 
 def json_object_error(request: ReceivedRequest) -> ErrorReply | None:
-    """
-    The error for a body that is not a JSON object; None for an object.
-    """
+    """The error for a body that is not a JSON object; None for an object."""
     value = parse_json(request.body)
     if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(request.body)):
         return None
@@ -99,9 +91,7 @@ _END: frozenset[str] = frozenset()
 
 
 def _next_tokens(token: str, open_brackets: list[str], *, is_name: bool) -> frozenset[str]:
-    """
-    The tokens allowed after a token. Updates the stack of open brackets; *is_name*: the string is a member name.
-    """
+    """The tokens allowed after a token. Updates the stack of open brackets; *is_name*: the string is a member name."""
     if token in ("{", "["):
         open_brackets.append(token)
         return _NAME_OR_END if token == "{" else _VALUE_OR_END

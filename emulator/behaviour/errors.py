@@ -1,6 +1,4 @@
-"""
-Error replies: status, code and message for requests that are not served.
-"""
+"""Error replies: status, code and message for requests that are not served."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from chainproof.contract.errors import PAIRING_BY_CODE, ErrorCode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonJsonBody:
-    """
-    A body that is not JSON, sent instead of an `ErrorResponse`.
-    """
+    """A body that is not JSON, sent instead of an `ErrorResponse`."""
 
     media_type: str
     text: str
@@ -21,9 +17,7 @@ class NonJsonBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorReply:
-    """
-    The error for a request that is not served. Its texts never quote the request, so that secrets cannot leak.
-    """
+    """The error for a request that is not served. Its texts never quote the request, so that secrets cannot leak."""
 
     status: int
     code: ErrorCode
@@ -58,14 +52,10 @@ ERROR_MESSAGES: dict[ErrorCode, str] = {
 
 
 def bad_request(detail: str) -> ErrorReply:
-    """
-    A 400 that says what the caller must change.
-    """
+    """A 400 that says what the caller must change."""
     return ErrorReply(status=400, code=ErrorCode.CLIENT_ERROR, detail=detail)
 
 
 def failure(code: ErrorCode, detail: str, status: int | None = None) -> ErrorReply:
-    """
-    The error for a code, by default with the strict contract's first status for it.
-    """
+    """The error for a code, by default with the strict contract's first status for it."""
     return ErrorReply(status=status or PAIRING_BY_CODE[code].strict[0], code=code, detail=detail)

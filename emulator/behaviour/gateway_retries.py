@@ -1,6 +1,4 @@
-"""
-Gateway retries: when a request is sent to the chain again after a 502, 503 or 504.
-"""
+"""Gateway retries: when a request is sent to the chain again after a 502, 503 or 504."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ RETRIED_STATUSES = frozenset((502, 503, 504))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """
-    The delays between attempts. The defaults are Baseten's (docs.baseten.co/deployment/autoscaling/request-lifecycle).
-    """
+    """The delays between attempts. The defaults are Baseten's (docs.baseten.co/deployment/autoscaling/request-lifecycle)."""
 
     first_delay: Seconds = 0.5
     factor: float = 1.5
@@ -24,9 +20,7 @@ class RetryPolicy:
     """Seconds since the first attempt after which no further attempt starts."""
 
     def delay_after(self, attempts: int, elapsed: Seconds) -> Seconds | None:
-        """
-        Seconds until the next attempt, *elapsed* seconds after the start of the first; None if the response is passed on.
-        """
+        """Seconds until the next attempt, *elapsed* seconds after the start of the first; None if the response is passed on."""
         delay = self.first_delay
         for _ in range(attempts - 1):
             delay = min(delay * self.factor, self.max_delay)  # step by step: a power could overflow

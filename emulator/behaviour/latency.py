@@ -18,9 +18,7 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """
-    A lognormal distribution and its weight in the mixture.
-    """
+    """A lognormal distribution and its weight in the mixture."""
 
     median: Seconds
     sigma: float = 0.0
@@ -33,9 +31,7 @@ ServiceTime = tuple[Component, ...]
 
 
 def constant(seconds: Seconds) -> ServiceTime:
-    """
-    A constant service time.
-    """
+    """A constant service time."""
     return (Component(median=seconds),)
 
 
@@ -43,24 +39,18 @@ NO_DELAY: ServiceTime = constant(0.0)
 
 
 def sigma_from_p99(median: Seconds, p99: Seconds) -> float:
-    """
-    The sigma of a lognormal distribution with this median and p99.
-    """
+    """The sigma of a lognormal distribution with this median and p99."""
     return log(p99 / median) / _NORMAL.inv_cdf(0.99)
 
 
 def service_time(law: ServiceTime, *, component: float, quantile: float) -> Seconds:
-    """
-    The service time at two quantiles between 0 and 1: *component* selects the component, *quantile* the value in it.
-    """
+    """The service time at two quantiles between 0 and 1: *component* selects the component, *quantile* the value in it."""
     part = _component_at(law, component)
     return part.median * exp(part.sigma * _NORMAL.inv_cdf(quantile)) if part.sigma else part.median
 
 
 def _component_at(law: ServiceTime, share: float) -> Component:
-    """
-    The component at a share of the total weight.
-    """
+    """The component at a share of the total weight."""
     if len(law) == 1:
         return law[0]
     remaining = share * sum(part.weight for part in law)

@@ -1,6 +1,4 @@
-"""
-The received request, independent of sockets and HTTP parsing.
-"""
+"""The received request, independent of sockets and HTTP parsing."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """
-    Method, target, header fields and body of one request.
-    """
+    """Method, target, header fields and body of one request."""
 
     method: bytes
     target: bytes

@@ -1,6 +1,4 @@
-"""
-Routing: which methods, paths and hosts belong to the operation.
-"""
+"""Routing: which methods, paths and hosts belong to the operation."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ def routing_error(
 def _address_error(
     path_bytes: bytes, host: bytes, environments: tuple[str, ...], deployments: tuple[str, ...]
 ) -> ErrorReply | None:
-    """
-    The error for a path that a host does not serve; else None.
-    """
+    """The error for a path that a host does not serve; else None."""
     path = path_bytes.decode("latin-1")
     known_environments = ("production", *environments)
     name = service_host(host.decode("latin-1"))
@@ -72,16 +68,12 @@ _METHOD_ERROR = ErrorReply(
 
 
 def _not_found(detail: str) -> ErrorReply:
-    """
-    The 404 for a path or host that is not one of the operation's addresses.
-    """
+    """The 404 for a path or host that is not one of the operation's addresses."""
     return ErrorReply(status=404, code=ErrorCode.CLIENT_ERROR, error="Not found.", detail=detail)
 
 
 def _unknown(what: str) -> ErrorReply:
-    """
-    The 404 for an environment or deployment that does not exist (docs.baseten.co/inference/errors).
-    """
+    """The 404 for an environment or deployment that does not exist (docs.baseten.co/inference/errors)."""
     return ErrorReply(
         status=404, code=ErrorCode.MODEL_DOES_NOT_EXIST, detail=f"This chain has no such {what}, or it was deleted."
     )

@@ -16,9 +16,7 @@ _GAMMA = 0x9E3779B97F4A7C15
 
 
 class DrawPurpose(IntEnum):
-    """
-    What a random number is used for. Each purpose has its own number for each request.
-    """
+    """What a random number is used for. Each purpose has its own number for each request."""
 
     OUTCOME = 0
     COMPONENT = 1
@@ -30,18 +28,14 @@ _PURPOSES = 16
 
 
 def mix64(value: int) -> int:
-    """
-    A bijective hash of a 64-bit number.
-    """
+    """A bijective hash of a 64-bit number."""
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
     return value ^ (value >> 31)
 
 
 def uniform(seed: int, number: int, purpose: DrawPurpose) -> float:
-    """
-    A random number between 0 and 1, both excluded, for one purpose of one request.
-    """
+    """A random number between 0 and 1, both excluded, for one purpose of one request."""
     # Hash the seed first: otherwise neighbouring seeds give shifted copies of one sequence.
     position = mix64(seed & _MASK) + (number * _PURPOSES + purpose) * _GAMMA
     return ((mix64(position & _MASK) >> 12) + 0.5) / (1 << 52)

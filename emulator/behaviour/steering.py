@@ -1,6 +1,4 @@
-"""
-Steering: the X-Emulate header requests an outcome.
-"""
+"""Steering: the X-Emulate header requests an outcome."""
 
 from __future__ import annotations
 
@@ -44,17 +42,13 @@ def requested_outcome(request: ReceivedRequest, contract: Contract) -> ErrorRepl
 
 
 def _unpaired_status_error(word: str, contract: Contract) -> ErrorReply | None:
-    """
-    The error for a documented status that has no code; else None.
-    """
+    """The error for a documented status that has no code; else None."""
     if not contract.includes(Contract.DOCUMENTED) or word not in map(str, UNPAIRED_STATUSES):
         return None
     return ErrorReply(status=int(word), code=ErrorCode.CLIENT_ERROR, error="The request is not served.", detail=_DETAIL)
 
 
 def _accepted_values(contract: Contract) -> str:
-    """
-    A sentence that lists the accepted values of the header.
-    """
+    """A sentence that lists the accepted values of the header."""
     rows = (f"{row.code} ({' '.join(map(str, sorted(statuses(row.code, contract))))})" for row in PAIRINGS)
     return f"Expected X-Emulate: ok, or a code and, if you like, one of its statuses: {', '.join(rows)}."

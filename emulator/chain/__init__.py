@@ -1,3 +1,1 @@
-"""
-What does the chain behind the gateway answer: the echo chain, or the user's own?
-"""
+"""What does the chain behind the gateway answer: the echo chain, or the user's own?"""

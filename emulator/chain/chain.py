@@ -1,6 +1,4 @@
-"""
-The user's own chain: parses a body, calls run_remote, and returns what the chain's server would respond.
-"""
+"""The user's own chain: parses a body, calls run_remote, and returns what the chain's server would respond."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ _NOT_EXCEPTIONS = (asyncio.CancelledError, SystemExit, KeyboardInterrupt)
 
 
 class UserChain:
-    """
-    An instance of the user's class, with its input and output types.
-    """
+    """An instance of the user's class, with its input and output types."""
 
     def __init__(self, entrypoint: Entrypoint, instance: object) -> None:
         self.is_async = entrypoint.is_async
@@ -98,9 +94,7 @@ class UserChain:
         return responses[0]
 
     async def _respond(self, arguments: Arguments, request: ChainRequest) -> ChainResponse:
-        """
-        The response of a coroutine function or of a stream.
-        """
+        """The response of a coroutine function or of a stream."""
         if not self.streams:
             return await self.run_async(arguments, binary=request.binary)
         if request.gathers_stream:
@@ -128,9 +122,7 @@ class UserChain:
         return binary_output(pack_output(text)) if binary else output(json.dumps(text).encode())
 
     def _encode_response(self, result: object, *, binary: bool) -> ChainResponse:
-        """
-        The response for a result.
-        """
+        """The response for a result."""
         try:
             if binary:
                 return binary_output(pack_output(self._entrypoint.output_value(result)))
@@ -142,9 +134,7 @@ class UserChain:
 
 
 def load_chain(text: str) -> UserChain:
-    """
-    The chain at `FILE.py:Class` or `package.module:Class`. Raises SchemaError, also if the constructor raises.
-    """
+    """The chain at `FILE.py:Class` or `package.module:Class`. Raises SchemaError, also if the constructor raises."""
     entrypoint = load_entrypoint(text)
     if entrypoint.injected:
         raise SchemaError(
@@ -162,17 +152,13 @@ def load_chain(text: str) -> UserChain:
 
 
 def _construction_context() -> AbstractContextManager[object]:
-    """
-    The context that truss requires to construct a chain locally, if the user module imported truss.
-    """
+    """The context that truss requires to construct a chain locally, if the user module imported truss."""
     run_local = getattr(sys.modules.get("truss_chains"), "run_local", None)
     return cast(AbstractContextManager[object], run_local()) if run_local else nullcontext()
 
 
 def _exception_response(error: BaseException) -> ChainResponse:
-    """
-    The response to an exception in run_remote. One that is not an Exception is caught by the server's framework.
-    """
+    """The response to an exception in run_remote. One that is not an Exception is caught by the server's framework."""
     if not isinstance(error, Exception):
         return internal_error()
     stack = traceback.extract_tb(error.__traceback__)

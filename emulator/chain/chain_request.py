@@ -1,6 +1,4 @@
-"""
-The request as the chain's server gets it from the gateway.
-"""
+"""The request as the chain's server gets it from the gateway."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from ..behaviour.request import ReceivedRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainRequest:
-    """
-    A request that the chain must answer.
-    """
+    """A request that the chain must answer."""
 
     number: int
     body: bytes
@@ -24,9 +20,7 @@ class ChainRequest:
 
 
 def chain_request(number: int, request: ReceivedRequest) -> ChainRequest:
-    """
-    The request for the chain: how body and output are encoded follows from its header fields, as in basetenlabs/truss.
-    """
+    """The request for the chain: how body and output are encoded follows from its header fields, as in basetenlabs/truss."""
     from_openai = b"openai" in _first_field(request, b"user-agent").lower()
     return ChainRequest(
         number=number,
@@ -37,7 +31,5 @@ def chain_request(number: int, request: ReceivedRequest) -> ChainRequest:
 
 
 def _first_field(request: ReceivedRequest, name: bytes) -> bytes:
-    """
-    The first value of a header field; empty without one.
-    """
+    """The first value of a header field; empty without one."""
     return next(iter(request.fields(name)), b"")

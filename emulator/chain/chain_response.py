@@ -26,9 +26,7 @@ InputErrors = tuple[tuple[tuple[str | int, ...], str], ...]
 
 
 class ChainResponseKind(Enum):
-    """
-    The result of a request that reached the chain.
-    """
+    """The result of a request that reached the chain."""
 
     OUTPUT = auto()
     """run_remote returned a value."""
@@ -46,9 +44,7 @@ class ChainResponseKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainResponse:
-    """
-    A response of the chain's server, before the gateway maps it.
-    """
+    """A response of the chain's server, before the gateway maps it."""
 
     kind: ChainResponseKind
     status: int
@@ -67,16 +63,12 @@ _SERVER_ERROR_CODE, _CHAIN_ERROR_CODE, _INPUT_ERROR_CODE = "500", "600", "700"
 
 
 def output(body: bytes) -> ChainResponse:
-    """
-    The response with an output.
-    """
+    """The response with an output."""
     return ChainResponse(kind=ChainResponseKind.OUTPUT, status=200, body=body)
 
 
 def binary_output(body: bytes) -> ChainResponse:
-    """
-    The response with an output in msgpack.
-    """
+    """The response with an output in msgpack."""
     return ChainResponse(kind=ChainResponseKind.OUTPUT, status=200, body=body, media_type=_OCTET_STREAM)
 
 
@@ -87,18 +79,14 @@ STREAM_STARTED = ChainResponse(
 
 
 def input_error(errors: InputErrors) -> ChainResponse:
-    """
-    The response to an invalid input: every error with its path.
-    """
+    """The response to an invalid input: every error with its path."""
     title = "Input Parsing Error:" if len(errors) == 1 else "Input Parsing Errors:"
     public_message = "\n".join([title, *(f"  `{format_path(place)}`: {text}." for place, text in errors)])
     return _error_response(ChainResponseKind.BAD_INPUT, 400, public_message, _INPUT_ERROR_CODE, public_message)
 
 
 def server_error(exception: Exception) -> ChainResponse:
-    """
-    The response to an error of the server itself: an input nested too deeply, or an output that cannot be serialized.
-    """
+    """The response to an error of the server itself: an input nested too deeply, or an output that cannot be serialized."""
     too_deep = isinstance(exception, RecursionError)
     public_message = "The body is nested too deeply." if too_deep else "The output of run_remote cannot be written."
     text = f"Unhandled exception: {type(exception).__name__}: {exception}"
@@ -138,9 +126,7 @@ def exception_error(exception: Exception, stack: Iterable[FrameSummary]) -> Chai
 
 
 def return_type_error() -> ChainResponse:
-    """
-    The response to a result that does not match the return type.
-    """
+    """The response to a result that does not match the return type."""
     public_message = "run_remote returned what its return type does not say."
     return _error_response(
         ChainResponseKind.EXCEPTION,
@@ -152,9 +138,7 @@ def return_type_error() -> ChainResponse:
 
 
 def internal_error() -> ChainResponse:
-    """
-    The response to SystemExit, KeyboardInterrupt and CancelledError in run_remote. It comes from the server's framework.
-    """
+    """The response to SystemExit, KeyboardInterrupt and CancelledError in run_remote. It comes from the server's framework."""
     return ChainResponse(
         kind=ChainResponseKind.SERVER_ERROR,
         status=500,
@@ -165,9 +149,7 @@ def internal_error() -> ChainResponse:
 
 
 def connection_lost_error() -> ChainResponse:
-    """
-    The response if the chain's server closes the connection. It comes from the gateway.
-    """
+    """The response if the chain's server closes the connection. It comes from the gateway."""
     return ChainResponse(
         kind=ChainResponseKind.CONNECTION_LOST,
         status=502,
@@ -177,9 +159,7 @@ def connection_lost_error() -> ChainResponse:
 
 
 def timeout_error(time_limit: Seconds) -> ChainResponse:
-    """
-    The response after the time limit. It comes from the gateway.
-    """
+    """The response after the time limit. It comes from the gateway."""
     public_message = f"run_remote did not return within {time_limit:g} s."
     return ChainResponse(
         kind=ChainResponseKind.TIMED_OUT, status=504, body=_error_body(public_message), public_message=public_message
@@ -187,16 +167,12 @@ def timeout_error(time_limit: Seconds) -> ChainResponse:
 
 
 def json_error(exception: PythonJsonError) -> ChainResponse:
-    """
-    The response to a body that is not JSON.
-    """
+    """The response to a body that is not JSON."""
     return input_error(((("__root__",), str(exception)),))
 
 
 def msgpack_error(exception: MsgpackError) -> ChainResponse:
-    """
-    The response to a body that is not msgpack: the message alone, without title and path.
-    """
+    """The response to a body that is not msgpack: the message alone, without title and path."""
     text = str(exception)
     return _error_response(ChainResponseKind.BAD_INPUT, 400, text, _INPUT_ERROR_CODE, text)
 
@@ -204,9 +180,7 @@ def msgpack_error(exception: MsgpackError) -> ChainResponse:
 def _error_response(
     kind: ChainResponseKind, status: int, error: object, code: str, public_message: str
 ) -> ChainResponse:
-    """
-    An error response of the chain's server.
-    """
+    """An error response of the chain's server."""
     headers = (("X-BASETEN-ERROR-SOURCE", "04"), ("X-BASETEN-ERROR-CODE", code))
     return ChainResponse(
         kind=kind, status=status, body=_error_body(error), headers=headers, public_message=public_message
@@ -214,9 +188,7 @@ def _error_response(
 
 
 def _error_body(error: object) -> bytes:
-    """
-    The body of an error.
-    """
+    """The body of an error."""
     try:
         return orjson.dumps({"error": error})
     except TypeError:  # a lone surrogate in the message
@@ -224,9 +196,7 @@ def _error_body(error: object) -> bytes:
 
 
 def _exception_message(exception: Exception) -> str:
-    """
-    The message of an exception, even if its __str__ raises.
-    """
+    """The message of an exception, even if its __str__ raises."""
     try:
         return str(exception)
     except Exception as error:  # noqa: BLE001  # responsible: the user's exception
@@ -234,9 +204,7 @@ def _exception_message(exception: Exception) -> str:
 
 
 def _exception_status(exception: Exception) -> int:
-    """
-    The status of an HTTPException as in FastAPI; 500 for other exceptions.
-    """
+    """The status of an HTTPException as in FastAPI; 500 for other exceptions."""
     status = getattr(exception, "status_code", None)
     is_http_exception = any(kind.__name__ == "HTTPException" for kind in type(exception).__mro__)
     return status if is_http_exception and isinstance(status, int) else 500
@@ -246,9 +214,7 @@ def _exception_status(exception: Exception) -> int:
 
 
 class PythonJsonError(ValueError):
-    """
-    A body that Python's JSON parser rejects, with the message of the parser.
-    """
+    """A body that Python's JSON parser rejects, with the message of the parser."""
 
 
 def parse_python_json(body: bytes) -> JSON:

@@ -1,6 +1,4 @@
-"""
-The echo chain's server, for contracts under which the gateway passes every body to the chain.
-"""
+"""The echo chain's server, for contracts under which the gateway passes every body to the chain."""
 
 from __future__ import annotations
 
@@ -28,16 +26,12 @@ _NOT_AN_OBJECT = "Input should be a valid dictionary or instance of EchoInput"
 
 
 def echo_response(request: ChainRequest) -> ChainResponse:
-    """
-    The response to a request. An object is returned byte for byte; numbers that JSON lacks become null.
-    """
+    """The response to a request. An object is returned byte for byte; numbers that JSON lacks become null."""
     return _binary_echo(request.body) if request.binary else _json_echo(request.body)
 
 
 def _binary_echo(body: bytes) -> ChainResponse:
-    """
-    The response to a body in msgpack.
-    """
+    """The response to a body in msgpack."""
     try:
         value = unpack_body(body)
     except MsgpackError as error:
@@ -46,9 +40,7 @@ def _binary_echo(body: bytes) -> ChainResponse:
 
 
 def _json_echo(body: bytes) -> ChainResponse:
-    """
-    The response to a body in JSON.
-    """
+    """The response to a body in JSON."""
     value = parse_json(body)
     if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(body)):
         return output(body)
@@ -66,9 +58,7 @@ def _json_echo(body: bytes) -> ChainResponse:
 
 
 def _non_finite_to_null(value: JSON) -> JSON:
-    """
-    The value with NaN and infinities replaced by null.
-    """
+    """The value with NaN and infinities replaced by null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, list):

@@ -1,6 +1,4 @@
-"""
-Gateway mapping: under each contract, which responses of the chain are passed on and which are replaced by an error.
-"""
+"""Gateway mapping: under each contract, which responses of the chain are passed on and which are replaced by an error."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _CODES: dict[ChainResponseKind, ErrorCode] = {
 
 
 def replacement_error(response: ChainResponse, contract: Contract) -> ErrorReply | None:
-    """
-    The error that replaces a response of the chain; None if the response is passed on unchanged.
-    """
+    """The error that replaces a response of the chain; None if the response is passed on unchanged."""
     if response.kind is ChainResponseKind.OUTPUT:
         # An output is valid JSON, so the first character determines its type.
         if ANY_OUTPUT.applies_to(contract) or response.body.lstrip(b" \t\r\n").startswith(b"{"):

@@ -18,15 +18,11 @@ from chainproof.json_text import JSON
 
 
 class MsgpackError(ValueError):
-    """
-    A body that is not msgpack, with the message of the library.
-    """
+    """A body that is not msgpack, with the message of the library."""
 
 
 def unpack_body(body: bytes) -> JSON:
-    """
-    The value of a body. Raises MsgpackError.
-    """
+    """The value of a body. Raises MsgpackError."""
     try:
         return cast(JSON, msgpack.unpackb(body, object_hook=_decode_map))
     except ValueError as error:  # every error of the library is one
@@ -34,9 +30,7 @@ def unpack_body(body: bytes) -> JSON:
 
 
 def pack_output(value: object) -> bytes:
-    """
-    The output as msgpack; bytes are returned unchanged. Raises TypeError and ValueError for other types.
-    """
+    """The output as msgpack; bytes are returned unchanged. Raises TypeError and ValueError for other types."""
     return value if isinstance(value, bytes) else cast(bytes, msgpack.packb(value, default=_encode_object))
 
 
@@ -44,18 +38,14 @@ _DATA = b"data"
 
 
 def _iso_without_zone(value: time) -> str:
-    """
-    A time of day in ISO 8601. Raises ValueError if it has a time zone.
-    """
+    """A time of day in ISO 8601. Raises ValueError if it has a time zone."""
     if value.utcoffset() is not None:
         raise ValueError("Cannot represent timezone-aware times.")
     return value.isoformat()
 
 
 def _iso_with_z(value: datetime) -> str:
-    """
-    A point in time in ISO 8601, with Z for UTC.
-    """
+    """A point in time in ISO 8601, with Z for UTC."""
     text = value.isoformat()
     return text[:-6] + "Z" if text.endswith("+00:00") else text
 
@@ -77,9 +67,7 @@ _TYPES: tuple[tuple[type, bytes, Callable[[Any], object], Callable[[Any], object
 
 
 def _encode_object(value: object) -> object:
-    """
-    The map for a value of a type that msgpack lacks; other values are returned, which the library rejects.
-    """
+    """The map for a value of a type that msgpack lacks; other values are returned, which the library rejects."""
     for kind, marker, encode, _ in _TYPES:
         if isinstance(value, kind):
             return {marker: True, _DATA: encode(value)}
@@ -87,9 +75,7 @@ def _encode_object(value: object) -> object:
 
 
 def _decode_map(value: dict[Any, Any]) -> object:
-    """
-    The value that a map with a marker stands for; other maps are returned.
-    """
+    """The value that a map with a marker stands for; other maps are returned."""
     for _, marker, _, decode in _TYPES:
         if marker in value and _DATA in value:
             return decode(value[_DATA])

@@ -32,9 +32,7 @@ _Value = TypeVar("_Value")
 
 
 class ChainCall:
-    """
-    One request to the chain.
-    """
+    """One request to the chain."""
 
     __slots__ = ("_on_chunk", "_on_response", "abandoned", "timer")
 
@@ -77,9 +75,7 @@ class ChainCall:
 
 
 class Replica:
-    """
-    Runs the chain. Create and call it in the gateway's event loop.
-    """
+    """Runs the chain. Create and call it in the gateway's event loop."""
 
     def __init__(self, chain: UserChain, gateway: asyncio.AbstractEventLoop, *, scenario: Scenario) -> None:
         self._chain = chain
@@ -100,41 +96,31 @@ class Replica:
         return call
 
     def _run(self) -> None:
-        """
-        Run the chain's event loop; exceptions in the chain's own tasks do not end it.
-        """
+        """Run the chain's event loop; exceptions in the chain's own tasks do not end it."""
         while not self._loop.is_closed():
             with suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
 
     def _create_task(self, request: ChainRequest, call: ChainCall) -> None:
-        """
-        Create a task for a call and keep a reference to it.
-        """
+        """Create a task for a call and keep a reference to it."""
         task = self._loop.create_task(self._serve(request, call))
         self._tasks.add(task)
         task.add_done_callback(self._discard_task)
 
     def _discard_task(self, task: asyncio.Task[None]) -> None:
-        """
-        Forget a task. Its exception is an internal error, reported in the gateway's event loop.
-        """
+        """Forget a task. Its exception is an internal error, reported in the gateway's event loop."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._call_in_gateway(_raise, error)
 
     def _call_in_gateway(self, call: Callable[[_Value], None], value: _Value) -> None:
-        """
-        Call in the gateway's event loop, unless that is closed.
-        """
+        """Call in the gateway's event loop, unless that is closed."""
         with suppress(RuntimeError):
             self._gateway.call_soon_threadsafe(call, value)
 
     async def _serve(self, request: ChainRequest, call: ChainCall) -> None:
-        """
-        Process one call.
-        """
+        """Process one call."""
         if call.abandoned:
             return
         arguments = self._chain.parse_arguments(request)
@@ -146,9 +132,7 @@ class Replica:
                 await self._run_chain(arguments, request, call)
 
     async def _run_chain(self, arguments: Arguments, request: ChainRequest, call: ChainCall) -> None:
-        """
-        Deliver the response. A stream goes on when its caller has left, as on the service.
-        """
+        """Deliver the response. A stream goes on when its caller has left, as on the service."""
         if not self._chain.streams:
             self._call_in_gateway(call.deliver, await self._response(arguments, request))
         elif request.gathers_stream:
@@ -160,18 +144,14 @@ class Replica:
             self._call_in_gateway(call.deliver_chunk, None)
 
     async def _response(self, arguments: Arguments, request: ChainRequest) -> ChainResponse:
-        """
-        The response of a run_remote that returns its output at once.
-        """
+        """The response of a run_remote that returns its output at once."""
         if self._chain.is_async:
             return await self._chain.run_async(arguments, binary=request.binary)
         async with self._threads:
             return await self._run_in_thread(arguments, binary=request.binary)
 
     async def _run_in_thread(self, arguments: Arguments, *, binary: bool) -> ChainResponse:
-        """
-        The response of a plain function, run on its own thread.
-        """
+        """The response of a plain function, run on its own thread."""
         future: asyncio.Future[ChainResponse] = self._loop.create_future()
 
         def run() -> None:
@@ -183,7 +163,5 @@ class Replica:
 
 
 def _raise(error: BaseException) -> NoReturn:
-    """
-    Raise the error in the calling event loop.
-    """
+    """Raise the error in the calling event loop."""
     raise error

@@ -1,6 +1,4 @@
-"""
-A call of the chain that the gateway repeats while it fails.
-"""
+"""A call of the chain that the gateway repeats while it fails."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ FinalCallback = Callable[[ChainResponse, int], None]
 
 
 class RetriedCall:
-    """
-    One request, sent to the chain once or several times. A timeout of the gateway's own is not repeated.
-    """
+    """One request, sent to the chain once or several times. A timeout of the gateway's own is not repeated."""
 
     def __init__(
         self,
@@ -48,17 +44,13 @@ class RetriedCall:
             self._call.abandon()
 
     def _start(self) -> None:
-        """
-        Send the request once more, unless nobody waits.
-        """
+        """Send the request once more, unless nobody waits."""
         if not self._abandoned:
             self._attempts += 1
             self._call = self._send(self._receive)
 
     def _receive(self, response: ChainResponse) -> None:
-        """
-        Pass a response on, or schedule the next attempt.
-        """
+        """Pass a response on, or schedule the next attempt."""
         delay = self._delay(response)
         if delay is None:
             self._on_final(response, self._attempts)
@@ -66,9 +58,7 @@ class RetriedCall:
             self._call_at(self._clock() + delay, self._start)
 
     def _delay(self, response: ChainResponse) -> Seconds | None:
-        """
-        Seconds until the next attempt; None if there is none.
-        """
+        """Seconds until the next attempt; None if there is none."""
         is_retried = response.status in RETRIED_STATUSES and response.kind is not ChainResponseKind.TIMED_OUT
         if self._policy is None or not is_retried:
             return None

@@ -1,6 +1,4 @@
-"""
-Which defects can the emulator have? One module for each stage of a request.
-"""
+"""Which defects can the emulator have? One module for each stage of a request."""
 
 from __future__ import annotations
 

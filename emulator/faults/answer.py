@@ -1,6 +1,4 @@
-"""
-Answer faults: wrong status, header fields, media type or body.
-"""
+"""Answer faults: wrong status, header fields, media type or body."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ AnswerChange = Callable[[Answer], Answer]
 
 
 def _on_status(*statuses: int) -> Callable[[AnswerChange], DecideHook]:
-    """
-    A decorator: applies a change to answers of the operation with one of these statuses.
-    """
+    """A decorator: applies a change to answers of the operation with one of these statuses."""
 
     def hook(change: AnswerChange) -> DecideHook:
         def decide(context: RequestContext) -> Answer:
@@ -64,23 +60,17 @@ _failure = _on_status(400, 401, 429, 502, 503, 504)
 
 
 def _changed_body(change: Callable[[bytes], bytes]) -> AnswerChange:
-    """
-    A change of the body.
-    """
+    """A change of the body."""
     return lambda answer: with_body(answer, change(answer.body))
 
 
 def _with_media_type(media_type: str) -> AnswerChange:
-    """
-    A change of the media type; an empty one removes Content-Type.
-    """
+    """A change of the media type; an empty one removes Content-Type."""
     return lambda answer: with_header(answer, "Content-Type", *([media_type] if media_type else []))
 
 
 def _with_error_members(**changes: JSON) -> AnswerChange:
-    """
-    A change of the members of an error.
-    """
+    """A change of the members of an error."""
     return lambda answer: with_members(answer, **changes)
 
 
@@ -272,9 +262,7 @@ _faults.add_table(
 
 
 def _changed_code(answer: Answer, change: Callable[[str], str]) -> Answer:
-    """
-    The error with its code, if any, changed.
-    """
+    """The error with its code, if any, changed."""
     body = orjson.loads(answer.body)
     code = body.get("error_code")
     return with_members(answer, error_code=change(code)) if isinstance(code, str) else answer
@@ -365,9 +353,7 @@ def stack_trace_of_auth(context: RequestContext) -> Answer:
 
 
 def _leaks_key(change: Callable[[Answer, str], Answer], *statuses: int) -> DecideHook:
-    """
-    A hook for answers with these statuses that passes the caller's Authorization value to *change*.
-    """
+    """A hook for answers with these statuses that passes the caller's Authorization value to *change*."""
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()
@@ -434,9 +420,7 @@ _faults.add_table(
 
 
 def _compressed(answer: Answer) -> Answer:
-    """
-    The answer compressed with gzip.
-    """
+    """The answer compressed with gzip."""
     return with_header(with_body(answer, gzip.compress(answer.body, mtime=0)), "Content-Encoding", "gzip")
 
 

@@ -1,6 +1,4 @@
-"""
-Request id faults: ids that are missing, repeated, or copied from the request.
-"""
+"""Request id faults: ids that are missing, repeated, or copied from the request."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ _faults = FaultRegistrar(stage=FaultStage.ANSWER)
 
 
 def _with_request_id(request_id: Callable[[RequestContext], str]) -> DecideHook:
-    """
-    A hook that replaces the request id.
-    """
+    """A hook that replaces the request id."""
     return lambda context: with_header(context.correct_answer(), REQUEST_ID_HEADER, request_id(context))
 
 
@@ -83,9 +79,7 @@ _faults.add_table(
 
 
 def _id_of_concurrent_request(context: RequestContext) -> Answer:
-    """
-    The correct answer, with the id of the previous answer while requests of other connections are in flight.
-    """
+    """The correct answer, with the id of the previous answer while requests of other connections are in flight."""
     answer = context.correct_answer()
     last = context.memory.answers.get(b"")
     if context.concurrent and last is not None and last.request_id:
@@ -95,9 +89,7 @@ def _id_of_concurrent_request(context: RequestContext) -> Answer:
 
 
 def _request_ids(*values: str) -> AnswerChange:
-    """
-    A change of the request ids; without values they are removed.
-    """
+    """A change of the request ids; without values they are removed."""
     return lambda answer: with_header(answer, REQUEST_ID_HEADER, *values)
 
 

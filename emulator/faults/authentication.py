@@ -1,6 +1,4 @@
-"""
-Authentication faults: requests accepted without the right key, or rejected in the wrong way.
-"""
+"""Authentication faults: requests accepted without the right key, or rejected in the wrong way."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ _faults = FaultRegistrar(stage=FaultStage.AUTHENTICATION)
 
 
 def _accepts_credential(accepts: Callable[[RequestContext, bytes], bool]) -> DecideHook:
-    """
-    A hook that also authenticates requests whose `Api-Key` token *accepts* returns True for.
-    """
+    """A hook that also authenticates requests whose `Api-Key` token *accepts* returns True for."""
 
     def decide(context: RequestContext) -> Answer:
         scheme, _, token = context.authorization().partition(b" ")

@@ -1,6 +1,4 @@
-"""
-Chain faults: the output is not the input, or errors are reported wrongly.
-"""
+"""Chain faults: the output is not the input, or errors are reported wrongly."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ Change = Callable[[JSON], JSON]
 
 
 def _changed_output(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
-    """
-    A hook that changes the output. Outputs that the change leaves equal stay byte-identical.
-    """
+    """A hook that changes the output. Outputs that the change leaves equal stay byte-identical."""
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()
@@ -45,9 +41,7 @@ def _changed_output(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
 
 
 def _every_value(change: Change) -> Callable[[dict[str, JSON]], JSON]:
-    """
-    A change applied to every value, innermost first.
-    """
+    """A change applied to every value, innermost first."""
 
     def walk(value: JSON) -> JSON:
         if isinstance(value, dict):
@@ -60,16 +54,12 @@ def _every_value(change: Change) -> Callable[[dict[str, JSON]], JSON]:
 
 
 def _strings(change: Callable[[str], JSON]) -> DecideHook:
-    """
-    A hook that changes every string.
-    """
+    """A hook that changes every string."""
     return _changed_output(_every_value(lambda value: change(value) if isinstance(value, str) else value))
 
 
 def _numbers(change: Callable[[float], JSON]) -> DecideHook:
-    """
-    A hook that changes every number.
-    """
+    """A hook that changes every number."""
 
     def change_number(value: JSON) -> JSON:
         return change(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -78,9 +68,7 @@ def _numbers(change: Callable[[float], JSON]) -> DecideHook:
 
 
 def _members_dropped(dropped: Callable[[JSON], bool]) -> DecideHook:
-    """
-    A hook that drops members with certain values.
-    """
+    """A hook that drops members with certain values."""
 
     def change(value: JSON) -> JSON:
         return {name: item for name, item in value.items() if not dropped(item)} if isinstance(value, dict) else value
@@ -89,9 +77,7 @@ def _members_dropped(dropped: Callable[[JSON], bool]) -> DecideHook:
 
 
 def _member_names(change: Callable[[str], str | None]) -> DecideHook:
-    """
-    A hook that renames members; None drops the member.
-    """
+    """A hook that renames members; None drops the member."""
 
     def renamed(value: JSON) -> JSON:
         if not isinstance(value, dict):
@@ -102,16 +88,12 @@ def _member_names(change: Callable[[str], str | None]) -> DecideHook:
 
 
 def _arrays(change: Callable[[list[JSON]], JSON]) -> DecideHook:
-    """
-    A hook that changes every array.
-    """
+    """A hook that changes every array."""
     return _changed_output(_every_value(lambda value: change(value) if isinstance(value, list) else value))
 
 
 def _truncated(value: JSON, depth: int) -> JSON:
-    """
-    A value with everything below *depth* replaced by null.
-    """
+    """A value with everything below *depth* replaced by null."""
     if isinstance(value, dict | list) and depth == 0:
         return None
     if isinstance(value, dict):
@@ -120,23 +102,17 @@ def _truncated(value: JSON, depth: int) -> JSON:
 
 
 def _digits_as_number(text: str) -> JSON:
-    """
-    A string of digits as a number.
-    """
+    """A string of digits as a number."""
     return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else text
 
 
 def _as_double(value: float) -> JSON:
-    """
-    A large integer rounded to the nearest double.
-    """
+    """A large integer rounded to the nearest double."""
     return int(float(value)) if isinstance(value, int) and 1 << 53 < abs(value) < 1 << 1000 else value
 
 
 def _six_digits(value: float) -> JSON:
-    """
-    A fraction with six significant digits.
-    """
+    """A fraction with six significant digits."""
     return float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else value
 
 

@@ -17,9 +17,7 @@ from .hooks import DecideHook, FaultHook, ReadHook, SendHook, WaitHook
 
 
 class FaultStage(StrEnum):
-    """
-    The stage of request processing at which the endpoint misbehaves.
-    """
+    """The stage of request processing at which the endpoint misbehaves."""
 
     AUTHENTICATION = "authentication"
     ROUTING = "routing"
@@ -33,9 +31,7 @@ class FaultStage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """
-    One realistic defect of an endpoint.
-    """
+    """One realistic defect of an endpoint."""
 
     name: str
     stage: FaultStage
@@ -124,9 +120,7 @@ class FaultRegistrar:
         also_violates: tuple[Clause, ...],
         needs_options: tuple[str, ...],
     ) -> Callable[[HookFunction], HookFunction]:
-        """
-        A decorator that registers a function as a fault under the function's name.
-        """
+        """A decorator that registers a function as a fault under the function's name."""
 
         def add(function: HookFunction) -> HookFunction:
             description = " ".join((function.__doc__ or "").split())

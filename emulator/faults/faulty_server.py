@@ -101,9 +101,7 @@ class FaultyServer(ServerState):
 
 
 class FaultyProtocol(HttpProtocol):
-    """
-    The server side of one connection, with a fault hook.
-    """
+    """The server side of one connection, with a fault hook."""
 
     def __init__(self, connection: TcpConnection, server: FaultyServer, number: int) -> None:
         super().__init__(connection, server, number)
@@ -151,9 +149,7 @@ class FaultyProtocol(HttpProtocol):
         super().on_message_complete()
 
     def _decision(self, request: ReceivedRequest) -> Decision | ChainRequest:
-        """
-        The decision of the hook.
-        """
+        """The decision of the hook."""
         self._position += 1
         in_flight = self._faulty_server.in_flight
         decision = self._faulty_server.decide_with_fault(
@@ -165,34 +161,26 @@ class FaultyProtocol(HttpProtocol):
         return decision
 
     def _ready(self, pending: PendingAnswer) -> None:
-        """
-        Send the answers that are due, one complete answer after another.
-        """
+        """Send the answers that are due, one complete answer after another."""
         pending.ready = True
         self._send_ready()
 
     def _send_ready(self) -> None:
-        """
-        Do the same unless an answer is being sent.
-        """
+        """Do the same unless an answer is being sent."""
         turns = self._pending
         while turns and turns[0].ready and not self._sending:
             self._send(turns.popleft())
         self._connection.resume()
 
     def _send(self, pending: PendingAnswer) -> None:
-        """
-        Send one answer as the hook does.
-        """
+        """Send one answer as the hook does."""
         self._last_activity = monotonic()
         self._sending = True
         outgoing = self._correct_outgoing(pending)
         self._run_steps(pending, self._hook.send(outgoing) if self._hook.send else iter([outgoing.wire]))
 
     def _correct_outgoing(self, pending: PendingAnswer) -> OutgoingAnswer:
-        """
-        The answer as the correct emulator would send it.
-        """
+        """The answer as the correct emulator would send it."""
         answer = pending.decision.answer if pending.decision else None
         wire = _CONTINUE
         if answer is not None:
@@ -211,9 +199,7 @@ class FaultyProtocol(HttpProtocol):
         )
 
     def _run_steps(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
-        """
-        Run steps until one of them takes time.
-        """
+        """Run steps until one of them takes time."""
         for step in steps:
             if isinstance(step, bytes):
                 self._connection.send(step)
@@ -232,16 +218,12 @@ class FaultyProtocol(HttpProtocol):
         self._send_ready()
 
     def _resume_steps(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
-        """
-        Continue after a pause unless the connection is lost.
-        """
+        """Continue after a pause unless the connection is lost."""
         if self._parser is not None:
             self._run_steps(pending, steps)
 
     def _end(self, end: ConnectionEnd) -> None:
-        """
-        End the connection.
-        """
+        """End the connection."""
         self._ended = True
         if end is ConnectionEnd.CLOSE:
             self._connection.close()
@@ -249,9 +231,7 @@ class FaultyProtocol(HttpProtocol):
             self._connection.reset()
 
     def _remove_in_flight(self, pending: PendingAnswer) -> None:
-        """
-        Remove an answered request from the requests in flight.
-        """
+        """Remove an answered request from the requests in flight."""
         if pending.request is not None:
             in_flight = self._faulty_server.in_flight[self._number]
             self._faulty_server.in_flight[self._number] = [one for one in in_flight if one is not pending.request]

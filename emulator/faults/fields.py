@@ -1,6 +1,4 @@
-"""
-Field faults: answers have invalid header fields, and valid header fields of requests are mistreated.
-"""
+"""Field faults: answers have invalid header fields, and valid header fields of requests are mistreated."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ _request_faults = FaultRegistrar(stage=FaultStage.PARSING)
 
 
 def _with_field(name: str, *values: str, when: Callable[[Answer], bool] = lambda _: True) -> DecideHook:
-    """
-    A hook that sets one header field of the answers that meet a condition.
-    """
+    """A hook that sets one header field of the answers that meet a condition."""
     return lambda context: (
         with_header(context.correct_answer(), name, *values)
         if when(context.correct_answer())
@@ -38,9 +34,7 @@ def _with_field(name: str, *values: str, when: Callable[[Answer], bool] = lambda
 
 
 def _with_date(change: Callable[[bytes], bytes]) -> SendHook:
-    """
-    A hook that changes the value of Date.
-    """
+    """A hook that changes the value of Date."""
 
     def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
         date = re.compile(rb"(?<=\r\nDate: )[^\r]*")
@@ -50,9 +44,7 @@ def _with_date(change: Callable[[bytes], bytes]) -> SendHook:
 
 
 def _is_error(answer: Answer) -> bool:
-    """
-    Whether it is an error.
-    """
+    """Whether it is an error."""
     return answer.status >= 400
 
 
@@ -177,9 +169,7 @@ def continue_delayed(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _rejects_host(matches: Callable[[bytes], bool]) -> DecideHook:
-    """
-    A hook for a gateway that does not know some forms of its own name.
-    """
+    """A hook for a gateway that does not know some forms of its own name."""
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()

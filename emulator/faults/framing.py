@@ -1,6 +1,4 @@
-"""
-Framing faults: answers that are not complete HTTP messages, and connections closed or kept open against the headers.
-"""
+"""Framing faults: answers that are not complete HTTP messages, and connections closed or kept open against the headers."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ HeadChange = Callable[[list[bytes], OutgoingAnswer], list[bytes]]
 
 
 def _changed_head(change: HeadChange, *statuses: int) -> SendHook:
-    """
-    A hook that changes the head lines of answers with these statuses; without statuses, of all answers.
-    """
+    """A hook that changes the head lines of answers with these statuses; without statuses, of all answers."""
 
     def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
         if outgoing.answer is None or (statuses and outgoing.status not in statuses):
@@ -32,39 +28,29 @@ def _changed_head(change: HeadChange, *statuses: int) -> SendHook:
 
 
 def _with_length(lines: list[bytes], length: bytes) -> list[bytes]:
-    """
-    The lines with another Content-Length.
-    """
+    """The lines with another Content-Length."""
     return [*without_lines(lines, b"content-length"), b"Content-Length: " + length]
 
 
 def _chunked(outgoing: OutgoingAnswer, *chunks: bytes, version: bytes = b"HTTP/1.1") -> bytes:
-    """
-    The answer with Transfer-Encoding: chunked and these chunks, written as given.
-    """
+    """The answer with Transfer-Encoding: chunked and these chunks, written as given."""
     lines = without_lines(outgoing.lines(), b"content-length")
     lines[0] = version + lines[0][8:]
     return head_from_lines([*lines, b"Transfer-Encoding: chunked"]) + b"".join(chunks)
 
 
 def _chunk(body: bytes) -> bytes:
-    """
-    A body as one chunk.
-    """
+    """A body as one chunk."""
     return b"%x\r\n%s\r\n" % (len(body), body)
 
 
 def _has_body(outgoing: OutgoingAnswer) -> bool:
-    """
-    Whether an answer has a body that can be framed in another way.
-    """
+    """Whether an answer has a body that can be framed in another way."""
     return outgoing.answer is not None and bool(outgoing.body) and outgoing.status not in (204, 304)
 
 
 def _chunks(*parts: Callable[[bytes], bytes]) -> SendHook:
-    """
-    A hook that sends chunked answers; each part is a function of the body.
-    """
+    """A hook that sends chunked answers; each part is a function of the body."""
 
     def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield _chunked(outgoing, *(part(outgoing.body) for part in parts)) if _has_body(outgoing) else outgoing.wire

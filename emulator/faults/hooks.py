@@ -27,9 +27,7 @@ JSON_TYPE = "application/json"
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
-    """
-    State that a faulty endpoint keeps between requests. The correct endpoint keeps none.
-    """
+    """State that a faulty endpoint keeps between requests. The correct endpoint keeps none."""
 
     count: Counter[str] = field(default_factory=Counter)
     answers: dict[bytes, Answer] = field(default_factory=dict)
@@ -52,9 +50,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """
-    One request, and access to the correct answer for it or for another request.
-    """
+    """One request, and access to the correct answer for it or for another request."""
 
     request: ReceivedRequest
     key: bytes
@@ -125,56 +121,42 @@ class RequestContext:
 
 
 def is_operation_path(path: bytes) -> bool:
-    """
-    Whether a path is one of the operation's addresses.
-    """
+    """Whether a path is one of the operation's addresses."""
     return address_of(path.decode("latin-1")) is not None
 
 
 def with_field(request: ReceivedRequest, name: bytes, value: bytes | None) -> ReceivedRequest:
-    """
-    The request with one header field replaced, or removed if *value* is None.
-    """
+    """The request with one header field replaced, or removed if *value* is None."""
     fields = tuple(field for field in request.headers if field[0] != name)
     return replace(request, headers=fields if value is None else (*fields, (name, value)))
 
 
 def with_header(answer: Answer, name: str, *values: str) -> Answer:
-    """
-    The answer with one header field replaced by *values*; without values it is removed.
-    """
+    """The answer with one header field replaced by *values*; without values it is removed."""
     fields = tuple(field for field in answer.headers if field[0].lower() != name.lower())
     return replace(answer, headers=(*fields, *((name, value) for value in values)))
 
 
 def with_body(answer: Answer, body: bytes, media_type: str = "") -> Answer:
-    """
-    The answer with another body, and another media type unless that is empty.
-    """
+    """The answer with another body, and another media type unless that is empty."""
     answer = replace(answer, body=body)
     return with_header(answer, "Content-Type", media_type) if media_type else answer
 
 
 def error(answer: Answer, status: int, code: str | None, message: str = "The request cannot be served.") -> Answer:
-    """
-    An error with the request id of *answer*.
-    """
+    """An error with the request id of *answer*."""
     body = {"error": message} if code is None else {"error": message, "error_code": code}
     return with_body(replace(answer, status=status), orjson.dumps(body), JSON_TYPE)
 
 
 def with_members(answer: Answer, **changes: JSON) -> Answer:
-    """
-    An error with members changed or added. A body that is not an object is returned unchanged.
-    """
+    """An error with members changed or added. A body that is not an object is returned unchanged."""
     value = parse_json(answer.body)
     return replace(answer, body=orjson.dumps({**value, **changes})) if isinstance(value, dict) else answer
 
 
 class ConnectionEnd(Enum):
-    """
-    How a connection ends when it does not follow the headers.
-    """
+    """How a connection ends when it does not follow the headers."""
 
     CLOSE = auto()
     RESET = auto()
@@ -188,9 +170,7 @@ Step = bytes | Seconds | ConnectionEnd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingAnswer:
-    """
-    One answer before it is sent.
-    """
+    """One answer before it is sent."""
 
     head: bytes
     """Status line and header fields, including the empty line."""
@@ -220,16 +200,12 @@ class OutgoingAnswer:
 
 
 def head_from_lines(lines: list[bytes]) -> bytes:
-    """
-    The bytes of a head with these lines.
-    """
+    """The bytes of a head with these lines."""
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def without_lines(lines: list[bytes], *names: bytes) -> list[bytes]:
-    """
-    The lines of a head without certain header fields; names in lower case.
-    """
+    """The lines of a head without certain header fields; names in lower case."""
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
@@ -245,9 +221,7 @@ AbortHook = Callable[[Memory, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultHook:
-    """
-    The changes that a fault or variant makes. None means the correct behaviour.
-    """
+    """The changes that a fault or variant makes. None means the correct behaviour."""
 
     read: ReadHook | None = None
     """Changes the bytes received before they are parsed."""

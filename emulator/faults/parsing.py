@@ -1,6 +1,4 @@
-"""
-Parsing faults: invalid bodies are accepted, or valid ones are rejected.
-"""
+"""Parsing faults: invalid bodies are accepted, or valid ones are rejected."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ Repair = Callable[[bytes], bytes | None]
 
 
 def _repairs(repair: Repair) -> DecideHook:
-    """
-    A hook for a parser that repairs bodies that are not JSON objects.
-    """
+    """A hook for a parser that repairs bodies that are not JSON objects."""
 
     def decide(context: RequestContext) -> Answer:
         if isinstance(context.value(), dict | TooDeep):
@@ -52,32 +48,24 @@ def _repairs(repair: Repair) -> DecideHook:
 
 
 def _replace_outside_strings(pattern: bytes, by: bytes) -> Repair:
-    """
-    A replacement everywhere except inside strings.
-    """
+    """A replacement everywhere except inside strings."""
     string_or_match = re.compile(rb'"(?:[^"\\]|\\.)*"|(' + pattern + rb")", re.DOTALL)
     return lambda body: string_or_match.sub(lambda match: match.expand(by) if match[1] is not None else match[0], body)
 
 
 def _replace_inside_strings(pattern: bytes, by: bytes) -> Repair:
-    """
-    A replacement inside strings only.
-    """
+    """A replacement inside strings only."""
     strings, invalid = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), re.compile(pattern)
     return lambda body: strings.sub(lambda match: b'"' + invalid.sub(by, match[0][1:-1]) + b'"', body)
 
 
 def _decode_as(coding: str, errors: str = "strict") -> Repair:
-    """
-    The body decoded with another character encoding.
-    """
+    """The body decoded with another character encoding."""
     return lambda body: body.decode(coding, errors).encode("utf-8", "replace")
 
 
 def _first_value(body: bytes) -> bytes:
-    """
-    The first of several JSON values.
-    """
+    """The first of several JSON values."""
     text = body.decode()
     start = len(text) - len(text.lstrip())
     _, end = json.JSONDecoder().raw_decode(text, start)
@@ -85,16 +73,12 @@ def _first_value(body: bytes) -> bytes:
 
 
 def _python_literal(body: bytes) -> bytes:
-    """
-    A Python literal as JSON.
-    """
+    """A Python literal as JSON."""
     return json.dumps(ast.literal_eval(body.decode())).encode()
 
 
 def _close_brackets(body: bytes) -> bytes:
-    """
-    A truncated body with its open brackets closed.
-    """
+    """A truncated body with its open brackets closed."""
     open_brackets = [b"}" if byte == 123 else b"]" for byte in re.sub(rb'"[^"]*"', b"", body) if byte in b"{["]
     closed_count = len(re.findall(rb"[}\]]", re.sub(rb'"[^"]*"', b"", body)))
     return body + b"".join(reversed(open_brackets[: max(0, len(open_brackets) - closed_count)]))
@@ -153,16 +137,12 @@ _faults.add_table(
 
 
 def _wrapped_in_object(body: bytes) -> bytes:
-    """
-    A value wrapped in an object.
-    """
+    """A value wrapped in an object."""
     return b'{"value":' + body + b"}"
 
 
 def _accepts_non_object(accepts: Callable[[object], bool]) -> DecideHook:
-    """
-    A hook for a parser that accepts some values that are not objects.
-    """
+    """A hook for a parser that accepts some values that are not objects."""
 
     def decide(context: RequestContext) -> Answer:
         value = context.value()
@@ -173,9 +153,7 @@ def _accepts_non_object(accepts: Callable[[object], bool]) -> DecideHook:
 
 
 def _contains_object(value: object) -> bool:
-    """
-    Whether a value is a string with the JSON text of an object.
-    """
+    """Whether a value is a string with the JSON text of an object."""
     return isinstance(value, str) and isinstance(parse_json(value.encode("utf-8", "replace")), dict)
 
 
@@ -221,9 +199,7 @@ _faults.add_table(
 
 
 def _accepts_media_type(matches: Callable[[bytes], object]) -> DecideHook:
-    """
-    A hook for a parser that also accepts other media types.
-    """
+    """A hook for a parser that also accepts other media types."""
 
     def decide(context: RequestContext) -> Answer:
         media_type = context.field(b"content-type")
@@ -271,9 +247,7 @@ def accepts_forms(context: RequestContext) -> Answer:
 
 
 def rejects(matches: Callable[[RequestContext], object]) -> DecideHook:
-    """
-    A hook for a parser that answers some valid requests with 400.
-    """
+    """A hook for a parser that answers some valid requests with 400."""
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()
@@ -283,17 +257,13 @@ def rejects(matches: Callable[[RequestContext], object]) -> DecideHook:
 
 
 def _rejects_pattern(pattern: bytes) -> DecideHook:
-    """
-    A hook for a parser that rejects bodies that match a pattern.
-    """
+    """A hook for a parser that rejects bodies that match a pattern."""
     compiled = re.compile(pattern, re.DOTALL)
     return rejects(lambda context: compiled.search(context.body))
 
 
 def _all_values(value: object) -> Iterator[object]:
-    """
-    A value and every name and value nested in it.
-    """
+    """A value and every name and value nested in it."""
     remaining = [value]
     while remaining:
         item = remaining.pop()
@@ -302,9 +272,7 @@ def _all_values(value: object) -> Iterator[object]:
 
 
 def nesting_depth(body: bytes) -> int:
-    """
-    Nesting depth of a body.
-    """
+    """Nesting depth of a body."""
     deepest = depth = 0
     for byte in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body):
         depth += (byte in b"{[") - (byte in b"}]")
@@ -313,16 +281,12 @@ def nesting_depth(body: bytes) -> int:
 
 
 def _longest_string(value: object) -> int:
-    """
-    Length of the longest string, in characters.
-    """
+    """Length of the longest string, in characters."""
     return max((len(item) for item in _all_values(value) if isinstance(item, str)), default=0)
 
 
 def _largest_size(value: object, kind: type[dict[str, JSON] | list[JSON]]) -> int:
-    """
-    Number of members or items of the largest object or array.
-    """
+    """Number of members or items of the largest object or array."""
     return max((len(item) for item in _all_values(value) if isinstance(item, kind)), default=0)
 
 
@@ -390,9 +354,7 @@ _faults.add_table(
 
 
 def _answers_with_status(matches: Callable[[RequestContext], object], status: int) -> DecideHook:
-    """
-    A hook that answers some authenticated requests with an undocumented status.
-    """
+    """A hook that answers some authenticated requests with an undocumented status."""
 
     def decide(context: RequestContext) -> Answer:
         return (
@@ -405,9 +367,7 @@ def _answers_with_status(matches: Callable[[RequestContext], object], status: in
 
 
 def _is_invalid_json(*kinds: object) -> Callable[[RequestContext], bool]:
-    """
-    A predicate: the body is invalid JSON of one of these kinds.
-    """
+    """A predicate: the body is invalid JSON of one of these kinds."""
     return lambda context: context.value() in kinds if isinstance(context.value(), InvalidJson) else False
 
 

@@ -1,6 +1,4 @@
-"""
-Recovery faults: after a timeout, an invalid message, an aborted request or a pause, the endpoint does not work as before.
-"""
+"""Recovery faults: after a timeout, an invalid message, an aborted request or a pause, the endpoint does not work as before."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ _faults = FaultRegistrar(stage=FaultStage.STATE)
 
 
 def _late_output(outgoing: OutgoingAnswer) -> bytes:
-    """
-    The output that an echo chain returns for a request after the gateway has answered 504.
-    """
+    """The output that an echo chain returns for a request after the gateway has answered 504."""
     body = outgoing.request.body if outgoing.request is not None else b""
     outgoing.memory.count["late"] += 1
     return (
@@ -68,9 +64,7 @@ def late_answer_before_next(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _late_to_next(context: RequestContext, memory: Memory) -> Answer:
-    """
-    The answer to a request, or the output that came too late for an earlier one.
-    """
+    """The answer to a request, or the output that came too late for an earlier one."""
     answer = context.correct_answer()
     if answer.status == 504:
         memory.answers[b"late"] = context.serve(with_field(context.request, b"x-emulate", None))
@@ -99,17 +93,13 @@ _MARK = b"\r\nContent-Length: 0\r\nX-Invalid-Framing: 1"
 
 
 def _length_read_as_zero(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
-    """
-    The bytes with a length of 0 in place of an invalid one.
-    """
+    """The bytes with a length of 0 in place of an invalid one."""
     head, blank, rest = data.partition(b"\r\n\r\n")
     return _INVALID_LENGTH.sub(_MARK, head, count=1) + blank + rest if begins and blank else data
 
 
 def _invalid_chunks_skipped(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
-    """
-    The bytes without a chunked body whose first size is invalid, up to what looks like the next request.
-    """
+    """The bytes without a chunked body whose first size is invalid, up to what looks like the next request."""
     head, blank, rest = data.partition(b"\r\n\r\n")
     if not begins or not rest or not _CHUNKED.search(head) or _CHUNK_SIZE.match(rest):
         return data
@@ -118,9 +108,7 @@ def _invalid_chunks_skipped(data: bytes, begins: bool) -> bytes:  # noqa: FBT001
 
 
 def _invalid_framing_is_400(context: RequestContext) -> Answer:
-    """
-    A 400 for requests that one of these hooks has marked.
-    """
+    """A 400 for requests that one of these hooks has marked."""
     answer = context.correct_answer()
     return error(answer, 400, "client_error") if context.field(b"x-invalid-framing") else answer
 
@@ -148,18 +136,14 @@ for _name, _description, _read in (
 
 
 def _is_http_1_0_keep_alive(outgoing: OutgoingAnswer) -> bool:
-    """
-    Whether it answers an HTTP/1.0 request that asks to keep the connection open. The emulator closes after HTTP/1.0.
-    """
+    """Whether it answers an HTTP/1.0 request that asks to keep the connection open. The emulator closes after HTTP/1.0."""
     if outgoing.answer is None or outgoing.request is None or not outgoing.close:
         return False
     return b"keep-alive" in b",".join(outgoing.request.fields(b"connection")).lower()
 
 
 def _kept_alive(outgoing: OutgoingAnswer, *without: bytes) -> list[bytes]:
-    """
-    The head lines of an answer that keeps the connection open.
-    """
+    """The head lines of an answer that keeps the connection open."""
     return [*without_lines(outgoing.lines(), b"connection", *without), b"Connection: keep-alive"]
 
 
@@ -208,9 +192,7 @@ def keep_alive_with_chunks(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _leaks_on(status: int, places: int, busy_status: int) -> FaultHook:
-    """
-    A hook for an endpoint of which each answer with a status uses up one of its places.
-    """
+    """A hook for an endpoint of which each answer with a status uses up one of its places."""
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()
@@ -231,17 +213,13 @@ for _name, _description, _hook in (
 
 
 def _count_aborted(memory: Memory, body: bytes) -> None:
-    """
-    Count an aborted request.
-    """
+    """Count an aborted request."""
     del body
     memory.count["aborted"] += 1
 
 
 def _no_place_after_aborts(context: RequestContext) -> Answer:
-    """
-    503 if aborted requests use up every place.
-    """
+    """503 if aborted requests use up every place."""
     answer = context.correct_answer()
     used_up = answer.status == 200 and context.memory.count["aborted"] >= 20
     return error(answer, 503, "model_unavailable") if used_up else answer
@@ -262,9 +240,7 @@ _IDLE_LIMIT_MS = 2000
 
 
 def _idle_ms(memory: Memory, now_ms: int) -> int:
-    """
-    Milliseconds since the previous request.
-    """
+    """Milliseconds since the previous request."""
     before, memory.count["last_ms"] = memory.count["last_ms"], now_ms
     return now_ms - before if before else 0
 
@@ -286,17 +262,13 @@ def fails_on_idle_connection(context: RequestContext) -> Answer:
 
 
 def _note_idle_connection(context: RequestContext) -> Answer:
-    """
-    The correct answer; whether the connection was idle is noted.
-    """
+    """The correct answer; whether the connection was idle is noted."""
     context.connection.count["idle"] = _idle_ms(context.connection, int(context.now * 1000)) > _IDLE_LIMIT_MS
     return context.correct_answer()
 
 
 def _silent_if_idle(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send nothing on a connection that was idle.
-    """
+    """Send nothing on a connection that was idle."""
     if outgoing.connection.count["idle"]:
         yield ConnectionEnd.KEEP_OPEN
     yield outgoing.wire

@@ -1,6 +1,4 @@
-"""
-Request framing faults: the boundaries of a request, or its header fields, are read wrongly.
-"""
+"""Request framing faults: the boundaries of a request, or its header fields, are read wrongly."""
 
 from __future__ import annotations
 
@@ -60,17 +58,13 @@ def chunked_body_ignored(context: RequestContext) -> Answer:
 
 
 def _split_head(data: bytes) -> tuple[list[bytes], bytes] | None:
-    """
-    The lines of the request head, and the bytes after it; None if the head is incomplete.
-    """
+    """The lines of the request head, and the bytes after it; None if the head is incomplete."""
     head, blank, rest = data.partition(b"\r\n\r\n")
     return (head.split(b"\r\n"), rest) if blank else None
 
 
 def rewrites_head(change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]) -> FaultHook:
-    """
-    A hook for a parser that reads the head and body as *change* returns them.
-    """
+    """A hook for a parser that reads the head and body as *change* returns them."""
 
     def read(data: bytes, starts_request: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
         parts = _split_head(data) if starts_request else None
@@ -83,72 +77,54 @@ def rewrites_head(change: Callable[[list[bytes], bytes], tuple[list[bytes], byte
 
 
 def _field_name(line: bytes) -> bytes:
-    """
-    Name of a header line, in lower case.
-    """
+    """Name of a header line, in lower case."""
     return line.partition(b":")[0].strip().lower()
 
 
 def field_values(lines: list[bytes], name: bytes) -> list[bytes]:
-    """
-    Values of a header field.
-    """
+    """Values of a header field."""
     return [line.partition(b":")[2].strip() for line in lines[1:] if _field_name(line) == name]
 
 
 def without_field(lines: list[bytes], name: bytes) -> list[bytes]:
-    """
-    The lines without a header field.
-    """
+    """The lines without a header field."""
     return [lines[0], *(line for line in lines[1:] if _field_name(line) != name)]
 
 
 def _first_segment_only(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Sets Content-Length to the bytes that arrived together with the head.
-    """
+    """Sets Content-Length to the bytes that arrived together with the head."""
     if not field_values(lines, b"content-length"):
         return lines, body
     return [*without_field(lines, b"content-length"), b"Content-Length: %d" % len(body)], body
 
 
 def _length_over_chunked(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Drops Transfer-Encoding if there is a Content-Length.
-    """
+    """Drops Transfer-Encoding if there is a Content-Length."""
     both = field_values(lines, b"content-length") and field_values(lines, b"transfer-encoding")
     return (without_field(lines, b"transfer-encoding") if both else lines), body
 
 
 def _last_length(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Keeps the last of several lengths.
-    """
+    """Keeps the last of several lengths."""
     lengths = field_values(lines, b"content-length")
     last = lengths[-1].rpartition(b",")[2].strip() if lengths else b""
     return ([*without_field(lines, b"content-length"), b"Content-Length: " + last] if lengths else lines), body
 
 
 def _lenient_length(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Reads the leading digits of a malformed length.
-    """
+    """Reads the leading digits of a malformed length."""
     lengths = field_values(lines, b"content-length")
     digits = re.match(rb"\+?(\d+)", lengths[0]) if len(lengths) == 1 else None
     return ([*without_field(lines, b"content-length"), b"Content-Length: " + digits[1]] if digits else lines), body
 
 
 def _space_before_colon(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Removes white space between field name and colon.
-    """
+    """Removes white space between field name and colon."""
     return [lines[0], *(re.sub(rb"^([^:\s]+)[ \t]+:", rb"\1:", line) for line in lines[1:])], body
 
 
 def _chunked_substring(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Reads every transfer coding that contains `chunked` as chunked.
-    """
+    """Reads every transfer coding that contains `chunked` as chunked."""
     codings = b",".join(field_values(lines, b"transfer-encoding")).lower()
     contains_chunked = b"chunked" in codings and codings != b"chunked"
     return (
@@ -157,9 +133,7 @@ def _chunked_substring(lines: list[bytes], body: bytes) -> tuple[list[bytes], by
 
 
 def _case_sensitive_names(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Drops known header fields that are not written in their usual case.
-    """
+    """Drops known header fields that are not written in their usual case."""
     known = {b"authorization": b"Authorization", b"content-type": b"Content-Type", b"content-length": b"Content-Length"}
     known_lines = [
         line for line in lines[1:] if known.get(_field_name(line), line.partition(b":")[0]) == line.partition(b":")[0]
@@ -168,42 +142,32 @@ def _case_sensitive_names(lines: list[bytes], body: bytes) -> tuple[list[bytes],
 
 
 def _breaks_chunk_extensions(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Makes the size of chunks with extensions invalid.
-    """
+    """Makes the size of chunks with extensions invalid."""
     chunked = field_values(lines, b"transfer-encoding")
     return lines, re.sub(rb"(?:^|(?<=\r\n))([0-9a-fA-F]+)[ \t]*;", rb"\1x;", body) if chunked else body
 
 
 def _breaks_odd_chunk_sizes(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Makes chunk sizes with upper-case digits or leading zeros invalid.
-    """
+    """Makes chunk sizes with upper-case digits or leading zeros invalid."""
     chunked = field_values(lines, b"transfer-encoding")
     odd_sizes = re.compile(rb"(?:^|(?<=\r\n))(0+[0-9a-fA-F]+|[0-9]*[A-F][0-9A-F]*)(?=[;\r])")
     return lines, odd_sizes.sub(rb"\1x", body) if chunked else body
 
 
 def _breaks_trailers(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Makes the last chunk invalid if trailer fields follow.
-    """
+    """Makes the last chunk invalid if trailer fields follow."""
     chunked = field_values(lines, b"transfer-encoding")
     return lines, re.sub(rb"\r\n0([^\r]*)\r\n(?=[\w-]+:)", rb"\r\n0x\1\r\n", body) if chunked else body
 
 
 def _first_host(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Keeps the first of several Host headers.
-    """
+    """Keeps the first of several Host headers."""
     hosts = field_values(lines, b"host")
     return ([*without_field(lines, b"host"), b"Host: " + hosts[0]] if len(hosts) > 1 else lines), body
 
 
 def _cut_at_nul(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Cuts header lines at the first NUL.
-    """
+    """Cuts header lines at the first NUL."""
     return [line.partition(b"\0")[0] for line in lines], body
 
 

@@ -21,39 +21,29 @@ _HeadChange = Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]
 
 
 def _in_lines(pattern: bytes, replacement: bytes) -> _HeadChange:
-    """
-    A change to the header lines that match a pattern.
-    """
+    """A change to the header lines that match a pattern."""
     regex = re.compile(pattern)
     return lambda lines, body: ([lines[0], *(regex.sub(replacement, line) for line in lines[1:])], body)
 
 
 def _in_request_line(pattern: bytes, replacement: bytes) -> _HeadChange:
-    """
-    A change to the request line.
-    """
+    """A change to the request line."""
     regex = re.compile(pattern)
     return lambda lines, body: ([regex.sub(replacement, lines[0]), *lines[1:]], body)
 
 
 def _in_chunks(change: Callable[[bytes], bytes]) -> _HeadChange:
-    """
-    A change to the bytes of a chunked body.
-    """
+    """A change to the bytes of a chunked body."""
     return lambda lines, body: (lines, change(body) if field_values(lines, b"transfer-encoding") else body)
 
 
 def _wrapped(number: int) -> int:
-    """
-    A number as an unsigned integer of 32 bits.
-    """
+    """A number as an unsigned integer of 32 bits."""
     return number & 0xFFFFFFFF
 
 
 def _wrapped_length(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Reads Content-Length as an integer of 32 bits.
-    """
+    """Reads Content-Length as an integer of 32 bits."""
     lengths = field_values(lines, b"content-length")
     if len(lengths) != 1 or not lengths[0].isdigit():
         return lines, body
@@ -61,50 +51,38 @@ def _wrapped_length(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes
 
 
 def _wrapped_chunk_size(body: bytes) -> bytes:
-    """
-    Reads the size of the first chunk as an integer of 32 bits.
-    """
+    """Reads the size of the first chunk as an integer of 32 bits."""
     return re.sub(rb"^[0-9a-fA-F]+", lambda size: b"%x" % _wrapped(int(size[0], 16)), body)
 
 
 def _missing_chunk_end(body: bytes) -> bytes:
-    """
-    Adds the line end that is missing after the first chunk.
-    """
+    """Adds the line end that is missing after the first chunk."""
     size = re.match(rb"([0-9a-fA-F]+)\r\n", body)
     end = size.end() + int(size[1], 16) if size else 0
     return body if not size or body[end : end + 2] == b"\r\n" else body[:end] + b"\r\n" + body[end:]
 
 
 def _lf_as_crlf(body: bytes) -> bytes:
-    """
-    Reads bare line feeds as line ends.
-    """
+    """Reads bare line feeds as line ends."""
     return body if b"\r" in body else body.replace(b"\n", b"\r\n")
 
 
 def _http_1_0_chunks(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Reads an HTTP/1.0 request with a transfer coding as HTTP/1.1.
-    """
+    """Reads an HTTP/1.0 request with a transfer coding as HTTP/1.1."""
     if not field_values(lines, b"transfer-encoding") or not lines[0].endswith(b"HTTP/1.0"):
         return lines, body
     return [lines[0][:-1] + b"1", *lines[1:], b"Connection: close"], body
 
 
 def _without_unknown_coding(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Drops a Transfer-Encoding with an unknown coding.
-    """
+    """Drops a Transfer-Encoding with an unknown coding."""
     codings = re.split(rb"[, ]+", b",".join(field_values(lines, b"transfer-encoding")).lower())
     known = {b"", b"chunked", b"gzip", b"deflate", b"compress", b"identity"}
     return (lines if known.issuperset(codings) else without_field(lines, b"transfer-encoding")), body
 
 
 def _trailers_as_fields(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Moves trailer fields into the head.
-    """
+    """Moves trailer fields into the head."""
     trailers = re.search(rb"(?:^|\r\n)0+\r\n((?:[\w-]+:[^\r\n]+\r\n)+)\r\n$", body)
     if not trailers or not field_values(lines, b"transfer-encoding"):
         return lines, body
@@ -112,24 +90,18 @@ def _trailers_as_fields(lines: list[bytes], body: bytes) -> tuple[list[bytes], b
 
 
 def _lines_at_bare_cr(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Splits header lines at carriage returns.
-    """
+    """Splits header lines at carriage returns."""
     return [part for line in lines for part in line.split(b"\r")], body
 
 
 def _without_odd_lines(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Drops header lines without a colon, without a name, or with a parenthesis in the name.
-    """
+    """Drops header lines without a colon, without a name, or with a parenthesis in the name."""
     odd = re.compile(rb":|[^:]*\(|[^: \t]+$")
     return [lines[0], *(line for line in lines[1:] if not odd.match(line))], body
 
 
 def _without_control_characters(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
-    """
-    Drops control characters from header lines other than Authorization.
-    """
+    """Drops control characters from header lines other than Authorization."""
     control = re.compile(rb"[\x01-\x08\x0e-\x1f]")
     return [line if line.lower().startswith(b"authorization") else control.sub(b"", line) for line in lines], body
 

@@ -1,6 +1,4 @@
-"""
-Routing faults: other paths, methods and hosts are served, or the operation itself is not.
-"""
+"""Routing faults: other paths, methods and hosts are served, or the operation itself is not."""
 
 from __future__ import annotations
 
@@ -34,16 +32,12 @@ _METHOD = METHOD.encode()
 
 
 def _serve_operation(context: RequestContext, path: bytes) -> Answer:
-    """
-    The answer to the request as if its method were POST and its path this one.
-    """
+    """The answer to the request as if its method were POST and its path this one."""
     return context.serve(replace(context.request, method=_METHOD, target=path))
 
 
 def _serves_path(read_path: Callable[[bytes], bytes]) -> DecideHook:
-    """
-    A hook that also runs the operation for paths that *read_path* turns into one of the operation's.
-    """
+    """A hook that also runs the operation for paths that *read_path* turns into one of the operation's."""
 
     def decide(context: RequestContext) -> Answer:
         path = context.request.path
@@ -56,9 +50,7 @@ def _serves_path(read_path: Callable[[bytes], bytes]) -> DecideHook:
 
 
 def _start_of_path(path: bytes) -> bytes:
-    """
-    The path up to the operation's name.
-    """
+    """The path up to the operation's name."""
     before, name, _ = path.partition(b"/run_remote")
     return before + name
 
@@ -110,9 +102,7 @@ _faults.add_table(
 
 
 def _serves_method(*methods: bytes) -> DecideHook:
-    """
-    A hook that also runs the operation for these methods.
-    """
+    """A hook that also runs the operation for these methods."""
     return lambda context: (
         _serve_operation(context, context.request.path)
         if context.request.method in methods and is_operation_path(context.request.path)
@@ -175,9 +165,7 @@ def allow_lists_everything(context: RequestContext) -> Answer:
 
 
 def _serve_on_any_host(context: RequestContext) -> Answer:
-    """
-    The answer to a path that names an environment or deployment, whatever the Host header; else the correct answer.
-    """
+    """The answer to a path that names an environment or deployment, whatever the Host header; else the correct answer."""
     path = context.request.path
     if path == _BARE_PATH or not is_operation_path(path):
         return context.correct_answer()
@@ -245,9 +233,7 @@ _UNKNOWN_METHOD = re.compile(rb"(?!(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|T
 
 
 def _with_known_method(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
-    """
-    The bytes with a stand-in for an unknown method, so that they reach the decision.
-    """
+    """The bytes with a stand-in for an unknown method, so that they reach the decision."""
     return _UNKNOWN_METHOD.sub(_STAND_IN, data, count=1) if begins and _UNKNOWN_METHOD.match(data) else data
 
 

@@ -1,6 +1,4 @@
-"""
-Shared state faults: a caller gets data, a session or a cached answer of another.
-"""
+"""Shared state faults: a caller gets data, a session or a cached answer of another."""
 
 from __future__ import annotations
 
@@ -31,18 +29,14 @@ _LAST = b"last"
 
 
 def _last_text(memory: Memory, text: bytes) -> bytes:
-    """
-    The text that was remembered before, and remember another one.
-    """
+    """The text that was remembered before, and remember another one."""
     before = memory.answers.get(_LAST)
     memory.answers[_LAST] = Answer(status=0, headers=(), body=text)
     return before.body if before is not None else b""
 
 
 def _quoted(text: bytes) -> str:
-    """
-    The beginning of a text, as an error quotes it.
-    """
+    """The beginning of a text, as an error quotes it."""
     return text[:200].decode("latin-1")
 
 
@@ -74,9 +68,7 @@ def output_has_field_of_previous_request(context: RequestContext) -> Answer:
 
 
 def _filled_from_memory(context: RequestContext) -> Answer:
-    """
-    An error that quotes as many bytes as the body should have had.
-    """
+    """An error that quotes as many bytes as the body should have had."""
     answer = context.correct_answer()
     length = context.field(b"content-length")
     missing = int(length) - len(context.body) if length.isdigit() else 0
@@ -97,18 +89,14 @@ _faults.add(
 
 
 def _with_aborted_body(context: RequestContext) -> Answer:
-    """
-    The first error after an aborted request quotes its body.
-    """
+    """The first error after an aborted request quotes its body."""
     answer = context.correct_answer()
     left = context.memory.answers.pop(_LAST, None) if answer.status == 400 else None
     return answer if left is None else with_members(answer, detail=f"invalid: {_quoted(left.body + context.body)}")
 
 
 def _keep_aborted_body(memory: Memory, body: bytes) -> None:
-    """
-    Keep the part of a body that has arrived.
-    """
+    """Keep the part of a body that has arrived."""
     if body:
         _last_text(memory, body)
 
@@ -124,9 +112,7 @@ _faults.add(
 
 
 def _session(context: RequestContext) -> str:
-    """
-    The session of the right key.
-    """
+    """The session of the right key."""
     return hashlib.sha256(context.key).hexdigest()
 
 
@@ -159,9 +145,7 @@ def token_replaces_key(context: RequestContext) -> Answer:
 
 
 def _cached(context: RequestContext, key: bytes, stores: Callable[[Answer], bool]) -> Answer:
-    """
-    The answer that was stored under *key*, or the correct one, which is stored if *stores* says so. The request id is new.
-    """
+    """The answer that was stored under *key*, or the correct one, which is stored if *stores* says so. The request id is new."""
     answer = context.correct_answer()
     stored = context.memory.answers.get(key)
     if stored is None:
@@ -174,9 +158,7 @@ def _cached(context: RequestContext, key: bytes, stores: Callable[[Answer], bool
 
 
 def _is_success(answer: Answer) -> bool:
-    """
-    Whether it is a 200.
-    """
+    """Whether it is a 200."""
     return answer.status == 200
 
 

@@ -1,6 +1,4 @@
-"""
-Size faults: the limit of a body depends on its framing or its content coding.
-"""
+"""Size faults: the limit of a body depends on its framing or its content coding."""
 
 from __future__ import annotations
 
@@ -19,16 +17,12 @@ _faults = FaultRegistrar(stage=FaultStage.PARSING)
 
 
 def _is_chunked(context: RequestContext) -> bool:
-    """
-    Whether the body was sent in chunks.
-    """
+    """Whether the body was sent in chunks."""
     return context.field(b"transfer-encoding") != b""
 
 
 def decoded_request(context: RequestContext) -> RequestContext:
-    """
-    The request with its gzip coding undone; unchanged without one, or if that fails.
-    """
+    """The request with its gzip coding undone; unchanged without one, or if that fails."""
     if context.field(b"content-encoding") != b"gzip":
         return context
     try:

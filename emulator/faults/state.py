@@ -1,6 +1,4 @@
-"""
-State faults: the answer to one request depends on other requests.
-"""
+"""State faults: the answer to one request depends on other requests."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ _faults = FaultRegistrar(stage=FaultStage.STATE)
 
 
 def _cached(context: RequestContext, key: bytes) -> Answer:
-    """
-    The answer with the body that was first stored under *key*; the request id is its own.
-    """
+    """The answer with the body that was first stored under *key*; the request id is its own."""
     answer = context.correct_answer()
     if answer.status != 200:
         return answer
@@ -83,9 +79,7 @@ _CACHEABLE_SIZE = 100
 
 
 def _booleans_as_numbers(members: dict[str, object]) -> dict[str, object]:
-    """
-    The members with booleans replaced by the integers that they equal.
-    """
+    """The members with booleans replaced by the integers that they equal."""
     return {name: int(value) if isinstance(value, bool) else value for name, value in members.items()}
 
 
@@ -270,9 +264,7 @@ def fails_30th_on_connection(context: RequestContext) -> Answer:
 
 
 def _fails_when_busy(context: RequestContext) -> Answer:
-    """
-    500 when more than 24 other requests are in flight.
-    """
+    """500 when more than 24 other requests are in flight."""
     answer = context.correct_answer()
     busy = answer.status == 200 and len(context.concurrent) > 24
     return error(answer, 500, ErrorCode.INTERNAL_BASETEN_ERROR) if busy else answer
@@ -289,9 +281,7 @@ _faults.add(
 
 
 def _fails_under_slow_inputs(context: RequestContext) -> Answer:
-    """
-    500 when more than 12 other requests are in flight.
-    """
+    """500 when more than 12 other requests are in flight."""
     answer = context.correct_answer()
     return error(answer, 500, None) if answer.status == 200 and len(context.concurrent) > 12 else answer
 
@@ -309,9 +299,7 @@ _faults.add(
 
 
 def _late_after_slow_input(context: RequestContext) -> Answer:
-    """
-    504 to an input with the member `slow`, whose output is the answer to the next request of the connection.
-    """
+    """504 to an input with the member `slow`, whose output is the answer to the next request of the connection."""
     answer = context.correct_answer()
     if answer.status == 200 and context.body.startswith(b'{"slow"'):
         context.connection.answers[b"late"] = answer

@@ -1,6 +1,4 @@
-"""
-Timing faults: answers that come too late, or never.
-"""
+"""Timing faults: answers that come too late, or never."""
 
 from __future__ import annotations
 

@@ -18,9 +18,7 @@ FLUSH_EVERY: Seconds = 0.25
 
 
 class AccessLog:
-    """
-    Writes lines to a file; without a file it does nothing.
-    """
+    """Writes lines to a file; without a file it does nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._file: BinaryIO | None = None if path is None else path.open("wb", buffering=0)

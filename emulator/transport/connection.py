@@ -29,9 +29,7 @@ _LINGER: Seconds = 2.0
 
 
 class ConnectionCallbacks(Protocol):
-    """
-    The protocol that uses a connection.
-    """
+    """The protocol that uses a connection."""
 
     def data_received(self, data: memoryview) -> None:
         """Bytes have arrived. The buffer is reused after this call."""
@@ -47,9 +45,7 @@ class ConnectionCallbacks(Protocol):
 
 
 class TcpConnection:
-    """
-    One accepted connection.
-    """
+    """One accepted connection."""
 
     __slots__ = ("_buffer", "_closing", "_fd", "_linger", "_loop", "_out", "_paused", "_sock", "_unsent_bytes", "kernel_timestamp",
                  "protocol", "received_at")  # fmt: skip
@@ -130,9 +126,7 @@ class TcpConnection:
             self._release()
 
     def _readable(self) -> None:
-        """
-        Read once.
-        """
+        """Read once."""
         try:
             size, ancillary, _, _ = self._sock.recvmsg_into((self._buffer,), _ANCILLARY)
         except (BlockingIOError, InterruptedError):
@@ -156,9 +150,7 @@ class TcpConnection:
         self.protocol.data_received(memoryview(self._buffer)[:size])
 
     def _end_of_stream(self) -> None:
-        """
-        Report that the client sends no more.
-        """
+        """Report that the client sends no more."""
         self._loop.remove_reader(self._fd)
         if self._closing or self.protocol is None:
             self._release()
@@ -167,9 +159,7 @@ class TcpConnection:
             self.protocol.eof_received()
 
     def _writable(self) -> None:
-        """
-        Send more of the unsent bytes.
-        """
+        """Send more of the unsent bytes."""
         while self._out:
             data, on_sent = self._out[0]
             try:
@@ -193,9 +183,7 @@ class TcpConnection:
             self.resume()
 
     def _half_close(self) -> None:
-        """
-        Close the sending side, and discard input until the client closes or `_LINGER` has passed.
-        """
+        """Close the sending side, and discard input until the client closes or `_LINGER` has passed."""
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -207,9 +195,7 @@ class TcpConnection:
         self._linger = self._loop.call_later(_LINGER, self._release)
 
     def _release(self) -> None:
-        """
-        Close the socket once.
-        """
+        """Close the socket once."""
         protocol, self.protocol = self.protocol, None
         if protocol is None:
             return
@@ -223,9 +209,7 @@ class TcpConnection:
 
 
 class Listener:
-    """
-    Accepts connections on a listening socket.
-    """
+    """Accepts connections on a listening socket."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, accept: Callable[[TcpConnection], None]
@@ -243,9 +227,7 @@ class Listener:
         self._sock.close()
 
     def _accept_ready(self) -> None:
-        """
-        Accept a limited number of waiting connections, so that existing ones are served in between.
-        """
+        """Accept a limited number of waiting connections, so that existing ones are served in between."""
         for _ in range(64):
             try:
                 sock, _address = self._sock.accept()
@@ -258,18 +240,14 @@ class Listener:
             self._accept(TcpConnection(self._loop, sock, self._buffer))
 
     def _pause_accepting(self) -> None:
-        """
-        Stop accepting for a while: the process has no free descriptors.
-        """
+        """Stop accepting for a while: the process has no free descriptors."""
         fd = self._sock.fileno()
         self._loop.remove_reader(fd)
         self._loop.call_later(0.1, lambda: self._sock.fileno() == fd and self._loop.add_reader(fd, self._accept_ready))
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """
-    A listening socket whose connections have receive timestamps. Raises OSError.
-    """
+    """A listening socket whose connections have receive timestamps. Raises OSError."""
     family, socket_type, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, socket_type, protocol)
     try:

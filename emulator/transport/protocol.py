@@ -37,9 +37,7 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-fv:.]+\])(?::[0
 
 
 class PendingAnswer:
-    """
-    A request without an answer yet, or a `100 Continue` in the same queue.
-    """
+    """A request without an answer yet, or a `100 Continue` in the same queue."""
 
     __slots__ = (
         "call",
@@ -75,9 +73,7 @@ class PendingAnswer:
 
 
 class _IncomingRequest:
-    """
-    A request that is being received.
-    """
+    """A request that is being received."""
 
     __slots__ = ("chunks", "first_byte_at", "headers", "http_1_0", "length", "method", "target")
 
@@ -98,9 +94,7 @@ class _IncomingRequest:
 
 
 class HttpProtocol:
-    """
-    The server side of one connection.
-    """
+    """The server side of one connection."""
 
     def __init__(self, connection: TcpConnection, server: ServerState, number: int) -> None:
         self._connection = connection
@@ -247,9 +241,7 @@ class HttpProtocol:
     # ------------------------------------------------------------------ answers
 
     def _decide(self, request: ReceivedRequest, *, close: bool) -> None:
-        """
-        Decide a request, and send its answer when it is due.
-        """
+        """Decide a request, and send its answer when it is due."""
         pending = self._new_pending(request.method, request.path)
         pending.close = self._ended = close
         pending.request = request
@@ -272,24 +264,18 @@ class HttpProtocol:
             self._server.timers.call_at(due, partial(self._ready, pending))
 
     def _decision(self, request: ReceivedRequest) -> Decision | ChainRequest:
-        """
-        The decision on a complete request, or a request to run the chain.
-        """
+        """The decision on a complete request, or a request to run the chain."""
         return self._server.decide(request)
 
     def _chain_answered(self, pending: PendingAnswer, decision: Decision, *, chunked: bool) -> None:
-        """
-        Send the answer of the chain.
-        """
+        """Send the answer of the chain."""
         pending.decision = decision
         if decision.streaming:
             pending.stream = OutgoingStream(chunked=chunked)
         self._ready(pending)
 
     def _chunk_arrived(self, pending: PendingAnswer, chunk: bytes | None) -> None:
-        """
-        Send a chunk of a stream, or its end, as soon as the answers before it have been sent.
-        """
+        """Send a chunk of a stream, or its end, as soon as the answers before it have been sent."""
         if pending.stream is not None:
             pending.stream.add(chunk)
             self._ready(pending)
@@ -309,17 +295,13 @@ class HttpProtocol:
         self._ready(pending)
 
     def _send_continue(self) -> None:
-        """
-        Queue `100 Continue`.
-        """
+        """Queue `100 Continue`."""
         pending = self._new_pending(self._incoming.method, b"")
         self._pending.append(pending)
         self._ready(pending)
 
     def _new_pending(self, method: bytes, path: bytes) -> PendingAnswer:
-        """
-        A pending answer with the timestamps of the request.
-        """
+        """A pending answer with the timestamps of the request."""
         connection = self._connection
         first_byte_at = self._incoming.first_byte_at or connection.received_at
         return PendingAnswer(
@@ -331,9 +313,7 @@ class HttpProtocol:
         )
 
     def _ready(self, pending: PendingAnswer) -> None:
-        """
-        Mark an answer as due, and send every due answer at the head of the queue.
-        """
+        """Mark an answer as due, and send every due answer at the head of the queue."""
         pending.ready = True
         queue = self._pending
         while queue and queue[0].ready:
@@ -344,9 +324,7 @@ class HttpProtocol:
             self._connection.resume()
 
     def _send_stream(self, pending: PendingAnswer, stream: OutgoingStream) -> bool:
-        """
-        Send what has arrived of a stream; True if it has ended, so that only its end is left to be sent.
-        """
+        """Send what has arrived of a stream; True if it has ended, so that only its end is left to be sent."""
         self._last_activity = monotonic()
         if not stream.started:
             assert pending.decision is not None
@@ -356,9 +334,7 @@ class HttpProtocol:
         return stream.ended
 
     def _send(self, pending: PendingAnswer) -> None:
-        """
-        Send one answer, or the end of a stream.
-        """
+        """Send one answer, or the end of a stream."""
         self._last_activity = monotonic()
         if pending.decision is None:
             self._connection.send(_CONTINUE)
@@ -374,9 +350,7 @@ class HttpProtocol:
             self._connection.close()
 
     def _sent(self, pending: PendingAnswer, sent: Seconds) -> None:
-        """
-        Write an answer to the access log.
-        """
+        """Write an answer to the access log."""
         decision = pending.decision
         assert decision is not None
         self._server.access_log.record(
@@ -397,9 +371,7 @@ class HttpProtocol:
         )
 
     def _check_idle(self) -> None:
-        """
-        Close an idle connection, or schedule the next check.
-        """
+        """Close an idle connection, or schedule the next check."""
         remaining = self._last_activity + IDLE_TIMEOUT - monotonic()
         if remaining <= 0 and not self._pending:
             self._connection.abort()
@@ -411,9 +383,7 @@ _TOO_LONG = f"Expected at most {HEAD_LIMIT} bytes of request line and header fie
 
 
 def _head_error(incoming: _IncomingRequest, version: str) -> str | None:
-    """
-    An error of a head that the parser accepted; None without one.
-    """
+    """An error of a head that the parser accepted; None without one."""
     if version not in _HTTP_VERSIONS:
         return "Expected HTTP/1.1."
     headers = incoming.headers
@@ -429,14 +399,10 @@ def _head_error(incoming: _IncomingRequest, version: str) -> str | None:
 
 
 def _declared_length(headers: list[tuple[bytes, bytes]]) -> int:
-    """
-    The Content-Length; 0 without one. The parser accepts only plain numbers.
-    """
+    """The Content-Length; 0 without one. The parser accepts only plain numbers."""
     return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
 def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
-    """
-    Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
-    """
+    """Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1)."""
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)

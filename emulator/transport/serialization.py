@@ -1,6 +1,4 @@
-"""
-Serialization: the bytes of answers on the wire.
-"""
+"""Serialization: the bytes of answers on the wire."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ _BODILESS_STATUSES = (204, 304)
 
 
 class OutgoingStream:
-    """
-    The body of an answer whose length is not known: chunked, or in HTTP/1.0 ended by the end of the connection.
-    """
+    """The body of an answer whose length is not known: chunked, or in HTTP/1.0 ended by the end of the connection."""
 
     __slots__ = ("_chunked", "_unsent", "ended", "started")
 
@@ -51,9 +47,7 @@ class OutgoingStream:
 
 
 def serialize_answer(answer: Answer, date: str, *, close: bool = False, bodiless: bool = False) -> bytes:
-    """
-    The bytes of an answer of known length.
-    """
+    """The bytes of an answer of known length."""
     if answer.status in _BODILESS_STATUSES:  # RFC 9110 §8.6 forbids Content-Length in a 204
         return _head(answer, date, "", close=close)
     head = _head(answer, date, f"Content-Length: {len(answer.body)}\r\n", close=close)
@@ -61,9 +55,7 @@ def serialize_answer(answer: Answer, date: str, *, close: bool = False, bodiless
 
 
 def _head(answer: Answer, date: str, framing: str, *, close: bool) -> bytes:
-    """
-    Status line and header fields.
-    """
+    """Status line and header fields."""
     fields = "".join([f"{name}: {value}\r\n" for name, value in answer.headers])
     line = _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} \r\n"
     connection = "Connection: close\r\n" if close else ""

@@ -1,6 +1,4 @@
-"""
-State shared by all connections of one server: configuration, emulator state, timers and access log.
-"""
+"""State shared by all connections of one server: configuration, emulator state, timers and access log."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ from .timers import Timers
 
 
 class Abortable(Protocol):
-    """
-    A connection that can be ended.
-    """
+    """A connection that can be ended."""
 
     def abort(self) -> None:
         """End it at once."""
@@ -40,9 +36,7 @@ class Abortable(Protocol):
 
 
 class ServerState:
-    """
-    The configuration and mutable state of one server.
-    """
+    """The configuration and mutable state of one server."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, chain: UserChain | None
@@ -117,8 +111,6 @@ class ServerState:
         self.access_log.close()
 
     def _flush(self) -> None:
-        """
-        Flush the access log periodically.
-        """
+        """Flush the access log periodically."""
         self._flusher = self.loop.call_later(FLUSH_EVERY, self._flush)
         self.access_log.flush()

@@ -19,9 +19,7 @@ from chainproof.linux import open_timer, set_timer
 
 
 class Timers:
-    """
-    Calls scheduled on the monotonic clock.
-    """
+    """Calls scheduled on the monotonic clock."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._due: list[tuple[Seconds, int, Callable[[], None]]] = []
@@ -44,9 +42,7 @@ class Timers:
         os.close(self._fd)
 
     def _wake(self) -> None:
-        """
-        Run every call that is due, and set the timer for the next.
-        """
+        """Run every call that is due, and set the timer for the next."""
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
@@ -61,8 +57,6 @@ class Timers:
                 self._arm(due[0][0])
 
     def _arm(self, instant: Seconds) -> None:
-        """
-        Set the timer. An instant in the past fires at once.
-        """
+        """Set the timer. An instant in the past fires at once."""
         self._armed = instant
         set_timer(self._fd, instant)

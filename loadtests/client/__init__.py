@@ -1,3 +1,1 @@
-"""
-How is one request sent and its answer read, with exact times?
-"""
+"""How is one request sent and its answer read, with exact times?"""

@@ -31,9 +31,7 @@ _LONG_IDLE: Nanoseconds = 1_000_000
 
 
 class LoadClient:
-    """
-    The keep-alive connections of one process to one target. The last used is reused first.
-    """
+    """The keep-alive connections of one process to one target. The last used is reused first."""
 
     def __init__(self, target: Target, route: Route | None = None) -> None:
         self._hub = gevent.get_hub()
@@ -45,9 +43,7 @@ class LoadClient:
         """How many connections were opened."""
 
     def call(self, request: bytes, deadline: Seconds) -> Reply:
-        """
-        Send a request and wait for its answer until *deadline*, an instant of the monotonic clock.
-        """
+        """Send a request and wait for its answer until *deadline*, an instant of the monotonic clock."""
         idle = self._idle
         replaced = 0
         while idle:

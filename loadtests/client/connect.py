@@ -1,6 +1,4 @@
-"""
-Open connections to the target: name resolution, TCP connect, proxy tunnel and TLS handshake, under one deadline.
-"""
+"""Open connections to the target: name resolution, TCP connect, proxy tunnel and TLS handshake, under one deadline."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY})
 
 
 class SocketStream:
-    """
-    A socket with its TLS state. Until the connection is open, its methods block the calling greenlet.
-    """
+    """A socket with its TLS state. Until the connection is open, its methods block the calling greenlet."""
 
     __slots__ = ("_hub", "connect_time", "incoming", "outgoing", "socket", "stage", "tls", "tls_time")
 
@@ -147,9 +143,7 @@ class SocketStream:
 
 
 class Connector:
-    """
-    Opens connections to one target, through a proxy if there is one.
-    """
+    """Opens connections to one target, through a proxy if there is one."""
 
     def __init__(self, target: Target, route: Route) -> None:
         self._target = target
@@ -187,9 +181,7 @@ class Connector:
         return stream
 
     def _connect(self, stream: SocketStream, addresses: tuple[AddressInfo, ...]) -> None:
-        """
-        Connect to the first address that accepts a connection.
-        """
+        """Connect to the first address that accepts a connection."""
         stream.stage = RequestStage.CONNECTING
         last_error: OSError | None = None
         for address in addresses:
@@ -204,9 +196,7 @@ class Connector:
         raise last_error
 
     def _open_tunnel(self, stream: SocketStream) -> None:
-        """
-        Open a tunnel to the target if there is a proxy.
-        """
+        """Open a tunnel to the target if there is a proxy."""
         proxy = self._route.proxy
         if proxy is None:
             return
@@ -223,9 +213,7 @@ class Connector:
             stream.start_tls(self._context, self._target.host)
 
     def _resolve(self) -> tuple[AddressInfo, ...]:
-        """
-        The addresses of the target. Resolved once per run, with one lookup for all greenlets that wait. Raises OSError.
-        """
+        """The addresses of the target. Resolved once per run, with one lookup for all greenlets that wait. Raises OSError."""
         if not self._addresses:
             if self._lookup is None:
                 self._lookup = gevent.spawn(self._look_up)
@@ -238,9 +226,7 @@ class Connector:
         return self._addresses
 
     def _look_up(self) -> OSError | None:
-        """
-        Resolve the name in gevent's thread pool; returns the error, if any. A literal address needs no lookup.
-        """
+        """Resolve the name in gevent's thread pool; returns the error, if any. A literal address needs no lookup."""
         host, port = self._host, self._port
         try:
             found = _getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -254,9 +240,7 @@ class Connector:
 
 
 def _connect_through(stream: SocketStream, proxy: Proxy, request: bytes) -> None:
-    """
-    Send a CONNECT request to a proxy and read its answer. Raises RequestFailed if it is not 2xx, and OSError.
-    """
+    """Send a CONNECT request to a proxy and read its answer. Raises RequestFailed if it is not 2xx, and OSError."""
     stream.send(request)
     answer = b""
     while b"\r\n\r\n" not in answer:

@@ -45,9 +45,7 @@ _NAMES: dict[bytes, str] = {}
 
 
 class KeepAliveConnection:
-    """
-    A connection and the parser of its answers.
-    """
+    """A connection and the parser of its answers."""
 
     __slots__ = (
         "_answer_started",
@@ -89,9 +87,7 @@ class KeepAliveConnection:
         deadlines: Deadlines,
         idle: list[KeepAliveConnection],
     ) -> None:
-        """
-        The connection appends itself to *idle* when it can carry another request.
-        """
+        """The connection appends itself to *idle* when it can carry another request."""
         assert stream.socket is not None
         self._stream = stream
         self._hub = hub
@@ -114,9 +110,7 @@ class KeepAliveConnection:
     # ------------------------------------------------------------------ one request
 
     def exchange(self, request: bytes, deadline: Seconds) -> Reply:
-        """
-        Send a request and wait for its result until *deadline*, an instant of the monotonic clock.
-        """
+        """Send a request and wait for its result until *deadline*, an instant of the monotonic clock."""
         self._fields: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._status = self._received = self._request_size = 0
@@ -184,9 +178,7 @@ class KeepAliveConnection:
             self._send_later(memoryview(request)[count:])
 
     def _send_later(self, data: memoryview) -> None:
-        """
-        Send the rest when the socket becomes writable.
-        """
+        """Send the rest when the socket becomes writable."""
         self._unsent = data
         self._writer = self._hub.loop.io(self._watcher.fd, _WRITE)
         self._writer.start(self._writable)
@@ -212,9 +204,7 @@ class KeepAliveConnection:
     # ------------------------------------------------------------------ receiving
 
     def _readable(self) -> None:
-        """
-        Read once. Called by the event loop: must not raise exceptions.
-        """
+        """Read once. Called by the event loop: must not raise exceptions."""
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except BlockingIOError:
@@ -229,9 +219,7 @@ class KeepAliveConnection:
         self._receive(data, self._timestamps.received_at(ancillary, self._sent_at, now), now)
 
     def _readable_tls(self) -> None:
-        """
-        Read once and decrypt the TLS records that are complete.
-        """
+        """Read once and decrypt the TLS records that are complete."""
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except BlockingIOError:
@@ -256,9 +244,7 @@ class KeepAliveConnection:
                 self._receive(b"", now, now)
 
     def _decrypt(self, data: bytes) -> tuple[bytes, OSError | str | None]:
-        """
-        The decrypted bytes, and what ended the stream: an error, "close_notify" or None.
-        """
+        """The decrypted bytes, and what ended the stream: an error, "close_notify" or None."""
         stream = self._stream
         tls = cast(ssl.SSLObject, stream.tls)
         if data:
@@ -285,18 +271,14 @@ class KeepAliveConnection:
         return plain, end
 
     def _send_tls(self, data: bytes) -> None:
-        """
-        Send bytes of the TLS protocol itself, after those that are still unsent.
-        """
+        """Send bytes of the TLS protocol itself, after those that are still unsent."""
         if self._unsent:
             self._unsent = memoryview(bytes(self._unsent) + data)
         elif (count := self._send(data)) < len(data):
             self._send_later(memoryview(data)[count:])
 
     def _receive(self, data: bytes, instant: Nanoseconds, now: Nanoseconds) -> None:
-        """
-        Process received bytes, or the end of the stream, and wake the waiting greenlet if that settles the request.
-        """
+        """Process received bytes, or the end of the stream, and wake the waiting greenlet if that settles the request."""
         try:
             if data:
                 if self._first_byte is None:
@@ -314,9 +296,7 @@ class KeepAliveConnection:
             waiter.throw(error)
 
     def _feed(self, data: bytes) -> None:
-        """
-        Parse received bytes. Raises RequestFailed if they are not HTTP or the answer is too large.
-        """
+        """Parse received bytes. Raises RequestFailed if they are not HTTP or the answer is too large."""
         self._answer_started = True
         self._received += len(data)
         try:
@@ -331,9 +311,7 @@ class KeepAliveConnection:
             raise RequestFailed(Transport.TOO_LARGE, f"the answer is longer than {self._received - 1} bytes")
 
     def _end(self) -> None:
-        """
-        Process the end of the stream. Raises RequestFailed unless it completes the answer.
-        """
+        """Process the end of the stream. Raises RequestFailed unless it completes the answer."""
         if self._head_complete and self._ends_with_connection():
             self._complete = True
             self._keep_alive = False
@@ -343,17 +321,13 @@ class KeepAliveConnection:
             raise closed_early(self._stage)
 
     def _ends_with_connection(self) -> bool:
-        """
-        Whether the end of the connection is the end of the body (RFC 9112 §6.3, item 8).
-        """
+        """Whether the end of the connection is the end of the body (RFC 9112 §6.3, item 8)."""
         fields = {name.lower(): value.lower() for name, value in self._fields}
         coding = fields.get(b"transfer-encoding", b"").rpartition(b",")[2].strip()
         return coding != b"chunked" and (bool(coding) or b"content-length" not in fields)
 
     def _lost(self, error: OSError) -> None:
-        """
-        Process a broken connection.
-        """
+        """Process a broken connection."""
         if self._waiter is not None:
             self._fail(failure_from(error, self._stage))
         else:
@@ -361,9 +335,7 @@ class KeepAliveConnection:
 
     @property
     def _stage(self) -> RequestStage:
-        """
-        What the request is doing.
-        """
+        """What the request is doing."""
         if self._answer_started:
             return RequestStage.READING
         return (
@@ -378,9 +350,7 @@ class KeepAliveConnection:
     # ------------------------------------------------------------------ settling
 
     def _succeed(self, instant: Nanoseconds, now: Nanoseconds, *, reusable: bool) -> None:
-        """
-        Wake the waiting greenlet with the answer.
-        """
+        """Wake the waiting greenlet with the answer."""
         end = instant / _BILLION
         if end > self._deadline:
             # It came in after the deadline, before the timer fired.
@@ -414,9 +384,7 @@ class KeepAliveConnection:
         waiter.switch(reply)
 
     def _fail(self, error: RequestFailed) -> None:
-        """
-        Wake the waiting greenlet with a transport error.
-        """
+        """Wake the waiting greenlet with a transport error."""
         now = monotonic_ns() / _BILLION
         first = self._first_byte / _BILLION if self._first_byte is not None else None
         sent = self._request_size if not self._unsent else max(self._request_size - len(self._unsent), 0)
@@ -429,17 +397,13 @@ class KeepAliveConnection:
         waiter.switch(reply)
 
     def _take_waiter(self) -> Any:
-        """
-        The waiting greenlet, which is to be woken; the deadline is removed.
-        """
+        """The waiting greenlet, which is to be woken; the deadline is removed."""
         waiter, self._waiter = self._waiter, None
         self._deadlines.remove(self)
         return waiter
 
     def _take_connect_times(self) -> tuple[Seconds | None, Seconds | None]:
-        """
-        Connect time and TLS time for the first request of the connection, None for the others.
-        """
+        """Connect time and TLS time for the first request of the connection, None for the others."""
         if self._used:
             return None, None
         self._used = True
@@ -478,15 +442,11 @@ class KeepAliveConnection:
 
 
 class _UnexpectedAnswer(Exception):
-    """
-    An answer without a request.
-    """
+    """An answer without a request."""
 
 
 def _name(data: bytes) -> str:
-    """
-    The name of a header field as text, from a bounded cache.
-    """
+    """The name of a header field as text, from a bounded cache."""
     text = data.decode("latin-1")
     if len(_NAMES) < _MAX_NAMES:
         _NAMES[data] = text

@@ -19,9 +19,7 @@ _MIN_GAP: Seconds = 0.002
 
 
 class HasDeadline(Protocol):
-    """
-    An object to notify when its deadline has passed.
-    """
+    """An object to notify when its deadline has passed."""
 
     def expire(self) -> None:
         """Called when the deadline has passed."""
@@ -29,9 +27,7 @@ class HasDeadline(Protocol):
 
 
 class Deadlines:
-    """
-    The deadlines that have not passed, and the timer for the earliest.
-    """
+    """The deadlines that have not passed, and the timer for the earliest."""
 
     def __init__(self, hub: Any, now: Callable[[], Seconds] = time.monotonic) -> None:
         self._hub = hub
@@ -75,9 +71,7 @@ class Deadlines:
             self._timer = None
 
     def _expire_due(self) -> None:
-        """
-        Call `expire` for deadlines that have passed, then wait for the earliest of the others.
-        """
+        """Call `expire` for deadlines that have passed, then wait for the earliest of the others."""
         self._stop_timer()
         now = self._now()
         expired: list[HasDeadline] = []

@@ -1,6 +1,4 @@
-"""
-Open one connection before the run starts, so that an unusable proxy or certificate is reported at once.
-"""
+"""Open one connection before the run starts, so that an unusable proxy or certificate is reported at once."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ HANDSHAKE_TIMEOUT: Seconds = 10.0
 
 
 def check_handshake(endpoint: Endpoint) -> None:
-    """
-    Raise UsageError if an https target cannot be reached through the proxy and TLS. Sends no request.
-    """
+    """Raise UsageError if an https target cannot be reached through the proxy and TLS. Sends no request."""
     if endpoint.target.scheme != "https":
         return
     try:

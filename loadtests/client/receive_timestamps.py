@@ -35,17 +35,13 @@ _TRIES = 5
 
 
 def enable_receive_timestamps(connection: socket.socket) -> None:
-    """
-    Enable receive timestamps, if the kernel supports them.
-    """
+    """Enable receive timestamps, if the kernel supports them."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
 class ReceiveTimestamps:
-    """
-    Converts kernel timestamps to the monotonic clock, for all connections of a process.
-    """
+    """Converts kernel timestamps to the monotonic clock, for all connections of a process."""
 
     __slots__ = ("_measured_at", "_monotonic", "_offset", "_stepped_at", "_wall")
 
@@ -60,9 +56,7 @@ class ReceiveTimestamps:
         self._measure(monotonic())
 
     def received_at(self, ancillary: list[tuple[int, int, bytes]], sent: Nanoseconds, now: Nanoseconds) -> Nanoseconds:
-        """
-        When the kernel received what was read at *now*, after a request sent at *sent*; *now* if that is unknown.
-        """
+        """When the kernel received what was read at *now*, after a request sent at *sent*; *now* if that is unknown."""
         if ancillary:
             level, kind, timestamp = ancillary[0]
             if kind == SO_TIMESTAMPNS and level == socket.SOL_SOCKET and len(timestamp) == _SIZE:

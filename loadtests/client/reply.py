@@ -1,6 +1,4 @@
-"""
-The result of one request on the wire, with its times.
-"""
+"""The result of one request on the wire, with its times."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from chainproof.results.exchange import Transport
 
 
 class Reply(NamedTuple):
-    """
-    An answer, or the transport error in place of it. Times are instants of the monotonic clock.
-    """
+    """An answer, or the transport error in place of it. Times are instants of the monotonic clock."""
 
     # A tuple, because one is made for every request: a frozen dataclass takes five times as long.
 

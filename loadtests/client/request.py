@@ -1,6 +1,4 @@
-"""
-Requests as they go over the wire.
-"""
+"""Requests as they go over the wire."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ DEFAULT_HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class EncodedRequest:
-    """
-    A payload and the request that carries it, encoded once.
-    """
+    """A payload and the request that carries it, encoded once."""
 
     body: bytes
     wire_bytes: bytes
@@ -40,9 +36,7 @@ class EncodedRequest:
 
 
 def encode_request(endpoint: Endpoint, payload: PayloadLike, *, named: bool = True) -> EncodedRequest:
-    """
-    The request that sends a payload to the endpoint; *named* if it is counted under the name of the payload.
-    """
+    """The request that sends a payload to the endpoint; *named* if it is counted under the name of the payload."""
     payload = payload if isinstance(payload, Payload) else Payload(name="", body=dict(payload))
     body = payload.encoded()
     wire_bytes = request_bytes(endpoint.target, endpoint.key, body, endpoint.fields)
@@ -50,18 +44,14 @@ def encode_request(endpoint: Endpoint, payload: PayloadLike, *, named: bool = Tr
 
 
 def request_bytes(target: Target, key: ApiKey, body: bytes, custom_fields: tuple[HeaderField, ...] = ()) -> bytes:
-    """
-    The bytes of a request, header fields included.
-    """
+    """The bytes of a request, header fields included."""
     fields = (("Host", target.authority), *header_fields(key, custom_fields), ("Content-Length", str(len(body))))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields)
     return f"{METHOD} {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
 
 
 def header_fields(key: ApiKey, custom_fields: tuple[HeaderField, ...] = ()) -> tuple[HeaderField, ...]:
-    """
-    The header fields of a request. A custom field replaces the default field of the same name.
-    """
+    """The header fields of a request. A custom field replaces the default field of the same name."""
     custom_names = {name.lower() for name, _ in custom_fields}
     defaults = (field for field in DEFAULT_HEADERS if field[0].lower() not in custom_names)
     return (("Authorization", key.authorization), *defaults, *custom_fields)

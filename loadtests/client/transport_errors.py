@@ -16,9 +16,7 @@ from chainproof.results.exchange import Transport
 
 
 class RequestStage(StrEnum):
-    """
-    What a request was doing when an error occurred. The value completes "the deadline passed while …".
-    """
+    """What a request was doing when an error occurred. The value completes "the deadline passed while …"."""
 
     RESOLVING = "resolving the name"
     CONNECTING = "connecting"
@@ -30,9 +28,7 @@ class RequestStage(StrEnum):
 
 
 class RequestFailed(Exception):
-    """
-    A request that got no answer, with its transport error.
-    """
+    """A request that got no answer, with its transport error."""
 
     def __init__(self, transport: Transport, reason: str) -> None:
         super().__init__(reason)
@@ -73,9 +69,7 @@ _STAGE_SUFFIX = {
 
 
 def transport_of(error: Exception, stage: RequestStage) -> Transport:
-    """
-    The transport error for an exception in a stage. Raises TypeError unless it is an OSError or the parser's.
-    """
+    """The transport error for an exception in a stage. Raises TypeError unless it is an OSError or the parser's."""
     if isinstance(error, PROTOCOL_ERRORS):
         return Transport.MALFORMED
     if not isinstance(error, OSError):
@@ -92,31 +86,23 @@ def transport_of(error: Exception, stage: RequestStage) -> Transport:
 
 
 def failure_from(error: Exception, stage: RequestStage) -> RequestFailed:
-    """
-    The failure for an exception in a stage.
-    """
+    """The failure for an exception in a stage."""
     return RequestFailed(transport_of(error, stage), f"{reason_of(error)}{_STAGE_SUFFIX.get(stage, '')}")
 
 
 def deadline_exceeded(stage: RequestStage) -> RequestFailed:
-    """
-    The failure of a request whose deadline passed.
-    """
+    """The failure of a request whose deadline passed."""
     transport = Transport.CONNECT_TIMED_OUT if stage is RequestStage.CONNECTING else Transport.DEADLINE
     return RequestFailed(transport, f"no complete answer by the deadline, which passed while {stage}")
 
 
 def closed_early(stage: RequestStage) -> RequestFailed:
-    """
-    The failure of a request whose connection was closed in an orderly way before the answer was complete.
-    """
+    """The failure of a request whose connection was closed in an orderly way before the answer was complete."""
     return RequestFailed(Transport.CLOSED_EARLY, f"closed{_STAGE_SUFFIX[stage]}")
 
 
 def reason_of(error: Exception) -> str:
-    """
-    An exception in a few words.
-    """
+    """An exception in a few words."""
     if isinstance(error, PROTOCOL_ERRORS):
         return f"not HTTP/1.1: {str(error) or type(error).__name__}"[:120]
     if isinstance(error, ssl.SSLCertVerificationError):

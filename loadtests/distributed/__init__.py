@@ -1,3 +1,1 @@
-"""
-Who sends the requests: this process, or workers that report to a master?
-"""
+"""Who sends the requests: this process, or workers that report to a master?"""

@@ -29,15 +29,11 @@ _UPDATE_INTERVAL: Seconds = 0.2
 
 
 class NotOk(Exception):
-    """
-    A request that was not ok, for Locust's table of failures: transport result, status and error code.
-    """
+    """A request that was not ok, for Locust's table of failures: transport result, status and error code."""
 
 
 class LocustStats:
-    """
-    A listener of completed requests that updates Locust's statistics.
-    """
+    """A listener of completed requests that updates Locust's statistics."""
 
     def __init__(self, environment: Environment, endpoint: Endpoint) -> None:
         self._hook: Any = environment.events.request
@@ -129,9 +125,7 @@ class LocustStats:
 
 
 def _count_failure(stats: Any, path: str, failure: NotOk, times: int, now: Seconds) -> None:
-    """
-    Add to Locust's table of failures, as its statistics do for one failure.
-    """
+    """Add to Locust's table of failures, as its statistics do for one failure."""
     key = StatsError.create_key(METHOD, path, failure)
     error = stats.errors.get(key)
     if error is None:

@@ -46,9 +46,7 @@ REJOIN_TIMEOUT: Seconds = 5.0
 
 
 class Master(WriterSession):
-    """
-    The session of a master: workers send the requests, and it writes the run folder.
-    """
+    """The session of a master: workers send the requests, and it writes the run folder."""
 
     REPLAN_NOTICE: ClassVar[Seconds] = 2.0
 
@@ -112,18 +110,14 @@ class Master(WriterSession):
         self._await_ready()
 
     def _await_rejoin(self) -> None:
-        """
-        Wait for the workers of the last run: Locust removes them from its list until they are ready again.
-        """
+        """Wait for the workers of the last run: Locust removes them from its list until they are ready again."""
         before = sum(not state.lost for state in self._members)
         deadline = time.monotonic() + REJOIN_TIMEOUT
         while len(self.runner.clients.ready) < before and time.monotonic() < deadline:
             gevent.sleep(0.05)
 
     def _check_shares(self) -> None:
-        """
-        Raise UsageError unless there is a worker, and every worker gets a share.
-        """
+        """Raise UsageError unless there is a worker, and every worker gets a share."""
         count, work = len(self._members), self.demand.workload
         if not count:
             raise UsageError(
@@ -136,9 +130,7 @@ class Master(WriterSession):
             raise UsageError(f"expected {name} of at least {count}, one for each worker, found {available}")
 
     def _assignment(self, shard: Shard) -> Assignment:
-        """
-        The assignment of a worker.
-        """
+        """The assignment of a worker."""
         assert self._requested is not None
         return Assignment(
             run=self._run,
@@ -151,15 +143,11 @@ class Master(WriterSession):
 
     @property
     def _variable(self) -> str:
-        """
-        The variable in which workers find the API key. The emulator's key is in the default variable.
-        """
+        """The variable in which workers find the API key. The emulator's key is in the default variable."""
         return DEFAULT_KEY_VARIABLE if self.endpoint.target.emulated else str(self.options.api_key_env)
 
     def _await_ready(self) -> None:
-        """
-        Wait until every worker is ready. Raises UsageError if one is not.
-        """
+        """Wait until every worker is ready. Raises UsageError if one is not."""
         deadline, own_digest = time.monotonic() + READY_TIMEOUT, digest(self.plan)
         while len(self._ready) < len(self._members):
             if time.monotonic() > deadline:
@@ -209,17 +197,13 @@ class Master(WriterSession):
         self.run.replan(demand, plan)
 
     def _halt(self, how: str) -> None:
-        """
-        Tell every worker that still sends or drains to stop: `stop`, `interrupt` or `censor`.
-        """
+        """Tell every worker that still sends or drains to stop: `stop`, `interrupt` or `censor`."""
         for state in self._members:
             if not state.settled:
                 self.runner.send_message(HALT, how, state.client)
 
     def _terminate(self, state: WorkerState) -> None:
-        """
-        End a lost worker: it may be unreachable and still sending.
-        """
+        """End a lost worker: it may be unreachable and still sending."""
         self.runner.send_message("quit", None, state.client)
         if self.options.processes and state.client.startswith(f"{socket.gethostname()}_"):
             with suppress(ProcessLookupError):

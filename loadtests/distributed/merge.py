@@ -42,9 +42,7 @@ _UNKNOWN = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
 
 @dataclass(slots=True, eq=False)
 class WorkerState:
-    """
-    The state of one worker of a run, from its reports.
-    """
+    """The state of one worker of a run, from its reports."""
 
     client: str
     """The id of its Locust node."""
@@ -90,9 +88,7 @@ class WorkerState:
 
 
 class DistributedRun(BaseRun):
-    """
-    A run whose requests are sent by workers.
-    """
+    """A run whose requests are sent by workers."""
 
     def __init__(
         self,
@@ -210,9 +206,7 @@ class DistributedRun(BaseRun):
         self._changed.set()
 
     def _count_repeated_ids(self, request_ids: bytes) -> None:
-        """
-        Count the ids that are new to one worker and that another has seen before.
-        """
+        """Count the ids that are new to one worker and that another has seen before."""
         repeated = self._request_ids.repeated_among(request_ids)
         if not repeated:
             return
@@ -224,18 +218,14 @@ class DistributedRun(BaseRun):
         self._clauses.setdefault(reported.clause, {})[_MASTER] = count
 
     def _with_total_count(self, client: str, reported: Finding) -> Finding:
-        """
-        A finding with its count over all workers and the master.
-        """
+        """A finding with its count over all workers and the master."""
         counted = self._findings.setdefault(reported.key, {})
         counted[client] = reported
         first = next((each for each in counted.values() if each.reproduce), reported)
         return replace(first, count=sum(each.count for each in counted.values()))
 
     def _apply_end(self, state: WorkerState, end: RunEnd) -> None:
-        """
-        Apply the end of one worker to the run.
-        """
+        """Apply the end of one worker to the run."""
         if end.ending is Ending.INTERNAL_ERROR:
             self.abort(f"worker {state.worker}: {end.note}")
             return
@@ -245,18 +235,14 @@ class DistributedRun(BaseRun):
             self.interrupt()
 
     def _find_silent_workers(self) -> None:
-        """
-        Mark workers as lost that have been silent for too long.
-        """
+        """Mark workers as lost that have been silent for too long."""
         silent = time.monotonic() - REPORT_TIMEOUT
         for state in self.worker_states.values():
             if not state.settled and state.last_report_at < silent:
                 self._lose(state, f"no report for {REPORT_TIMEOUT:.0f} s")
 
     def _lose(self, state: WorkerState, why: str) -> None:
-        """
-        Mark a worker as lost, and stop the run.
-        """
+        """Mark a worker as lost, and stop the run."""
         state.lost = why
         self.interrupt()
         self._terminate_worker(state)
@@ -300,18 +286,14 @@ class DistributedRun(BaseRun):
         )
 
     def _plan_mismatch(self, cumulative: Accounting) -> str:
-        """
-        A message if the workers planned a different number of requests than the plan has; else empty.
-        """
+        """A message if the workers planned a different number of requests than the plan has; else empty."""
         retried = self.demand.retry is not None and cumulative.planned > len(self._plan)
         if self.demand.workload.model is WorkloadModel.CLOSED or cumulative.planned == len(self._plan) or retried:
             return ""
         return f"expected {len(self._plan)} planned requests, found {cumulative.planned} at the workers"
 
     def _account_for_lost(self, state: WorkerState) -> None:
-        """
-        Account for all requests of a lost worker.
-        """
+        """Account for all requests of a lost worker."""
         starts = (self._plan[number] for number in state.shard.request_numbers(len(self._plan)))
         planned = Counter((int(start), self._phase_of(start)) for start in starts)
         for interval in closing_intervals(state, planned - state.planned):
@@ -343,9 +325,7 @@ def closing_intervals(state: WorkerState, unreported: Counter[tuple[int, str | N
 
 
 def _settle_rest(last: RequestStats, reported: RequestStats) -> None:
-    """
-    Count as not sent what was planned and not sent, and as censored what was sent and has no outcome.
-    """
+    """Count as not sent what was planned and not sent, and as censored what was sent and has no outcome."""
     unsent = reported.planned - reported.sent - reported.not_sent.total()
     unsettled = reported.sent - reported.outcomes.total()
     if unsent > 0:
@@ -355,9 +335,7 @@ def _settle_rest(last: RequestStats, reported: RequestStats) -> None:
 
 
 def _sum_counts(counts: Iterable[ClauseCount]) -> ClauseCount:
-    """
-    The counts of one clause, summed over workers.
-    """
+    """The counts of one clause, summed over workers."""
     each = list(counts)
     return ClauseCount(
         clause=each[0].clause,

@@ -38,9 +38,7 @@ REPLAN = "chainproof.replan"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """
-    Everything that a worker needs for its share of a run; it reads no file and no option for it.
-    """
+    """Everything that a worker needs for its share of a run; it reads no file and no option for it."""
 
     run: str
     """The id of the run within the session."""
@@ -99,24 +97,18 @@ class Assignment:
 
 
 def _text(output: OutputSchema | None) -> str | None:
-    """
-    The output schema as JSON, by the json module: orjson does not write integers beyond 64 bits.
-    """
+    """The output schema as JSON, by the json module: orjson does not write integers beyond 64 bits."""
     return None if output is None else json.dumps(asdict(output))
 
 
 def _output(text: str | None) -> OutputSchema | None:
-    """
-    The output schema that `_text` wrote.
-    """
+    """The output schema that `_text` wrote."""
     return None if text is None else OutputSchema(**json.loads(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
-    """
-    A worker's answer to an assignment.
-    """
+    """A worker's answer to an assignment."""
 
     run: str
     digest: str
@@ -136,9 +128,7 @@ class ReadyMessage:
 
 
 class WorkerReportData(TypedDict):
-    """
-    A report in JSON.
-    """
+    """A report in JSON."""
 
     run: str
     number: int
@@ -155,9 +145,7 @@ class WorkerReportData(TypedDict):
 
 @dataclass(slots=True, kw_only=True)
 class WorkerReport:
-    """
-    The results of a worker since its last report.
-    """
+    """The results of a worker since its last report."""
 
     run: str
     number: int

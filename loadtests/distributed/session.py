@@ -69,9 +69,7 @@ EventListener = Callable[..., None]
 
 
 def abort_on_error(listener: EventListener) -> EventListener:
-    """
-    A decorator for a session's listeners: an exception ends the run instead of being ignored.
-    """
+    """A decorator for a session's listeners: an exception ends the run instead of being ignored."""
 
     @wraps(listener)
     def guard(session: Session, **event: Any) -> None:
@@ -85,9 +83,7 @@ def abort_on_error(listener: EventListener) -> EventListener:
 
 
 class Session:
-    """
-    The part of a session that all roles share: Locust's events, signals and the exit code.
-    """
+    """The part of a session that all roles share: Locust's events, signals and the exit code."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
@@ -196,26 +192,20 @@ class Session:
         return ExitCode.SOFTWARE if unhandled_error() else EXIT_CODE_OF[self.run.ending]
 
     def _close(self) -> None:
-        """
-        Stop the run, if there is one, and wait until its record is complete.
-        """
+        """Stop the run, if there is one, and wait until its record is complete."""
         if self.run is not None:
             self.run.stop()
             self.run.wait()
 
 
 class WriterSession(Session):
-    """
-    A session that writes run folders: a local process or a master.
-    """
+    """A session that writes run folders: a local process or a master."""
 
     REPLAN_NOTICE: ClassVar[Seconds] = 0.5
     """Minimum time between the announcement of a new plan and its first request."""
 
     def __init__(self, environment: Environment) -> None:
-        """
-        Check everything that can be checked before a run. Raises UsageError.
-        """
+        """Check everything that can be checked before a run. Raises UsageError."""
         super().__init__(environment)
         self.writer: TotalsWriter | None = None
         """The writer of the current run folder, or of the last one."""
@@ -391,9 +381,7 @@ class WriterSession(Session):
             self.runner.stop()
 
     def _await_eof(self) -> None:
-        """
-        Handle the end of standard input like a signal.
-        """
+        """Handle the end of standard input like a signal."""
         hub = gevent.get_hub()
         watcher = hub.loop.io(sys.stdin.fileno(), 1)
         hub.wait(watcher)
@@ -404,9 +392,7 @@ class WriterSession(Session):
 
 
 class LocalSession(WriterSession):
-    """
-    The session of a process that sends the requests and writes the run folder.
-    """
+    """The session of a process that sends the requests and writes the run folder."""
 
     def prepare(self) -> None:
         """Draw the plan and create the run folder."""
@@ -473,24 +459,18 @@ def _of_model(classes: list[type[User]], model: WorkloadModel) -> list[type[User
 
 
 def freeze_garbage_collector() -> None:
-    """
-    Exclude all objects so far from garbage collection, which would otherwise scan all of Locust every few seconds.
-    """
+    """Exclude all objects so far from garbage collection, which would otherwise scan all of Locust every few seconds."""
     gc.collect()
     gc.freeze()
 
 
 def unhandled_error() -> str:
-    """
-    A message if Locust has logged an exception of a greenlet or listener; else empty.
-    """
+    """A message if Locust has logged an exception of a greenlet or listener; else empty."""
     return "a listener or a greenlet raised, see stderr" if log.unhandled_greenlet_exception else ""
 
 
 def add_listener(hook: EventHook, listener: EventListener) -> None:
-    """
-    Add a listener to one of Locust's event hooks.
-    """
+    """Add a listener to one of Locust's event hooks."""
     hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust's hooks have no type hints
 
 
@@ -498,9 +478,7 @@ _SESSIONS: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()
 
 
 def open_session(environment: Environment, make: Callable[[Environment], Session]) -> Session:
-    """
-    Create the session of a Locust environment. A usage error ends the process with one line.
-    """
+    """Create the session of a Locust environment. A usage error ends the process with one line."""
     try:
         session = make(environment)
         session.attach()
@@ -512,7 +490,5 @@ def open_session(environment: Environment, make: Callable[[Environment], Session
 
 
 def session_of(environment: Environment) -> Session:
-    """
-    The session of an environment.
-    """
+    """The session of an environment."""
     return _SESSIONS[environment]

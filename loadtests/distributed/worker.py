@@ -45,9 +45,7 @@ MASTER_TIMEOUT: Seconds = 10.0
 
 
 class ReportSender:
-    """
-    A sink that collects a worker's results and sends them to the master in numbered reports.
-    """
+    """A sink that collects a worker's results and sends them to the master in numbered reports."""
 
     def __init__(self, run: str, send: Callable[[bytes], None]) -> None:
         self._send = send
@@ -90,9 +88,7 @@ class ReportSender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:
-    """
-    An assignment with everything that is prepared for it.
-    """
+    """An assignment with everything that is prepared for it."""
 
     assignment: Assignment
     plan: array[float]
@@ -100,9 +96,7 @@ class PreparedRun:
 
 
 class Worker(Session):
-    """
-    The session of a worker.
-    """
+    """The session of a worker."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -224,9 +218,7 @@ class Worker(Session):
         return ExitCode.SOFTWARE if broken else ExitCode.PASS
 
     def _watch_master(self) -> None:
-        """
-        Stop when the master or the parent process is gone.
-        """
+        """Stop when the master or the parent process is gone."""
         while os.getppid() == self._parent and time.monotonic() - self._last_heartbeat < MASTER_TIMEOUT:
             gevent.sleep(1.0)
         if self.run is not None:
@@ -236,9 +228,7 @@ class Worker(Session):
 
 
 def _endpoint(assignment: Assignment) -> AbstractContextManager[Endpoint]:
-    """
-    The endpoint of an assignment, with the API key of this process. Raises UsageError.
-    """
+    """The endpoint of an assignment, with the API key of this process. Raises UsageError."""
     if not assignment.emulated:
         return open_endpoint(assignment.target)
     assert assignment.target.url is not None

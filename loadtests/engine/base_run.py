@@ -1,6 +1,4 @@
-"""
-The interface of a run in progress, whose requests are sent by this process or by its workers.
-"""
+"""The interface of a run in progress, whose requests are sent by this process or by its workers."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from ..demand import Demand
 
 
 class BaseRun(ABC):
-    """
-    A run in progress, and how it ended.
-    """
+    """A run in progress, and how it ended."""
 
     demand: Demand
 

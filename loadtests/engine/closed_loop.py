@@ -1,6 +1,4 @@
-"""
-The closed workload model: each user sends a request, waits for its answer, pauses, and sends the next.
-"""
+"""The closed workload model: each user sends a request, waits for its answer, pauses, and sends the next."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from .run_state import RunState
 
 
 class ClosedLoop:
-    """
-    The loop that each user runs. All users share the request numbers and, by default, the payloads.
-    """
+    """The loop that each user runs. All users share the request numbers and, by default, the payloads."""
 
     def __init__(
         self,
@@ -28,9 +24,7 @@ class ClosedLoop:
         send: Callable[[InFlightRequest], Seconds],
         numbers: Iterator[int],
     ) -> None:
-        """
-        *numbers* are the request numbers of this process. The run ends when there are no more.
-        """
+        """*numbers* are the request numbers of this process. The run ends when there are no more."""
         self._state = state
         self._requests = requests
         self._send = send
@@ -73,9 +67,7 @@ class ClosedLoop:
         return request
 
     def _next_number(self) -> int | None:
-        """
-        The number of the next request; None if the maximum number of requests is reached, which ends the run.
-        """
+        """The number of the next request; None if the maximum number of requests is reached, which ends the run."""
         number = next(self._numbers, None)
         if number is None:
             self._state.stopping = True

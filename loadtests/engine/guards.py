@@ -35,9 +35,7 @@ MIN_SETTLED = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSnapshot:
-    """
-    The totals of a run at one instant.
-    """
+    """The totals of a run at one instant."""
 
     now: Seconds
     planned: int | None
@@ -55,9 +53,7 @@ class RunSnapshot:
 
 
 def snapshot(now: Seconds, planned: int | None, run: BaseRun, cumulative: Interval) -> RunSnapshot:
-    """
-    A snapshot of a run, given its merged intervals.
-    """
+    """A snapshot of a run, given its merged intervals."""
     totals = run.accounting
     answered = rejected = transport_errors = 0
     for outcome, count in cumulative.outcomes.items():
@@ -81,9 +77,7 @@ def snapshot(now: Seconds, planned: int | None, run: BaseRun, cumulative: Interv
 
 @dataclass(slots=True, kw_only=True)
 class Guards:
-    """
-    All guards of one run.
-    """
+    """All guards of one run."""
 
     limits: Limits
     recent: deque[RunSnapshot] = field(default_factory=deque)
@@ -149,9 +143,7 @@ _REASONS: dict[Guard, Callable[[Guards, RunSnapshot], str]] = {
 
 
 def run_guards(run: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
-    """
-    Check a run until it ends, and stop it if a guard is triggered.
-    """
+    """Check a run until it ends, and stop it if a guard is triggered."""
     guards = Guards(limits=limits)
     while not run.wait(CHECK_INTERVAL):
         work = run.demand.workload
@@ -165,7 +157,5 @@ def run_guards(run: BaseRun, cumulative: Callable[[], Interval], limits: Limits,
 
 
 def start_guards(run: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
-    """
-    Run the guards in a greenlet.
-    """
+    """Run the guards in a greenlet."""
     gevent.spawn(run_guards, run, cumulative, limits, planned)

@@ -45,15 +45,11 @@ _GRACE: Seconds = 2.0
 
 
 class ReplanTooLate(Exception):
-    """
-    The plan can no longer be replaced.
-    """
+    """The plan can no longer be replaced."""
 
 
 class LoadRun(BaseRun):
-    """
-    Sends the demand to the endpoint and records what happens.
-    """
+    """Sends the demand to the endpoint and records what happens."""
 
     def __init__(
         self,
@@ -128,9 +124,7 @@ class LoadRun(BaseRun):
         self._state.drained.set()
 
     def replan(self, demand: Demand, plan: array[float], start: Seconds) -> None:
-        """
-        Replace the plan from the second *start* on; before it, both plans are equal. Raises ReplanTooLate.
-        """
+        """Replace the plan from the second *start* on; before it, both plans are equal. Raises ReplanTooLate."""
         if self._state.all_started.is_set() or self.now() >= start:
             raise ReplanTooLate("all requests were started, or the second at which the new plan begins is over")
         self.demand = self._state.demand = demand
@@ -230,17 +224,13 @@ class LoadRun(BaseRun):
 
 
 def _request_numbers(demand: Demand, shard: Shard) -> Iterator[int]:
-    """
-    The request numbers of this process in the closed model, up to the maximum number of requests.
-    """
+    """The request numbers of this process in the closed model, up to the maximum number of requests."""
     max_requests = demand.workload.max_requests
     return iter(range(shard.index, 1 << 62 if max_requests is None else max_requests, shard.of))
 
 
 def _retry_numbers(state: RunState, numbers: Iterator[int]) -> Iterator[int]:
-    """
-    Request numbers for retries: above those of the plan, and different from those of other workers.
-    """
+    """Request numbers for retries: above those of the plan, and different from those of other workers."""
     shard = state.shard
     first = (-(-max(len(state.plan), 1) // shard.of) + 1) * shard.of + shard.index
     closed = state.demand.workload.model is WorkloadModel.CLOSED
@@ -248,9 +238,7 @@ def _retry_numbers(state: RunState, numbers: Iterator[int]) -> Iterator[int]:
 
 
 def _encoded_requests(demand: Demand, shard: Shard, endpoint: Endpoint) -> Iterator[EncodedRequest]:
-    """
-    The requests of this process with the payloads of the workload, each payload encoded once.
-    """
+    """The requests of this process with the payloads of the workload, each payload encoded once."""
     several = len(demand.workload.payload_names) > 1
     encoded = {id(payload): encode_request(endpoint, payload, named=several) for payload in demand.workload.payloads}
     return (encoded[id(payload)] for payload in demand.payloads(shard))

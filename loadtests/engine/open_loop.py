@@ -30,9 +30,7 @@ UserTask = Callable[[InFlightRequest], None]
 
 
 class OpenLoop:
-    """
-    Walks the plan and starts its requests, with a queue for requests that find no free slot.
-    """
+    """Walks the plan and starts its requests, with a queue for requests that find no free slot."""
 
     def __init__(
         self,
@@ -99,9 +97,7 @@ class OpenLoop:
             state.recorder.count_not_sent(state.waiting.popleft()[0].intended_start, NotSent.STOPPED)
 
     def start_waiting(self) -> None:
-        """
-        Start waiting requests, in order, while slots are free. Give up those that have waited as long as the deadline.
-        """
+        """Start waiting requests, in order, while slots are free. Give up those that have waited as long as the deadline."""
         state, max_in_flight = self._state, self._state.max_in_flight
         while state.waiting and len(state.requests) < max_in_flight and not state.stopping:
             request, since = state.waiting.popleft()

@@ -20,9 +20,7 @@ _READ = 1
 
 
 class PreciseTimer:
-    """
-    A timer for one greenlet. Close it after use.
-    """
+    """A timer for one greenlet. Close it after use."""
 
     def __init__(self) -> None:
         self._hub = gevent.get_hub()

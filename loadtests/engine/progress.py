@@ -1,6 +1,4 @@
-"""
-Show the progress of a run on stderr.
-"""
+"""Show the progress of a run on stderr."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ _WIDTH = 110
 
 
 def show_progress(run: BaseRun, *, overwrite: bool) -> None:
-    """
-    Write a line every two seconds until the run ends; with *overwrite*, over the previous one.
-    """
+    """Write a line every two seconds until the run ends; with *overwrite*, over the previous one."""
     last_sent, last_time = 0, 0.0
     while not run.wait(UPDATE_INTERVAL):
         now, sent = run.now(), run.accounting.sent
@@ -38,9 +34,7 @@ def _show(text: str) -> None:
 
 
 def progress_line(run: BaseRun, now: Seconds, rate: float) -> str:
-    """
-    Elapsed and total time, the totals, requests in flight and requests sent per second.
-    """
+    """Elapsed and total time, the totals, requests in flight and requests sent per second."""
     totals = run.accounting
     duration = run.demand.workload.duration
     stage = f"{min(now, duration):.0f} s of {format_duration(duration)}" if now < duration else "draining"

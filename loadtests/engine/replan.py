@@ -26,9 +26,7 @@ FIRST_PHASE = "plan 1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateChange:
-    """
-    A change of rate and duration.
-    """
+    """A change of rate and duration."""
 
     start: Seconds
     """A whole second in the future."""
@@ -38,9 +36,7 @@ class RateChange:
 
 
 class PhaseNames:
-    """
-    Maps intended starts to phase names, for a run whose plan may be replaced.
-    """
+    """Maps intended starts to phase names, for a run whose plan may be replaced."""
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
@@ -51,9 +47,7 @@ class PhaseNames:
 
 
 def apply_rate_change(demand: Demand, plan: array[float], rate_change: RateChange) -> tuple[Demand, array[float]]:
-    """
-    The demand and the plan with the changed rate. Raises UsageError if the run would be over or too long.
-    """
+    """The demand and the plan with the changed rate. Raises UsageError if the run would be over or too long."""
     work, start = demand.workload, rate_change.start
     left = rate_change.duration - start
     if left <= 0:
@@ -81,9 +75,7 @@ def apply_rate_change(demand: Demand, plan: array[float], rate_change: RateChang
 
 
 def _phases_until(start: Seconds, phases: tuple[Phase, ...]) -> Iterator[Phase]:
-    """
-    The phases up to an instant. The last one is shortened.
-    """
+    """The phases up to an instant. The last one is shortened."""
     for phase, end in zip(phases, phase_ends(phases), strict=True):
         left = start - (end - phase.duration)
         if left >= phase.duration:
@@ -98,15 +90,11 @@ def _constant_phase(name: str, rate: PerSecond, duration: Seconds) -> Phase:
 
 
 def _new_name(phases: tuple[Phase, ...]) -> str:
-    """
-    A name that none of the phases has.
-    """
+    """A name that none of the phases has."""
     used = {phase.name for phase in phases}
     return next(name for number in range(2, len(used) + 3) if (name := f"plan {number}") not in used)
 
 
 def _arrival_process(work: Workload) -> str:
-    """
-    The arrival process of the new part. A replayed recording has none and continues as Poisson arrivals.
-    """
+    """The arrival process of the new part. A replayed recording has none and continues as Poisson arrivals."""
     return work.arrivals if work.arrivals in ARRIVAL_PROCESSES else "poisson"

@@ -1,6 +1,4 @@
-"""
-State that the parts of a load run share: demand, clock, requests in flight, and whether more requests may start.
-"""
+"""State that the parts of a load run share: demand, clock, requests in flight, and whether more requests may start."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ SLOT_POLL_INTERVAL: Seconds = 0.005
 
 
 class RunState:
-    """
-    What the open loop, the closed loop, the senders and the settlement of one run have in common.
-    """
+    """What the open loop, the closed loop, the senders and the settlement of one run have in common."""
 
     def __init__(
         self,
@@ -37,9 +33,7 @@ class RunState:
         recorder: Recorder,
         abort_on_exception: Callable[[], None],
     ) -> None:
-        """
-        *abort_on_exception* ends the run because of the exception that is being handled.
-        """
+        """*abort_on_exception* ends the run because of the exception that is being handled."""
         self.demand = demand
         self.plan = plan
         self.shard = shard

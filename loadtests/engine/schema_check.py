@@ -27,9 +27,7 @@ MAX_DETAILED_OUTPUTS = 200
 
 
 def _schema(output: OutputSchema) -> Schema:
-    """
-    The schema, with the model of the class if this process can load it.
-    """
+    """The schema, with the model of the class if this process can load it."""
     if not output.source.endswith(".json"):
         with suppress(SchemaError):
             return load_output_schema(output.source)
@@ -37,14 +35,10 @@ def _schema(output: OutputSchema) -> Schema:
 
 
 class OutputCheck:
-    """
-    Checks outputs against the chain's output schema.
-    """
+    """Checks outputs against the chain's output schema."""
 
     def __init__(self, output: OutputSchema, sample: float = 1.0) -> None:
-        """
-        *sample* is the share of outputs to check, evenly spread.
-        """
+        """*sample* is the share of outputs to check, evenly spread."""
         self._schema = _schema(output)
         self._sample = sample
         self._seen = 0

@@ -33,9 +33,7 @@ _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def monitor_generator(run: LoadRun) -> None:
-    """
-    Take samples until the run ends.
-    """
+    """Take samples until the run ends."""
     generator = random.Random(run.demand.seed)
     usage = ResourceUsage()
     last_sample = time.monotonic()
@@ -51,9 +49,7 @@ def monitor_generator(run: LoadRun) -> None:
 
 
 class ResourceUsage:
-    """
-    CPU time, open files and ports of this process, measured once a second.
-    """
+    """CPU time, open files and ports of this process, measured once a second."""
 
     def __init__(self) -> None:
         self._second = -1
@@ -81,9 +77,7 @@ class ResourceUsage:
 
 
 def open_files() -> int:
-    """
-    How many files this process has open; 0 if unknown.
-    """
+    """How many files this process has open; 0 if unknown."""
     try:
         return sum(1 for _ in _FILES.iterdir())
     except OSError:
@@ -91,9 +85,7 @@ def open_files() -> int:
 
 
 def port_range() -> int:
-    """
-    How many ports there are for outgoing connections; 0 if unknown.
-    """
+    """How many ports there are for outgoing connections; 0 if unknown."""
     try:
         low, high = map(int, _PORTS.read_text().split())
     except (OSError, ValueError):

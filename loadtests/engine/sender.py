@@ -1,6 +1,4 @@
-"""
-Send requests and settle them, with retries if there is a retry policy.
-"""
+"""Send requests and settle them, with retries if there is a retry policy."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ from .settlement import Settlement
 
 
 class RequestSender:
-    """
-    Sends requests once each.
-    """
+    """Sends requests once each."""
 
     def __init__(self, state: RunState, client: LoadClient, settlement: Settlement) -> None:
         self._state = state
@@ -48,9 +44,7 @@ class RequestSender:
 
 
 class RetryingSender:
-    """
-    Sends requests, and retries them according to a policy. Each attempt is a request of its own in the record.
-    """
+    """Sends requests, and retries them according to a policy. Each attempt is a request of its own in the record."""
 
     def __init__(
         self,
@@ -59,9 +53,7 @@ class RetryingSender:
         policy: RetryPolicy,
         numbers: Iterator[int],
     ) -> None:
-        """
-        *numbers* are the request numbers of the retries.
-        """
+        """*numbers* are the request numbers of the retries."""
         self._state = state
         self._send_once = send_once
         self._policy = policy
@@ -93,9 +85,7 @@ class RetryingSender:
         return end
 
     def _sleep_until_retry(self, instant: Seconds) -> bool:
-        """
-        Sleep until a retry is due and a slot is free; False if it must not be sent.
-        """
+        """Sleep until a retry is due and a slot is free; False if it must not be sent."""
         state = self._state
         max_requests = state.demand.workload.max_requests
         while not state.stopping and not state.retries_ended:

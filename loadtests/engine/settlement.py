@@ -1,6 +1,4 @@
-"""
-Settle requests: classify the outcome, count it, keep exemplars, notify the listener.
-"""
+"""Settle requests: classify the outcome, count it, keep exemplars, notify the listener."""
 
 from __future__ import annotations
 
@@ -56,9 +54,7 @@ _RESULTS = {
 
 
 class Settlement:
-    """
-    Ends requests in flight: each is counted exactly once.
-    """
+    """Ends requests in flight: each is counted exactly once."""
 
     def __init__(
         self,
@@ -69,9 +65,7 @@ class Settlement:
         listener: ExchangeListener | None,
         start_waiting: Callable[[], None],
     ) -> None:
-        """
-        *variable* names the environment variable of the key in curl lines. *start_waiting* is called for free slots.
-        """
+        """*variable* names the environment variable of the key in curl lines. *start_waiting* is called for free slots."""
         self._state = state
         self._recorder = state.recorder
         self._endpoint = endpoint
@@ -117,9 +111,7 @@ class Settlement:
             request.greenlet.kill(block=False)
 
     def _outcome(self, request: InFlightRequest, reply: Reply) -> tuple[Outcome, str]:
-        """
-        The outcome of a request, and the reason why it is not ok.
-        """
+        """The outcome of a request, and the reason why it is not ok."""
         answer = reply.answer
         if answer is None:
             return Outcome(reply.transport, None, None, _RESULTS.get(reply.transport, Result.FAILED)), reply.reason
@@ -139,9 +131,7 @@ class Settlement:
         return Outcome(Transport.ANSWERED, answer.status, code, result, is_chain_failure(answer)), reason
 
     def _decoded(self, answer: Answer, found: tuple[Violation, ...]) -> tuple[Answer, tuple[Violation, ...]]:
-        """
-        An answer without its content coding, and its violations: a coding is legal where the request does not refuse it.
-        """
+        """An answer without its content coding, and its violations: a coding is legal where the request does not refuse it."""
         if not is_supported(content_codings(answer)):
             return answer, tuple(violation for violation in found if violation.clause not in _BODY_CLAUSES)
         decoded = decoded_answer(answer)
@@ -150,9 +140,7 @@ class Settlement:
     def _with_user_check(
         self, check: AnswerCheck, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]
     ) -> tuple[Violation, ...]:
-        """
-        The violations, with those of the user's check. A check that raises an exception ends the run.
-        """
+        """The violations, with those of the user's check. A check that raises an exception ends the run."""
         try:
             payload = orjson.loads(request.encoded_request.body) if request.encoded_request is not None else {}
             return check(payload, answer, found)
@@ -161,9 +149,7 @@ class Settlement:
             return found
 
     def _exchange(self, request: InFlightRequest, reply: Reply) -> Exchange:
-        """
-        The full record of a settled request. Made on demand, because most requests are only counted.
-        """
+        """The full record of a settled request. Made on demand, because most requests are only counted."""
         assert request.outcome is not None
         start_time = self._state.start_time
         return Exchange(
@@ -181,17 +167,13 @@ class Settlement:
         )
 
     def _bodies(self, request: InFlightRequest) -> KeptBodies:
-        """
-        The bodies of a request and of its answer, as an exemplar stores them.
-        """
+        """The bodies of a request and of its answer, as an exemplar stores them."""
         secrets = (self._endpoint.key.reveal(),)
         sent = stored_body(request.encoded_request.body, secrets) if request.encoded_request is not None else None
         return sent, stored_body(request.answer.body, secrets) if request.answer is not None else None
 
     def _curl(self, request: InFlightRequest) -> str:
-        """
-        The curl line that reproduces a request.
-        """
+        """The curl line that reproduces a request."""
         return request_command(
             method=METHOD,
             url=self._endpoint.target.url,
@@ -204,9 +186,7 @@ class Settlement:
 
 
 def _load_schema_check(demand: Demand, recorder: Recorder) -> SchemaCheck | None:
-    """
-    The check against the output schema; None without a schema.
-    """
+    """The check against the output schema; None without a schema."""
     if demand.output is None:
         return None
     from .schema_check import OutputCheck  # noqa: PLC0415  # heavy: only when a schema is named
@@ -217,9 +197,7 @@ def _load_schema_check(demand: Demand, recorder: Recorder) -> SchemaCheck | None
 
 
 def _load_user_check(demand: Demand) -> AnswerCheck | None:
-    """
-    The user's check; None without one.
-    """
+    """The user's check; None without one."""
     if demand.check is None:
         return None
     from .user_check import AnswerUserCheck  # noqa: PLC0415  # heavy: only when a check is named

@@ -18,9 +18,7 @@ from ..recording.exemplars import NON_OBJECT_CLAUSES
 
 
 class AnswerUserCheck:
-    """
-    The user's check, called for answers whose output is an object.
-    """
+    """The user's check, called for answers whose output is an object."""
 
     def __init__(self, source: str) -> None:
         self._check = UserCheck(source)

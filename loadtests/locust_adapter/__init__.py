@@ -1,3 +1,1 @@
-"""
-How do Locust's users, options and web page start and show our runs?
-"""
+"""How do Locust's users, options and web page start and show our runs?"""

@@ -28,9 +28,7 @@ _SESSION_TYPES = {LocalRunner: LocalSession, MasterRunner: Master, WorkerRunner:
 
 
 def _start_session(environment: Environment, **_: Any) -> None:
-    """
-    Open the session that fits the runner of Locust's environment, and add to its web UI.
-    """
+    """Open the session that fits the runner of Locust's environment, and add to its web UI."""
     keep_default_tasks(environment)
     session = open_session(environment, _SESSION_TYPES[type(environment.runner)])
     if isinstance(session, WriterSession) and environment.web_ui is not None:

@@ -28,17 +28,13 @@ Task = Callable[..., Any]
 
 
 def default_task(own: Task) -> Task:
-    """
-    Mark the task that our own users run.
-    """
+    """Mark the task that our own users run."""
     own.default_task = True  # type: ignore[attr-defined]  # read when a subclass adds its own tasks
     return own
 
 
 class ChainClient:
-    """
-    The client for tasks of subclasses, as `self.client`.
-    """
+    """The client for tasks of subclasses, as `self.client`."""
 
     def __init__(self, user: ChainUser) -> None:
         self._user = user
@@ -59,9 +55,7 @@ class ChainClient:
 
 
 class ChainUser(User):
-    """
-    The common base of the users of both models.
-    """
+    """The common base of the users of both models."""
 
     abstract = True
     model: ClassVar[WorkloadModel]
@@ -132,9 +126,7 @@ class OpenUser(ChainUser):
         raise StopUser
 
     def _task_chooser(self, seed: int) -> Callable[[InFlightRequest], None]:
-        """
-        A function that runs a task, drawn from the seed, for each request.
-        """
+        """A function that runs a task, drawn from the seed, for each request."""
         tasks = tasks_with_tags(self.custom_tasks, self.environment)
         if not tasks:
             raise RuntimeError(f"expected a task of {type(self).__name__} with one of --tags, found none")
@@ -173,9 +165,7 @@ class ClosedUser(ChainUser):
 
 
 def tasks_with_tags(tasks: Sequence[Task], environment: Environment) -> list[Task]:
-    """
-    The tasks that Locust's `--tags` and `--exclude-tags` select.
-    """
+    """The tasks that Locust's `--tags` and `--exclude-tags` select."""
     options = environment.parsed_options
     wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())  # type: ignore[union-attr]  # never None here
     tags: dict[Task, set[str]] = {each: getattr(each, "locust_tag_set", set()) for each in tasks}
@@ -183,8 +173,6 @@ def tasks_with_tags(tasks: Sequence[Task], environment: Environment) -> list[Tas
 
 
 def keep_default_tasks(environment: Environment) -> None:
-    """
-    Give our own tasks the tags of `--tags`. Locust would otherwise remove them, since they have none.
-    """
+    """Give our own tasks the tags of `--tags`. Locust would otherwise remove them, since they have none."""
     for own in (OpenUser.run_open_loop, ClosedUser.run_closed_loop):
         own.locust_tag_set = set(environment.parsed_options.tags or ())  # type: ignore[union-attr, attr-defined]  # Locust's attribute

@@ -59,24 +59,18 @@ _web = cast(Any, web)
 
 
 class FormError(UsageError):
-    """
-    A form with an invalid value; the message is argparse's.
-    """
+    """A form with an invalid value; the message is argparse's."""
 
 
 class _FormParser(argparse.ArgumentParser):
-    """
-    A parser of the form's values that raises FormError.
-    """
+    """A parser of the form's values that raises FormError."""
 
     def error(self, message: str) -> NoReturn:
         raise FormError(message)
 
 
 class WebUI:
-    """
-    The additions to Locust's web UI.
-    """
+    """The additions to Locust's web UI."""
 
     def __init__(self, session: WriterSession, ui: Any) -> None:
         self._session = session
@@ -118,9 +112,7 @@ class WebUI:
         app.after_request_funcs.setdefault(None, []).insert(0, _restrict_to_origin)
 
     def _fill(self, fill: Callable[[], None]) -> None:
-        """
-        Let Locust fill its form, then replace the fields of our options.
-        """
+        """Let Locust fill its form, then replace the fields of our options."""
         fill()
         options, ui = vars(self._session.options), self._ui
         others = {name: each for name, each in ui.template_args["extra_options"].items() if name not in LOCUST_NAMES}
@@ -149,9 +141,7 @@ class WebUI:
         return _change_page(self._session, message)
 
     def _start(self, form: Mapping[str, str]) -> str:
-        """
-        Apply the values of a form. Returns what was done. Raises UsageError and restores the options.
-        """
+        """Apply the values of a form. Returns what was done. Raises UsageError and restores the options."""
         session, options = self._session, self._session.options
         before, users = dict(vars(options)), session.requested_users
         vars(options).update(read_form(form, before, self._environment.host))
@@ -183,9 +173,7 @@ class WebUI:
     # ------------------------------------------------------------------ tabs and reports
 
     def _with_tabs(self, answer: Any) -> Any:
-        """
-        Locust's statistics with the rows of our tabs.
-        """
+        """Locust's statistics with the rows of our tabs."""
         stats = answer.get_json()
         stats["extended_stats"] = [
             {"key": OUTCOMES, "data": list(self._outcomes())},
@@ -195,9 +183,7 @@ class WebUI:
         return _web.jsonify(stats)
 
     def _outcomes(self) -> Iterable[Row]:
-        """
-        The count of each outcome, the most frequent first.
-        """
+        """The count of each outcome, the most frequent first."""
         writer = self._session.writer
         for outcome, count in writer.cumulative.outcomes.most_common() if writer is not None else ():
             yield {
@@ -209,9 +195,7 @@ class WebUI:
             }
 
     def _percentiles(self) -> Iterable[Row]:
-        """
-        Percentiles of response time, service time and schedule lag of the run so far.
-        """
+        """Percentiles of response time, service time and schedule lag of the run so far."""
         writer = self._session.writer
         if writer is None:
             return
@@ -225,9 +209,7 @@ class WebUI:
         yield {"what": "count", **{key: each.count for key, each in times.items()}}
 
     def _accounts(self) -> Iterable[Row]:
-        """
-        The number of requests in each state, and how well the generator keeps up.
-        """
+        """The number of requests in each state, and how well the generator keeps up."""
         session, run = self._session, self._session.run
         if run is None or session.writer is None:
             return
@@ -259,9 +241,7 @@ class WebUI:
         return self._rendered({"Content-Disposition": f'attachment; filename="{name}.html"'})
 
     def _rendered(self, fields: dict[str, str]) -> Any:
-        """
-        The HTML report, made by a child process, because reports must not run under gevent.
-        """
+        """The HTML report, made by a child process, because reports must not run under gevent."""
         writer = self._session.writer
         if writer is None:
             return "No run has started, so there is nothing to report yet.", 404
@@ -275,9 +255,7 @@ class WebUI:
     # ------------------------------------------------------------------ other origins
 
     def _reject_other_origins(self) -> Any:
-        """
-        Reject requests from pages of other origins, and host names that DNS rebinding points at this machine.
-        """
+        """Reject requests from pages of other origins, and host names that DNS rebinding points at this machine."""
         request = _web.request
         host = request.host
         origin = request.headers.get("Origin")
@@ -290,16 +268,12 @@ class WebUI:
 
 
 def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """
-    The fields of Locust's form for our options, with their current values.
-    """
+    """The fields of Locust's form for our options, with their current values."""
     return {option.dest: _form_field(option, options[option.dest]) for option in FORM_OPTIONS}
 
 
 def _form_field(option: Option, value: object) -> dict[str, Any]:
-    """
-    One field, as Locust's form describes it. An option without a default may be left to the workload.
-    """
+    """One field, as Locust's form describes it. An option without a default may be left to the workload."""
     choices = [str(choice) for choice in option.choices] or None
     return {
         "default_value": _UNSET if choices and value is None else _as_text(value),
@@ -312,9 +286,7 @@ def _form_field(option: Option, value: object) -> dict[str, Any]:
 
 
 def _as_text(value: object) -> str | bool:
-    """
-    The value of an option as text of a form field.
-    """
+    """The value of an option as text of a form field."""
     match value:
         case None:
             return ""
@@ -356,9 +328,7 @@ def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | No
 
 
 def _same_type(before: object, text: str) -> object:
-    """
-    The text of a form field, converted to the type that the option had before.
-    """
+    """The text of a form field, converted to the type that the option had before."""
     match before:
         case bool():
             return text == "true"
@@ -371,9 +341,7 @@ def _same_type(before: object, text: str) -> object:
 
 
 def _differ_in_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """
-    Whether two sets of options differ only in values that a running plan can take over.
-    """
+    """Whether two sets of options differ only in values that a running plan can take over."""
     differing = {name for name, value in after.items() if before.get(name) != value}
     return bool(differing) and differing <= {"rate", "duration"}
 
@@ -405,9 +373,7 @@ def _quantile_text(times: Histogram, fraction: float) -> str:
 
 
 def _run_state(session: WriterSession) -> str:
-    """
-    The ending of the last run, or the seconds since its start.
-    """
+    """The ending of the last run, or the seconds since its start."""
     run = session.run
     if run is None:
         return ""
@@ -415,9 +381,7 @@ def _run_state(session: WriterSession) -> str:
 
 
 def _restrict_to_origin(answer: Any) -> Any:
-    """
-    Forbid other origins to read or frame a page.
-    """
+    """Forbid other origins to read or frame a page."""
     for name in [name for name, _ in answer.headers if name.lower().startswith("access-control-")]:
         del answer.headers[name]
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"
@@ -426,9 +390,7 @@ def _restrict_to_origin(answer: Any) -> Any:
 
 
 def _change_page(session: WriterSession, message: str) -> str:
-    """
-    The page to change a run: Locust's own form can change the users only.
-    """
+    """The page to change a run: Locust's own form can change the users only."""
     work = session.demand.workload
     closed = work.model.value == "closed"
     fields: Mapping[str, Callable[[], object]] = {

@@ -1,3 +1,1 @@
-"""
-What is written to the run folder while a run goes on?
-"""
+"""What is written to the run folder while a run goes on?"""

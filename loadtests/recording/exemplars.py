@@ -1,6 +1,4 @@
-"""
-Findings, clause counts and exemplars of a run, in bounded memory whatever the target answers.
-"""
+"""Findings, clause counts and exemplars of a run, in bounded memory whatever the target answers."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ def no_bodies() -> KeptBodies:
 
 
 class ErrorCodeLabels:
-    """
-    Labels for counting error codes: the documented codes, a bounded number of others, and one for the rest.
-    """
+    """Labels for counting error codes: the documented codes, a bounded number of others, and one for the rest."""
 
     def __init__(self) -> None:
         self._known: set[str] = set(DOCUMENTED_CODES)
@@ -66,9 +62,7 @@ class ErrorCodeLabels:
 
 
 class FindingCounter:
-    """
-    Counts violations; equal ones are one finding.
-    """
+    """Counts violations; equal ones are one finding."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -96,9 +90,7 @@ class FindingCounter:
 
 
 class ClauseCounter:
-    """
-    How often each clause was exercised by an answer, and how often it was violated.
-    """
+    """How often each clause was exercised by an answer, and how often it was violated."""
 
     def __init__(
         self,
@@ -196,9 +188,7 @@ _OF_ERRORS = frozenset({clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ER
 
 
 class Exemplars:
-    """
-    The first exchanges of each outcome, and the slowest answers.
-    """
+    """The first exchanges of each outcome, and the slowest answers."""
 
     def __init__(self) -> None:
         self._count: Counter[Outcome] = Counter()
@@ -242,8 +232,6 @@ class Exemplars:
 
 
 def _exemplar(exchange: Exchange, why: str, reason: str, bodies: Callable[[], KeptBodies]) -> Exemplar:
-    """
-    An exemplar with its bodies.
-    """
+    """An exemplar with its bodies."""
     request, answer = bodies()
     return exemplar(exchange, why=why, reason=reason, request_body=request, answer_body=answer)

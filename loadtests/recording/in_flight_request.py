@@ -1,6 +1,4 @@
-"""
-A request from its intended start until it is settled, as the engine and the recorder share it.
-"""
+"""A request from its intended start until it is settled, as the engine and the recorder share it."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from ..client.request import EncodedRequest
 
 @dataclass(slots=True, eq=False)
 class InFlightRequest:
-    """
-    A request that was started. Times are seconds since the start of the run.
-    """
+    """A request that was started. Times are seconds since the start of the run."""
 
     number: int
     intended_start: Seconds

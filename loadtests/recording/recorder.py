@@ -36,9 +36,7 @@ SLOWEST_INTERVAL = 10
 
 
 class Sink(Protocol):
-    """
-    Where the record goes: a run folder, or a report to the master.
-    """
+    """Where the record goes: a run folder, or a report to the master."""
 
     def write_interval(self, interval: Interval, /) -> None:
         """Write one interval."""
@@ -62,9 +60,7 @@ class Sink(Protocol):
 
 
 class Recorder:
-    """
-    Records the events of one process.
-    """
+    """Records the events of one process."""
 
     def __init__(
         self,
@@ -275,9 +271,7 @@ class Recorder:
     # ------------------------------------------------------------------ seconds
 
     def _advance_to(self, now: Seconds) -> Interval:
-        """
-        The interval of the present second. Earlier ones are finished.
-        """
+        """The interval of the present second. Earlier ones are finished."""
         self._count_buffered()
         while self._current.second + 1 <= now:
             self._current.in_flight = self.in_flight
@@ -290,9 +284,7 @@ class Recorder:
         return self._current
 
     def _count_buffered(self) -> None:
-        """
-        Count the buffered events in the present second. In batches this takes a third of the time.
-        """
+        """Count the buffered events in the present second. In batches this takes a third of the time."""
         sent, self._sent = self._sent, []
         lags: dict[str | None, list[Seconds]] = {}
         for lag, phase in sent:
@@ -316,16 +308,12 @@ class Recorder:
             self._current.count_outcomes(outcome, response_times, service_times, payload=payload, phase=phase)
 
     def _count_plan(self, interval: Interval) -> None:
-        """
-        Count the planned requests of a second.
-        """
+        """Count the planned requests of a second."""
         for phase, count in self._planned.pop(interval.second, Counter[str | None]()).items():
             interval.count_planned(phase=phase, times=count)
 
     def _interval_of(self, intended_start: Seconds) -> Interval:
-        """
-        The interval in which a request with this intended start is counted.
-        """
+        """The interval in which a request with this intended start is counted."""
         second = int(intended_start)
         if second == self._current.second:
             return self._current

@@ -32,9 +32,7 @@ Digest = TypeVar("Digest", bytes, int)
 
 
 class RecentDigests(Generic[Digest]):
-    """
-    The latest digests: at least *size* of them, at most twice as many.
-    """
+    """The latest digests: at least *size* of them, at most twice as many."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -64,14 +62,10 @@ class RecentDigests(Generic[Digest]):
 
 
 class RequestIds:
-    """
-    The latest request ids of this process.
-    """
+    """The latest request ids of this process."""
 
     def __init__(self, window: int = WINDOW, *, track_new: bool = False) -> None:
-        """
-        With *track_new*, new ids are kept until `take_new` returns them.
-        """
+        """With *track_new*, new ids are kept until `take_new` returns them."""
         self._window: RecentDigests[bytes] = RecentDigests(window)
         self._track_new = track_new
         self._new = bytearray()
@@ -93,9 +87,7 @@ class RequestIds:
 
 
 class ReportedIds:
-    """
-    The latest request ids that workers reported.
-    """
+    """The latest request ids that workers reported."""
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window: RecentDigests[int] = RecentDigests(window)

@@ -1,6 +1,4 @@
-"""
-Write a run folder and keep the totals of what was written, for progress, guards and the web page.
-"""
+"""Write a run folder and keep the totals of what was written, for progress, guards and the web page."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from chainproof.results.replan import Replan
 
 
 class TotalsWriter:
-    """
-    A run folder's writer that also sums up the intervals.
-    """
+    """A run folder's writer that also sums up the intervals."""
 
     def __init__(self, writer: RunWriter) -> None:
         self._writer = writer

@@ -1,3 +1,1 @@
-"""
-What is the highest rate that meets the objectives, and which rate can this machine generate?
-"""
+"""What is the highest rate that meets the objectives, and which rate can this machine generate?"""

@@ -48,9 +48,7 @@ _WARM_UP: Seconds = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """
-    The floor and the ceiling of this machine.
-    """
+    """The floor and the ceiling of this machine."""
 
     floor: dict[str, Seconds]
     """Response time against the null server, by percentile."""
@@ -75,9 +73,7 @@ class Calibration:
 
 
 def run_calibration(options: argparse.Namespace) -> int:
-    """
-    Measure and print floor and ceiling. Returns 0, or 4 if this machine keeps up with no rate.
-    """
+    """Measure and print floor and ceiling. Returns 0, or 4 if this machine keeps up with no rate."""
     if options.target or options.chain_id or options.model_id:
         raise UsageError("expected no target with --calibrate: it measures this machine against its own server")
     duration = options.duration or PROBE_DURATION
@@ -121,9 +117,7 @@ def run_calibration(options: argparse.Namespace) -> int:
 
 
 def _met_or_missed(probe: Probe) -> Probe:
-    """
-    A probe that counts as missed unless its objectives were met, even if it is invalid.
-    """
+    """A probe that counts as missed unless its objectives were met, even if it is invalid."""
     return probe if probe.verdict is ProbeVerdict.MET else replace(probe, verdict=ProbeVerdict.MISSED)
 
 
@@ -141,9 +135,7 @@ def _write_calibration(folder: Path, calibration: Calibration) -> None:
 
 @contextmanager
 def null_server() -> Iterator[Endpoint]:
-    """
-    The null server as a child process, until the context ends.
-    """
+    """The null server as a child process, until the context ends."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "chainproof.loadtests.search.null_server"],
         stdin=subprocess.PIPE,

@@ -35,9 +35,7 @@ _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
 def run_locust(
     options: argparse.Namespace, requested: TargetOptions, endpoint: Endpoint, folder: Path, extra: list[str]
 ) -> tuple[int, bool]:
-    """
-    Run Locust to its end. Returns its exit code, and whether it was interrupted.
-    """
+    """Run Locust to its end. Returns its exit code, and whether it was interrupted."""
     # The key of an emulator is in the default variable, even with --api-key-env.
     variable = requested.key_variable if requested.key_variable in endpoint.environment else DEFAULT_KEY_VARIABLE
     command = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE), *_FIXED]
@@ -66,9 +64,7 @@ def run_locust(
 
 
 def _environment(ours: Mapping[str, str], endpoint: Mapping[str, str]) -> dict[str, str]:
-    """
-    The child's environment: ours with the endpoint, without the variables that would change Locust's options.
-    """
+    """The child's environment: ours with the endpoint, without the variables that would change Locust's options."""
     inherited = {
         name: value for name, value in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE
     }
@@ -76,9 +72,7 @@ def _environment(ours: Mapping[str, str], endpoint: Mapping[str, str]) -> dict[s
 
 
 def _relay(stream: IO[bytes], key: ApiKey) -> None:
-    """
-    Copy the child's output to stderr, line by line, without the API key.
-    """
+    """Copy the child's output to stderr, line by line, without the API key."""
     rest = b""
     while octets := os.read(stream.fileno(), 1 << 16):
         lines = (rest + octets).splitlines(keepends=True)
@@ -93,9 +87,7 @@ def _show(octets: bytes, key: ApiKey) -> None:
 
 
 def distribution_options(options: argparse.Namespace) -> list[str]:
-    """
-    Locust's options for `--processes` or `--workers`.
-    """
+    """Locust's options for `--processes` or `--workers`."""
     if options.workers:
         return ["--master", f"--expect-workers={options.workers}"]
     if not options.processes:

@@ -20,9 +20,7 @@ _NUMBERS = count()
 
 
 class NullProtocol(asyncio.Protocol):
-    """
-    A connection of the server.
-    """
+    """A connection of the server."""
 
     def __init__(self) -> None:
         self._request_length = 0
@@ -48,9 +46,7 @@ class NullProtocol(asyncio.Protocol):
 
 
 def request_length(octets: bytes) -> int:
-    """
-    The length of the request that begins with these bytes; 0 while its head is not complete.
-    """
+    """The length of the request that begins with these bytes; 0 while its head is not complete."""
     head, ended, _ = octets.partition(b"\r\n\r\n")
     if not ended:
         return 0

@@ -58,9 +58,7 @@ _ABORTING_CAVEATS = {"KEY_REJECTED": ExitCode.INCONCLUSIVE, "TARGET_UNREACHABLE"
 
 
 class SearchAborted(Exception):
-    """
-    A search that cannot continue: it was interrupted, or a probe could not be run.
-    """
+    """A search that cannot continue: it was interrupted, or a probe could not be run."""
 
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
@@ -68,9 +66,7 @@ class SearchAborted(Exception):
 
 
 def requested_search(options: argparse.Namespace, workload: Workload) -> SearchSettings | None:
-    """
-    The search that the options or the workload request; None for a single run. Raises UsageError.
-    """
+    """The search that the options or the workload request; None for a single run. Raises UsageError."""
     given = {
         "max_rate": options.search_max_rate,
         "resolution": options.search_resolution,
@@ -102,9 +98,7 @@ def run_search(
     workload: Workload,
     search: SearchSettings,
 ) -> int:
-    """
-    Run a search and print its result. Returns the exit code.
-    """
+    """Run a search and print its result. Returns the exit code."""
     max_rate = limits(options, endpoint).rate
     if max_rate is not None and search.max_rate > max_rate:
         if workload.rate > max_rate:
@@ -129,9 +123,7 @@ def run_search(
 
 
 class ProbeRunner:
-    """
-    Runs the probes of a search and keeps their results.
-    """
+    """Runs the probes of a search and keeps their results."""
 
     def __init__(
         self,
@@ -174,9 +166,7 @@ class ProbeRunner:
         return probe
 
     def _run(self, rate: PerSecond, duration: Seconds) -> LoadSummary:
-        """
-        The summary of one run. Raises SearchAborted.
-        """
+        """The summary of one run. Raises SearchAborted."""
         self._runs += 1
         folder = self._folder / f"{self._runs:02}_{rate:.4g}"
         values = {"rate": rate, "duration": duration, "warm_up": self._warm_up, "seed": self._options.seed + self._runs}
@@ -247,18 +237,14 @@ def required_requests(objectives: Iterable[Objective]) -> int:
 
 
 def _share(objective: Objective) -> float:
-    """
-    The share of good requests that an objective requires.
-    """
+    """The share of good requests that an objective requires."""
     if objective.indicator is Indicator.ERROR_RATE:
         return 1.0 - objective.threshold
     return objective.quantile if objective.quantile is not None else 1.0
 
 
 def _missing(summary: LoadSummary) -> float:
-    """
-    The number of further requests that would decide all inconclusive objectives; infinite if that is unknown.
-    """
+    """The number of further requests that would decide all inconclusive objectives; infinite if that is unknown."""
     undecided = [each for each in summary.objectives if each.verdict is Verdict.INCONCLUSIVE]
     return max(
         (each.more_requests_needed if each.more_requests_needed is not None else math.inf for each in undecided),
@@ -270,9 +256,7 @@ _COLUMNS = ("rate", "purpose", "judged for", "planned", "ok", "p50", "p95", "p99
 
 
 def probe_table(probes: Sequence[Probe]) -> list[str]:
-    """
-    The probes as a text table, sorted by rate.
-    """
+    """The probes as a text table, sorted by rate."""
     rows = [_COLUMNS, *(_row(probe) for probe in sorted(probes, key=lambda probe: probe.rate))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     left = {1, 8, 9}

@@ -22,9 +22,7 @@ MAX_PROBES = 60
 
 
 class ProbeVerdict(StrEnum):
-    """
-    The verdict of a probe.
-    """
+    """The verdict of a probe."""
 
     MET = "met"
     """Every objective was met."""
@@ -37,9 +35,7 @@ class ProbeVerdict(StrEnum):
 
 
 class ProbePurpose(StrEnum):
-    """
-    The step of the search that a probe belongs to.
-    """
+    """The step of the search that a probe belongs to."""
 
     DOUBLING = "doubling"
     BISECTING = "bisecting"
@@ -48,9 +44,7 @@ class ProbePurpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """
-    A run at one rate, with its verdict.
-    """
+    """A run at one rate, with its verdict."""
 
     rate: PerSecond
     purpose: ProbePurpose
@@ -66,9 +60,7 @@ class Probe:
 
 
 class NoRateReason(StrEnum):
-    """
-    Why a search has no result.
-    """
+    """Why a search has no result."""
 
     LOWEST_MISSED = "lowest missed"
     LOWEST_INCONCLUSIVE = "lowest inconclusive"
@@ -97,9 +89,7 @@ EXIT_BY_REASON = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
-    """
-    The result of a search: a rate, or the reason why there is none.
-    """
+    """The result of a search: a rate, or the reason why there is none."""
 
     rate: PerSecond | None = None
     missed_at: PerSecond | None = None
@@ -124,9 +114,7 @@ RunProbe = Callable[[PerSecond, ProbePurpose], Probe]
 
 
 class SaturationSearch:
-    """
-    A running search, with the rates that met the objectives and the lowest rate that missed them.
-    """
+    """A running search, with the rates that met the objectives and the lowest rate that missed them."""
 
     def __init__(self, run_probe: RunProbe, search: SearchSettings, lowest: PerSecond) -> None:
         self._run_probe = run_probe
@@ -154,9 +142,7 @@ class SaturationSearch:
         return max((rate for rate in self._met if rate < self._missed), default=0.0)
 
     def _double(self) -> NoRateReason | None:
-        """
-        Double the rate until the objectives are missed. Returns why the search cannot go on, if so.
-        """
+        """Double the rate until the objectives are missed. Returns why the search cannot go on, if so."""
         rate = self._lowest
         while True:
             verdict = self._probe(rate, ProbePurpose.DOUBLING)
@@ -172,9 +158,7 @@ class SaturationSearch:
         return NoRateReason.LOWEST_MISSED if verdict is ProbeVerdict.MISSED else NoRateReason.LOWEST_INCONCLUSIVE
 
     def _bisect(self) -> NoRateReason | None:
-        """
-        Probe the geometric mean of the best and the missed rate, until they are as close as the resolution.
-        """
+        """Probe the geometric mean of the best and the missed rate, until they are as close as the resolution."""
         while self._best and self._missed > self._best * (1 + self._search.resolution):
             if self._probe_count >= MAX_PROBES:
                 return NoRateReason.UNSTABLE
@@ -183,9 +167,7 @@ class SaturationSearch:
         return None if self._best else NoRateReason.UNSTABLE
 
     def _verify(self) -> NoRateReason | None:
-        """
-        Probe the best rate again, several times; if one probe fails, the rate counts as missed.
-        """
+        """Probe the best rate again, several times; if one probe fails, the rate counts as missed."""
         best = self._best
         for _ in range(self._search.verifications):
             if self._probe_count >= MAX_PROBES:
@@ -199,9 +181,7 @@ class SaturationSearch:
         return None
 
     def _probe(self, rate: PerSecond, purpose: ProbePurpose) -> ProbeVerdict:
-        """
-        Probe a rate, and repeat the probe once if the generator did not keep up: the cause may be temporary.
-        """
+        """Probe a rate, and repeat the probe once if the generator did not keep up: the cause may be temporary."""
         for _ in range(2):
             self._probe_count += 1
             verdict = self._run_probe(rate, purpose).verdict
@@ -215,7 +195,5 @@ class SaturationSearch:
 
 
 def saturation(run_probe: RunProbe, search: SearchSettings, lowest: PerSecond) -> SearchResult:
-    """
-    The highest rate that meets the objectives, from *lowest* up.
-    """
+    """The highest rate that meets the objectives, from *lowest* up."""
     return SaturationSearch(run_probe, search, lowest).run()

@@ -1,3 +1,1 @@
-"""
-Which charts does a load run have? One module for each chart; only `drawing` uses the chart library.
-"""
+"""Which charts does a load run have? One module for each chart; only `drawing` uses the chart library."""

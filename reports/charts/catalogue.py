@@ -1,6 +1,4 @@
-"""
-All charts of a load run.
-"""
+"""All charts of a load run."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ MAX_SPANS = 300
 
 
 def charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
-    """
-    Every chart for which the run has data.
-    """
+    """Every chart for which the run has data."""
     if not summary.seconds:
         return []
     over_time = spans(summary.seconds, MAX_SPANS)

@@ -1,6 +1,4 @@
-"""
-A chart as the page shows it: title, description, legend, and a drawing for wide and for narrow windows.
-"""
+"""A chart as the page shows it: title, description, legend, and a drawing for wide and for narrow windows."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from .timeline import Timeline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegendEntry:
-    """
-    One entry of a legend. Legends are text on the page, not part of the drawing.
-    """
+    """One entry of a legend. Legends are text on the page, not part of the drawing."""
 
     colour: str
     """A variable of the style sheet, without `--`."""
@@ -28,9 +24,7 @@ class LegendEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """
-    A chart with its legend and description.
-    """
+    """A chart with its legend and description."""
 
     name: str
     title: str
@@ -50,9 +44,7 @@ def build_chart(
     *,
     timeline: Timeline | None = None,
 ) -> Chart:
-    """
-    A chart whose *panels* are drawn for both widths. With a timeline, legend and description say what is shaded.
-    """
+    """A chart whose *panels* are drawn for both widths. With a timeline, legend and description say what is shaded."""
     unjudged = [safe_text.escape_unprintable(name) for name in (timeline.unjudged if timeline is not None else ())]
     shaded = f" Shaded: phases that are not judged ({safe_text.shorten(', '.join(unjudged), 200)})." if unjudged else ""
     return Chart(

@@ -1,6 +1,4 @@
-"""
-The colour of every outcome, the same in all charts and tables of a page.
-"""
+"""The colour of every outcome, the same in all charts and tables of a page."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ Palette = dict[Outcome, str]
 
 
 def palette(outcomes: Iterable[Outcome]) -> Palette:
-    """
-    Colours for outcomes, the most frequent first: one for ok, then one each until they run out.
-    """
+    """Colours for outcomes, the most frequent first: one for ok, then one each until they run out."""
     colours: Palette = {}
     for outcome in outcomes:
         if outcome.result is Result.OK:

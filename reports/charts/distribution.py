@@ -1,6 +1,4 @@
-"""
-Chart: the distribution of response and service times of ok answers on a logarithmic axis.
-"""
+"""Chart: the distribution of response and service times of ok answers on a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ _MIN_TIME: Seconds = 1e-6
 
 
 def distribution(stats: RequestStats, scope: str = "") -> Chart | None:
-    """
-    The chart, or None without ok answers. *scope* says which requests are counted, to follow "ok answers".
-    """
+    """The chart, or None without ok answers. *scope* says which requests are counted, to follow "ok answers"."""
     response, service = stats.response_time[Result.OK], stats.service_time[Result.OK]
     if not response.count or not service.count:
         return None
@@ -52,9 +48,7 @@ def distribution(stats: RequestStats, scope: str = "") -> Chart | None:
 
 
 def _panel(response: Histogram, service: Histogram, width: int) -> Panel:
-    """
-    Service time as an area, response time as a line, percentiles as rules.
-    """
+    """Service time as an area, response time as a line, percentiles as rules."""
     low = max(min(response.min_value, service.min_value), _MIN_TIME)
     high = max(response.max_value, service.max_value, low)
     # A margin at both ends; without it a constant time would leave an axis of no length.
@@ -86,24 +80,18 @@ def _panel(response: Histogram, service: Histogram, width: int) -> Panel:
 
 
 def _steps(bars: Sequence[Bin], total: int) -> tuple[Point, ...]:
-    """
-    Bins as the points of a step line, in milliseconds and per cent.
-    """
+    """Bins as the points of a step line, in milliseconds and per cent."""
     return (*((each.low * 1e3, 100 * each.count / total) for each in bars), (bars[-1].high * 1e3, 0.0))
 
 
 def _rule(name: str, value: Seconds | None) -> Rule:
-    """
-    A rule at a percentile.
-    """
+    """A rule at a percentile."""
     time = max(value or 0.0, _MIN_TIME)
     return Rule(x=time * 1e3, label=f"{name} {quantities.time(time)}")
 
 
 def _log_ticks(low: float, high: float, max_ticks: int) -> list[float]:
-    """
-    Round numbers between the ends of a logarithmic axis: 1, 2 and 5 times powers of ten, fewer if those are too many.
-    """
+    """Round numbers between the ends of a logarithmic axis: 1, 2 and 5 times powers of ten, fewer if those are too many."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     candidates = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
     ticks = [tick for tick in candidates if low <= tick <= high]

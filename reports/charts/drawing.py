@@ -21,18 +21,14 @@ Row = dict[str, float | str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SvgDrawing:
-    """
-    The content of an SVG element, without the element itself: the page adds it with a title and a description.
-    """
+    """The content of an SVG element, without the element itself: the page adds it with a title and a description."""
 
     view_box: str
     body: str
 
 
 def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
-    """
-    Panels one below the other as SVG, with plotting areas of *width* pixels.
-    """
+    """Panels one below the other as SVG, with plotting areas of *width* pixels."""
     data = Datasets({})
     drawings = [_panel(panel, width, data) for panel in panels]
     drawing = drawings[0] if len(drawings) == 1 else alt.vconcat(*drawings, spacing=24)
@@ -45,9 +41,7 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
 
 @dataclass(frozen=True, slots=True)
 class Datasets:
-    """
-    The rows of a drawing by name. Altair would copy and validate them with every layer, which takes seconds.
-    """
+    """The rows of a drawing by name. Altair would copy and validate them with every layer, which takes seconds."""
 
     rows: dict[str, list[Row]]
 
@@ -95,9 +89,7 @@ _TITLE, _TITLE_ABOVE_LABELS = -12, -26
 
 
 def _panel(panel: Panel, width: int, data: Datasets) -> alt.LayerChart | alt.FacetChart:
-    """
-    One panel: shaded bands at the back, then the series, then rules and labels.
-    """
+    """One panel: shaded bands at the back, then the series, then rules and labels."""
     x, y = _x_axis(panel.x), _y_axis(panel.y)
     series = [layer for each in panel.series for layer in _series(each, x, y, data)]
     rules = [layer for row, each in enumerate(panel.rules) for layer in _rule(each, panel.x, row, x, data=data)]
@@ -107,9 +99,7 @@ def _panel(panel: Panel, width: int, data: Datasets) -> alt.LayerChart | alt.Fac
 
 
 def _x_axis(axis: XAxis) -> alt.X:
-    """
-    The encoding of a horizontal axis.
-    """
+    """The encoding of a horizontal axis."""
     ticks = (
         alt.Axis(labels=axis.title is not None, tickMinStep=1)
         if axis.ticks is None
@@ -126,17 +116,13 @@ _MILLISECONDS = (
 
 
 def _y_axis(axis: YAxis) -> alt.Y:
-    """
-    The encoding of a vertical axis.
-    """
+    """The encoding of a vertical axis."""
     scale = alt.Scale(zero=True) if axis.high is None else alt.Scale(domain=[0, axis.high], nice=False)
     return alt.Y("y:Q", title=axis.title, scale=scale, axis=alt.Axis(tickCount=4) if axis.few_ticks else alt.Axis())
 
 
 def _series(series: Series, x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.Chart]:
-    """
-    The layers of one series.
-    """
+    """The layers of one series."""
     colour = f"var(--{series.colour})"
     rows: list[Row] = [{"x": place, "y": value} for place, value in series.points]
     for row, floor in zip(rows, series.base, strict=False):
@@ -159,9 +145,7 @@ def _series(series: Series, x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.
 
 
 def _rule(rule: Rule, axis: XAxis, row: int, x: alt.X, *, data: Datasets) -> Iterator[alt.Chart]:
-    """
-    A dashed rule and its label, each label one row lower so that close ones stay readable.
-    """
+    """A dashed rule and its label, each label one row lower so that close ones stay readable."""
     layer = data.chart([{"x": rule.x, "label": rule.label}])
     # In the right half of a logarithmic axis the label stands left of its rule; otherwise it would leave the picture.
     left = rule.x * rule.x > axis.low * axis.high
@@ -173,9 +157,7 @@ def _rule(rule: Rule, axis: XAxis, row: int, x: alt.X, *, data: Datasets) -> Ite
 
 
 def _bands(bands: Sequence[Band], x: alt.X, data: Datasets) -> tuple[list[alt.Chart], list[alt.Chart]]:
-    """
-    Shading to draw behind the series; rules where bands start and their labels to draw in front.
-    """
+    """Shading to draw behind the series; rules where bands start and their labels to draw in front."""
     shaded = data.chart([{"x": band.start, "x2": band.end} for band in bands if band.shaded])
     starts = data.chart([{"x": band.start} for band in bands if band.start > 0])
     labels = data.chart([{"x": band.start, "label": band.label} for band in bands if band.label])

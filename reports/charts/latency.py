@@ -1,6 +1,4 @@
-"""
-Chart: percentiles of the response time of ok answers over time.
-"""
+"""Chart: percentiles of the response time of ok answers over time."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ _FEW_SPANS = 60
 
 
 def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart | None:
-    """
-    The chart, or None for a run without ok answers.
-    """
+    """The chart, or None for a run without ok answers."""
     times = [span.interval.response_time[Result.OK] for span in over_time]
     highest = [value for each in times if (value := each.quantile(0.99)) is not None]
     if not highest:
@@ -64,9 +60,7 @@ def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = (
 def _percentile(
     name: str, fraction: float, over_time: Sequence[Span], *, dash: tuple[int, int], unit: TimeUnit, x_unit: TimeUnit
 ) -> Series:
-    """
-    One percentile at the middle of every span, with a gap where there was no ok answer.
-    """
+    """One percentile at the middle of every span, with a gap where there was no ok answer."""
     values = [span.interval.response_time[Result.OK].quantile(fraction) for span in over_time]
     points: list[Point] = [
         ((span.start + span.end) / 2 / x_unit.seconds, None if value is None else value / unit.seconds)
@@ -81,8 +75,6 @@ def _percentile(
 
 
 def _is_isolated(values: Sequence[float | None], place: int) -> bool:
-    """
-    True if neither neighbour of a point has a value.
-    """
+    """True if neither neighbour of a point has a value."""
     neighbours = (*values[max(place - 1, 0) : place], *values[place + 1 : place + 2])
     return all(value is None for value in neighbours)

@@ -1,6 +1,4 @@
-"""
-Chart: outcomes per second, stacked; in a second panel those that are not ok.
-"""
+"""Chart: outcomes per second, stacked; in a second panel those that are not ok."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ from .timeline import Timeline, build_timeline, resolution_note
 def outcomes_over_time(
     over_time: Sequence[Span], summary: LoadSummary, colours: Palette, phases: Sequence[PhaseSpan] = ()
 ) -> Chart | None:
-    """
-    The chart, or None where no outcome is recorded.
-    """
+    """The chart, or None where no outcome is recorded."""
     ordered = list(dict.fromkeys(colours[row.outcome] for row in summary.outcomes))
     if not ordered:
         return None
@@ -48,9 +44,7 @@ def outcomes_over_time(
 
 
 def _rates(colour: str, over_time: Sequence[Span], colours: Palette) -> list[float]:
-    """
-    Outcomes of one colour per second, span by span.
-    """
+    """Outcomes of one colour per second, span by span."""
     return [
         span.rate(sum(count for outcome, count in span.interval.outcomes.items() if colours[outcome] == colour))
         for span in over_time
@@ -58,9 +52,7 @@ def _rates(colour: str, over_time: Sequence[Span], colours: Palette) -> list[flo
 
 
 def _legend(summary: LoadSummary, colours: Palette) -> tuple[LegendEntry, ...]:
-    """
-    The legend, the most frequent outcome first.
-    """
+    """The legend, the most frequent outcome first."""
     labels: dict[str, str] = {}
     for row in summary.outcomes:
         colour = colours[row.outcome]
@@ -71,9 +63,7 @@ def _legend(summary: LoadSummary, colours: Palette) -> tuple[LegendEntry, ...]:
 
 
 def _stacked(rates: Mapping[str, Sequence[float]], over_time: Sequence[Span], timeline: Timeline) -> tuple[Series, ...]:
-    """
-    Rates by colour as areas on top of each other.
-    """
+    """Rates by colour as areas on top of each other."""
     floor = [0.0] * len(over_time)
     areas: list[Series] = []
     for colour, values in rates.items():
@@ -87,9 +77,7 @@ def _stacked(rates: Mapping[str, Sequence[float]], over_time: Sequence[Span], ti
 def _panels(
     everything: tuple[Series, ...], not_ok: tuple[Series, ...], timeline: Timeline, width: int
 ) -> Sequence[Panel]:
-    """
-    All outcomes above, and below those that are not ok if there are any.
-    """
+    """All outcomes above, and below those that are not ok if there are any."""
     titles = ("all, per second", "not ok, per second") if not_ok else ("requests per second",)
     heights = (130, 110) if not_ok else (170,)
     return [

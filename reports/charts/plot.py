@@ -1,6 +1,4 @@
-"""
-Descriptions of plots: panels of series over two axes, independent of any drawing library.
-"""
+"""Descriptions of plots: panels of series over two axes, independent of any drawing library."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ Point = tuple[float, float | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XAxis:
-    """
-    A horizontal axis.
-    """
+    """A horizontal axis."""
 
     title: str | None
     """None: neither title nor labels, because the panel below has them."""
@@ -33,9 +29,7 @@ class XAxis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YAxis:
-    """
-    A vertical axis that starts at zero.
-    """
+    """A vertical axis that starts at zero."""
 
     title: str
     high: float | None = None
@@ -45,9 +39,7 @@ class YAxis:
 
 
 class Shape(StrEnum):
-    """
-    How a series is drawn.
-    """
+    """How a series is drawn."""
 
     LINE = "line"
     STEPS = "steps"
@@ -58,9 +50,7 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """
-    One series of a panel.
-    """
+    """One series of a panel."""
 
     shape: Shape
     colour: str
@@ -78,9 +68,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """
-    A vertical line with a label beside it.
-    """
+    """A vertical line with a label beside it."""
 
     x: float
     label: str
@@ -88,9 +76,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """
-    One phase of the run on the time axis.
-    """
+    """One phase of the run on the time axis."""
 
     start: float
     end: float
@@ -101,9 +87,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """
-    One plotting area.
-    """
+    """One plotting area."""
 
     height: int
     """In pixels, in a wide drawing."""

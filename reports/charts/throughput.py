@@ -1,6 +1,4 @@
-"""
-Chart: requests planned, sent and answered ok per second, and requests in flight.
-"""
+"""Chart: requests planned, sent and answered ok per second, and requests in flight."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from .timeline import build_timeline, resolution_note
 
 
 def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart:
-    """
-    The chart: rates in the upper panel, requests in flight in the lower one.
-    """
+    """The chart: rates in the upper panel, requests in flight in the lower one."""
     timeline = build_timeline(over_time, phases)
     rates: tuple[tuple[str, tuple[int, int], list[float]], ...] = (
         ("sent", (1, 0), [span.rate(span.interval.sent) for span in over_time]),

@@ -1,6 +1,4 @@
-"""
-The time axis of a run: its unit, its end and its phases.
-"""
+"""The time axis of a run: its unit, its end and its phases."""
 
 from __future__ import annotations
 
@@ -17,26 +15,20 @@ from .plot import Band, Point, XAxis
 
 @dataclass(frozen=True, slots=True)
 class TimeUnit:
-    """
-    A unit of time for an axis.
-    """
+    """A unit of time for an axis."""
 
     name: str
     seconds: Seconds
 
 
 def axis_unit(highest: Seconds) -> TimeUnit:
-    """
-    The unit in which the highest value of an axis is easy to read.
-    """
+    """The unit in which the highest value of an axis is easy to read."""
     return TimeUnit("s", 1.0) if highest >= 2 else TimeUnit("ms", 1e-3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """
-    The time since the start of a run as an axis.
-    """
+    """The time since the start of a run as an axis."""
 
     unit: TimeUnit
     end: float
@@ -72,9 +64,7 @@ class Timeline:
         )
 
     def _fits(self, phase: PhaseSpan, width: int) -> bool:
-        """
-        True if a phase's name can be drawn above its part of the axis.
-        """
+        """True if a phase's name can be drawn above its part of the axis."""
         visible = min(phase.end / self.unit.seconds, self.end) - phase.start / self.unit.seconds
         room = visible / self.end * width
         return _PLAIN_NAME.fullmatch(phase.name) is not None and len(phase.name) * _LETTER + 6 <= room
@@ -88,16 +78,12 @@ _LETTER = 6.5
 
 
 def build_timeline(over_time: Sequence[Span], phases: Sequence[PhaseSpan]) -> Timeline:
-    """
-    The time axis of a run, in minutes if it lasted more than five.
-    """
+    """The time axis of a run, in minutes if it lasted more than five."""
     unit = TimeUnit("min", 60.0) if over_time[-1].end > 300 else TimeUnit("s", 1.0)
     return Timeline(unit=unit, end=over_time[-1].end / unit.seconds, phases=tuple(phases))
 
 
 def resolution_note(over_time: Sequence[Span]) -> str:
-    """
-    How much of the run one point covers, to follow a noun.
-    """
+    """How much of the run one point covers, to follow a noun."""
     width = over_time[0].seconds
     return ", second by second" if width == 1 else f", merged over spans of {width} s"

@@ -1,3 +1,1 @@
-"""
-Which formats does a report have? One module each, with a function `render` from a report to text.
-"""
+"""Which formats does a report have? One module each, with a function `render` from a report to text."""

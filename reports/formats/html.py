@@ -1,6 +1,4 @@
-"""
-The report as one self-contained HTML page: no requests, no scripts, and text from the target never becomes markup.
-"""
+"""The report as one self-contained HTML page: no requests, no scripts, and text from the target never becomes markup."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ MAX_LENGTH = 3000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPart:
-    """
-    A load run with everything that its section of the page shows.
-    """
+    """A load run with everything that its section of the page shows."""
 
     summary: LoadSummary
     anchor: str
@@ -74,9 +70,7 @@ class LoadPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformancePart:
-    """
-    A conformance run with everything that its section of the page shows.
-    """
+    """A conformance run with everything that its section of the page shows."""
 
     summary: ConformanceSummary
     anchor: str
@@ -86,9 +80,7 @@ class ConformancePart:
 
 
 def render(report: Report, draw: Draw = charts) -> str:
-    """
-    The report as an HTML page, with the charts made by *draw*.
-    """
+    """The report as an HTML page, with the charts made by *draw*."""
     colours = palette(outcome for summary in report.load_runs for outcome in _by_frequency(summary))
     findings = report.findings_with_runs
     return _TEMPLATES.get_template("report.html.j2").render(
@@ -114,9 +106,7 @@ def render(report: Report, draw: Draw = charts) -> str:
 
 
 def _names(report: Report) -> dict[int, str]:
-    """
-    The title of each run by the summary's id; runs of the same name get their start time.
-    """
+    """The title of each run by the summary's id; runs of the same name get their start time."""
     titles = [runs.title(summary) for summary in report.summaries]
     return {
         id(summary): title if titles.count(title) == 1 else f"{title}, {runs.started(summary.run)}"
@@ -125,16 +115,12 @@ def _names(report: Report) -> dict[int, str]:
 
 
 def _by_frequency(summary: LoadSummary) -> list[Outcome]:
-    """
-    The outcomes of a run, the most frequent first.
-    """
+    """The outcomes of a run, the most frequent first."""
     return [row.outcome for row in summary.outcomes]
 
 
 def _load_part(summary: LoadSummary, place: int, colours: Palette, draw: Draw) -> LoadPart:
-    """
-    The section of one load run.
-    """
+    """The section of one load run."""
     return LoadPart(
         summary=summary,
         anchor=f"load-{place}",
@@ -146,9 +132,7 @@ def _load_part(summary: LoadSummary, place: int, colours: Palette, draw: Draw) -
 
 
 def shown_exemplars(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
-    """
-    The slowest exemplars, then the first of every other outcome.
-    """
+    """The slowest exemplars, then the first of every other outcome."""
     slowest = sorted(
         (each for each in exemplars if each.why == "slowest"), key=lambda each: each.response_time, reverse=True
     )
@@ -169,9 +153,7 @@ _STATE_ORDER = (
 
 
 def _conformance_part(summary: ConformanceSummary, place: int) -> ConformancePart:
-    """
-    The section of one conformance run.
-    """
+    """The section of one conformance run."""
     return ConformancePart(
         summary=summary,
         anchor=f"conformance-{place}",
@@ -181,9 +163,7 @@ def _conformance_part(summary: ConformanceSummary, place: int) -> ConformancePar
 
 
 def exemplar_outcome(exemplar: Exemplar) -> str:
-    """
-    The outcome of an exemplar; as recorded if this version does not know it.
-    """
+    """The outcome of an exemplar; as recorded if this version does not know it."""
     try:
         outcome = Outcome(Transport(exemplar.transport), exemplar.status, exemplar.error_code, Result(exemplar.result))
     except ValueError:
@@ -209,18 +189,14 @@ def objective_bar(result: ObjectiveResult) -> dict[str, float] | None:
 
 
 def _safe(value: object) -> object:
-    """
-    The value of a template expression: text without unprintable characters and of limited length.
-    """
+    """The value of a template expression: text without unprintable characters and of limited length."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return safe_text.shorten(safe_text.escape_unprintable(value), MAX_LENGTH)
     return value
 
 
 def _uncut(text: str) -> Markup:
-    """
-    The text escaped but not cut, because a command must be copied completely.
-    """
+    """The text escaped but not cut, because a command must be copied completely."""
     return Markup.escape(safe_text.escape_unprintable(text))
 
 
@@ -228,9 +204,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def _prose(text: str) -> Markup:
-    """
-    The sentence escaped, with text between backticks as code.
-    """
+    """The sentence escaped, with text between backticks as code."""
     escaped = str(Markup.escape(safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH)))
     return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704  # escaped one line above
 

@@ -1,6 +1,4 @@
-"""
-The JSON objects of a load run: accounting, times, outcomes, objectives, phases and payloads.
-"""
+"""The JSON objects of a load run: accounting, times, outcomes, objectives, phases and payloads."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ LOAD_KEYS = (
 
 
 def load_run(summary: LoadSummary) -> Object:
-    """
-    The results of one load run, starting with `LOAD_KEYS` in their order.
-    """
+    """The results of one load run, starting with `LOAD_KEYS` in their order."""
     return {
         "accounting": dict(summary.accounting.to_json()),
         "not_sent_reasons": _not_sent_reasons(summary.totals.not_sent),
@@ -55,9 +51,7 @@ def load_run(summary: LoadSummary) -> Object:
 
 
 def load_runs(summaries: Sequence[LoadSummary]) -> Object:
-    """
-    The results of all load runs together: all of one run, the sums of several, null without any.
-    """
+    """The results of all load runs together: all of one run, the sums of several, null without any."""
     if len(summaries) == 1:
         return load_run(summaries[0])
     nothing: Object = dict.fromkeys(LOAD_KEYS)
@@ -65,9 +59,7 @@ def load_runs(summaries: Sequence[LoadSummary]) -> Object:
 
 
 def _sums(summaries: Sequence[LoadSummary]) -> Object:
-    """
-    Values that can be added up across runs.
-    """
+    """Values that can be added up across runs."""
     accounts: Counter[str] = Counter()
     reasons: Counter[NotSent] = Counter()
     for summary in summaries:
@@ -82,9 +74,7 @@ def _sums(summaries: Sequence[LoadSummary]) -> Object:
 
 
 def _summed_outcomes(rows: Iterable[OutcomeCount]) -> list[OutcomeCount]:
-    """
-    Outcomes of several runs, the most frequent first.
-    """
+    """Outcomes of several runs, the most frequent first."""
     counts: Counter[OutcomeCount] = Counter()
     for row in rows:
         counts[replace(row, count=0)] += row.count
@@ -92,16 +82,12 @@ def _summed_outcomes(rows: Iterable[OutcomeCount]) -> list[OutcomeCount]:
 
 
 def _not_sent_reasons(reasons: Counter[NotSent]) -> Object:
-    """
-    The number of planned requests that were not sent, for every possible reason.
-    """
+    """The number of planned requests that were not sent, for every possible reason."""
     return {why.value: reasons[why] for why in NotSent}
 
 
 def _timings(timings: Mapping[str, Timing]) -> Object:
-    """
-    Several kinds of time.
-    """
+    """Several kinds of time."""
     return {name: _timing(each) for name, each in timings.items()}
 
 
@@ -109,9 +95,7 @@ _QUANTILE_NAMES = ("p50", "p90", "p95", "p99", "p99.9")
 
 
 def _timing(times: Timing) -> Object:
-    """
-    One kind of time in seconds; null where nothing was counted.
-    """
+    """One kind of time in seconds; null where nothing was counted."""
     quantiles = times.quantiles
     return {
         **{name: quantiles[name].value if name in quantiles else None for name in _QUANTILE_NAMES},
@@ -127,9 +111,7 @@ def _timing(times: Timing) -> Object:
 
 
 def _outcomes(rows: Iterable[OutcomeCount]) -> list[JSON]:
-    """
-    Outcomes with their counts.
-    """
+    """Outcomes with their counts."""
     return [
         {
             "transport": row.outcome.transport.value,
@@ -149,16 +131,12 @@ _UNITS: dict[Indicator, str] = dict.fromkeys(DURATIONS, "s") | {Indicator.ERROR_
 
 
 def _objectives(summary: LoadSummary) -> list[JSON]:
-    """
-    Objectives with their observed values.
-    """
+    """Objectives with their observed values."""
     return [_objective(result, summary.run.path.name) for result in summary.objectives]
 
 
 def _objective(result: ObjectiveResult, run: str) -> Object:
-    """
-    One objective.
-    """
+    """One objective."""
     share = result.share
     return {
         "run": run,
@@ -179,9 +157,7 @@ def _objective(result: ObjectiveResult, run: str) -> Object:
 
 
 def _phase(part: PhaseSummary) -> Object:
-    """
-    One phase with the requests whose intended start lies in it.
-    """
+    """One phase with the requests whose intended start lies in it."""
     return {
         "name": part.phase.name,
         "from_s": part.phase.start,
@@ -196,9 +172,7 @@ def _phase(part: PhaseSummary) -> Object:
 
 
 def _payload(payload: PayloadSummary) -> Object:
-    """
-    One payload with the results of its requests.
-    """
+    """One payload with the results of its requests."""
     return {
         "name": payload.name,
         **{result.value: count for result, count in payload.counts.items()},
@@ -208,9 +182,7 @@ def _payload(payload: PayloadSummary) -> Object:
 
 
 def _network(summary: LoadSummary) -> Object:
-    """
-    Bytes, connections and their times; empty if not recorded.
-    """
+    """Bytes, connections and their times; empty if not recorded."""
     stats = summary.totals.network
     if not stats:
         return {}
@@ -219,9 +191,7 @@ def _network(summary: LoadSummary) -> Object:
 
 
 def _calls(summary: LoadSummary) -> Object:
-    """
-    Calls of callers that retry; empty where none do.
-    """
+    """Calls of callers that retry; empty where none do."""
     calls = summary.totals.calls
     if not calls:
         return {}
@@ -234,9 +204,7 @@ def _calls(summary: LoadSummary) -> Object:
 
 
 def _generator_health(summary: LoadSummary) -> Object:
-    """
-    Event-loop lag and resources of the load generator; empty if not recorded.
-    """
+    """Event-loop lag and resources of the load generator; empty if not recorded."""
     health = summary.totals.generator_health
     if health is None or not health.samples:
         return {}

@@ -31,16 +31,12 @@ QUANTILE_METHOD = "nearest rank"
 
 
 def render(report: Report) -> str:
-    """
-    The report as JSON text.
-    """
+    """The report as JSON text."""
     return orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def as_json(report: Report) -> Object:
-    """
-    The report as JSON types.
-    """
+    """The report as JSON types."""
     return {
         "schema": SCHEMA,
         "verdict": report.verdict.value,
@@ -59,9 +55,7 @@ def as_json(report: Report) -> Object:
 
 
 def _run(summary: Summary) -> Object:
-    """
-    One run with all its results.
-    """
+    """One run with all its results."""
     end = summary.run.end
     is_load = isinstance(summary, LoadSummary)
     return {
@@ -82,9 +76,7 @@ def _run(summary: Summary) -> Object:
 
 
 def _manifest(summary: Summary) -> Object:
-    """
-    The manifest of a run, with the name of its folder. The path is left out, because reports are passed on.
-    """
+    """The manifest of a run, with the name of its folder. The path is left out, because reports are passed on."""
     manifest = summary.run.manifest
     return {
         "run": _run_name(summary),
@@ -101,16 +93,12 @@ def _manifest(summary: Summary) -> Object:
 
 
 def _run_name(summary: Summary) -> str:
-    """
-    The name of the run folder, which identifies a run in every row.
-    """
+    """The name of the run folder, which identifies a run in every row."""
     return summary.run.path.name
 
 
 def _search(search: SearchRecord) -> Object:
-    """
-    The result of a search and its probes.
-    """
+    """The result of a search and its probes."""
     return {
         "folder": search.path.name,
         "workload": search.workload,
@@ -138,16 +126,12 @@ def _search(search: SearchRecord) -> Object:
 
 
 def _clauses(summary: ConformanceSummary) -> list[JSON]:
-    """
-    Every clause with its state.
-    """
+    """Every clause with its state."""
     return [_clause(row) for row in summary.clauses]
 
 
 def _clause(row: ClauseRow) -> Object:
-    """
-    One clause.
-    """
+    """One clause."""
     return {
         "clause": row.clause.id,
         "level": row.clause.level.value,
@@ -165,17 +149,13 @@ def _clause(row: ClauseRow) -> Object:
 
 
 def _coverage(summary: Summary) -> Object | None:
-    """
-    Requests and answers of a conformance run; null if not recorded.
-    """
+    """Requests and answers of a conformance run; null if not recorded."""
     coverage = summary.run.coverage
     return cast(Object, coverage.to_json()) if coverage is not None else None
 
 
 def _finding(finding: Finding, summary: Summary) -> Object:
-    """
-    One finding, and whether it was accepted beforehand.
-    """
+    """One finding, and whether it was accepted beforehand."""
     accepting = acceptance(summary, finding)
     return {
         "run": _run_name(summary),
@@ -190,23 +170,17 @@ def _finding(finding: Finding, summary: Summary) -> Object:
 
 
 def _until(accepting: Acceptance | None) -> str | None:
-    """
-    The last day of an acceptance; null if it has none, or there is no acceptance.
-    """
+    """The last day of an acceptance; null if it has none, or there is no acceptance."""
     return accepting.until.isoformat() if accepting is not None and accepting.until is not None else None
 
 
 def _exemplars(summary: Summary) -> list[JSON]:
-    """
-    The exemplars of a run.
-    """
+    """The exemplars of a run."""
     return [{"run": _run_name(summary), **cast(Object, each.to_json())} for each in summary.run.exemplars]
 
 
 def _caveat(caveat: Caveat, summary: Summary) -> Object:
-    """
-    One reason to distrust the results.
-    """
+    """One reason to distrust the results."""
     return {
         "run": _run_name(summary),
         "code": caveat.code,

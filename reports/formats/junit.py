@@ -37,9 +37,7 @@ MAX_LENGTH = 3000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """
-    One test case and its result.
-    """
+    """One test case and its result."""
 
     kind: str
     """The class name after `chainproof.`."""
@@ -53,9 +51,7 @@ class Case:
 
 
 def render(report: Report) -> str:
-    """
-    The report as JUnit XML.
-    """
+    """The report as JUnit XML."""
     suites = [_suite(summary) for summary in report.summaries]
     root = ET.Element("testsuites", {"name": "chainproof", **_sums(suites)})
     root.extend(suites)
@@ -64,9 +60,7 @@ def render(report: Report) -> str:
 
 
 def _sums(suites: Sequence[ET.Element]) -> dict[str, str]:
-    """
-    The counts of several suites added up.
-    """
+    """The counts of several suites added up."""
     return {name: str(sum(int(suite.get(name, "0")) for suite in suites)) for name in _COUNTED}
 
 
@@ -75,9 +69,7 @@ _COUNTED = {"tests": None, "failures": "failure", "errors": "error", "skipped": 
 
 
 def _suite(summary: Summary) -> ET.Element:
-    """
-    One run.
-    """
+    """One run."""
     cases = list(_load(summary) if isinstance(summary, LoadSummary) else _conformance(summary))
     manifest, end = summary.run.manifest, summary.run.end
     counts = {
@@ -96,9 +88,7 @@ def _suite(summary: Summary) -> ET.Element:
 
 
 def _element(case: Case) -> ET.Element:
-    """
-    A test case as XML.
-    """
+    """A test case as XML."""
     element = ET.Element("testcase", {"name": _line(case.name), "classname": f"chainproof.{_line(case.kind)}"})
     if case.ending is not None:
         ending = ET.SubElement(element, case.ending, {"message": _line(case.message)})
@@ -109,16 +99,12 @@ def _element(case: Case) -> ET.Element:
 
 
 def _line(text: str) -> str:
-    """
-    The text in one line. XML 1.0 cannot contain most control characters, so they are escaped.
-    """
+    """The text in one line. XML 1.0 cannot contain most control characters, so they are escaped."""
     return safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH)
 
 
 def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> Case:
-    """
-    The case of the run itself. *explained*: another case already says why the run is inconclusive.
-    """
+    """The case of the run itself. *explained*: another case already says why the run is inconclusive."""
     endings = {Verdict.ERROR: "error", Verdict.INVALID: "error"}
     if not explained:
         endings[Verdict.INCONCLUSIVE] = "skipped"
@@ -136,9 +122,7 @@ def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> C
 
 
 def _load(summary: LoadSummary) -> Iterator[Case]:
-    """
-    The objectives, then the run itself.
-    """
+    """The objectives, then the run itself."""
     for result in summary.objectives:
         yield _objective(result, summary)
     violations = [_finding(finding) for finding in summary.findings[:MAX_FINDINGS]]
@@ -150,9 +134,7 @@ def _load(summary: LoadSummary) -> Iterator[Case]:
 
 
 def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
-    """
-    One objective.
-    """
+    """One objective."""
     detail = [objectives.good_share(result), objectives.share_bounds(result), objectives.more_requests_needed(result)]
     text = "\n".join(
         [
@@ -178,9 +160,7 @@ def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
 
 
 def _conformance(summary: ConformanceSummary) -> Iterator[Case]:
-    """
-    Every clause, then clauses that only the run folder knows, then the run itself.
-    """
+    """Every clause, then clauses that only the run folder knows, then the run itself."""
     for row in summary.clauses:
         yield _clause(row, summary)
     for clause in dict.fromkeys(finding.clause for finding in summary.findings):
@@ -197,9 +177,7 @@ _SKIPPED = {
 
 
 def _clause(row: ClauseRow, summary: ConformanceSummary) -> Case:
-    """
-    One clause.
-    """
+    """One clause."""
     findings = [finding for finding in summary.findings if finding.clause == row.clause.id]
     level = row.clause.level.value
     if findings:
@@ -214,9 +192,7 @@ def _clause(row: ClauseRow, summary: ConformanceSummary) -> Case:
 
 
 def _violated(level: str, clause: str, findings: Sequence[Finding], summary: ConformanceSummary) -> Case:
-    """
-    A violated clause.
-    """
+    """A violated clause."""
     shown = "\n\n".join(_finding(finding) for finding in findings[:MAX_FINDINGS])
     left = len(findings) - MAX_FINDINGS
     accepting = acceptance(summary, findings[0])
@@ -236,9 +212,7 @@ def _violated(level: str, clause: str, findings: Sequence[Finding], summary: Con
 
 
 def _finding(finding: Finding) -> str:
-    """
-    A finding in lines: expected, actual, source, and a command to reproduce it.
-    """
+    """A finding in lines: expected, actual, source, and a command to reproduce it."""
     lines = [
         f"{_line(finding.level)} {_line(finding.clause)} × {quantities.count(finding.count)}",
         f"expected: {_line(finding.expected)}",

@@ -1,6 +1,4 @@
-"""
-The report as GitHub-flavoured Markdown, for the summary of a CI job. Text from the target never becomes markup.
-"""
+"""The report as GitHub-flavoured Markdown, for the summary of a CI job. Text from the target never becomes markup."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ _SIGNS: dict[Verdict, str] = {
 
 
 def render(report: Report) -> str:
-    """
-    The report as Markdown.
-    """
+    """The report as Markdown."""
     blocks = [f"# {_verdict(report.verdict)}", plain(report.reason)]
     for search in report.searches:
         blocks += _search(search)
@@ -96,23 +92,17 @@ def code(text: str) -> str:
 
 
 def _longest_run(text: str) -> int:
-    """
-    The largest number of backticks in a row.
-    """
+    """The largest number of backticks in a row."""
     return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _verdict(verdict: Verdict) -> str:
-    """
-    A verdict with its sign.
-    """
+    """A verdict with its sign."""
     return f"{_SIGNS[verdict]} {verdict.value}"
 
 
 def _search(search: SearchRecord) -> Iterator[str]:
-    """
-    The result of a search and its probes.
-    """
+    """The result of a search and its probes."""
     yield f"## {plain(searches.search_title(search))}"
     yield plain(search.summary)
     rows = [[plain(cell) for cell in row] for row in searches.probes(search)]
@@ -120,9 +110,7 @@ def _search(search: SearchRecord) -> Iterator[str]:
 
 
 def _run(summary: Summary, *, is_only: bool) -> Iterator[str]:
-    """
-    The blocks of one run.
-    """
+    """The blocks of one run."""
     run = summary.run
     yield f"## {plain(runs.title(summary))}" + ("" if is_only else f": {_verdict(summary.verdict)}")
     yield "" if is_only else plain(summary.reason)
@@ -133,9 +121,7 @@ def _run(summary: Summary, *, is_only: bool) -> Iterator[str]:
 
 
 def _load(summary: LoadSummary) -> Iterator[str]:
-    """
-    The results of a load run.
-    """
+    """The results of a load run."""
     yield _objectives(summary)
     yield plain(summary.accounting.sentence)
     yield f"Latency of complete answers{phases.judged_phases_note(summary)}:"
@@ -149,9 +135,7 @@ def _load(summary: LoadSummary) -> Iterator[str]:
 
 
 def _objectives(summary: LoadSummary) -> str:
-    """
-    One row per objective.
-    """
+    """One row per objective."""
     rows = [
         [
             _verdict(result.verdict),
@@ -166,9 +150,7 @@ def _objectives(summary: LoadSummary) -> str:
 
 
 def _latency(summary: LoadSummary) -> str:
-    """
-    One row per percentile, one column per kind of time.
-    """
+    """One row per percentile, one column per kind of time."""
     names = [name for name, _ in QUANTILES] + ["max"]
     columns = summary.timings.values()
     rows = [
@@ -191,9 +173,7 @@ _TIMES = ("p50", "p95", "p99", "max")
 
 
 def _phases(summary: LoadSummary) -> str:
-    """
-    One row per phase.
-    """
+    """One row per phase."""
     rows = []
     for part in summary.phases[:MAX_OUTCOMES]:
         counts = part.accounting.to_json()
@@ -212,9 +192,7 @@ def _phases(summary: LoadSummary) -> str:
 
 
 def _payloads(summary: LoadSummary) -> str:
-    """
-    One row per payload.
-    """
+    """One row per payload."""
     rows = [
         [
             code(safe_text.truncate(payload.name, MAX_NAME_LENGTH)),
@@ -230,17 +208,13 @@ def _payloads(summary: LoadSummary) -> str:
 
 
 def _times(timing: Timing) -> list[str]:
-    """
-    Some percentiles of one kind of time.
-    """
+    """Some percentiles of one kind of time."""
     values = timings.columns(timing)
     return [quantities.time(values.get(name)) + "\\*" * timings.too_few(timing, name) for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> str:
-    """
-    One row per outcome.
-    """
+    """One row per outcome."""
     total = sum(row.count for row in summary.outcomes)
     rows = [
         [
@@ -260,9 +234,7 @@ def _outcomes(summary: LoadSummary) -> str:
 
 
 def _conformance(summary: ConformanceSummary) -> Iterator[str]:
-    """
-    The results of a conformance run.
-    """
+    """The results of a conformance run."""
     states = Counter(row.state for row in summary.clauses)
     yield "Clauses: " + ", ".join(f"{states[state]} {state.value}" for state in ClauseState) + "."
     coverage = summary.run.coverage
@@ -276,9 +248,7 @@ def _conformance(summary: ConformanceSummary) -> Iterator[str]:
 
 
 def _findings(report: Report) -> list[str]:
-    """
-    The most severe findings, and the number of the others.
-    """
+    """The most severe findings, and the number of the others."""
     findings = report.findings_with_runs
     if not findings:
         return []
@@ -293,9 +263,7 @@ def _findings(report: Report) -> list[str]:
 
 
 def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
-    """
-    One finding, with its curl command in a code block.
-    """
+    """One finding, with its curl command in a code block."""
     where = f", {plain(runs.title(summary))}" if several else ""
     accepting = acceptance(summary, finding)
     known = f", **{clauses.waived(accepting)}**" if accepting is not None else ""
@@ -322,9 +290,7 @@ def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
 
 
 def _caveats(report: Report) -> list[str]:
-    """
-    Every caveat, once.
-    """
+    """Every caveat, once."""
     lines = [
         f"- **{caveat.code}** {plain(caveat.text)} {plain(caveat.remedy)}".rstrip()
         for summary in report.summaries
@@ -334,8 +300,6 @@ def _caveats(report: Report) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: tuple[int, ...] = ()) -> str:
-    """
-    A table; columns in *right* are aligned to the right. Cells must be escaped already.
-    """
+    """A table; columns in *right* are aligned to the right. Cells must be escaped already."""
     rule = ["---:" if place in right else "---" for place in range(len(header))]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))

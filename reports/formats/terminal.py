@@ -1,6 +1,4 @@
-"""
-The report for a terminal: verdict first, at most 100 columns wide, coloured only on request.
-"""
+"""The report for a terminal: verdict first, at most 100 columns wide, coloured only on request."""
 
 from __future__ import annotations
 
@@ -54,9 +52,7 @@ _BOLD, _DIM = "1", "2"
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """
-    Colours text, or leaves it as it is.
-    """
+    """Colours text, or leaves it as it is."""
 
     colour: bool
 
@@ -70,9 +66,7 @@ class Pen:
 
 
 def render(report: Report, *, colour: bool = False) -> str:
-    """
-    The report as text for a terminal.
-    """
+    """The report as text for a terminal."""
     pen = Pen(colour)
     parts = [_verdict(report.verdict, report.reason, pen), *(_search(search, pen) for search in report.searches)]
     parts += [_run(summary, pen, is_only=len(report.summaries) == 1) for summary in report.summaries]
@@ -80,27 +74,21 @@ def render(report: Report, *, colour: bool = False) -> str:
 
 
 def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
-    """
-    The verdict and its reason.
-    """
+    """The verdict and its reason."""
     word = verdict.value.upper()
     first, *rest = _wrapped(safe_text.escape_unprintable(reason), " " * (len(word) + 2))
     return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
 
 
 def _search(search: SearchRecord, pen: Pen) -> list[str]:
-    """
-    The result of a search and its probes.
-    """
+    """The result of a search and its probes."""
     title = [pen(line, _BOLD) for line in _wrapped(searches.search_title(search), "")]
     summary = _wrapped(safe_text.escape_unprintable(search.summary), "  ")
     return [*title, *summary, "", *_table([searches.PROBE_COLUMNS, *searches.probes(search)], left=(1, 2))]
 
 
 def _run(summary: Summary, pen: Pen, *, is_only: bool) -> list[str]:
-    """
-    One run with all its sections.
-    """
+    """One run with all its sections."""
     lines = [pen(line, _BOLD) for line in _wrapped(runs.title(summary), "")] + _header(summary)
     if not is_only:
         lines += ["", *(f"  {line}" for line in _verdict(summary.verdict, summary.reason, pen))]
@@ -112,9 +100,7 @@ def _run(summary: Summary, pen: Pen, *, is_only: bool) -> list[str]:
 
 
 def _header(summary: Summary) -> list[str]:
-    """
-    Target, time, duration, contract and seed.
-    """
+    """Target, time, duration, contract and seed."""
     manifest = summary.run.manifest
     emulated = " (chainproof's emulator)" if manifest.emulated else ""
     facts = f"{runs.started(summary.run)}; {runs.ending_and_duration(summary.run)}; contract {safe_text.escape_unprintable(manifest.contract)}; seed {manifest.seed}"
@@ -125,9 +111,7 @@ Section = tuple[str, list[str]]
 
 
 def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
-    """
-    The sections of a load run.
-    """
+    """The sections of a load run."""
     yield "Objectives", _objectives(summary, pen)
     yield "Accounting", _accounting(summary)
     yield f"Latency of complete answers{phases.judged_phases_note(summary)}", _latency(summary)
@@ -142,9 +126,7 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
 
 
 def _conformance(summary: ConformanceSummary, pen: Pen) -> Iterator[Section]:
-    """
-    The sections of a conformance run.
-    """
+    """The sections of a conformance run."""
     yield "Clauses", _clauses(summary)
     yield "Coverage", _coverage(summary)
     yield "Findings", _findings(summary, pen)
@@ -152,9 +134,7 @@ def _conformance(summary: ConformanceSummary, pen: Pen) -> Iterator[Section]:
 
 
 def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
-    """
-    One row per objective, with the share of good requests below.
-    """
+    """One row per objective, with the share of good requests below."""
     lines = []
     for result in summary.objectives:
         verdict = result.verdict.value
@@ -172,18 +152,14 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
 
 
 def _accounting(summary: LoadSummary) -> list[str]:
-    """
-    The two sums, and why requests were not sent.
-    """
+    """The two sums, and why requests were not sent."""
     reasons = outcomes.not_sent_reasons(summary)
     lines = [line for part in summary.accounting.equations for line in _wrapped(part, "    ")]
     return lines + (_wrapped(f"not sent: {reasons}", "    ") if reasons else [])
 
 
 def _latency(summary: LoadSummary) -> list[str]:
-    """
-    One row per kind of time, one column per percentile.
-    """
+    """One row per kind of time, one column per percentile."""
     names = [name for name, _ in QUANTILES] + ["max"]
     rows = [["", *names, "count"]]
     for key, timing in summary.timings.items():
@@ -196,16 +172,12 @@ def _latency(summary: LoadSummary) -> list[str]:
 
 
 def _throughput(summary: LoadSummary) -> list[str]:
-    """
-    Complete and ok answers per second.
-    """
+    """Complete and ok answers per second."""
     return [f"    {quantities.rate(summary.throughput)} complete answers, {quantities.rate(summary.ok_per_second)} ok"]
 
 
 def _phases(summary: LoadSummary) -> list[str]:
-    """
-    One row per phase.
-    """
+    """One row per phase."""
     rows = [["", "", "planned", "ok", "failed", *_TIMES]]
     for part in summary.phases[:MAX_OUTCOMES]:
         name = safe_text.truncate(safe_text.escape_unprintable(part.phase.name), MAX_NAME_LENGTH) + (
@@ -221,9 +193,7 @@ def _phases(summary: LoadSummary) -> list[str]:
 
 
 def _payloads(summary: LoadSummary) -> list[str]:
-    """
-    One row per payload.
-    """
+    """One row per payload."""
     rows = [["", *(outcomes.RESULTS[result] for result in Result), *_TIMES]]
     for payload in summary.payloads[:MAX_OUTCOMES]:
         name = safe_text.truncate(safe_text.escape_unprintable(payload.name), MAX_NAME_LENGTH)
@@ -239,17 +209,13 @@ _TIMES = ("p50", "p95", "p99")
 
 
 def _times(timing: Timing) -> list[str]:
-    """
-    Some percentiles of one kind of time.
-    """
+    """Some percentiles of one kind of time."""
     values = timings.columns(timing)
     return [quantities.time(values.get(name)) + ("*" if timings.too_few(timing, name) else " ") for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> list[str]:
-    """
-    One row per outcome, with who is responsible.
-    """
+    """One row per outcome, with who is responsible."""
     total = sum(row.count for row in summary.outcomes)
     rows = [["count", "share", "result", "outcome", "error code", "responsible"]] if total else []
     for row in summary.outcomes[:MAX_OUTCOMES]:
@@ -264,9 +230,7 @@ def _outcomes(summary: LoadSummary) -> list[str]:
 
 
 def _clauses(summary: ConformanceSummary) -> list[str]:
-    """
-    Clauses by state, and those that failed or have warnings.
-    """
+    """Clauses by state, and those that failed or have warnings."""
     states = Counter(row.state for row in summary.clauses)
     lines = _wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
     for row in summary.clauses:
@@ -280,9 +244,7 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
 
 
 def _coverage(summary: ConformanceSummary) -> list[str]:
-    """
-    Requests, answers, and the smallest share of violations that the run would have shown.
-    """
+    """Requests, answers, and the smallest share of violations that the run would have shown."""
     coverage = summary.run.coverage
     if coverage is None:
         return []
@@ -302,9 +264,7 @@ def _coverage(summary: ConformanceSummary) -> list[str]:
 
 
 def _findings(summary: Summary, pen: Pen) -> list[str]:
-    """
-    The most severe findings in full, and the number of the others.
-    """
+    """The most severe findings in full, and the number of the others."""
     lines: list[str] = []
     for number, finding in enumerate(summary.findings[:MAX_FINDINGS]):
         lines += ([""] if number else []) + _finding(finding, summary, pen)
@@ -317,9 +277,7 @@ def _findings(summary: Summary, pen: Pen) -> list[str]:
 
 
 def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
-    """
-    One finding: clause, evidence, and a command to reproduce it.
-    """
+    """One finding: clause, evidence, and a command to reproduce it."""
     head = f"{safe_text.escape_unprintable(finding.level)}  {safe_text.escape_unprintable(finding.clause)}  × {quantities.count(finding.count)}"
     head += f" in {finding.checks} checks" * (finding.checks > 1)
     accepting = acceptance(summary, finding)
@@ -340,9 +298,7 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
 
 
 def _labelled(name: str, value: str) -> list[str]:
-    """
-    A name and its value; further lines of the value are indented to its first.
-    """
+    """A name and its value; further lines of the value are indented to its first."""
     return _wrapped(value, f"      {name:<12}", " " * 18)
 
 
@@ -368,9 +324,7 @@ def _shell_line(line: str) -> list[str]:
 
 
 def _caveats(caveats: Iterable[Caveat]) -> list[str]:
-    """
-    Every caveat with its remedy.
-    """
+    """Every caveat with its remedy."""
     lines: list[str] = []
     for caveat in caveats:
         lines += _wrapped(f"{caveat.code}  {safe_text.escape_unprintable(caveat.text)}", "    ", "      ")
@@ -381,25 +335,19 @@ def _caveats(caveats: Iterable[Caveat]) -> list[str]:
 
 
 def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
-    """
-    A text in lines of at most `WIDTH` characters.
-    """
+    """A text in lines of at most `WIDTH` characters."""
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False
     ) or [first.rstrip()]
 
 
 def _table(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> list[str]:
-    """
-    Rows with aligned columns: those in *left* to the left, the others to the right.
-    """
+    """Rows with aligned columns: those in *left* to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["    " + "  ".join(_aligned(row, widths, left)).rstrip() for row in rows]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], left: tuple[int, ...]) -> Iterator[str]:
-    """
-    The cells of a row, each padded to the width of its column.
-    """
+    """The cells of a row, each padded to the width of its column."""
     for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
         yield cell.ljust(width) if place in left else cell.rjust(width)

@@ -1,3 +1,1 @@
-"""
-How are numbers, names and results written? The same way in every report format.
-"""
+"""How are numbers, names and results written? The same way in every report format."""

@@ -1,6 +1,4 @@
-"""
-Details of a load run that are one sentence each: network, retries, and the load generator itself.
-"""
+"""Details of a load run that are one sentence each: network, retries, and the load generator itself."""
 
 from __future__ import annotations
 
@@ -11,17 +9,13 @@ from .quantities import count, median_and_p99, percent, size, time
 
 
 def details(summary: LoadSummary) -> list[tuple[str, str]]:
-    """
-    Title and sentence of every detail that the run recorded.
-    """
+    """Title and sentence of every detail that the run recorded."""
     candidates = (("Network", network(summary)), ("Retries", retries(summary)), ("Load generator", generator(summary)))
     return [(title, sentence) for title, sentence in candidates if sentence]
 
 
 def network(summary: LoadSummary) -> str:
-    """
-    Connections, bytes and timestamps; empty if not recorded.
-    """
+    """Connections, bytes and timestamps; empty if not recorded."""
     stats = summary.totals.network
     parts = []
     if stats.time_to_first_byte.count:
@@ -46,9 +40,7 @@ def network(summary: LoadSummary) -> str:
 
 
 def retries(summary: LoadSummary) -> str:
-    """
-    What callers that retry experienced; empty where none retry.
-    """
+    """What callers that retry experienced; empty where none retry."""
     calls = summary.totals.calls
     if not calls:
         return ""
@@ -63,9 +55,7 @@ def retries(summary: LoadSummary) -> str:
 
 
 def generator(summary: LoadSummary) -> str:
-    """
-    Event-loop lag and resources of the load generator; empty if not recorded.
-    """
+    """Event-loop lag and resources of the load generator; empty if not recorded."""
     health = summary.totals.generator_health
     if health is None or not health.samples:
         return ""

@@ -1,6 +1,4 @@
-"""
-Objectives: observed value, share of good requests, and what would decide an inconclusive one.
-"""
+"""Objectives: observed value, share of good requests, and what would decide an inconclusive one."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from .quantities import count, percent, rate
 
 
 def observed(result: ObjectiveResult) -> str:
-    """
-    The observed value in its own unit, or why there is none.
-    """
+    """The observed value in its own unit, or why there is none."""
     indicator = result.objective.indicator
     if result.observed is None:
         if indicator in INSTANTS:
@@ -27,18 +23,14 @@ def observed(result: ObjectiveResult) -> str:
 
 
 def good_share(result: ObjectiveResult) -> str:
-    """
-    How many requests met the objective; empty where requests are not counted.
-    """
+    """How many requests met the objective; empty where requests are not counted."""
     if result.share is None or result.good is None or result.total is None:
         return ""
     return f"{count(result.good)} of {count(result.total)} good ({percent(result.share.value)})"
 
 
 def share_bounds(result: ObjectiveResult) -> str:
-    """
-    The interval of the good share; empty where requests are not counted.
-    """
+    """The interval of the good share; empty where requests are not counted."""
     share = result.share
     if share is None or share.low is None or share.high is None:
         return ""
@@ -46,9 +38,7 @@ def share_bounds(result: ObjectiveResult) -> str:
 
 
 def more_requests_needed(result: ObjectiveResult) -> str:
-    """
-    How many more requests would decide an inconclusive objective; empty for the others.
-    """
+    """How many more requests would decide an inconclusive objective; empty for the others."""
     if result.verdict is not Verdict.INCONCLUSIVE:
         return ""
     if result.more_requests_needed is None:

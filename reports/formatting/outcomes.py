@@ -1,6 +1,4 @@
-"""
-Outcomes, results, and reasons for requests that were not sent.
-"""
+"""Outcomes, results, and reasons for requests that were not sent."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ _NOT_SENT: dict[NotSent, str] = {
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """
-    An outcome in a few words: `200`, `503 model_not_ready`, `502 without code`, `connection lost`.
-    """
+    """An outcome in a few words: `200`, `503 model_not_ready`, `502 without code`, `connection lost`."""
     if outcome.transport is not Transport.ANSWERED:
         return _TRANSPORTS[outcome.transport]
     if outcome.status == 200:
@@ -52,22 +48,16 @@ def outcome_text(outcome: Outcome) -> str:
 
 
 def code_kind(outcome: Outcome) -> str:
-    """
-    `documented`, `undocumented` or `absent`; empty unless the outcome is an error answer.
-    """
+    """`documented`, `undocumented` or `absent`; empty unless the outcome is an error answer."""
     return outcome.code_kind.value if outcome.code_kind is not None else ""
 
 
 def responsible(row: OutcomeCount) -> str:
-    """
-    Who is responsible for an outcome; empty where nobody is.
-    """
+    """Who is responsible for an outcome; empty where nobody is."""
     return row.responsible.value if row.responsible is not None else ""
 
 
 def not_sent_reasons(summary: LoadSummary) -> str:
-    """
-    Why planned requests were not sent; empty if all were.
-    """
+    """Why planned requests were not sent; empty if all were."""
     reasons = (f"{count(number)} because {_NOT_SENT[why]}" for why, number in summary.totals.not_sent.items() if number)
     return "; ".join(reasons)

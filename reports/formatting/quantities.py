@@ -1,6 +1,4 @@
-"""
-Numbers with their units. Elsewhere durations are seconds; here they become milliseconds.
-"""
+"""Numbers with their units. Elsewhere durations are seconds; here they become milliseconds."""
 
 from __future__ import annotations
 
@@ -17,16 +15,12 @@ NOTHING = "–"
 
 
 def count(number: int) -> str:
-    """
-    A count with thousands separators.
-    """
+    """A count with thousands separators."""
     return f"{number:,}"
 
 
 def counts(numbers: Mapping[int, int] | Mapping[str, int]) -> str:
-    """
-    Counts by name: `200 × 512, 400 × 96`.
-    """
+    """Counts by name: `200 × 512, 400 × 96`."""
     return ", ".join(f"{escape_unprintable(str(name))} × {count(number)}" for name, number in numbers.items()) or "none"
 
 
@@ -47,23 +41,17 @@ def percent(share: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """
-    A rate in events per second.
-    """
+    """A rate in events per second."""
     return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
 
 
 def time(seconds: Seconds | None) -> str:
-    """
-    A duration with its unit, or a dash for None.
-    """
+    """A duration with its unit, or a dash for None."""
     return NOTHING if seconds is None else format_duration(seconds)
 
 
 def median_and_p99(times: Histogram) -> str:
-    """
-    The median and the 99th percentile of some durations.
-    """
+    """The median and the 99th percentile of some durations."""
     return f"p50 {time(times.quantile(0.5))}, p99 {time(times.quantile(0.99))}"
 
 

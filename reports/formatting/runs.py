@@ -1,6 +1,4 @@
-"""
-Names, times and settings of runs.
-"""
+"""Names, times and settings of runs."""
 
 from __future__ import annotations
 
@@ -26,23 +24,17 @@ _ENDINGS: dict[Ending | None, str] = {
 
 
 def title(summary: Summary) -> str:
-    """
-    `Load run steady` or `Conformance run standard`.
-    """
+    """`Load run steady` or `Conformance run standard`."""
     return f"{summary.run.manifest.kind.value.capitalize()} run {escape_unprintable(summary.run.manifest.name)}"
 
 
 def started(run: Run) -> str:
-    """
-    The start of a run, to the second.
-    """
+    """The start of a run, to the second."""
     return escape_unprintable(run.manifest.started.partition(".")[0].replace("T", " ").removesuffix("Z")) + " UTC"
 
 
 def ending_and_duration(run: Run) -> str:
-    """
-    How a run ended, and after how long.
-    """
+    """How a run ended, and after how long."""
     ending = _ENDINGS[run.end.ending if run.end is not None else None]
     if run.end is not None:
         return f"{ending} after {format_duration(run.end.seconds)}"
@@ -68,16 +60,12 @@ def setting(name: str, value: object) -> tuple[str, str]:
 
 
 def _words(key: str) -> str:
-    """
-    A key as words.
-    """
+    """A key as words."""
     return key.replace("_", " ")
 
 
 def _json_value(value: object) -> str:
-    """
-    A JSON value without JSON syntax.
-    """
+    """A JSON value without JSON syntax."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):

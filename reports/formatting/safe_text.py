@@ -1,6 +1,4 @@
-"""
-Text from a target or a file, made safe to show: an error code may contain an escape sequence or run backwards.
-"""
+"""Text from a target or a file, made safe to show: an error code may contain an escape sequence or run backwards."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ def escape_unprintable(text: str) -> str:
 
 
 def shorten(text: str, max_length: int) -> str:
-    """
-    The text with at most *max_length* characters; where it is cut, its full length is given.
-    """
+    """The text with at most *max_length* characters; where it is cut, its full length is given."""
     if len(text) <= max_length:
         return text
     note = f" … (cut: {len(text)} characters in all)"

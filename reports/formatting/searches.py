@@ -1,6 +1,4 @@
-"""
-Searches for the saturation rate: title and table of probes.
-"""
+"""Searches for the saturation rate: title and table of probes."""
 
 from __future__ import annotations
 
@@ -19,17 +17,13 @@ MAX_PROBES = 60
 
 
 def search_title(search: SearchRecord) -> str:
-    """
-    What was searched for.
-    """
+    """What was searched for."""
     workload = "" if search.workload == SATURATION else f", workload {escape_unprintable(search.workload)}"
     return f"Search for the saturation rate{workload}"
 
 
 def probes(search: SearchRecord) -> list[tuple[str, ...]]:
-    """
-    The probes of a search by rate, one row of `PROBE_COLUMNS` each.
-    """
+    """The probes of a search by rate, one row of `PROBE_COLUMNS` each."""
     return [
         (
             f"{probe.rate:.4g}/s",

@@ -1,6 +1,4 @@
-"""
-Percentiles of times with their confidence intervals.
-"""
+"""Percentiles of times with their confidence intervals."""
 
 from __future__ import annotations
 
@@ -26,24 +24,18 @@ TOO_FEW = "too few"
 
 
 def columns(timing: Timing) -> dict[str, Seconds | None]:
-    """
-    Values by column: p50 … p99.9, max.
-    """
+    """Values by column: p50 … p99.9, max."""
     return {name: estimate.value for name, estimate in timing.quantiles.items()} | {"max": timing.max}
 
 
 def too_few(timing: Timing, column: str) -> bool:
-    """
-    True if a quantile has no upper confidence bound, so that the true value may be much higher.
-    """
+    """True if a quantile has no upper confidence bound, so that the true value may be much higher."""
     estimate = timing.quantiles.get(column)
     return estimate is not None and estimate.high is None
 
 
 def interval(timing: Timing, column: str) -> str:
-    """
-    The 95 % interval of a quantile, "too few" for a missing bound; empty where nothing was counted.
-    """
+    """The 95 % interval of a quantile, "too few" for a missing bound; empty where nothing was counted."""
     estimate = timing.quantiles.get(column)
     if estimate is None:
         return ""

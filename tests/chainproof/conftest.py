@@ -1,6 +1,4 @@
-"""
-Hypothesis settings: no deadline, because a busy machine may be slow.
-"""
+"""Hypothesis settings: no deadline, because a busy machine may be slow."""
 
 from __future__ import annotations
 

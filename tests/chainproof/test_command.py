@@ -1,6 +1,4 @@
-"""
-Tests of the exit codes and error messages of all commands.
-"""
+"""Tests of the exit codes and error messages of all commands."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ USAGE_ERRORS = [UsageError, TargetError, WorkloadError, ObjectiveError, FolderEr
 
 
 def exit_code(wrong: BaseException | int, *arguments: str) -> int:
-    """
-    The exit code of a command that raises or returns this.
-    """
+    """The exit code of a command that raises or returns this."""
 
     @command("reports")
     def main(arguments: Sequence[str]) -> int:
@@ -41,18 +37,14 @@ def exit_code(wrong: BaseException | int, *arguments: str) -> int:
 
 @pytest.mark.parametrize("error", USAGE_ERRORS)
 def test_a_usage_error_is_one_line_and_exit_code_2(error: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    A usage error shows its message and no traceback.
-    """
+    """A usage error shows its message and no traceback."""
     assert exit_code(error("expected this, found that")) == 2
     assert capsys.readouterr() == ("", "chainproof reports: expected this, found that\n")
 
 
 @pytest.mark.parametrize("code", ExitCode)
 def test_the_exit_code_of_a_command_is_kept(code: ExitCode, capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    The exit code that the tool returns is that of the process.
-    """
+    """The exit code that the tool returns is that of the process."""
     assert exit_code(code) == code
     assert capsys.readouterr() == ("", "")
 
@@ -61,9 +53,7 @@ def test_the_exit_code_of_a_command_is_kept(code: ExitCode, capsys: pytest.Captu
 def test_an_internal_error_exits_70_with_a_traceback(
     wrong: type[Exception], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    Any other exception is an internal error, also one about a connection.
-    """
+    """Any other exception is an internal error, also one about a connection."""
     assert exit_code(wrong("no idea")) == 70
     message = capsys.readouterr().err
 
@@ -88,9 +78,7 @@ def test_error_messages_never_contain_the_key(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """
-    The key is redacted in whatever an exception quotes, from whichever variable it came.
-    """
+    """The key is redacted in whatever an exception quotes, from whichever variable it came."""
     monkeypatch.setenv(variable, KEY)
     exit_code(wrong(f"illegal header value b'Api-Key {KEY}'"), *arguments)
     message = capsys.readouterr().err
@@ -100,26 +88,20 @@ def test_error_messages_never_contain_the_key(
 
 
 def test_ctrl_c_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    An interrupted command prints one line.
-    """
+    """An interrupted command prints one line."""
     assert exit_code(KeyboardInterrupt()) == 130
     assert capsys.readouterr() == ("", "chainproof reports: interrupted\n")
 
 
 def test_text_is_unchanged_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Without a key in the environment nothing is redacted.
-    """
+    """Without a key in the environment nothing is redacted."""
     monkeypatch.delenv("BASETEN_API_KEY", raising=False)
 
     assert redacted("as it was") == "as it was"
 
 
 def test_a_closed_pipe_on_standard_output_is_no_error() -> None:
-    """
-    `chainproof … | head -1` ends without a traceback.
-    """
+    """`chainproof … | head -1` ends without a traceback."""
     script = (
         "import sys\n"
         "from chainproof.command import command\n"
@@ -140,9 +122,7 @@ def test_a_closed_pipe_on_standard_output_is_no_error() -> None:
 
 
 def test_exit_codes_are_documented() -> None:
-    """
-    `--help` lists every exit code and no other.
-    """
+    """`--help` lists every exit code and no other."""
     documented = [int(line.split()[0]) for line in EXIT_CODES.splitlines()[1:]]
 
     assert documented == [code.value for code in ExitCode]
@@ -150,9 +130,7 @@ def test_exit_codes_are_documented() -> None:
 
 
 def test_a_closed_pipe_does_not_change_the_exit_code() -> None:
-    """
-    With `| head` the exit code is still the verdict.
-    """
+    """With `| head` the exit code is still the verdict."""
     script = (
         "import sys; from chainproof.command import command\n"
         "@command('loadtests')\n"

@@ -1,6 +1,4 @@
-"""
-Tests of reading and writing durations.
-"""
+"""Tests of reading and writing durations."""
 
 from __future__ import annotations
 
@@ -33,17 +31,13 @@ BAD.remove("1")  # a bare number is seconds
 
 @pytest.mark.parametrize("text", GOOD)
 def test_duration_is_parsed(text: str) -> None:
-    """
-    A bare number is seconds, and parts add up.
-    """
+    """A bare number is seconds, and parts add up."""
     assert pytest.approx(GOOD[text]) == parse_duration(text)
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_invalid_duration_is_rejected(text: str) -> None:
-    """
-    The message says what was expected and quotes the text.
-    """
+    """The message says what was expected and quotes the text."""
     with pytest.raises(ValueError, match="expected a duration such as 20s, 1m30s or 250ms, found") as error:
         parse_duration(text)
 
@@ -52,9 +46,7 @@ def test_invalid_duration_is_rejected(text: str) -> None:
 
 @given(st.text())
 def test_any_text_is_parsed_or_rejected(text: str) -> None:
-    """
-    Parsing any text gives a duration of 0 or more, or raises ValueError.
-    """
+    """Parsing any text gives a duration of 0 or more, or raises ValueError."""
     try:
         assert parse_duration(text) >= 0
     except ValueError:
@@ -63,39 +55,29 @@ def test_any_text_is_parsed_or_rejected(text: str) -> None:
 
 @given(st.floats(1e-6, 59.94))
 def test_format_below_a_minute_has_three_digits(seconds: float) -> None:
-    """
-    A formatted duration is parsed back with an error of at most half of the third digit.
-    """
+    """A formatted duration is parsed back with an error of at most half of the third digit."""
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.0051)
 
 
 @given(st.floats(59.96, 1e7))
 def test_format_above_a_minute_has_seconds(seconds: float) -> None:
-    """
-    A formatted duration is parsed back to the nearest second.
-    """
+    """A formatted duration is parsed back to the nearest second."""
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=0.5)
 
 
 @given(st.floats(0, 1e-6))
 def test_format_below_a_microsecond_has_two_decimals(seconds: float) -> None:
-    """
-    A formatted duration is parsed back to the nearest 10 ns.
-    """
+    """A formatted duration is parsed back to the nearest 10 ns."""
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=5.1e-9)
 
 
 @given(st.floats(0, 1e7))
 def test_negative_duration_has_a_sign(seconds: float) -> None:
-    """
-    Differences can be negative.
-    """
+    """Differences can be negative."""
     assert seconds == 0 or format_duration(-seconds) == f"-{format_duration(seconds)}"
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_unit_is_parsed(unit: str) -> None:
-    """
-    Every unit in the table is parsed.
-    """
+    """Every unit in the table is parsed."""
     assert UNITS[unit] == parse_duration(f"1{unit}")

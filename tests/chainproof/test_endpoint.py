@@ -1,6 +1,4 @@
-"""
-Tests of the endpoint: which target and key a command uses.
-"""
+"""Tests of the endpoint: which target and key a command uses."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ from chainproof.target_options import TargetOptions
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """
-    The URL of a listening socket; the environment contains a key and no other variable of chainproof.
-    """
+    """The URL of a listening socket; the environment contains a key and no other variable of chainproof."""
     for name in (TARGET_VARIABLE, EMULATED_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BASETEN_API_KEY", "abcd1234.abcd1234")
@@ -31,9 +27,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_target_is_that_of_the_option_or_else_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The option wins; only the target of the environment can be an emulator.
-    """
+    """The option wins; only the target of the environment can be an emulator."""
     monkeypatch.setenv(TARGET_VARIABLE, "https://nowhere.invalid")
     monkeypatch.setenv(EMULATED_VARIABLE, "1")
     with open_endpoint(TargetOptions(url=url)) as named:
@@ -49,9 +43,7 @@ def test_the_target_is_that_of_the_option_or_else_of_the_environment(url: str, m
 
 
 def test_the_key_comes_from_the_named_variable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A child process finds the key in that variable too.
-    """
+    """A child process finds the key in that variable too."""
     monkeypatch.setenv("OTHER_KEY", "other.key")
     with open_endpoint(TargetOptions(url=url, key_variable="OTHER_KEY")) as named:
         assert named.key == ApiKey("other.key")
@@ -70,17 +62,13 @@ def test_the_key_comes_from_the_named_variable(url: str, monkeypatch: pytest.Mon
     ],
 )
 def test_an_unreachable_target_is_a_usage_error(url: str, target: str, error: type[Exception]) -> None:
-    """
-    An invalid URL, an unknown host name and a refused connection fail before anything is sent.
-    """
+    """An invalid URL, an unknown host name and a refused connection fail before anything is sent."""
     with pytest.raises(error), open_endpoint(TargetOptions(url=target)):
         pass
 
 
 def test_a_missing_key_is_an_error_before_anything_is_sent(url: str) -> None:
-    """
-    It is not reported as a 401 of the target.
-    """
+    """It is not reported as a 401 of the target."""
     with (
         pytest.raises(ApiKeyError, match="NO_SUCH_KEY"),
         open_endpoint(TargetOptions(url=url, key_variable="NO_SUCH_KEY")),
@@ -89,9 +77,7 @@ def test_a_missing_key_is_an_error_before_anything_is_sent(url: str) -> None:
 
 
 def test_connect_to_is_rejected_for_the_emulator_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    --connect-to needs a target of the user's own.
-    """
+    """--connect-to needs a target of the user's own."""
     monkeypatch.setenv(TARGET_VARIABLE, url)
     monkeypatch.setenv(EMULATED_VARIABLE, "1")
     with (
@@ -105,18 +91,14 @@ def test_connect_to_is_rejected_for_the_emulator_of_the_environment(url: str, mo
     "requested", [TargetOptions(connect_to=Address("127.0.0.1", 1)), TargetOptions(ca_file="ca.pem")]
 )
 def test_route_options_without_a_target_are_rejected(requested: TargetOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Options that would have no effect are an error: the target is missing.
-    """
+    """Options that would have no effect are an error: the target is missing."""
     monkeypatch.delenv(TARGET_VARIABLE, raising=False)
     with pytest.raises(UsageError, match="expected a target"), open_endpoint(requested):
         pass
 
 
 def test_an_empty_target_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    An empty variable in CI must not select the emulator, which would pass.
-    """
+    """An empty variable in CI must not select the emulator, which would pass."""
     monkeypatch.setenv(TARGET_VARIABLE, "")
     with pytest.raises(UsageError, match="found an empty text"), open_endpoint(TargetOptions()):
         pass

@@ -1,6 +1,4 @@
-"""
-Tests of strict JSON parsing.
-"""
+"""Tests of strict JSON parsing."""
 
 from __future__ import annotations
 
@@ -49,17 +47,13 @@ MALFORMED = {
 
 @given(VALUES)
 def test_value_round_trips(value: object) -> None:
-    """
-    Every value that the standard library writes is parsed to the same value.
-    """
+    """Every value that the standard library writes is parsed to the same value."""
     assert value == parse_json(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("body", MALFORMED)
 def test_invalid_json_has_a_reason(body: bytes) -> None:
-    """
-    Almost valid JSON that lenient parsers accept is invalid too.
-    """
+    """Almost valid JSON that lenient parsers accept is invalid too."""
     assert MALFORMED[body] is parse_json(body)
 
 
@@ -75,22 +69,16 @@ def test_invalid_json_has_a_reason(body: bytes) -> None:
     ],
 )
 def test_limits_of_the_fast_parser_do_not_count(body: bytes, value: object) -> None:
-    """
-    Valid JSON that the fast parser rejects is parsed all the same.
-    """
+    """Valid JSON that the fast parser rejects is parsed all the same."""
     assert value == parse_json(body)
 
 
 def test_deep_nesting_is_neither_valid_nor_invalid() -> None:
-    """
-    JSON has no limit on depth, but Python has.
-    """
+    """JSON has no limit on depth, but Python has."""
     assert isinstance(parse_json(b"[" * 100_000 + b"]" * 100_000), TooDeep)
 
 
 @given(st.binary())
 def test_any_bytes_are_parsed_without_exception(body: bytes) -> None:
-    """
-    Parsing any bytes raises nothing.
-    """
+    """Parsing any bytes raises nothing."""
     parse_json(body)

@@ -1,6 +1,4 @@
-"""
-Tests of the `chainproof` command: it loads only the requested tool, and reports missing packages.
-"""
+"""Tests of the `chainproof` command: it loads only the requested tool, and reports missing packages."""
 
 from __future__ import annotations
 
@@ -18,26 +16,20 @@ TOOLS = {"call", "conformance", "demo", "emulator", "loadtests", "reports"}
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """
-    Install one tool and no other.
-    """
+    """Install one tool and no other."""
     monkeypatch.setattr(command, "entry_points", lambda group: [EntryPoint(name=name, value=value, group=group)])
 
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """
-    The file of a tool that can be imported.
-    """
+    """The file of a tool that can be imported."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "some_tool", raising=False)
     return tmp_path / "some_tool.py"
 
 
 def test_every_tool_has_an_entry_point_and_a_summary() -> None:
-    """
-    The installed tools are those that `--help` lists.
-    """
+    """The installed tools are those that `--help` lists."""
     assert (
         {entry.name for entry in entry_points(group=command.ENTRY_POINT_GROUP)} == set(command.TOOL_SUMMARIES) == TOOLS
     )
@@ -45,9 +37,7 @@ def test_every_tool_has_an_entry_point_and_a_summary() -> None:
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["-h"], 0), (["help"], 0), ([], 2)])
 def test_help_shows_tools_and_exit_codes(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    `--help` ends with 0; no arguments are a usage error.
-    """
+    """`--help` ends with 0; no arguments are a usage error."""
     assert code == command.main(arguments)
     shown = capsys.readouterr().out
 
@@ -57,17 +47,13 @@ def test_help_shows_tools_and_exit_codes(arguments: list[str], code: int, capsys
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version_is_that_of_the_package(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    All tools have one version.
-    """
+    """All tools have one version."""
     assert command.main([option]) == 0
     assert capsys.readouterr().out == f"chainproof {__version__}\n"
 
 
 def test_an_unknown_tool_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    The message names the tools that exist.
-    """
+    """The message names the tools that exist."""
     assert command.main(["report"]) == 2
     assert capsys.readouterr().err == (
         "chainproof: expected one of call, conformance, demo, emulator, loadtests, reports, found 'report'\n"
@@ -75,9 +61,7 @@ def test_an_unknown_tool_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_tool_gets_the_remaining_arguments(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The exit code is the tool's.
-    """
+    """The exit code is the tool's."""
     tool.write_text("def main(arguments): return len(arguments)")
     offer(monkeypatch, "reports", "some_tool:main")
 
@@ -87,9 +71,7 @@ def test_a_tool_gets_the_remaining_arguments(tool: Path, monkeypatch: pytest.Mon
 def test_a_missing_extra_is_reported_with_the_install_command(
     tool: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    A missing package is a usage error of the tool that needs it.
-    """
+    """A missing package is a usage error of the tool that needs it."""
     tool.write_text("import no_such_package.part")
     offer(monkeypatch, "loadtests", "some_tool:main")
 
@@ -104,9 +86,7 @@ def test_a_missing_extra_is_reported_with_the_install_command(
 def test_a_tool_that_cannot_be_loaded_is_an_internal_error(
     source: str, tool: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    The exit code is not 1, which would mean that the target failed.
-    """
+    """The exit code is not 1, which would mean that the target failed."""
     tool.write_text(source)
     offer(monkeypatch, "reports", "some_tool:main")
 
@@ -115,9 +95,7 @@ def test_a_tool_that_cannot_be_loaded_is_an_internal_error(
 
 
 def test_python_m_chainproof_is_the_command(tmp_path: Path) -> None:
-    """
-    `python -m chainproof` works in any folder and ends with the exit code.
-    """
+    """`python -m chainproof` works in any folder and ends with the exit code."""
     ended = subprocess.run(
         [sys.executable, "-m", "chainproof", "nothing"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

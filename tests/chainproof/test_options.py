@@ -1,6 +1,4 @@
-"""
-Tests of the table of options and of the parsers that are made from it.
-"""
+"""Tests of the table of options and of the parsers that are made from it."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ TABLES = {"conformance": CONFORMANCE_OPTIONS, "loadtests": LOADTEST_OPTIONS, "em
 
 
 def test_target_and_contract_options_have_the_documented_defaults() -> None:
-    """
-    The options and their defaults are as documented; a key is never an option, and options cannot be abbreviated.
-    """
+    """The options and their defaults are as documented; a key is never an option, and options cannot be abbreviated."""
     parser = build_parser("reports", "…", options=(CONTRACT_OPTION, *TARGET_OPTIONS))
 
     assert vars(parser.parse_args([])) == {
@@ -66,9 +62,7 @@ def test_target_and_contract_options_have_the_documented_defaults() -> None:
 def test_a_renamed_option_fails_with_its_new_name(
     tool: str, option: str, old: str, value: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    A former name, with or without a value, is a usage error whose message gives the new name.
-    """
+    """A former name, with or without a value, is a usage error whose message gives the new name."""
     parser = build_parser(tool, "…", options=TABLES[tool])
     with pytest.raises(SystemExit) as exited:
         parser.parse_args([old, *value])
@@ -79,9 +73,7 @@ def test_a_renamed_option_fails_with_its_new_name(
 
 
 def test_every_renamed_option_is_known() -> None:
-    """
-    The options that were renamed in the past still fail with a message.
-    """
+    """The options that were renamed in the past still fail with a message."""
     renamed = {old for table in TABLES.values() for option in table for old in option.replaces}
 
     assert renamed == {"--provoke", "--truth", "--search-to", "--search-longest", "--search-verify"}
@@ -89,9 +81,7 @@ def test_every_renamed_option_is_known() -> None:
 
 @pytest.mark.parametrize("tool", TABLES)
 def test_names_are_unique_on_each_surface(tool: str) -> None:
-    """
-    No two options of a tool have the same name and the same attribute in one place.
-    """
+    """No two options of a tool have the same name and the same attribute in one place."""
     for surface in Surface:
         names = [option.dest for option in TABLES[tool] if surface in option.valid_in]
 
@@ -99,9 +89,7 @@ def test_names_are_unique_on_each_surface(tool: str) -> None:
 
 
 def test_options_are_only_added_where_they_are_valid() -> None:
-    """
-    A parser for a surface has the options of that surface, under their headings.
-    """
+    """A parser for a surface has the options of that surface, under their headings."""
     here, there = (
         Option(name="--here", help="…", valid_in=frozenset({Surface.LOCUST})),
         Option(name="--there", help="…"),
@@ -117,9 +105,7 @@ def test_options_are_only_added_where_they_are_valid() -> None:
     [(duration, "1m30s", 90.0), (positive_duration, "20s", 20.0), (count, "3", 3), (positive_number, "0.5", 0.5)],
 )
 def test_a_value_is_parsed(parse: type[object], text: str, value: object) -> None:
-    """
-    Values are numbers and seconds.
-    """
+    """Values are numbers and seconds."""
     assert parse(text) == value
 
 
@@ -133,8 +119,6 @@ def test_a_value_is_parsed(parse: type[object], text: str, value: object) -> Non
     ],
 )
 def test_an_invalid_value_is_rejected(parse: type[object], text: str, message: str) -> None:
-    """
-    The exception is one whose message argparse shows.
-    """
+    """The exception is one whose message argparse shows."""
     with pytest.raises(argparse.ArgumentTypeError, match=message):
         parse(text)

@@ -1,6 +1,4 @@
-"""
-Tests of the target as one typed value.
-"""
+"""Tests of the target as one typed value."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from chainproof.target_options import TargetOptions, parse_target_options
 
 
 def parse(*words: str) -> TargetOptions:
-    """
-    The target of these arguments.
-    """
+    """The target of these arguments."""
     return parse_target_options(vars(build_parser("loadtests", "…", options=TARGET_OPTIONS).parse_args(words)))
 
 
@@ -33,17 +29,13 @@ def parse(*words: str) -> TargetOptions:
     ],
 )
 def test_an_ambiguous_target_is_a_usage_error(words: list[str]) -> None:
-    """
-    An empty variable in CI must not select the emulator, which would pass.
-    """
+    """An empty variable in CI must not select the emulator, which would pass."""
     with pytest.raises(UsageError):
         parse(*words)
 
 
 def test_a_target_survives_json() -> None:
-    """
-    A child process or worker gets the target that was requested.
-    """
+    """A child process or worker gets the target that was requested."""
     target = parse(
         *("--chain-id", "abc", "--environment", "staging", "--connect-to", "[::1]:8080", "--header", "X-A: b"),
         *("--auth-scheme", "bearer", "--api-key-env", "OTHER_KEY"),

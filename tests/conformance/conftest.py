@@ -1,6 +1,4 @@
-"""
-Runs the checks against a server in this process, without a run folder.
-"""
+"""Runs the checks against a server in this process, without a run folder."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ HANDWRITTEN_CHECKS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
-    """
-    The findings of a run, and the checks that were skipped.
-    """
+    """The findings of a run, and the checks that were skipped."""
 
     ledger: Ledger
     skipped: dict[str, str]
@@ -88,9 +84,7 @@ RunSuite = Callable[..., SuiteResult]
 
 @pytest.fixture
 def run_suite(monkeypatch: pytest.MonkeyPatch) -> RunSuite:
-    """
-    Runs every check against a server or a URL, with few examples and short waits.
-    """
+    """Runs every check against a server or a URL, with few examples and short waits."""
 
     def run(server: AnswerFunction | str, *, examples: int = 4, path: str = "", **options: object) -> SuiteResult:
         monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.QUICK, examples)
@@ -118,9 +112,7 @@ def _run_checks(
     waits: Waits,
     **options: object,
 ) -> SuiteResult:
-    """
-    The result of the checks, run one after the other.
-    """
+    """The result of the checks, run one after the other."""
     values = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
     settings = Settings(**values)  # type: ignore[arg-type]
     client = Client(parse_target(url), settings.deadline, fields=fields)

@@ -40,9 +40,7 @@ STATUS_OF_CODE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRequest:
-    """
-    A complete request.
-    """
+    """A complete request."""
 
     method: str
     path: str
@@ -62,9 +60,7 @@ class EndpointRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointAnswer:
-    """
-    An answer, or raw bytes in place of one.
-    """
+    """An answer, or raw bytes in place of one."""
 
     status: int
     body: bytes = b""
@@ -90,17 +86,13 @@ REGIONAL = re.compile(r"(?:chain|model)-[a-z0-9]+-[a-z0-9-]+\.api\.baseten\.co\.
 
 
 def error(status: int, code: str | None, message: str = "No.", **members: object) -> EndpointAnswer:
-    """
-    An `ErrorResponse`.
-    """
+    """An `ErrorResponse`."""
     body = {"error": message, **({} if code is None else {"error_code": code}), **members}
     return EndpointAnswer(status=status, body=json.dumps(body).encode())
 
 
 def rejection(request: EndpointRequest) -> EndpointAnswer | None:
-    """
-    The error for a request that the chain does not get, or None.
-    """
+    """The error for a request that the chain does not get, or None."""
     if request.path.partition("?")[0] != PATH or REGIONAL.fullmatch("".join(request.values("host"))):
         return error(404, None)
     if request.method != "POST":
@@ -114,9 +106,7 @@ def rejection(request: EndpointRequest) -> EndpointAnswer | None:
 
 
 def is_object(body: bytes) -> bool:
-    """
-    True if a body is a JSON object according to RFC 8259.
-    """
+    """True if a body is a JSON object according to RFC 8259."""
     try:
         text = body.decode("utf-8")
         return isinstance(json.loads(text, parse_constant=_reject_constant), dict)
@@ -125,16 +115,12 @@ def is_object(body: bytes) -> bool:
 
 
 def _reject_constant(name: str) -> float:
-    """
-    Reject `NaN` and `Infinity`, which only Python accepts.
-    """
+    """Reject `NaN` and `Infinity`, which only Python accepts."""
     raise ValueError(name)
 
 
 def correct_endpoint(request: EndpointRequest) -> EndpointAnswer:
-    """
-    An endpoint that returns any object, and errors on demand.
-    """
+    """An endpoint that returns any object, and errors on demand."""
     rejected = rejection(request)
     if rejected is not None:
         return rejected
@@ -145,9 +131,7 @@ def correct_endpoint(request: EndpointRequest) -> EndpointAnswer:
 
 
 def typed_endpoint(request: EndpointRequest) -> EndpointAnswer:
-    """
-    An endpoint with an input schema: it counts `names`, without echo and errors on demand.
-    """
+    """An endpoint with an input schema: it counts `names`, without echo and errors on demand."""
     rejected = rejection(request)
     if rejected is not None:
         return rejected
@@ -158,9 +142,7 @@ def typed_endpoint(request: EndpointRequest) -> EndpointAnswer:
 
 
 class InvalidRequest(Exception):
-    """
-    Bytes that are not a valid HTTP request.
-    """
+    """Bytes that are not a valid HTTP request."""
 
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -171,9 +153,7 @@ _HOST = re.compile(r"[A-Za-z0-9.-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 
 
 class EndpointHandler(socketserver.StreamRequestHandler):
-    """
-    Reads requests strictly by RFC 9112, and writes the answers of an answer function unchanged.
-    """
+    """Reads requests strictly by RFC 9112, and writes the answers of an answer function unchanged."""
 
     disable_nagle_algorithm = True
     answer_function: AnswerFunction
@@ -299,17 +279,13 @@ class EndpointHandler(socketserver.StreamRequestHandler):
 
 
 def _path(target: str) -> str:
-    """
-    The path and query of a request target in any form.
-    """
+    """The path and query of a request target in any form."""
     parts = re.fullmatch(r"https?://[^/]*(/.*)?", target, re.IGNORECASE)
     return target if parts is None else parts[1] or "/"
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """
-    A server with a backlog long enough for bursts; connections beyond it would be retried after 1 s.
-    """
+    """A server with a backlog long enough for bursts; connections beyond it would be retried after 1 s."""
 
     request_queue_size = 128
     allow_reuse_address = True
@@ -331,9 +307,7 @@ def serve(
     host: str = "127.0.0.1",
     certificate: Path | None = None,
 ) -> Iterator[str]:
-    """
-    Serve an endpoint, over TLS if a certificate is given. Yields its URL.
-    """
+    """Serve an endpoint, over TLS if a certificate is given. Yields its URL."""
     handler_type = type("Handler", (handler,), {"answer_function": staticmethod(server)})
     with _SERVERS[":" in host]((host, 0), handler_type) as http_server:
         http_server.daemon_threads = True
@@ -355,9 +329,7 @@ def serve(
 
 
 def answer_bytes(answer: EndpointAnswer, method: str = "POST") -> bytes:
-    """
-    The bytes of an answer.
-    """
+    """The bytes of an answer."""
     fields = [] if answer.media_type is None else [("Content-Type", answer.media_type)]
     fields += [] if answer.request_id is None else [("X-Baseten-Request-Id", answer.request_id)]
     fields += [*answer.extra_fields, ("Content-Length", str(len(answer.body)))]
@@ -366,9 +338,7 @@ def answer_bytes(answer: EndpointAnswer, method: str = "POST") -> bytes:
 
 
 def as_asgi_app(server: AnswerFunction) -> Callable[..., Awaitable[None]]:
-    """
-    An endpoint as an ASGI app.
-    """
+    """An endpoint as an ASGI app."""
 
     async def app(
         scope: dict[str, Any],
@@ -399,18 +369,14 @@ def as_asgi_app(server: AnswerFunction) -> Callable[..., Awaitable[None]]:
 def when(
     condition: Callable[[EndpointRequest], bool], change: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]
 ) -> AnswerFunction:
-    """
-    The correct endpoint, with its answer changed for requests that meet a condition.
-    """
+    """The correct endpoint, with its answer changed for requests that meet a condition."""
     return lambda request: (
         change(request, correct_endpoint(request)) if condition(request) else correct_endpoint(request)
     )
 
 
 def on_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
-    """
-    The correct endpoint, with a change to its answers of one status that `X-Emulate` did not request.
-    """
+    """The correct endpoint, with a change to its answers of one status that `X-Emulate` did not request."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
@@ -426,9 +392,7 @@ def on_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -
 
 
 def on_every_answer(change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
-    """
-    The correct endpoint, with a change to all of its answers.
-    """
+    """The correct endpoint, with a change to all of its answers."""
     return lambda request: change(correct_endpoint(request))
 
 
@@ -436,38 +400,28 @@ def as_if(
     change: Callable[[EndpointRequest], EndpointRequest],
     condition: Callable[[EndpointRequest], bool] = lambda request: True,
 ) -> AnswerFunction:
-    """
-    The correct endpoint, which handles requests that meet a condition as other requests.
-    """
+    """The correct endpoint, which handles requests that meet a condition as other requests."""
     return lambda request: correct_endpoint(change(request) if condition(request) else request)
 
 
 def with_right_key(request: EndpointRequest) -> EndpointRequest:
-    """
-    The same request with the right key.
-    """
+    """The same request with the right key."""
     other_fields = tuple((name, value) for name, value in request.fields if name.lower() != "authorization")
     return replace(request, fields=(*other_fields, ("Authorization", f"Api-Key {KEY}")))
 
 
 def authorization_starts_with(request: EndpointRequest, *prefixes: str) -> bool:
-    """
-    True if the Authorization starts with one of these texts, in any letter case.
-    """
+    """True if the Authorization starts with one of these texts, in any letter case."""
     return "".join(request.values("authorization")).lower().startswith(tuple(prefixes))
 
 
 def without_trailing_commas(request: EndpointRequest) -> EndpointRequest:
-    """
-    The request as a lenient parser would read it.
-    """
+    """The request as a lenient parser would read it."""
     return replace(request, body=request.body.replace(b",}", b"}").replace(b",]", b"]"))
 
 
 def at_another_path(path: str) -> AnswerFunction:
-    """
-    The correct endpoint at another path only.
-    """
+    """The correct endpoint at another path only."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         place, _, query = request.path.partition("?")
@@ -478,9 +432,7 @@ def at_another_path(path: str) -> AnswerFunction:
 
 
 def requiring_bearer(request: EndpointRequest) -> EndpointAnswer:
-    """
-    The correct endpoint, with `Bearer` as its scheme instead of `Api-Key`.
-    """
+    """The correct endpoint, with `Bearer` as its scheme instead of `Api-Key`."""
     swapped = {"api-key": "Unknown", "bearer": "Api-Key"}
     fields = []
     for name, value in request.fields:
@@ -491,9 +443,7 @@ def requiring_bearer(request: EndpointRequest) -> EndpointAnswer:
 
 
 class SwappedAnswers:
-    """
-    An endpoint that returns the object of the previous request.
-    """
+    """An endpoint that returns the object of the previous request."""
 
     def __init__(self) -> None:
         self._last: bytes | None = None
@@ -509,17 +459,13 @@ class SwappedAnswers:
 
 
 def duplicate_request_ids() -> AnswerFunction:
-    """
-    An endpoint that uses every request id twice.
-    """
+    """An endpoint that uses every request id twice."""
     numbers = itertools.count()
     return on_every_answer(lambda answer: replace(answer, request_id=f"id-{next(numbers) // 2}"))
 
 
 def sometimes_busy() -> AnswerFunction:
-    """
-    A correct endpoint that is busy for every seventh request, with a documented error.
-    """
+    """A correct endpoint that is busy for every seventh request, with a documented error."""
     numbers = itertools.count(1)
     busy = itertools.cycle([error(429, "rate_limited"), error(503, "model_not_ready"), error(502, None)])
     lock = threading.Lock()

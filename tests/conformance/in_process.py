@@ -1,6 +1,4 @@
-"""
-Runs checks against a function in this process, without a socket.
-"""
+"""Runs checks against a function in this process, without a socket."""
 
 from __future__ import annotations
 
@@ -29,18 +27,14 @@ INPUT_CHECKS: tuple[Check, ...] = (*checks_in(body), *checks_in(limits), *checks
 
 
 class InProcessClient(Client):
-    """
-    A client that calls a function instead of a target.
-    """
+    """A client that calls a function instead of a target."""
 
     def __init__(self, server: AnswerFunction) -> None:
         super().__init__(parse_target("http://127.0.0.1:1"))
         self._server = server
 
     def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
-        """
-        The answer of the function, as if received from a target.
-        """
+        """The answer of the function, as if received from a target."""
         del deadline
         fields = (("Host", "127.0.0.1"), *request.fields)
         answer = self._server(
@@ -60,9 +54,7 @@ class InProcessClient(Client):
 
 
 class _StoredLedger(Ledger):
-    """
-    A ledger that acts as if it had a run folder.
-    """
+    """A ledger that acts as if it had a run folder."""
 
     @property
     def is_stored(self) -> bool:

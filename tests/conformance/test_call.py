@@ -1,6 +1,4 @@
-"""
-`chainproof call` shows one request completely, and judges its answer.
-"""
+"""`chainproof call` shows one request completely, and judges its answer."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ def leaking(request: EndpointRequest) -> EndpointAnswer:
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]  # the type of a local function
-    """
-    Runs the command against a server; its exit code and what it prints.
-    """
+    """Runs the command against a server; its exit code and what it prints."""
     monkeypatch.setenv(DEFAULT_KEY_VARIABLE, KEY)
     monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
 
@@ -42,9 +38,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  
 
 
 def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # type: ignore[no-untyped-def]
-    """
-    Bytes as they are, without the key, and one line for each clause.
-    """
+    """Bytes as they are, without the key, and one line for each clause."""
     code, printed = call(correct_endpoint, "--payload", '{"names": ["Grüße"]}', "--echo")
 
     assert code == 0
@@ -67,9 +61,7 @@ def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # t
     ],
 )
 def test_the_exit_code_is_that_of_the_verdict(call, server, arguments, code, words) -> None:  # type: ignore[no-untyped-def]
-    """
-    A violation fails. A rejection fails only if the input had to be accepted. The key is not shown in the answer either.
-    """
+    """A violation fails. A rejection fails only if the input had to be accepted. The key is not shown in the answer either."""
     got, printed = call(server, *arguments)
 
     assert (got, KEY in printed) == (code, False)
@@ -77,9 +69,7 @@ def test_the_exit_code_is_that_of_the_verdict(call, server, arguments, code, wor
 
 
 def test_a_payload_is_text_or_a_file_and_is_sent_as_it_is(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """
-    White space, and numbers that a parser would change, reach the target.
-    """
+    """White space, and numbers that a parser would change, reach the target."""
     file = tmp_path / "input.json"
     file.write_bytes(b'{ "big": 123456789012345678901234567890, "e": 1e400 }\n')
     code, printed = call(correct_endpoint, "--payload", str(file))
@@ -97,17 +87,13 @@ def test_a_payload_is_text_or_a_file_and_is_sent_as_it_is(call, tmp_path: Path) 
     ],
 )
 def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...], message: str, capsys) -> None:  # type: ignore[no-untyped-def]
-    """
-    One line says what was expected.
-    """
+    """One line says what was expected."""
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"chainproof call: {message}")
 
 
 def test_raw_bytes_are_sent_unchanged_and_judged_as_far_as_they_are_a_request(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """
-    A complete message is judged like any other request; a wrong key is not shown.
-    """
+    """A complete message is judged like any other request; a wrong key is not shown."""
     seen: list[EndpointRequest] = []
 
     def open_to_all(request: EndpointRequest) -> EndpointAnswer:
@@ -129,9 +115,7 @@ def test_raw_bytes_are_sent_unchanged_and_judged_as_far_as_they_are_a_request(ca
 
 
 def test_raw_bytes_that_are_no_request_are_shown_but_not_judged_by_an_expectation(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """
-    The server may answer them in any form.
-    """
+    """The server may answer them in any form."""
     file = tmp_path / "request.http"
     file.write_bytes(b"GARBAGE\x00\r\n\r\n")
     code, printed = call(correct_endpoint, "--raw", str(file))

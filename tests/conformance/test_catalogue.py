@@ -1,6 +1,4 @@
-"""
-The catalogue of checks is complete.
-"""
+"""The catalogue of checks is complete."""
 
 from __future__ import annotations
 
@@ -20,16 +18,12 @@ _FOLDER = Path(checks.__file__).parent
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
 def test_every_clause_has_a_check(clause: Clause) -> None:
-    """
-    Some clauses are tested by every answer; every other clause needs a check.
-    """
+    """Some clauses are tested by every answer; every other clause needs a check."""
     assert clause in EVERY_ANSWER_CLAUSES or [check.name for check in CHECKS if clause in check.clauses]
 
 
 def test_the_catalogue_names_every_module_of_checks() -> None:
-    """
-    A module that the catalogue does not name would never be run.
-    """
+    """A module that the catalogue does not name would never be run."""
     modules = {path.stem for path in _FOLDER.glob("*.py")} - {"__init__", "catalogue"}
 
     assert modules == {module.__name__.rpartition(".")[2] for module in CHECK_MODULES}
@@ -38,9 +32,7 @@ def test_the_catalogue_names_every_module_of_checks() -> None:
 
 
 def test_the_suite_exports_the_conformance_test() -> None:
-    """
-    A project that imports `suite` gets one test per check, with the module and the check in its id.
-    """
+    """A project that imports `suite` gets one test per check, with the module and the check in its id."""
     marks = {mark.name: mark for mark in suite.test_conformance.pytestmark}  # type: ignore[attr-defined]  # set by pytest
     parametrize = marks["parametrize"]
 
@@ -50,9 +42,7 @@ def test_the_suite_exports_the_conformance_test() -> None:
 
 
 def test_names_of_checks_are_unique() -> None:
-    """
-    Findings, reports and JUnit identify a check by its name.
-    """
+    """Findings, reports and JUnit identify a check by its name."""
     names = [check.name for check in CHECKS]
 
     assert sorted(set(names)) == sorted(names)

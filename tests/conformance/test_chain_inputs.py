@@ -1,6 +1,4 @@
-"""
-Inputs that a chain accepts: read from a file, kept as written, found by asking.
-"""
+"""Inputs that a chain accepts: read from a file, kept as written, found by asking."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def _rejection(error: object) -> Answer:
 
 
 def _found(validate: _Validate) -> bytes | None:
-    """
-    The input that the search finds for a chain; None if it gives up.
-    """
+    """The input that the search finds for a chain; None if it gives up."""
     search, body = InputSearch(), b"{}"
     for _ in range(MAX_ATTEMPTS):
         error = validate(json.loads(body))
@@ -50,9 +46,7 @@ _TYPES = {"list": list, "string": str, "integer": int, "boolean": bool, "diction
 
 
 def _pydantic_like(**arguments: str) -> _Validate:
-    """
-    A chain that rejects inputs as the service's own server does, with one line for each argument.
-    """
+    """A chain that rejects inputs as the service's own server does, with one line for each argument."""
 
     def validate(value: dict[str, object]) -> str | None:
         lines = [f"  `{name}`: Field required." for name in arguments if name not in value]
@@ -67,9 +61,7 @@ def _pydantic_like(**arguments: str) -> _Validate:
 
 
 def _fastapi_like(value: dict[str, object]) -> list[object] | None:
-    """
-    A chain with a nested model that rejects inputs as FastAPI does.
-    """
+    """A chain with a nested model that rejects inputs as FastAPI does."""
     options = value.get("options")
     if not isinstance(options, dict):
         message = "Input should be a valid dictionary" if "options" in value else "Field required"
@@ -83,9 +75,7 @@ def _fastapi_like(value: dict[str, object]) -> list[object] | None:
 
 
 def _python_like(value: dict[str, object]) -> str | None:
-    """
-    A chain that calls a Python function with the input.
-    """
+    """A chain that calls a Python function with the input."""
     missing = [repr(name) for name in ("text", "size") if name not in value]
     if missing:
         return f"TypeError: run_remote() missing {len(missing)} required positional arguments: {' and '.join(missing)}"

@@ -43,9 +43,7 @@ INPUT_SCHEMA, OUTPUT_SCHEMA = load_input_schema(HELLO), load_output_schema(HELLO
 
 
 def greeting(request: EndpointRequest) -> EndpointAnswer:
-    """
-    The chain of docs/: 400 for inputs that do not match its schema, and other members are ignored.
-    """
+    """The chain of docs/: 400 for inputs that do not match its schema, and other members are ignored."""
     rejected = rejection(request)
     if rejected is not None:
         return rejected
@@ -59,9 +57,7 @@ def greeting(request: EndpointRequest) -> EndpointAnswer:
 
 
 def greeting_except(other: EndpointAnswer, *, when: bool = True) -> AnswerFunction:
-    """
-    The same endpoint with another answer where `names` is not empty, or where it is.
-    """
+    """The same endpoint with another answer where `names` is not empty, or where it is."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         answer = greeting(request)
@@ -72,9 +68,7 @@ def greeting_except(other: EndpointAnswer, *, when: bool = True) -> AnswerFuncti
 
 
 def run_typed_suite(run_suite: RunSuite, server: AnswerFunction, **options: object) -> SuiteResult:
-    """
-    Run the checks against a chain with known schemas, without echo and errors on demand.
-    """
+    """Run the checks against a chain with known schemas, without echo and errors on demand."""
     return run_suite(
         server,
         input_schema=INPUT_SCHEMA,
@@ -87,9 +81,7 @@ def run_typed_suite(run_suite: RunSuite, server: AnswerFunction, **options: obje
 
 
 def test_a_chain_that_matches_its_schemas_has_no_findings(run_suite: RunSuite) -> None:
-    """
-    400 is right for inputs that do not match, and both clauses that need a schema are exercised.
-    """
+    """400 is right for inputs that do not match, and both clauses that need a schema are exercised."""
     result = run_typed_suite(run_suite, greeting)
 
     assert [] == result.lines
@@ -119,9 +111,7 @@ def test_a_chain_that_matches_its_schemas_has_no_findings(run_suite: RunSuite) -
 def test_a_violation_of_a_schema_is_reported(
     server: AnswerFunction, clause: str, actual: str, run_suite: RunSuite
 ) -> None:
-    """
-    The finding names the clause and what is wrong, but no value of the output.
-    """
+    """The finding names the clause and what is wrong, but no value of the output."""
     result = run_typed_suite(
         run_suite, server, checks=[check for check in ALL_CHECKS if check.name == "generated_objects_are_accepted"]
     )
@@ -131,9 +121,7 @@ def test_a_violation_of_a_schema_is_reported(
 
 
 def test_accepting_more_than_the_schema_is_not_a_violation(run_suite: RunSuite) -> None:
-    """
-    A chain may accept more than its schema: other members, or numbers in strings.
-    """
+    """A chain may accept more than its schema: other members, or numbers in strings."""
 
     def lenient(request: EndpointRequest) -> EndpointAnswer:
         answer = greeting(request)
@@ -148,9 +136,7 @@ def test_accepting_more_than_the_schema_is_not_a_violation(run_suite: RunSuite) 
 
 
 def test_a_failure_on_a_near_miss_is_found(run_suite: RunSuite) -> None:
-    """
-    A chain that answers 500 where a required argument is missing violates `status`, and the finding names the argument.
-    """
+    """A chain that answers 500 where a required argument is missing violates `status`, and the finding names the argument."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         answer = greeting(request)
@@ -164,9 +150,7 @@ def test_a_failure_on_a_near_miss_is_found(run_suite: RunSuite) -> None:
 
 
 def test_other_requests_carry_a_valid_input(run_suite: RunSuite) -> None:
-    """
-    Requests with a wrong key, method or path carry a valid input, so that only this error can be the cause.
-    """
+    """Requests with a wrong key, method or path carry a valid input, so that only this error can be the cause."""
     bodies: list[bytes] = []
 
     def server(request: EndpointRequest) -> EndpointAnswer:
@@ -184,9 +168,7 @@ def test_other_requests_carry_a_valid_input(run_suite: RunSuite) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_generated_inputs_are_valid(data: st.DataObject) -> None:
-    """
-    In every serialization, and with a schema that refers to itself.
-    """
+    """In every serialization, and with a schema that refers to itself."""
     schema = data.draw(st.sampled_from([TREE, INPUT_SCHEMA]))
 
     assert schema.accepts(data.draw(valid_inputs(schema)))
@@ -194,9 +176,7 @@ def test_generated_inputs_are_valid(data: st.DataObject) -> None:
 
 
 def test_the_simplest_input_is_minimal() -> None:
-    """
-    The minimal body of the checks.
-    """
+    """The minimal body of the checks."""
     assert [b'{"value":0}', b'{"names":[]}'] == [simplest_input(TREE), simplest_input(INPUT_SCHEMA)]
 
 
@@ -204,17 +184,13 @@ def test_the_simplest_input_is_minimal() -> None:
     "schema", [{"type": "string"}, {"type": "object", "required": ["x"], "properties": {"x": False}}]
 )
 def test_a_schema_without_objects_is_an_error(schema: dict[str, object]) -> None:
-    """
-    Such a chain could not be sent any valid input.
-    """
+    """Such a chain could not be sent any valid input."""
     with pytest.raises(SchemaError, match="no JSON object can be generated"):
         simplest_input(Schema(source="nothing", document=schema))  # type: ignore[arg-type]
 
 
 def test_the_document_is_not_changed() -> None:
-    """
-    The schema is put into a copy.
-    """
+    """The schema is put into a copy."""
     before = json.dumps(document())
     schemathesis_operation(TREE)
 
@@ -233,9 +209,7 @@ def test_the_document_is_not_changed() -> None:
 def test_a_bad_schema_is_one_line(
     schema: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    The error is reported before anything is sent or started.
-    """
+    """The error is reported before anything is sent or started."""
     (tmp_path / "broken.json").write_text('{"type": 7}')
     (tmp_path / "string.json").write_text('{"type": "string"}')
     (tmp_path / "chain.py").write_text("class Chain: pass")

@@ -1,6 +1,4 @@
-"""
-The page docs/ci.md: its workflow, test file and tox recipes run against an emulator.
-"""
+"""The page docs/ci.md: its workflow, test file and tox recipes run against an emulator."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8"
 
 
 def block(name: str) -> str:
-    """
-    The code block of the page under `<!-- name -->`.
-    """
+    """The code block of the page under `<!-- name -->`."""
     found = re.search(rf"<!-- {name} -->\n```\w+\n(?P<text>.+?)\n```", PAGE, re.DOTALL)
     assert found is not None, f"the page has no block marked {name}"
     return found["text"]
@@ -37,9 +33,7 @@ STEPS = JOB["steps"]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """
-    Values for the variables of the page: an emulator, its key, and the installed chainproof without an index.
-    """
+    """Values for the variables of the page: an emulator, its key, and the installed chainproof without an index."""
     home = tmp_path_factory.mktemp("home")
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
@@ -58,9 +52,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 
 def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """
-    Run a step with the shell that GitHub uses, in a folder with the inputs that the page asks for.
-    """
+    """Run a step with the shell that GitHub uses, in a folder with the inputs that the page asks for."""
     (folder / "inputs.jsonl").write_text('{"names": ["Ada"]}\n', encoding="utf-8")
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line],
@@ -74,9 +66,7 @@ def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.Comp
 
 
 def test_the_workflow_runs(tmp_path: Path, environment: dict[str, str]) -> None:
-    """
-    Each step passes, the summary is on the page of the run, and every uploaded file exists.
-    """
+    """Each step passes, the summary is on the page of the run, and every uploaded file exists."""
     Path(environment["GITHUB_STEP_SUMMARY"]).touch()
     for step in STEPS:
         if "run" in step:
@@ -94,9 +84,7 @@ def test_the_workflow_runs(tmp_path: Path, environment: dict[str, str]) -> None:
 
 
 def test_the_workflow_defines_the_variables_of_its_steps() -> None:
-    """
-    The key is a secret, results are shown after a failed step too, and no shell line contains an expression.
-    """
+    """The key is a secret, results are shown after a failed step too, and no shell line contains an expression."""
     names = {name for step in STEPS for name in re.findall(r"\$(\w+)", step.get("run", ""))}
 
     assert names - {"GITHUB_STEP_SUMMARY"} <= set(JOB["env"])
@@ -107,9 +95,7 @@ def test_the_workflow_defines_the_variables_of_its_steps() -> None:
 
 
 def test_the_test_file_runs_unchanged(tmp_path: Path, environment: dict[str, str]) -> None:
-    """
-    It passes with the command of the page; the emulator follows the documented contract, so the strict one fails.
-    """
+    """It passes with the command of the page; the emulator follows the documented contract, so the strict one fails."""
     (tmp_path / "test_chain.py").write_text(block("test"), encoding="utf-8")
     ended = run(f"{block('pytest')} -k credentials-", tmp_path, environment)
     strict = run(f"{block('pytest')} -k credentials- --contract strict", tmp_path, environment)
@@ -122,9 +108,7 @@ def test_the_test_file_runs_unchanged(tmp_path: Path, environment: dict[str, str
 
 @pytest.mark.parametrize(("name", "arguments"), [("chain", "--depth quick"), ("load", "--rate 100 --duration 1s")])
 def test_a_tox_recipe_runs(name: str, arguments: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    """
-    Its command runs with tox's substitutions and the variables that it passes on.
-    """
+    """Its command runs with tox's substitutions and the variables that it passes on."""
     recipes = configparser.ConfigParser(interpolation=None)
     recipes.read_string(block("tox"))
     recipe = recipes[f"testenv:{name}"]

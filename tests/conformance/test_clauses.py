@@ -1,6 +1,4 @@
-"""
-Every clause has a fault.
-"""
+"""Every clause has a fault."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from .test_faults_wire import FAULTS as WIRE_FAULTS
 
 
 def test_every_clause_has_a_fault() -> None:
-    """
-    Without a fault nothing shows that a check detects violations of the clause. tests/power has the faults of HTTP clauses.
-    """
+    """Without a fault nothing shows that a check detects violations of the clause. tests/power has the faults of HTTP clauses."""
     violated = set().union(*(fault.breaks for fault in (*FAULTS, *AUTHENTICATION_FAULTS, *INPUT_FAULTS)))
 
     violated |= set().union(*(fault.found_as for fault in TYPED_FAULTS))

@@ -1,6 +1,4 @@
-"""
-`chainproof conformance` as its users run it: processes, sockets, signals, folders.
-"""
+"""`chainproof conformance` as its users run it: processes, sockets, signals, folders."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def environment(**more: str) -> dict[str, str]:
-    """
-    The environment without variables that name another target.
-    """
+    """The environment without variables that name another target."""
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
@@ -65,9 +61,7 @@ def environment(**more: str) -> dict[str, str]:
 def conformance(
     folder: Path, *arguments: str, script: str = FEW_EXAMPLES, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """
-    Run the command in a folder.
-    """
+    """Run the command in a folder."""
     return subprocess.run(
         [sys.executable, "-P", "-c", script, *arguments],
         cwd=folder,
@@ -82,24 +76,18 @@ def conformance(
 def checked(
     url: str, folder: Path, *arguments: str, script: str = FEW_EXAMPLES, run: str = "run"
 ) -> subprocess.CompletedProcess[str]:
-    """
-    Run the command against a server that echoes and steers.
-    """
+    """Run the command against a server that echoes and steers."""
     options = ("--target", url, "--api-key-env", VARIABLE, "--echo", "--steerable", "--out", run)
     return conformance(folder, *options, *QUICK, *arguments, script=script)
 
 
 def files_in(folder: Path) -> str:
-    """
-    The text of all files in a folder.
-    """
+    """The text of all files in a folder."""
     return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def test_the_emulator_passes_whatever_the_working_folder_contains(tmp_path: Path) -> None:
-    """
-    Files in the working folder, such as conftest.py or pytest.ini, have no effect, and only the run folder is added.
-    """
+    """Files in the working folder, such as conftest.py or pytest.ini, have no effect, and only the run folder is added."""
     hostile = {
         "conftest.py": "raise SystemExit('hostile')",
         "pytest.ini": "[pytest]\naddopts = --no-such-option",
@@ -152,9 +140,7 @@ def test_a_usage_error_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """
-    Usage errors are reported before the first request, and leave no folder behind.
-    """
+    """Usage errors are reported before the first request, and leave no folder behind."""
     (tmp_path / "occupied").mkdir()
     (tmp_path / "occupied" / "file").touch()
     monkeypatch.chdir(tmp_path)
@@ -173,9 +159,7 @@ def test_a_usage_error_is_one_line(
 
 
 def is_empty_object(request: EndpointRequest) -> bool:
-    """
-    Whether a request is valid and its body is an empty object.
-    """
+    """Whether a request is valid and its body is an empty object."""
     return (
         request.authorized
         and request.body == b"{}"
@@ -186,9 +170,7 @@ def is_empty_object(request: EndpointRequest) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRun:
-    """
-    A run of the command, and its folder.
-    """
+    """A run of the command, and its folder."""
 
     ended: subprocess.CompletedProcess[str]
     folder: Path
@@ -201,9 +183,7 @@ class CommandRun:
 
 @pytest.fixture(scope="module")
 def leaking_run(tmp_path_factory: pytest.TempPathFactory) -> CommandRun:
-    """
-    A run against a server that answers every request with 500 and repeats it: each request is in a finding.
-    """
+    """A run against a server that answers every request with 500 and repeats it: each request is in a finding."""
 
     def leaking(request: EndpointRequest) -> EndpointAnswer:
         return replace(
@@ -217,9 +197,7 @@ def leaking_run(tmp_path_factory: pytest.TempPathFactory) -> CommandRun:
 
 
 def test_a_violation_is_a_finding_and_fails_the_run(leaking_run: CommandRun) -> None:
-    """
-    The finding has the level, both values, a count, a curl command, a request id and the seed.
-    """
+    """The finding has the level, both values, a count, a curl command, a request id and the seed."""
     run = read_run(leaking_run.folder / "run")
     found = next(found for found in run.findings if found.clause == "status")
 
@@ -238,9 +216,7 @@ def test_a_violation_is_a_finding_and_fails_the_run(leaking_run: CommandRun) -> 
 
 
 def test_the_key_is_in_no_output_and_no_file(leaking_run: CommandRun) -> None:
-    """
-    Not even if the target repeats it, completely, in part or encoded.
-    """
+    """Not even if the target repeats it, completely, in part or encoded."""
     encoded = [base64.b64encode(text.encode()).decode() for text in (f"{KEY}:", f":{KEY}")]
 
     assert "no-credential-leak" in leaking_run.output
@@ -250,9 +226,7 @@ def test_the_key_is_in_no_output_and_no_file(leaking_run: CommandRun) -> None:
 
 
 def test_a_rejected_key_is_inconclusive(tmp_path: Path) -> None:
-    """
-    The output names the variable and the target's answer, and there is no finding.
-    """
+    """The output names the variable and the target's answer, and there is no finding."""
     with serve(on_status(200, lambda answer: error(401, "unauthorized", "Unknown key."))) as url:
         ended = checked(url, tmp_path)
     run = read_run(tmp_path / "run")
@@ -265,9 +239,7 @@ def test_a_rejected_key_is_inconclusive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_has_its_results(number: signal.Signals, tmp_path: Path) -> None:
-    """
-    After Ctrl-C or SIGTERM there are the findings so far, the ending, the report, and exit code 130.
-    """
+    """After Ctrl-C or SIGTERM there are the findings so far, the ending, the report, and exit code 130."""
     with serve(on_every_answer(lambda answer: replace(answer, request_id=None))) as url:
         child = subprocess.Popen(
             [
@@ -298,9 +270,7 @@ def test_an_interrupted_run_has_its_results(number: signal.Signals, tmp_path: Pa
 
 
 def test_an_error_in_chainproof_is_no_finding(tmp_path: Path) -> None:
-    """
-    An exception in a check gives exit code 70.
-    """
+    """An exception in a check gives exit code 70."""
     broken = """
 from chainproof.conformance.probing.requester import Requester
 ask = Requester.send
@@ -318,9 +288,7 @@ Requester.send = lambda self, request: 1 / 0 if request.path == "/" else ask(sel
 
 
 def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
-    """
-    From any folder, with the same options and readable failures.
-    """
+    """From any folder, with the same options and readable failures."""
     with serve(when(is_empty_object, lambda request, answer: error(500, None))) as url:
         ended = subprocess.run(
             [
@@ -357,9 +325,7 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
 
 
 def test_an_accepted_violation_is_shown_and_fails_nothing(tmp_path: Path) -> None:
-    """
-    It is in the run folder, and its test fails as expected; a warning fails with `--fail-on should`.
-    """
+    """It is in the run folder, and its test fails as expected; a warning fails with `--fail-on should`."""
 
     def faulty(request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
@@ -378,9 +344,7 @@ def test_an_accepted_violation_is_shown_and_fails_nothing(tmp_path: Path) -> Non
 
 
 def test_the_route_to_the_target_is_in_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Also that the path is assumed, and the names of additional fields without their values.
-    """
+    """Also that the path is assumed, and the names of additional fields without their values."""
     monkeypatch.setenv(VARIABLE, KEY)
     with serve(correct_endpoint, certificate=CERTIFICATE) as url:
         settings = Settings(
@@ -407,9 +371,7 @@ def test_the_route_to_the_target_is_in_the_manifest(monkeypatch: pytest.MonkeyPa
 
 
 def test_each_xdist_worker_has_its_own_run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """
-    pytest-xdist distributes the tests over processes, and no two of them write to one folder.
-    """
+    """pytest-xdist distributes the tests over processes, and no two of them write to one folder."""
     monkeypatch.setenv(VARIABLE, KEY)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
     with serve(correct_endpoint) as url:
@@ -421,9 +383,7 @@ def test_each_xdist_worker_has_its_own_run_folder(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_option_name_of_another_plugin_gets_a_prefix(tmp_path: Path) -> None:
-    """
-    Their option is unchanged, and ours begins with `--chainproof-`.
-    """
+    """Their option is unchanged, and ours begins with `--chainproof-`."""
     (tmp_path / "theirs.py").write_text("def pytest_addoption(parser): parser.addoption('--seed', default='theirs')")
     (tmp_path / "test_it.py").write_text(
         "def test_it(pytestconfig): assert pytestconfig.getoption('seed') == 'x'\n"
@@ -442,9 +402,7 @@ def test_an_option_name_of_another_plugin_gets_a_prefix(tmp_path: Path) -> None:
 
 
 def test_the_plugin_imports_nothing_heavy() -> None:
-    """
-    Every pytest run of the environment loads it.
-    """
+    """Every pytest run of the environment loads it."""
     script = "import sys, chainproof.conformance.plugin; print([n for n in %r if n in sys.modules])"
     heavy = ("schemathesis", "hypothesis", "h11", "yaml", "orjson", "scipy", "numpy", "requests")
     child = subprocess.run([sys.executable, "-P", "-c", script % (heavy,)], capture_output=True, text=True, check=False)

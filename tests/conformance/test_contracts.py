@@ -1,6 +1,4 @@
-"""
-The three contracts: a run reports exactly the deviations that its contract does not allow.
-"""
+"""The three contracts: a run reports exactly the deviations that its contract does not allow."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ HIDDEN_BY = {clauses.ERROR_JSON.id: clauses.ERROR_MEDIA_TYPE.id, clauses.ERROR_M
 
 
 def expected_violations(emulated: Contract, tested: Contract) -> set[str]:
-    """
-    The clauses of one contract that an emulator of another one violates.
-    """
+    """The clauses of one contract that an emulator of another one violates."""
     rows = [row for row in DEVIATIONS if row.applies_to(emulated) and not row.applies_to(tested)]
     names = {clause.id for row in rows for clause in row.violates} - REPORTED_AS_STATUS
     return names - {hidden for hidden, hiding in HIDDEN_BY.items() if hiding in names}
@@ -39,9 +35,7 @@ def expected_violations(emulated: Contract, tested: Contract) -> set[str]:
 
 @pytest.mark.parametrize("emulated", [Contract.DOCUMENTED, Contract.OBSERVED])
 def test_a_run_reports_exactly_what_its_contract_does_not_allow(emulated: Contract, run_suite: RunSuite) -> None:
-    """
-    Against the strict contract the documented deviations are reported and nothing else; against its own contract none.
-    """
+    """Against the strict contract the documented deviations are reported and nothing else; against its own contract none."""
     found: dict[Contract, set[str]] = {tested: set() for tested in Contract}
     options = ("--contract", emulated.value)
     with start_emulator(options=options) as echo, start_emulator(options=(*options, "--chain", TEXT_CHAIN)) as chain:

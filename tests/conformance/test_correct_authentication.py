@@ -1,6 +1,4 @@
-"""
-Endpoints whose authentication, errors, methods and paths differ in permitted ways have no findings.
-"""
+"""Endpoints whose authentication, errors, methods and paths differ in permitted ways have no findings."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ from .test_faults_authentication import AUTHENTICATION_CHECKS
 
 
 def normalised(path: str) -> str:
-    """
-    A path as some servers normalise it: decoded, dots resolved, slashes merged.
-    """
+    """A path as some servers normalise it: decoded, dots resolved, slashes merged."""
     plain_path, _, query = path.partition("?")
     normal = normpath("/" + unquote(plain_path).replace("\\", "/").lstrip("/"))
     normal += "/" * (plain_path.endswith("/") and normal != "/")
@@ -49,9 +45,7 @@ def normalised(path: str) -> str:
 
 
 def has_key_after_split(request: EndpointRequest) -> bool:
-    """
-    True if an Authorization, split at whitespace, has the right key and the scheme in any letter case.
-    """
+    """True if an Authorization, split at whitespace, has the right key and the scheme in any letter case."""
     for value in request.values("authorization"):
         parts = value.split()
         if len(parts) == 2 and parts[0].lower() == "api-key" and parts[1] == KEY:
@@ -60,40 +54,30 @@ def has_key_after_split(request: EndpointRequest) -> bool:
 
 
 def with_change_elsewhere(change: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
-    """
-    The correct endpoint with other answers at other paths and to other methods.
-    """
+    """The correct endpoint with other answers at other paths and to other methods."""
     return when(lambda request: request.method != "POST" or request.path.partition("?")[0] != PATH, change)
 
 
 def plain_text(status: int, **more: object) -> Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]:
-    """
-    An answer in plain text.
-    """
+    """An answer in plain text."""
     return lambda request, answer: EndpointAnswer(
         status=status, body=b"No.", media_type="text/plain", request_id=None, **more
     )  # type: ignore[arg-type]
 
 
 def authenticating_first(request: EndpointRequest) -> EndpointAnswer:
-    """
-    An endpoint that checks the key before it looks at path and method.
-    """
+    """An endpoint that checks the key before it looks at path and method."""
     may_pass = request.authorized or request.method in ("HEAD", "OPTIONS")
     return correct_endpoint(request) if may_pass else error(401, "unauthorized")
 
 
 def without_code(answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    The same error without a code.
-    """
+    """The same error without a code."""
     return replace(answer, body=json.dumps({"error": json.loads(answer.body)["error"]}).encode())
 
 
 def limiting_unauthenticated() -> AnswerFunction:
-    """
-    The correct endpoint, which limits the rate of unauthenticated requests.
-    """
+    """The correct endpoint, which limits the rate of unauthenticated requests."""
     rejections = 0
 
     def server(request: EndpointRequest) -> EndpointAnswer:
@@ -199,9 +183,7 @@ CORRECT_VARIANTS: dict[str, AnswerFunction] = {
 
 @pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
 def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: RunSuite) -> None:
-    """
-    Answers may vary where the document says nothing.
-    """
+    """Answers may vary where the document says nothing."""
     result = run_suite(server, checks=AUTHENTICATION_CHECKS)
 
     assert result.lines == []
@@ -231,26 +213,20 @@ def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: R
     ],
 )
 def test_error_messages_are_not_stack_traces(text: str) -> None:
-    """
-    Helpful error texts are not stack traces.
-    """
+    """Helpful error texts are not stack traces."""
     assert stack_trace_in(text) is None
     assert stack_trace_in(json.dumps({"error": text})) is None
 
 
 def test_text_of_the_request_is_not_a_stack_trace() -> None:
-    """
-    Text from the request may be repeated.
-    """
+    """Text from the request may be repeated."""
     assert stack_trace_in("no file /etc/chain.conf", sent="/etc/chain.conf") is None
     assert stack_trace_in("no file /etc/chain.conf", sent="/etc/other.conf") == "a path of the server"
 
 
 @pytest.mark.parametrize("key", [KEY, "short", "without-a-dot-1", "a.b", "abcd1234.abcd1234", ".x.", "x" * 200])
 def test_an_almost_correct_key_must_be_rejected(key: str) -> None:
-    """
-    Every wrong key must be answered 401.
-    """
+    """Every wrong key must be answered 401."""
     terms = Terms(key=ApiKey(key), echo=True)
     for wrong_key in wrong_keys(key, "KEY"):
         request = CheckRequest(fields=(("Authorization", f"Api-Key {wrong_key.text}"), JSON_TYPE), body=b"{}")
@@ -264,9 +240,7 @@ def test_an_almost_correct_key_must_be_rejected(key: str) -> None:
 
 
 def test_a_key_with_control_characters_must_be_rejected() -> None:
-    """
-    The HTTP server may reject the message with any status, but nothing may accept it.
-    """
+    """The HTTP server may reject the message with any status, but nothing may accept it."""
     for text in (f"{KEY}\0x", f"x\0{KEY}", f"{KEY[:5]}\0{KEY[5:]}"):
         fields = (("Authorization", f"Api-Key {text}"), JSON_TYPE)
         found = expectation(
@@ -295,15 +269,11 @@ def test_a_key_with_control_characters_must_be_rejected() -> None:
     ],
 )
 def test_equal_paths_are_recognised(path: str, expected: bool) -> None:
-    """
-    Paths are the same if they are equal by RFC 3986 or after normalisation by servers.
-    """
+    """Paths are the same if they are equal by RFC 3986 or after normalisation by servers."""
     assert expected == is_same_path(path, PATH)
 
 
 def test_a_short_part_of_a_key_is_not_a_leak() -> None:
-    """
-    Common words that are part of a key are not looked for.
-    """
+    """Common words that are part of a key are not looked for."""
     assert "chain" not in encodings("chain.application")
     assert "application" not in encodings("chain.application")

@@ -1,6 +1,4 @@
-"""
-Correct endpoints have no findings, however unusual their answers and connections are.
-"""
+"""Correct endpoints have no findings, however unusual their answers and connections are."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ from .endpoints import (
 
 
 def in_chunks(answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    The answer with a chunked body, after which the connection is closed.
-    """
+    """The answer with a chunked body, after which the connection is closed."""
     head = answer_bytes(answer).partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
     chunks = b"".join(b"%x\r\n%b\r\n" % (1, answer.body[at : at + 1]) for at in range(min(20, len(answer.body))))
     rest = answer.body[20:]
@@ -55,25 +51,19 @@ def in_chunks(answer: EndpointAnswer) -> EndpointAnswer:
 
 
 def in_http_1_0(answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    The answer of an HTTP/1.0 server, which ends with the connection.
-    """
+    """The answer of an HTTP/1.0 server, which ends with the connection."""
     return replace(answer, raw=answer_bytes(answer).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
 
 
 def after_interim_answer(answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    The answer after a 103.
-    """
+    """The answer after a 103."""
     return replace(
         answer, raw=b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer_bytes(answer), stays_open=True
     )
 
 
 def may_be_chunked(request: EndpointRequest) -> bool:
-    """
-    True if it is a POST whose answer may be chunked and follow an interim answer, on a connection that stays open.
-    """
+    """True if it is a POST whose answer may be chunked and follow an interim answer, on a connection that stays open."""
     closes = "close" in "".join(request.values("connection")).lower()
     return request.method == "POST" and request.version == "HTTP/1.1" and not closes
 
@@ -90,17 +80,13 @@ def with_chunk_extensions(answer: EndpointAnswer) -> EndpointAnswer:
 
 
 def until_close(answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    The answer with a body that ends with the connection.
-    """
+    """The answer with a body that ends with the connection."""
     head = answer_bytes(answer).partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
     return replace(answer, raw=head + b"\r\nConnection: close\r\n\r\n" + answer.body)
 
 
 def with_unusual_fields(answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    The answer without a reason phrase, its fields in lower case, with whitespace, Latin-1 and an empty value.
-    """
+    """The answer without a reason phrase, its fields in lower case, with whitespace, Latin-1 and an empty value."""
     head, end, body = answer_bytes(answer).partition(b"\r\n\r\n")
     line, fields = head.split(b"\r\n", 1)
     fields = re.sub(rb"(?m)^([^:]+): (.*?)\r?$", lambda m: m[1].lower() + b":\t " + m[2] + b" \t\r", fields).rstrip(
@@ -111,9 +97,7 @@ def with_unusual_fields(answer: EndpointAnswer) -> EndpointAnswer:
 
 
 def compressed(request: EndpointRequest, answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    The answer with the content coding that the request asks for.
-    """
+    """The answer with the content coding that the request asks for."""
     deflated = "".join(request.values("accept-encoding")).startswith("deflate")
     body = zlib.compress(answer.body) if deflated else gzip.compress(answer.body)
     coding = (("Content-Encoding", "deflate" if deflated else "X-GZIP"), ("Vary", "Accept-Encoding"))
@@ -121,9 +105,7 @@ def compressed(request: EndpointRequest, answer: EndpointAnswer) -> EndpointAnsw
 
 
 def accepts_compression(request: EndpointRequest) -> bool:
-    """
-    True if gzip or deflate may be sent: named with a quality above 0, or no Accept-Encoding.
-    """
+    """True if gzip or deflate may be sent: named with a quality above 0, or no Accept-Encoding."""
     accepted = "".join(request.values("accept-encoding"))
     return request.method == "POST" and (
         not request.values("accept-encoding") or ("gzip" in accepted and "q=0" not in accepted)
@@ -131,9 +113,7 @@ def accepts_compression(request: EndpointRequest) -> bool:
 
 
 class ClosesSometimes(EndpointHandler):
-    """
-    Closes each connection after its seventh answer without announcing it, as a server may.
-    """
+    """Closes each connection after its seventh answer without announcing it, as a server may."""
 
     number = 0
 
@@ -143,9 +123,7 @@ class ClosesSometimes(EndpointHandler):
 
 
 class RejectsEarly(EndpointHandler):
-    """
-    Rejects unauthenticated requests before it reads the body, and announces that it closes.
-    """
+    """Rejects unauthenticated requests before it reads the body, and announces that it closes."""
 
     def handle_request(self) -> bool:
         try:
@@ -164,9 +142,7 @@ class RejectsEarly(EndpointHandler):
 
 
 class ClosesWithoutAnswer(EndpointHandler):
-    """
-    Closes without an answer wherever a server may.
-    """
+    """Closes without an answer wherever a server may."""
 
     def handle_request(self) -> bool:
         try:
@@ -185,9 +161,7 @@ class ClosesWithoutAnswer(EndpointHandler):
 
 
 class Lenient(EndpointHandler):
-    """
-    Parses numbers as Python does, and accepts invalid header fields.
-    """
+    """Parses numbers as Python does, and accepts invalid header fields."""
 
     def read_fields(self) -> tuple[tuple[str, str], ...]:
         lines = iter(lambda: self.rfile.readline(65536).strip(b"\r\n"), b"")
@@ -252,9 +226,7 @@ WIRE_VARIANTS: dict[str, tuple[AnswerFunction, type[EndpointHandler]]] = {
 def test_a_correct_endpoint_has_no_findings_on_the_wire(
     server: AnswerFunction, handler: type[EndpointHandler], run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Framing, codings, connections and permitted rejections may vary; only warnings are reported.
-    """
+    """Framing, codings, connections and permitted rejections may vary; only warnings are reported."""
     monkeypatch.setitem(
         repetition.REPETITION_LIMITS, Depth.QUICK, repetition.RepetitionLimits(requests=100, seconds=1.5)
     )
@@ -265,34 +237,26 @@ def test_a_correct_endpoint_has_no_findings_on_the_wire(
 
 
 def proxy_error(status: int) -> Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]:
-    """
-    The answer of a proxy, in its own format.
-    """
+    """The answer of a proxy, in its own format."""
     return lambda request, answer: EndpointAnswer(
         status=status, body=b"<h1>No</h1>", media_type="text/html", request_id=None
     )
 
 
 def has_incomplete_parameter(request: EndpointRequest) -> bool:
-    """
-    True if a parameter's quotation mark is not closed.
-    """
+    """True if a parameter's quotation mark is not closed."""
     return any(value.count('"') % 2 for value in request.values("content-type"))
 
 
 def is_rejected_by_proxies(request: EndpointRequest) -> bool:
-    """
-    True if common servers reject the request before routing: invalid cookies, non-ASCII keys, invalid multipart.
-    """
+    """True if common servers reject the request before routing: invalid cookies, non-ASCII keys, invalid multipart."""
     parts = any(value.startswith("multipart/") for value in request.values("content-type"))
     is_invalid = '=;=;"' in request.values("cookie") or not "".join(request.values("authorization")).isascii()
     return is_invalid or (parts and not request.body.startswith(b"--x\r\n"))
 
 
 def has_no_length(request: EndpointRequest) -> bool:
-    """
-    True if a POST announces no body at all.
-    """
+    """True if a POST announces no body at all."""
     return request.method == "POST" and not request.values("content-length") and not request.values("transfer-encoding")
 
 
@@ -332,9 +296,7 @@ CORRECT_VARIANTS: dict[str, AnswerFunction] = {
 
 @pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
 def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: RunSuite) -> None:
-    """
-    Headers, body framing and error texts may vary.
-    """
+    """Headers, body framing and error texts may vary."""
     result = run_suite(
         server, checks=ALL_CHECKS if server in (correct_endpoint, behind_proxy) else HANDWRITTEN_CHECKS, overload=True
     )
@@ -344,25 +306,19 @@ def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: R
 
 
 def test_every_clause_is_exercised(run_suite: RunSuite) -> None:
-    """
-    With an echo and errors on demand, every clause is exercised.
-    """
+    """With an echo and errors on demand, every clause is exercised."""
     ledger = run_suite(correct_endpoint, overload=True).ledger
 
     assert [] == [clause.id for clause in CLAUSES if not ledger.exercise_count(clause)]
 
 
 def test_a_busy_endpoint_has_no_findings(run_suite: RunSuite) -> None:
-    """
-    An occasional 429, 502 or 503 says nothing about the request.
-    """
+    """An occasional 429, 502 or 503 says nothing about the request."""
     assert run_suite(sometimes_busy()).lines == []
 
 
 def test_a_chain_with_an_input_schema_has_no_findings(run_suite: RunSuite) -> None:
-    """
-    A chain may accept some objects only, and reject others with 400.
-    """
+    """A chain may accept some objects only, and reject others with 400."""
     result = run_suite(typed_endpoint, echo=False, steerable=False)
 
     assert result.lines == []
@@ -387,9 +343,7 @@ def test_a_chain_with_an_input_schema_has_no_findings(run_suite: RunSuite) -> No
 def test_the_documented_contract_allows_more_than_the_strict_one(
     status: int, other_answer: EndpointAnswer, run_suite: RunSuite
 ) -> None:
-    """
-    What Baseten documents beyond the published document violates the strict contract only.
-    """
+    """What Baseten documents beyond the published document violates the strict contract only."""
     server = on_status(status, lambda answer: replace(other_answer, request_id=answer.request_id))
 
     assert run_suite(server, contract=Contract.DOCUMENTED, checks=HANDWRITTEN_CHECKS).lines == []
@@ -397,9 +351,7 @@ def test_the_documented_contract_allows_more_than_the_strict_one(
 
 
 def test_a_redirect_is_not_followed(run_suite: RunSuite) -> None:
-    """
-    The target of a redirect gets no request, and so no key.
-    """
+    """The target of a redirect gets no request, and so no key."""
     received: list[EndpointRequest] = []
 
     def redirect_target(request: EndpointRequest) -> EndpointAnswer:
@@ -415,9 +367,7 @@ def test_a_redirect_is_not_followed(run_suite: RunSuite) -> None:
 
 
 def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
-    """
-    Two runs with one seed send the same requests; concurrent ones may arrive in another order.
-    """
+    """Two runs with one seed send the same requests; concurrent ones may arrive in another order."""
 
     def sent_requests(seed: int) -> list[str]:
         requests: list[str] = []

@@ -1,6 +1,4 @@
-"""
-Endpoints that read and write JSON in any way that RFC 8259 allows have no findings.
-"""
+"""Endpoints that read and write JSON in any way that RFC 8259 allows have no findings."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ Value = object
 
 
 def writing(write: Callable[[bytes], bytes]) -> AnswerFunction:
-    """
-    The correct endpoint with another serialization of its outputs.
-    """
+    """The correct endpoint with another serialization of its outputs."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
@@ -38,9 +34,7 @@ def writing(write: Callable[[bytes], bytes]) -> AnswerFunction:
 
 
 def written_by_python(**options: object) -> AnswerFunction:
-    """
-    The correct endpoint as Python's json writes it, except that it rejects infinity.
-    """
+    """The correct endpoint as Python's json writes it, except that it rejects infinity."""
 
     def write(body: bytes) -> bytes:
         return json.dumps(json.loads(body), allow_nan=False, **options).encode("utf-8", "replace")  # type: ignore[arg-type]  # its keywords
@@ -49,9 +43,7 @@ def written_by_python(**options: object) -> AnswerFunction:
 
 
 def as_javascript(value: Value) -> Value:
-    """
-    A value as JavaScript holds it: 1.0 is 1, numbers beyond a double are null, and indices come first.
-    """
+    """A value as JavaScript holds it: 1.0 is 1, numbers beyond a double are null, and indices come first."""
     if isinstance(value, dict):
         numeric = sorted((name for name in value if re.fullmatch("0|[1-9][0-9]{0,8}", name)), key=int)
         return {name: as_javascript(value[name]) for name in dict.fromkeys((*numeric, *value))}
@@ -63,31 +55,23 @@ def as_javascript(value: Value) -> Value:
 
 
 def in_javascript(body: bytes) -> bytes:
-    """
-    An object as JSON.stringify writes it.
-    """
+    """An object as JSON.stringify writes it."""
     text = json.dumps(as_javascript(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
 
 
 def first_of_duplicates(body: bytes) -> bytes:
-    """
-    The object with the first value of each duplicate name.
-    """
+    """The object with the first value of each duplicate name."""
     return json.dumps(json.loads(body, object_pairs_hook=lambda pairs: dict(reversed(pairs))), allow_nan=False).encode()
 
 
 def slashes_escaped(body: bytes) -> bytes:
-    """
-    The object as PHP writes it.
-    """
+    """The object as PHP writes it."""
     return json.dumps(json.loads(body), allow_nan=False).replace("/", r"\/").encode()
 
 
 def rejecting(condition: Callable[[bytes], bool], answer: EndpointAnswer | None = None) -> AnswerFunction:
-    """
-    The correct endpoint, which rejects bodies that RFC 8259 lets it reject.
-    """
+    """The correct endpoint, which rejects bodies that RFC 8259 lets it reject."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         correct = correct_endpoint(request)
@@ -99,9 +83,7 @@ def rejecting(condition: Callable[[bytes], bool], answer: EndpointAnswer | None 
 
 
 def nesting_depth(body: bytes) -> int:
-    """
-    The nesting depth of a valid body.
-    """
+    """The nesting depth of a valid body."""
     deepest_level = level = 0
     for mark in re.findall(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', body):
         level += (mark in b"{[") - (mark in b"}]")
@@ -110,9 +92,7 @@ def nesting_depth(body: bytes) -> int:
 
 
 def beyond_a_double(body: bytes) -> bool:
-    """
-    True if a number would become infinity.
-    """
+    """True if a number would become infinity."""
     numbers: list[float] = []
     json.loads(body, parse_float=lambda text: numbers.append(float(text)))
     return any(abs(number) == float("inf") for number in numbers)
@@ -122,16 +102,12 @@ _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])
 
 
 def ignoring_byte_order_mark(request: EndpointRequest) -> EndpointAnswer:
-    """
-    The correct endpoint, which ignores a byte order mark as RFC 8259 §8.1 allows.
-    """
+    """The correct endpoint, which ignores a byte order mark as RFC 8259 §8.1 allows."""
     return correct_endpoint(replace(request, body=request.body.removeprefix(b"\xef\xbb\xbf")))
 
 
 def decompressing(request: EndpointRequest) -> EndpointAnswer:
-    """
-    The correct endpoint, which decompresses gzip.
-    """
+    """The correct endpoint, which decompresses gzip."""
     if request.values("content-encoding") == ["gzip"]:
         try:
             return correct_endpoint(replace(request, body=gzip.decompress(request.body)))
@@ -141,9 +117,7 @@ def decompressing(request: EndpointRequest) -> EndpointAnswer:
 
 
 def accepting_json_types(request: EndpointRequest) -> EndpointAnswer:
-    """
-    The correct endpoint, which accepts `text/json` and `+json`, as ASP.NET and FastAPI do.
-    """
+    """The correct endpoint, which accepts `text/json` and `+json`, as ASP.NET and FastAPI do."""
     media_type = "".join(request.values("content-type")).partition(";")[0].strip().lower()
     if media_type == "text/json" or media_type.endswith("+json"):
         fields = tuple(each for each in request.fields if each[0].lower() != "content-type")
@@ -177,9 +151,7 @@ CORRECT_VARIANTS: dict[str, AnswerFunction] = {
 
 @pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
 def test_what_the_standards_allow_has_no_findings(server: AnswerFunction, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Other serializations and permitted rejections have no findings.
-    """
+    """Other serializations and permitted rejections have no findings."""
     monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.QUICK, 25)
     result = run_suite_in_process(server, depth=Depth.QUICK)
 
@@ -188,9 +160,7 @@ def test_what_the_standards_allow_has_no_findings(server: AnswerFunction, monkey
 
 @pytest.mark.parametrize("name", ["as Python writes it", "as JavaScript writes it", "rejecting more than 64 levels"])
 def test_standard_depth_has_no_findings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    All rows of all tables are tested, with 25 generated examples.
-    """
+    """All rows of all tables are tested, with 25 generated examples."""
     monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.STANDARD, 25)
 
     assert [] == run_suite_in_process(CORRECT_VARIANTS[name]).lines

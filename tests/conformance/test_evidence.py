@@ -1,6 +1,4 @@
-"""
-Findings store the answer's body on request, without credentials, and reproduce missed deadlines.
-"""
+"""Findings store the answer's body on request, without credentials, and reproduce missed deadlines."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ def always_500(request: EndpointRequest) -> EndpointAnswer:
 
 @pytest.mark.parametrize("keep_bodies", [True, False])
 def test_bodies_are_stored_on_request(run_suite: RunSuite, *, keep_bodies: bool) -> None:
-    """
-    With `--keep-bodies` each finding has the body of its answer, with the key redacted.
-    """
+    """With `--keep-bodies` each finding has the body of its answer, with the key redacted."""
     findings = run_suite(always_500, checks=(), keep_bodies=keep_bodies).findings
     bodies = [finding.answer_body.text or "" for finding in findings if finding.answer_body is not None]
 
@@ -34,9 +30,7 @@ def test_bodies_are_stored_on_request(run_suite: RunSuite, *, keep_bodies: bool)
 
 
 def test_a_missed_deadline_is_in_the_curl_command(run_suite: RunSuite) -> None:
-    """
-    The curl command of a missed deadline waits as long as the check did. Other commands have no limit.
-    """
+    """The curl command of a missed deadline waits as long as the check did. Other commands have no limit."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         missed = run_suite(f"http://127.0.0.1:{silent.getsockname()[1]}", checks=(), deadline=0.25).findings
     answered = run_suite(always_500, checks=(), deadline=2.5).findings

@@ -1,6 +1,4 @@
-"""
-The expected answer follows from the request's bytes alone.
-"""
+"""The expected answer follows from the request's bytes alone."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ ANY = ""
 
 
 def request_with(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object) -> CheckRequest:
-    """
-    A request with these fields.
-    """
+    """A request with these fields."""
     return CheckRequest(fields=fields, body=body, **parts)  # type: ignore[arg-type]
 
 
@@ -92,18 +88,14 @@ def request_with(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: 
     ],
 )
 def test_the_expectation_names_the_clause_that_decides(request_: CheckRequest, clause: str) -> None:
-    """
-    There is no expectation if the contract leaves the answer open.
-    """
+    """There is no expectation if the contract leaves the answer open."""
     expected = expectation(request_, TERMS)
 
     assert clause == (expected.clause.id if expected else ANY)
 
 
 def test_an_error_may_be_about_any_of_several_mistakes() -> None:
-    """
-    Without credentials and with a body that is not an object, 401 and 400 are both correct.
-    """
+    """Without credentials and with a body that is not an object, 401 and 400 are both correct."""
     expected = expectation(request_with(JSON_TYPE, body=b"[]"), TERMS)
 
     assert expected is not None
@@ -124,9 +116,7 @@ def test_an_error_may_be_about_any_of_several_mistakes() -> None:
 def test_the_contract_decides_how_a_key_is_rejected(
     contract: Contract, authorization: str, statuses: list[int]
 ) -> None:
-    """
-    Statuses that are documented outside the OpenAPI document are expected by the documented contract only.
-    """
+    """Statuses that are documented outside the OpenAPI document are expected by the documented contract only."""
     expected = expectation(request_with(("Authorization", authorization), JSON_TYPE), replace(TERMS, contract=contract))
 
     assert statuses == [
@@ -137,17 +127,13 @@ def test_the_contract_decides_how_a_key_is_rejected(
 
 
 def test_there_is_no_expectation_for_an_object_if_the_input_schema_is_unknown() -> None:
-    """
-    Only an echo chain is known to accept any object.
-    """
+    """Only an echo chain is known to accept any object."""
     assert expectation(request_with(RIGHT, JSON_TYPE), replace(TERMS, echo=False)) is None
 
 
 @given(json_objects(ANY_OBJECT))
 def test_generated_objects_are_objects(body: object) -> None:
-    """
-    Another parser accepts each of them, and every target has to accept them.
-    """
+    """Another parser accepts each of them, and every target has to accept them."""
     content = body.content  # type: ignore[attr-defined]
 
     assert is_object(content)
@@ -157,9 +143,7 @@ def test_generated_objects_are_objects(body: object) -> None:
 
 @given(non_objects())
 def test_generated_other_values_are_json_but_no_objects(body: object) -> None:
-    """
-    The strategy for non-objects generates valid JSON.
-    """
+    """The strategy for non-objects generates valid JSON."""
     value = parse_json(body.content)  # type: ignore[attr-defined]
 
     assert not isinstance(value, dict | InvalidJson)
@@ -167,9 +151,7 @@ def test_generated_other_values_are_json_but_no_objects(body: object) -> None:
 
 @given(almost_json(ANY_OBJECT))
 def test_generated_invalid_json_is_invalid(body: object) -> None:
-    """
-    No example is valid JSON, whatever object it is made from.
-    """
+    """No example is valid JSON, whatever object it is made from."""
     assert isinstance(parse_json(body.content), InvalidJson)  # type: ignore[attr-defined]
 
 
@@ -182,9 +164,7 @@ ACCEPTED = (
 
 
 def test_the_tables_of_bodies_are_correct() -> None:
-    """
-    The bodies are what the names of their tables say, and no label is used twice.
-    """
+    """The bodies are what the names of their tables say, and no label is used twice."""
     invalid = (*invalid_json(ANY_OBJECT), *invalid_json_elsewhere(ANY_OBJECT))
     labels = [body.label for body in (*ACCEPTED, *IMPLEMENTATION_DEFINED, *invalid) if "truncated" not in body.label]
 
@@ -207,9 +187,7 @@ def test_the_tables_of_bodies_are_correct() -> None:
     "inputs", [TYPED, replace(TYPED, ignores_unnamed=False, free_text=string_places(TYPED.base)[0])]
 )
 def test_probes_around_an_input_are_correct(inputs: ChainInputs) -> None:
-    """
-    With a required argument too, valid probes are objects of the stated size, and invalid ones are no JSON.
-    """
+    """With a required argument too, valid probes are objects of the stated size, and invalid ones are no JSON."""
     invalid = (*invalid_json(inputs), *invalid_json_elsewhere(inputs))
     valid = [content for body in ACCEPTED if (content := inputs.embed(body.content)) is not None]
     valid += [body.content for body in spaced_inputs(inputs.base)]
@@ -225,9 +203,7 @@ def test_probes_around_an_input_are_correct(inputs: ChainInputs) -> None:
 
 @pytest.mark.parametrize("dimension", DIMENSIONS, ids=lambda dimension: dimension.name)
 def test_a_dimension_has_to_be_accepted_up_to_its_required_size(dimension: Dimension) -> None:
-    """
-    A target has to accept an object of the required size, and may reject one of twice the size.
-    """
+    """A target has to accept an object of the required size, and may reject one of twice the size."""
     assert is_object(dimension.make(ANY_OBJECT, dimension.required))
     assert not is_implementation_defined(dimension.make(ANY_OBJECT, dimension.required))
     assert is_implementation_defined(dimension.make(ANY_OBJECT, 2 * dimension.required))
@@ -262,15 +238,11 @@ def test_a_dimension_has_to_be_accepted_up_to_its_required_size(dimension: Dimen
     ],
 )
 def test_json_texts_are_compared_by_value(one: str, other: str, expected: bool) -> None:
-    """
-    Spelling and member order do not count; types and values do.
-    """
+    """Spelling and member order do not count; types and values do."""
     assert expected == is_same_json(one.encode(), other.encode())
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_comparing_never_raises(one: bytes, other: bytes) -> None:
-    """
-    Any two byte strings can be compared, in either order.
-    """
+    """Any two byte strings can be compared, in either order."""
     assert is_same_json(one, other) == is_same_json(other, one)

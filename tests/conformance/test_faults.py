@@ -1,6 +1,4 @@
-"""
-The checks find violations of each clause in a faulty endpoint, and nothing else.
-"""
+"""The checks find violations of each clause in a faulty endpoint, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ from .endpoints import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyEndpoint:
-    """
-    An endpoint that breaks the contract in one way.
-    """
+    """An endpoint that breaks the contract in one way."""
 
     name: str
     breaks: set[str]
@@ -48,16 +44,12 @@ class FaultyEndpoint:
 
 
 def is_for_operation(request: EndpointRequest) -> bool:
-    """
-    True if a request is for the operation.
-    """
+    """True if a request is for the operation."""
     return request.method == "POST" and request.path.startswith("/production/run_remote")
 
 
 def is_accepted_by_python(request: EndpointRequest) -> bool:
-    """
-    True if Python's parser accepts a body that is not JSON.
-    """
+    """True if Python's parser accepts a body that is not JSON."""
     try:
         return isinstance(json.loads(request.body), dict) and not is_object(request.body)
     except (ValueError, RecursionError):
@@ -65,9 +57,7 @@ def is_accepted_by_python(request: EndpointRequest) -> bool:
 
 
 def accept(request: EndpointRequest, answer: EndpointAnswer) -> EndpointAnswer:
-    """
-    Accept any body.
-    """
+    """Accept any body."""
     return EndpointAnswer(status=200, body=b"{}")
 
 
@@ -576,9 +566,7 @@ FOUND_BY_SCHEMATHESIS = (
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    The checks of its clause, and those of errors and ids, report a fault for its clause only.
-    """
+    """The checks of its clause, and those of errors and ids, report a fault for its clause only."""
     checks = [
         check
         for check in HANDWRITTEN_CHECKS
@@ -592,9 +580,7 @@ def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suit
 
 @pytest.mark.parametrize("fault", FAULTS[::12], ids=lambda fault: fault.name)
 def test_all_checks_together_report_only_its_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    A fault gives the same findings when all checks are run.
-    """
+    """A fault gives the same findings when all checks are run."""
     result = run_suite(fault.server, checks=HANDWRITTEN_CHECKS, examples=2, **fault.options)
 
     assert fault.breaks == result.clauses, result.lines
@@ -602,9 +588,7 @@ def test_all_checks_together_report_only_its_clause(fault: FaultyEndpoint, run_s
 
 @pytest.mark.parametrize("fault", FAULTS[::9], ids=lambda fault: fault.name)
 def test_schemathesis_reports_no_other_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    Schemathesis reports a fault for its clause or not at all.
-    """
+    """Schemathesis reports a fault for its clause or not at all."""
     result = run_suite(fault.server, checks=GENERATED_CHECKS, **fault.options)
 
     assert result.clauses <= fault.breaks, result.lines
@@ -614,9 +598,7 @@ def test_schemathesis_reports_no_other_clause(fault: FaultyEndpoint, run_suite: 
     "fault", [fault for fault in FAULTS if fault.name in FOUND_BY_SCHEMATHESIS], ids=lambda fault: fault.name
 )
 def test_schemathesis_finds_common_violations(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    Schemathesis finds the most common violations.
-    """
+    """Schemathesis finds the most common violations."""
     result = run_suite(fault.server, checks=GENERATED_CHECKS, **fault.options)
 
     assert result.clauses
@@ -624,9 +606,7 @@ def test_schemathesis_finds_common_violations(fault: FaultyEndpoint, run_suite: 
 
 
 def test_repeated_violations_are_one_finding(run_suite: RunSuite) -> None:
-    """
-    Repeated violations are one finding with a count, and the smallest request that shows it.
-    """
+    """Repeated violations are one finding with a count, and the smallest request that shows it."""
     server = when(
         lambda request: (
             request.authorized and is_for_operation(request) and is_object(request.body) and b"true" in request.body

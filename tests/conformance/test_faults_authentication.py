@@ -1,6 +1,4 @@
-"""
-The checks find faults in authentication, errors on demand, methods, paths and leaks.
-"""
+"""The checks find faults in authentication, errors on demand, methods, paths and leaks."""
 
 from __future__ import annotations
 
@@ -49,73 +47,53 @@ Condition = Callable[[EndpointRequest], bool]
 
 
 def presented_key(request: EndpointRequest) -> str:
-    """
-    The text after `Api-Key `, or an empty one.
-    """
+    """The text after `Api-Key `, or an empty one."""
     sent = authorization(request)
     return sent.removeprefix("Api-Key ") if sent.startswith("Api-Key ") else ""
 
 
 def authorization(request: EndpointRequest) -> str:
-    """
-    The value of the Authorization header.
-    """
+    """The value of the Authorization header."""
     return "".join(request.values("authorization")[:1])
 
 
 def accepting_if(condition: Condition) -> AnswerFunction:
-    """
-    The correct endpoint, which also accepts requests that meet a condition.
-    """
+    """The correct endpoint, which also accepts requests that meet a condition."""
     return as_if(with_right_key, condition)
 
 
 def accepting_keys(condition: Callable[[str], bool]) -> AnswerFunction:
-    """
-    The correct endpoint, which also accepts other keys.
-    """
+    """The correct endpoint, which also accepts other keys."""
     return accepting_if(lambda request: bool(presented_key(request)) and condition(presented_key(request)))
 
 
 def has_no_credentials(request: EndpointRequest) -> bool:
-    """
-    True if a request carries no credentials.
-    """
+    """True if a request carries no credentials."""
     return not request.values("authorization")
 
 
 def claims(name: str, text: str) -> Condition:
-    """
-    A condition: no credentials, and a header field that contains a text.
-    """
+    """A condition: no credentials, and a header field that contains a text."""
     return lambda request: has_no_credentials(request) and any(text in each for each in request.values(name))
 
 
 def as_operation(request: EndpointRequest) -> EndpointRequest:
-    """
-    The same request with the operation's path and method.
-    """
+    """The same request with the operation's path and method."""
     return replace(request, path=PATH, method="POST")
 
 
 def accepting_paths(condition: Callable[[str], bool]) -> AnswerFunction:
-    """
-    The correct endpoint, which also accepts other paths.
-    """
+    """The correct endpoint, which also accepts other paths."""
     return as_if(as_operation, lambda request: request.method == "POST" and condition(request.path.partition("?")[0]))
 
 
 def accepting_methods(condition: Condition) -> AnswerFunction:
-    """
-    The correct endpoint, which also accepts other methods.
-    """
+    """The correct endpoint, which also accepts other methods."""
     return as_if(lambda request: replace(request, method="POST"), condition)
 
 
 def bypassed_if(condition: Condition) -> AnswerFunction:
-    """
-    The correct endpoint, which accepts requests without credentials at other paths or with other methods.
-    """
+    """The correct endpoint, which accepts requests without credentials at other paths or with other methods."""
     return as_if(
         lambda request: with_right_key(as_operation(request)),
         lambda request: has_no_credentials(request) and condition(request),
@@ -123,9 +101,7 @@ def bypassed_if(condition: Condition) -> AnswerFunction:
 
 
 def base64_text(text: str) -> str:
-    """
-    The text encoded in base64, or an empty one.
-    """
+    """The text encoded in base64, or an empty one."""
     try:
         return base64.b64decode(text + "==").decode()
     except ValueError:
@@ -133,17 +109,13 @@ def base64_text(text: str) -> str:
 
 
 def matches_like(pattern: str, text: str) -> bool:
-    """
-    True if a text matches a pattern by the rules of SQL's LIKE.
-    """
+    """True if a text matches a pattern by the rules of SQL's LIKE."""
     letters = (".*" if letter == "%" else "." if letter == "_" else re.escape(letter) for letter in pattern)
     return re.fullmatch("".join(letters), text, re.DOTALL) is not None
 
 
 def matches(pattern: str, text: str) -> bool:
-    """
-    True if a text matches a valid regular expression.
-    """
+    """True if a text matches a valid regular expression."""
     try:
         return re.fullmatch(pattern, text) is not None
     except re.error:
@@ -151,9 +123,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 class TrustsConnection:
-    """
-    An endpoint that checks the key once per connection.
-    """
+    """An endpoint that checks the key once per connection."""
 
     def __init__(self) -> None:
         self._connection = threading.local()  # the server has a thread for each connection
@@ -165,9 +135,7 @@ class TrustsConnection:
 
 
 class TrustsNextRequest:
-    """
-    An endpoint that accepts the next request after one with the right key, on any connection.
-    """
+    """An endpoint that accepts the next request after one with the right key, on any connection."""
 
     def __init__(self) -> None:
         self._trusts_next = False
@@ -180,9 +148,7 @@ class TrustsNextRequest:
 
 
 class TrustsConcurrentRequests:
-    """
-    An endpoint that accepts every request while one with the right key is in flight.
-    """
+    """An endpoint that accepts every request while one with the right key is in flight."""
 
     def __init__(self) -> None:
         self._authorized_in_flight = 0
@@ -199,9 +165,7 @@ class TrustsConcurrentRequests:
 
 
 class RevealsPreviousKey:
-    """
-    An endpoint that answers a wrong key with the previous wrong key.
-    """
+    """An endpoint that answers a wrong key with the previous wrong key."""
 
     def __init__(self) -> None:
         self._previous = ""
@@ -215,9 +179,7 @@ class RevealsPreviousKey:
 
 
 def accepting_sometimes(one_in: int, *, at_random: bool) -> AnswerFunction:
-    """
-    The correct endpoint, which accepts one in so many unauthenticated requests: at random, or by count.
-    """
+    """The correct endpoint, which accepts one in so many unauthenticated requests: at random, or by count."""
     rng, numbers, lock = random.Random(5), itertools.count(1), threading.Lock()
 
     def accepts(request: EndpointRequest) -> bool:
@@ -230,32 +192,24 @@ def accepting_sometimes(one_in: int, *, at_random: bool) -> AnswerFunction:
 
 
 def with_error_text(text: str, status: int = 400) -> AnswerFunction:
-    """
-    The correct endpoint with another text in its errors.
-    """
+    """The correct endpoint with another text in its errors."""
     return on_status(status, lambda answer: replace(answer, body=json.dumps({"error": text}).encode()))
 
 
 def with_header(
     field: Callable[[EndpointRequest], tuple[str, str]], condition: Condition = lambda request: True
 ) -> AnswerFunction:
-    """
-    The correct endpoint with an additional header field.
-    """
+    """The correct endpoint with an additional header field."""
     return when(condition, lambda request, answer: replace(answer, extra_fields=(*answer.extra_fields, field(request))))
 
 
 def with_error_on_demand(code: str, change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
-    """
-    The correct endpoint with a change to one error on demand.
-    """
+    """The correct endpoint with a change to one error on demand."""
     return when(lambda request: code in request.values("x-emulate"), lambda request, answer: change(answer))
 
 
 def with_code_for_invalid_body(code: str, condition: Callable[[bytes], bool]) -> AnswerFunction:
-    """
-    The correct endpoint with another error code for some invalid bodies.
-    """
+    """The correct endpoint with another error code for some invalid bodies."""
     return when(
         lambda request: (
             is_for_operation(request) and request.authorized and not is_object(request.body) and condition(request.body)
@@ -750,18 +704,14 @@ _MODULES = {
 
 
 def checks_for(fault: FaultyEndpoint) -> tuple[Check, ...]:
-    """
-    The checks of the modules that should find a fault.
-    """
+    """The checks of the modules that should find a fault."""
     modules = _MODULES.get(fault.name.partition(":")[0], MODULES)
     return tuple(check for check in AUTHENTICATION_CHECKS if check.module in modules)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    A fault is reported for its clause only, and no finding contains the key or half of it.
-    """
+    """A fault is reported for its clause only, and no finding contains the key or half of it."""
     result = run_suite(fault.server, checks=checks_for(fault), **fault.options)
 
     assert fault.breaks == result.clauses, result.lines
@@ -770,9 +720,7 @@ def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suit
 
 @pytest.mark.parametrize("fault", FAULTS[::40], ids=lambda fault: fault.name)
 def test_all_checks_together_report_only_its_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    A fault gives the same findings when all checks are run.
-    """
+    """A fault gives the same findings when all checks are run."""
     result = run_suite(fault.server, checks=AUTHENTICATION_CHECKS, **fault.options)
 
     assert fault.breaks == result.clauses, result.lines
@@ -783,9 +731,7 @@ def test_all_checks_together_report_only_its_clause(fault: FaultyEndpoint, run_s
     ["every request accepted during one with the key", "no authentication", "the key checked once per connection"],
 )
 def test_one_defect_is_one_finding(name: str, run_suite: RunSuite) -> None:
-    """
-    One defect is one finding, however many keys, headers and places reveal it.
-    """
+    """One defect is one finding, however many keys, headers and places reveal it."""
     fault = next(fault for fault in FAULTS if fault.name == name)
 
     result = run_suite(fault.server, checks=AUTHENTICATION_CHECKS, **fault.options)

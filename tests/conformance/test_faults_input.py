@@ -1,6 +1,4 @@
-"""
-The checks find endpoints that accept invalid bodies, reject valid ones, or return another object than the one sent.
-"""
+"""The checks find endpoints that accept invalid bodies, reject valid ones, or return another object than the one sent."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ Value = object
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyEndpoint:
-    """
-    An endpoint that breaks one clause in one way.
-    """
+    """An endpoint that breaks one clause in one way."""
 
     name: str
     breaks: set[str]
@@ -49,9 +45,7 @@ def change_values(
     members: Callable[[dict[str, Value]], Value] | None = None,
     other: Callable[[Value], Value] | None = None,
 ) -> Callable[[Value], Value]:
-    """
-    A function that changes a value from the inside out, with one change for each type.
-    """
+    """A function that changes a value from the inside out, with one change for each type."""
 
     def change(value: Value) -> Value:
         if isinstance(value, dict):
@@ -71,9 +65,7 @@ def change_values(
 
 
 def returning_changed(change: Callable[[Value], Value]) -> AnswerFunction:
-    """
-    The correct endpoint, which returns a changed object.
-    """
+    """The correct endpoint, which returns a changed object."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
@@ -91,51 +83,37 @@ def returning_changed(change: Callable[[Value], Value]) -> AnswerFunction:
 
 
 def strings(change: Callable[[str], Value]) -> AnswerFunction:
-    """
-    The correct endpoint with changed strings.
-    """
+    """The correct endpoint with changed strings."""
     return returning_changed(change_values(string=change))
 
 
 def numbers(change: Callable[[int | float], Value]) -> AnswerFunction:
-    """
-    The correct endpoint with changed numbers.
-    """
+    """The correct endpoint with changed numbers."""
     return returning_changed(change_values(number=change))
 
 
 def arrays(change: Callable[[list[Value]], Value]) -> AnswerFunction:
-    """
-    The correct endpoint with changed arrays.
-    """
+    """The correct endpoint with changed arrays."""
     return returning_changed(change_values(array=change))
 
 
 def members(change: Callable[[dict[str, Value]], Value]) -> AnswerFunction:
-    """
-    The correct endpoint with changed objects.
-    """
+    """The correct endpoint with changed objects."""
     return returning_changed(change_values(members=change))
 
 
 def names(change: Callable[[str], str]) -> AnswerFunction:
-    """
-    The correct endpoint with changed names.
-    """
+    """The correct endpoint with changed names."""
     return members(lambda value: {change(name): member for name, member in value.items()})
 
 
 def without(unwanted: Callable[[Value], bool]) -> AnswerFunction:
-    """
-    The correct endpoint, which drops members with some values.
-    """
+    """The correct endpoint, which drops members with some values."""
     return members(lambda value: {name: member for name, member in value.items() if not unwanted(member)})
 
 
 def unwrapped(*wrappers: str) -> AnswerFunction:
-    """
-    The correct endpoint, which replaces an object by the value of its only member.
-    """
+    """The correct endpoint, which replaces an object by the value of its only member."""
 
     def change(value: Value) -> Value:
         assert isinstance(value, dict)
@@ -146,16 +124,12 @@ def unwrapped(*wrappers: str) -> AnswerFunction:
 
 
 def clamped(low: int, high: int) -> AnswerFunction:
-    """
-    The correct endpoint with clamped integers.
-    """
+    """The correct endpoint with clamped integers."""
     return numbers(lambda value: min(max(value, low), high) if isinstance(value, int) else value)
 
 
 def wrapped_around(bits: int) -> AnswerFunction:
-    """
-    The correct endpoint with integers that overflow.
-    """
+    """The correct endpoint with integers that overflow."""
 
     def change(value: float) -> Value:
         return (value + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1) if isinstance(value, int) else value
@@ -164,18 +138,14 @@ def wrapped_around(bits: int) -> AnswerFunction:
 
 
 def as_single(value: float) -> Value:
-    """
-    A fraction as a 32-bit float.
-    """
+    """A fraction as a 32-bit float."""
     if isinstance(value, int) or abs(value) > 3e38:
         return value
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 def as_number(text: str) -> Value:
-    """
-    A string that looks like an integer, as one.
-    """
+    """A string that looks like an integer, as one."""
     return int(text) if re.fullmatch(r"-?[1-9][0-9]{0,17}", text) else text
 
 
@@ -300,9 +270,7 @@ ALTERING: tuple[tuple[str, AnswerFunction], ...] = (
 
 
 def with_object_output(server: AnswerFunction) -> AnswerFunction:
-    """
-    The same endpoint, but its outputs stay objects.
-    """
+    """The same endpoint, but its outputs stay objects."""
 
     def server_with_objects(request: EndpointRequest) -> EndpointAnswer:
         answer = server(request)
@@ -315,9 +283,7 @@ def with_object_output(server: AnswerFunction) -> AnswerFunction:
 
 
 def lenient(repair: Callable[[bytes], bytes]) -> AnswerFunction:
-    """
-    The correct endpoint, which repairs an invalid body before it parses it.
-    """
+    """The correct endpoint, which repairs an invalid body before it parses it."""
     return as_if(
         lambda request: replace(request, body=repair(request.body)),
         lambda request: request.authorized and bool(request.body) and not is_object(request.body),
@@ -325,16 +291,12 @@ def lenient(repair: Callable[[bytes], bytes]) -> AnswerFunction:
 
 
 def replaced(pattern: bytes, by: bytes, flags: int = 0) -> AnswerFunction:
-    """
-    The correct endpoint, which replaces a pattern in an invalid body.
-    """
+    """The correct endpoint, which replaces a pattern in an invalid body."""
     return lenient(lambda body: re.sub(pattern, by, body, flags=flags))
 
 
 def decoded(codec: str, errors: str = "strict") -> AnswerFunction:
-    """
-    The correct endpoint, which decodes invalid UTF-8 in another way.
-    """
+    """The correct endpoint, which decodes invalid UTF-8 in another way."""
 
     def repair(body: bytes) -> bytes:
         try:
@@ -346,9 +308,7 @@ def decoded(codec: str, errors: str = "strict") -> AnswerFunction:
 
 
 def detected(body: bytes) -> bytes:
-    """
-    The body decoded from the UTF that Python's json detects.
-    """
+    """The body decoded from the UTF that Python's json detects."""
     try:
         return body.decode(json.detect_encoding(body)).encode()
     except UnicodeError:
@@ -356,9 +316,7 @@ def detected(body: bytes) -> bytes:
 
 
 def balanced(body: bytes) -> bytes:
-    """
-    A truncated object, completed.
-    """
+    """A truncated object, completed."""
     for end in (b"}", b"]}", b'"}', b"null}", b'"]}', b"}}"):
         if is_object(body + end):
             return body + end
@@ -366,9 +324,7 @@ def balanced(body: bytes) -> bytes:
 
 
 def first_of_several(body: bytes) -> bytes:
-    """
-    The first JSON value of a text.
-    """
+    """The first JSON value of a text."""
     try:
         text = body.decode()
         return text[: json.JSONDecoder(parse_constant=None).raw_decode(text)[1]].encode()
@@ -377,9 +333,7 @@ def first_of_several(body: bytes) -> bytes:
 
 
 def validating_only(size: int) -> AnswerFunction:
-    """
-    The correct endpoint, which does not validate the end of a large body.
-    """
+    """The correct endpoint, which does not validate the end of a large body."""
     return when(
         lambda request: request.authorized and len(request.body) > size and correct_endpoint(request).status == 400,
         lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
@@ -466,9 +420,7 @@ LENIENT: tuple[tuple[str, AnswerFunction], ...] = (
 
 
 def failing(condition: Callable[[EndpointRequest], bool], answer: EndpointAnswer) -> AnswerFunction:
-    """
-    The correct endpoint with another answer to authenticated requests that meet a condition.
-    """
+    """The correct endpoint with another answer to authenticated requests that meet a condition."""
     return when(
         lambda request: request.authorized and condition(request),
         lambda request, correct: replace(answer, request_id=correct.request_id),
@@ -476,9 +428,7 @@ def failing(condition: Callable[[EndpointRequest], bool], answer: EndpointAnswer
 
 
 def rejecting(condition: Callable[[EndpointRequest], bool], answer: EndpointAnswer | None = None) -> AnswerFunction:
-    """
-    The correct endpoint, which rejects objects that meet a condition.
-    """
+    """The correct endpoint, which rejects objects that meet a condition."""
     return failing(
         lambda request: correct_endpoint(request).status == 200 and condition(request),
         answer or error(400, "client_error"),
@@ -489,9 +439,7 @@ _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 def depth(body: bytes) -> int:
-    """
-    The nesting depth of a body's brackets, valid or not.
-    """
+    """The nesting depth of a body's brackets, valid or not."""
     deepest = level = 0
     for mark in _BRACKETS.findall(body):
         level += 1 if mark in b"{[" else -1
@@ -500,40 +448,30 @@ def depth(body: bytes) -> int:
 
 
 def contains_text(*texts: bytes) -> Callable[[EndpointRequest], bool]:
-    """
-    A condition: the body contains one of these texts.
-    """
+    """A condition: the body contains one of these texts."""
     return lambda request: any(text in request.body for text in texts)
 
 
 def values(request: EndpointRequest, name: str) -> str:
-    """
-    The values of a header field, joined.
-    """
+    """The values of a header field, joined."""
     return ",".join(request.values(name))
 
 
 def longest(value: Value) -> int:
-    """
-    The largest number of digits of an integer.
-    """
+    """The largest number of digits of an integer."""
     if isinstance(value, dict | list):
         return max(map(longest, value.values() if isinstance(value, dict) else value), default=0)
     return len(str(abs(value))) if isinstance(value, int) else 0
 
 
 def any_of(value: Value, condition: Callable[[Value], bool]) -> bool:
-    """
-    True if a value, or one inside it, meets a condition.
-    """
+    """True if a value, or one inside it, meets a condition."""
     inner: Iterable[Value] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return condition(value) or any(any_of(each, condition) for each in inner)
 
 
 def contains_value(condition: Callable[[Value], bool]) -> Callable[[EndpointRequest], bool]:
-    """
-    A condition: the body contains a value that meets another condition.
-    """
+    """A condition: the body contains a value that meets another condition."""
 
     def contains(request: EndpointRequest) -> bool:
         try:
@@ -545,9 +483,7 @@ def contains_value(condition: Callable[[Value], bool]) -> Callable[[EndpointRequ
 
 
 def contains_name(condition: Callable[[str], bool]) -> Callable[[EndpointRequest], bool]:
-    """
-    A condition: the body contains a name that meets another condition.
-    """
+    """A condition: the body contains a name that meets another condition."""
     return contains_value(lambda value: isinstance(value, dict) and any(map(condition, value)))
 
 
@@ -600,16 +536,12 @@ REJECTING: tuple[tuple[str, AnswerFunction], ...] = (
 
 
 def with_duplicate_name(body: bytes) -> bytes:
-    """
-    An object with a duplicate name.
-    """
+    """An object with a duplicate name."""
     return body.rstrip()[:-1] + b',"id":1,"id":1}' if len(body.strip()) > 2 else b'{"id":1,"id":1}'
 
 
 def accepting_media_types(condition: Callable[[str], bool]) -> AnswerFunction:
-    """
-    The correct endpoint, which accepts other media types as JSON.
-    """
+    """The correct endpoint, which accepts other media types as JSON."""
 
     def change(request: EndpointRequest) -> EndpointRequest:
         fields = tuple(each for each in request.fields if each[0].lower() != "content-type")
@@ -619,17 +551,13 @@ def accepting_media_types(condition: Callable[[str], bool]) -> AnswerFunction:
 
 
 def first_object(body: bytes) -> bytes:
-    """
-    The only object of an array.
-    """
+    """The only object of an array."""
     found = re.fullmatch(rb"\s*\[(\{.*\})\]\s*", body, re.DOTALL)
     return found[1] if found else body
 
 
 def object_in_string(body: bytes) -> bytes:
-    """
-    The object inside a string.
-    """
+    """The object inside a string."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -734,18 +662,14 @@ FAULTS: tuple[FaultyEndpoint, ...] = (
 
 @pytest.fixture(autouse=True)
 def _few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Generate one example only: the tables alone must find these faults.
-    """
+    """Generate one example only: the tables alone must find these faults."""
     for depth_setting in (Depth.QUICK, Depth.STANDARD):
         monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, depth_setting, 1)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint) -> None:
-    """
-    The checks of its clause report a fault, and for no other clause.
-    """
+    """The checks of its clause report a fault, and for no other clause."""
     result = run_suite_in_process(fault.server, clause_ids=fault.breaks, stop_at_first=True, **fault.options)
 
     assert fault.breaks == result.clauses, result.lines
@@ -753,9 +677,7 @@ def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS[::20], ids=lambda fault: fault.name)
 def test_all_input_checks_report_no_other_clause(fault: FaultyEndpoint) -> None:
-    """
-    All checks of input together report no other clause.
-    """
+    """All checks of input together report no other clause."""
     result = run_suite_in_process(fault.server, checks=INPUT_CHECKS, depth=Depth.QUICK)
 
     assert result.clauses <= fault.breaks, result.lines
@@ -766,9 +688,7 @@ def test_all_input_checks_report_no_other_clause(fault: FaultyEndpoint) -> None:
     "name", ["strings trimmed", "arrays rejected", "accepts any word", "a duplicate name in an error"]
 )
 def test_a_fault_is_also_found_over_a_connection(name: str, run_suite: RunSuite) -> None:
-    """
-    Faults found in process are also found over a socket.
-    """
+    """Faults found in process are also found over a socket."""
     fault = next(fault for fault in FAULTS if fault.name == name)
     checks = [check for check in INPUT_CHECKS if fault.breaks & {clause.id for clause in check.clauses}]
 

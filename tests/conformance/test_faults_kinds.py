@@ -1,6 +1,4 @@
-"""
-Each check of one kind of fault finds it in an endpoint that shares no code with the emulator, and accuses no correct one.
-"""
+"""Each check of one kind of fault finds it in an endpoint that shares no code with the emulator, and accuses no correct one."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ CHECKS = {check.name: check for check in ALL_CHECKS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyEndpoint:
-    """
-    An endpoint that breaks the contract in one way, and the check that finds it alone.
-    """
+    """An endpoint that breaks the contract in one way, and the check that finds it alone."""
 
     name: str
     check: str
@@ -52,16 +48,12 @@ class FaultyEndpoint:
 
 
 def with_field(name: str, value: str) -> Callable[[EndpointAnswer], EndpointAnswer]:
-    """
-    A change that adds a header field to an answer.
-    """
+    """A change that adds a header field to an answer."""
     return lambda answer: replace(answer, extra_fields=(*answer.extra_fields, (name, value)))
 
 
 def host_name(request: EndpointRequest) -> str:
-    """
-    The name in the Host header.
-    """
+    """The name in the Host header."""
     return "".join(request.values("host")).partition(":")[0]
 
 
@@ -128,9 +120,7 @@ HEADER_FIELDS = (
 
 
 class LateAnswers(EndpointHandler):
-    """
-    Sends the output of the chain after the 504 that the gateway has sent.
-    """
+    """Sends the output of the chain after the 504 that the gateway has sent."""
 
     def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         late = answer_bytes(EndpointAnswer(status=200, body=request.body)) if answer.status == 504 else b""
@@ -138,9 +128,7 @@ class LateAnswers(EndpointHandler):
 
 
 class ReadsOn(EndpointHandler):
-    """
-    Reads on after a message whose length is invalid.
-    """
+    """Reads on after a message whose length is invalid."""
 
     def handle_request(self) -> bool:
         try:
@@ -152,9 +140,7 @@ class ReadsOn(EndpointHandler):
 
 
 class KeepsHttp10Open(EndpointHandler):
-    """
-    Honours `Connection: keep-alive` of HTTP/1.0 requests.
-    """
+    """Honours `Connection: keep-alive` of HTTP/1.0 requests."""
 
     def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         if self.is_http_1_0 and "keep-alive" in request.values("connection"):
@@ -164,9 +150,7 @@ class KeepsHttp10Open(EndpointHandler):
 
 
 class SilentAfterHttp10(KeepsHttp10Open):
-    """
-    Says that it keeps HTTP/1.0 connections open, and closes them.
-    """
+    """Says that it keeps HTTP/1.0 connections open, and closes them."""
 
     def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         was_http_1_0 = self.is_http_1_0
@@ -174,9 +158,7 @@ class SilentAfterHttp10(KeepsHttp10Open):
 
 
 class Leaking:
-    """
-    An endpoint of which each answer with a status uses up one of 20 places.
-    """
+    """An endpoint of which each answer with a status uses up one of 20 places."""
 
     def __init__(self, status: int, busy: EndpointAnswer) -> None:
         self._status = status
@@ -193,9 +175,7 @@ class Leaking:
 
 
 class LeaksOnAbort(EndpointHandler):
-    """
-    Uses up one of 10 places with each body that ends early.
-    """
+    """Uses up one of 10 places with each body that ends early."""
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         body = super().read_body(request)
@@ -210,9 +190,7 @@ class LeaksOnAbort(EndpointHandler):
 
 
 class Sleepy:
-    """
-    An endpoint that fails on the first request after 0.3 s without any.
-    """
+    """An endpoint that fails on the first request after 0.3 s without any."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -274,9 +252,7 @@ RECOVERY = (
 
 
 class QuotesPrevious:
-    """
-    An endpoint whose errors quote the body of the request before.
-    """
+    """An endpoint whose errors quote the body of the request before."""
 
     def __init__(self) -> None:
         self._last = b""
@@ -290,9 +266,7 @@ class QuotesPrevious:
 
 
 class Sessions:
-    """
-    An endpoint whose cookie replaces the key.
-    """
+    """An endpoint whose cookie replaces the key."""
 
     def __call__(self, request: EndpointRequest) -> EndpointAnswer:
         if "sid=0123456789abcdef" in ";".join(request.values("cookie")):
@@ -302,9 +276,7 @@ class Sessions:
 
 
 class CachesSuccess:
-    """
-    An endpoint that serves each 200 again to the same body, whatever the header fields are.
-    """
+    """An endpoint that serves each 200 again to the same body, whatever the header fields are."""
 
     def __init__(self, cache_key: Callable[[EndpointRequest], object]) -> None:
         self._cache_key = cache_key
@@ -376,9 +348,7 @@ FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE, *SIZES)
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_found_by_the_check_of_its_kind_alone(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    The check reports the fault for its clause, and no other clause.
-    """
+    """The check reports the fault for its clause, and no other clause."""
     with serve(fault.server(), handler=fault.handler) as url:
         result = run_suite(url, checks=[CHECKS[fault.check]], **fault.options)
 
@@ -393,9 +363,7 @@ CHECKS_OF_KINDS = tuple(CHECKS[name] for name in dict.fromkeys(fault.check for f
 def test_a_correct_endpoint_has_no_findings(
     server: AnswerFunction, handler: type[EndpointHandler], run_suite: RunSuite
 ) -> None:
-    """
-    Neither an echo chain nor an ordinary chain has findings, warnings included.
-    """
+    """Neither an echo chain nor an ordinary chain has findings, warnings included."""
     options = {} if server is correct_endpoint else {"echo": False, "steerable": False}
     with serve(server, handler=handler) as url:
         result = run_suite(url, checks=CHECKS_OF_KINDS, **options)

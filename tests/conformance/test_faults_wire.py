@@ -1,6 +1,4 @@
-"""
-The checks find faults in messages, connections, request parsing and shared state, and rare ones.
-"""
+"""The checks find faults in messages, connections, request parsing and shared state, and rare ones."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ from .endpoints import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyEndpoint:
-    """
-    An endpoint that breaks the contract in one way on the wire.
-    """
+    """An endpoint that breaks the contract in one way on the wire."""
 
     name: str
     breaks: str
@@ -57,9 +53,7 @@ class FaultyEndpoint:
 def with_bytes(
     change: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda request: True
 ) -> Callable[[], AnswerFunction]:
-    """
-    The correct endpoint with a change to the bytes of its answers; the connection stays open.
-    """
+    """The correct endpoint with a change to the bytes of its answers; the connection stays open."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
@@ -71,9 +65,7 @@ def with_bytes(
 
 
 def with_head(old: bytes, new: bytes) -> Callable[[], AnswerFunction]:
-    """
-    The correct endpoint with a replacement in the head of its answers.
-    """
+    """The correct endpoint with a replacement in the head of its answers."""
 
     def change(raw: bytes) -> bytes:
         head, end, body = raw.partition(b"\r\n\r\n")
@@ -83,16 +75,12 @@ def with_head(old: bytes, new: bytes) -> Callable[[], AnswerFunction]:
 
 
 def with_field(line: bytes) -> Callable[[], AnswerFunction]:
-    """
-    The correct endpoint with another line in the head of its answers.
-    """
+    """The correct endpoint with another line in the head of its answers."""
     return with_head(b"Whatever\r\n", b"Whatever\r\n" + line + b"\r\n")
 
 
 def chunked(form: bytes, end: bytes = b"0\r\n\r\n", *, length: bool = False) -> Callable[[bytes], bytes]:
-    """
-    A function that puts the body of an answer into one chunk.
-    """
+    """A function that puts the body of an answer into one chunk."""
 
     def change(raw: bytes) -> bytes:
         head, _, body = raw.partition(b"\r\n\r\n")
@@ -105,9 +93,7 @@ def chunked(form: bytes, end: bytes = b"0\r\n\r\n", *, length: bool = False) -> 
 
 
 def is_for_operation(request: EndpointRequest) -> bool:
-    """
-    True if it is a POST from an HTTP/1.1 client.
-    """
+    """True if it is a POST from an HTTP/1.1 client."""
     return request.method == "POST" and request.version == "HTTP/1.1"
 
 
@@ -217,9 +203,7 @@ FRAMING = (
 
 
 def _with_closing_bytes(change: Callable[[bytes], bytes]) -> AnswerFunction:
-    """
-    The correct endpoint with a change to the bytes of its answers, after which the connection is closed.
-    """
+    """The correct endpoint with a change to the bytes of its answers, after which the connection is closed."""
     return when(
         is_for_operation,
         lambda request, answer: replace(
@@ -232,9 +216,7 @@ def _with_closing_bytes(change: Callable[[bytes], bytes]) -> AnswerFunction:
 def with_coding(
     coding: str, encode: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda request: True
 ) -> Callable[[], AnswerFunction]:
-    """
-    The correct endpoint with a content coding.
-    """
+    """The correct endpoint with a content coding."""
     return lambda: when(
         condition,
         lambda request, answer: (
@@ -246,16 +228,12 @@ def with_coding(
 
 
 def asks_for_gzip(request: EndpointRequest) -> bool:
-    """
-    True if the request accepts gzip by name.
-    """
+    """True if the request accepts gzip by name."""
     return request.method == "POST" and "gzip" in "".join(request.values("accept-encoding"))
 
 
 def raw_deflate(body: bytes) -> bytes:
-    """
-    Deflate without the zlib format.
-    """
+    """Deflate without the zlib format."""
     machine = zlib.compressobj(wbits=-15)
     return machine.compress(body) + machine.flush()
 
@@ -293,9 +271,7 @@ CODING = (
 
 
 class LeavesOpen(EndpointHandler):
-    """
-    Ignores `Connection: close`.
-    """
+    """Ignores `Connection: close`."""
 
     def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         self.write(answer_bytes(answer, request.method), 0.0)
@@ -303,9 +279,7 @@ class LeavesOpen(EndpointHandler):
 
 
 class LeavesHttp10Open(EndpointHandler):
-    """
-    Keeps HTTP/1.0 connections open.
-    """
+    """Keeps HTTP/1.0 connections open."""
 
     def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         self.is_http_1_0 = False
@@ -313,18 +287,14 @@ class LeavesHttp10Open(EndpointHandler):
 
 
 class RejectsEarly(EndpointHandler):
-    """
-    Answers 401 before it reads the body, and leaves the body unread.
-    """
+    """Answers 401 before it reads the body, and leaves the body unread."""
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         return super().read_body(request) if request.authorized else b""
 
 
 class LeavesChunksUnread(EndpointHandler):
-    """
-    Does not read chunked bodies at unknown paths.
-    """
+    """Does not read chunked bodies at unknown paths."""
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         if correct_endpoint(replace(request, body=b"{}")).status == 404 and request.values("transfer-encoding"):
@@ -333,9 +303,7 @@ class LeavesChunksUnread(EndpointHandler):
 
 
 class FailsAtTenth(EndpointHandler):
-    """
-    Answers the tenth request of a connection wrongly.
-    """
+    """Answers the tenth request of a connection wrongly."""
 
     number = 0
 
@@ -345,9 +313,7 @@ class FailsAtTenth(EndpointHandler):
 
 
 class FailsAfterPause(EndpointHandler):
-    """
-    Answers a request after a pause wrongly.
-    """
+    """Answers a request after a pause wrongly."""
 
     last = 0.0
 
@@ -386,9 +352,7 @@ CONNECTION = (
 
 
 class RejectsChunked(EndpointHandler):
-    """
-    Requires a Content-Length.
-    """
+    """Requires a Content-Length."""
 
     def check_head(self, request: EndpointRequest) -> None:
         super().check_head(request)
@@ -397,9 +361,7 @@ class RejectsChunked(EndpointHandler):
 
 
 class ReadsFirstChunk(EndpointHandler):
-    """
-    Reads the first chunk as the body.
-    """
+    """Reads the first chunk as the body."""
 
     def read_chunks(self) -> bytes | None:
         body, sizes = super().read_chunks(), self.first
@@ -411,9 +373,7 @@ class ReadsFirstChunk(EndpointHandler):
 
 
 class ReadsOnce(EndpointHandler):
-    """
-    Reads what arrives first as the body.
-    """
+    """Reads what arrives first as the body."""
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         if request.values("transfer-encoding"):
@@ -423,9 +383,7 @@ class ReadsOnce(EndpointHandler):
 
 
 class ImpatientReader(EndpointHandler):
-    """
-    Waits only a tenth of a second for the rest of a body.
-    """
+    """Waits only a tenth of a second for the rest of a body."""
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         self.connection.settimeout(0.1)
@@ -436,18 +394,14 @@ class ImpatientReader(EndpointHandler):
 
 
 class CaseSensitive(EndpointHandler):
-    """
-    Knows header names in one letter case only.
-    """
+    """Knows header names in one letter case only."""
 
     def read_fields(self) -> tuple[tuple[str, str], ...]:
         return tuple((name if name == name.title() else f"X-{name}", value) for name, value in super().read_fields())
 
 
 class LimitsFields(EndpointHandler):
-    """
-    Accepts up to 40 header fields.
-    """
+    """Accepts up to 40 header fields."""
 
     def read_fields(self) -> tuple[tuple[str, str], ...]:
         fields = super().read_fields()
@@ -457,9 +411,7 @@ class LimitsFields(EndpointHandler):
 
 
 class RejectsExpect(EndpointHandler):
-    """
-    Rejects `Expect: 100-continue`.
-    """
+    """Rejects `Expect: 100-continue`."""
 
     def check_head(self, request: EndpointRequest) -> None:
         super().check_head(request)
@@ -468,9 +420,7 @@ class RejectsExpect(EndpointHandler):
 
 
 class DiscardsPipelined(EndpointHandler):
-    """
-    Discards what has arrived after a request.
-    """
+    """Discards what has arrived after a request."""
 
     def handle_request(self) -> bool:
         stays_open = super().handle_request()
@@ -489,9 +439,7 @@ class DiscardsPipelined(EndpointHandler):
 
 
 class RejectsEmptyLine(EndpointHandler):
-    """
-    Rejects an empty line before a request.
-    """
+    """Rejects an empty line before a request."""
 
     def read_request(self) -> EndpointRequest | None:
         if self.rfile.peek(1)[:1] == b"\r":  # type: ignore[attr-defined]
@@ -519,9 +467,7 @@ PARSING = (
 
 
 class PrefersLength(EndpointHandler):
-    """
-    Ignores chunked framing if there is a Content-Length.
-    """
+    """Ignores chunked framing if there is a Content-Length."""
 
     def check_head(self, request: EndpointRequest) -> None:
         if not (request.values("content-length") and request.values("transfer-encoding")):
@@ -535,9 +481,7 @@ class PrefersLength(EndpointHandler):
 
 
 class UsesFirstLength(EndpointHandler):
-    """
-    Uses the first of several lengths.
-    """
+    """Uses the first of several lengths."""
 
     def check_head(self, request: EndpointRequest) -> None:
         fields = {name.lower(): (name, value) for name, value in reversed(request.fields)}
@@ -549,9 +493,7 @@ class UsesFirstLength(EndpointHandler):
 
 
 class IgnoresUnknownCoding(EndpointHandler):
-    """
-    Ignores an unknown transfer coding.
-    """
+    """Ignores an unknown transfer coding."""
 
     def check_head(self, request: EndpointRequest) -> None:
         understood = tuple(
@@ -568,9 +510,7 @@ class IgnoresUnknownCoding(EndpointHandler):
 
 
 class AcceptsIncomplete(EndpointHandler):
-    """
-    Accepts an incomplete body when the connection ends.
-    """
+    """Accepts an incomplete body when the connection ends."""
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         length = "".join(request.values("content-length"))
@@ -586,9 +526,7 @@ class AcceptsIncomplete(EndpointHandler):
 
 
 class WrapsChunkSizes(EndpointHandler):
-    """
-    Reads chunk sizes as 32-bit integers.
-    """
+    """Reads chunk sizes as 32-bit integers."""
 
     def read_chunks(self) -> bytes | None:
         pieces = []
@@ -600,9 +538,7 @@ class WrapsChunkSizes(EndpointHandler):
 
 
 class FailsOnInvalid(EndpointHandler):
-    """
-    Answers 500 to a request that it cannot read.
-    """
+    """Answers 500 to a request that it cannot read."""
 
     def handle_request(self) -> bool:
         try:
@@ -615,9 +551,7 @@ class FailsOnInvalid(EndpointHandler):
 
 
 class TrustsConnection(EndpointHandler):
-    """
-    Checks the key once per connection.
-    """
+    """Checks the key once per connection."""
 
     trusted = False
 
@@ -650,9 +584,7 @@ MALFORMED = (
 
 
 class Caching:
-    """
-    An endpoint with a cache whose key is too simple.
-    """
+    """An endpoint with a cache whose key is too simple."""
 
     def __init__(self, cache_key: Callable[[EndpointRequest], object]) -> None:
         self._cache_key = cache_key
@@ -667,9 +599,7 @@ class Caching:
 
 
 class Merging:
-    """
-    An endpoint that adds the members of earlier objects.
-    """
+    """An endpoint that adds the members of earlier objects."""
 
     def __init__(self) -> None:
         self._members: dict[bytes, bytes] = {}
@@ -684,9 +614,7 @@ class Merging:
 
 
 class FailsAfter:
-    """
-    An endpoint that fails after some kind of request.
-    """
+    """An endpoint that fails after some kind of request."""
 
     def __init__(self, trigger: Callable[[EndpointRequest, EndpointAnswer], bool], times: int = 1) -> None:
         self._trigger = trigger
@@ -705,9 +633,7 @@ class FailsAfter:
 
 
 class KeepsIncomplete(EndpointHandler):
-    """
-    Carries over the state of an incomplete body to the next request.
-    """
+    """Carries over the state of an incomplete body to the next request."""
 
     spoiled = False
 
@@ -760,9 +686,7 @@ STATE = (
 
 
 def with_request_ids(make: Callable[[EndpointRequest, int], str]) -> Callable[[], AnswerFunction]:
-    """
-    The correct endpoint with other request ids.
-    """
+    """The correct endpoint with other request ids."""
 
     def make_server() -> AnswerFunction:
         numbers = itertools.count()
@@ -779,9 +703,7 @@ def with_request_ids(make: Callable[[EndpointRequest, int], str]) -> Callable[[]
 
 
 class PerConnection(EndpointHandler):
-    """
-    Counts the requests of each connection.
-    """
+    """Counts the requests of each connection."""
 
     number = 0
 
@@ -846,9 +768,7 @@ def every(
     change: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer],
     condition: Callable[[EndpointRequest, EndpointAnswer], bool],
 ) -> Callable[[], AnswerFunction]:
-    """
-    The correct endpoint with a change to every n-th answer that meets a condition.
-    """
+    """The correct endpoint with a change to every n-th answer that meets a condition."""
 
     def make_server() -> AnswerFunction:
         numbers = itertools.count(1)
@@ -868,9 +788,7 @@ def every(
 
 
 def is_output(request: EndpointRequest, answer: EndpointAnswer) -> bool:
-    """
-    True if it is an output of the chain.
-    """
+    """True if it is an output of the chain."""
     return answer.status == 200
 
 
@@ -915,9 +833,7 @@ RARE = (
 
 
 class Overloaded:
-    """
-    An endpoint that fails under concurrent requests.
-    """
+    """An endpoint that fails under concurrent requests."""
 
     def __init__(self, overflow: EndpointAnswer) -> None:
         self._overflow = overflow
@@ -964,9 +880,7 @@ _FAULTS_BY_MODULE = {
 
 
 def checks_for(fault: FaultyEndpoint) -> list[object]:
-    """
-    The checks on the wire that should find a fault.
-    """
+    """The checks on the wire that should find a fault."""
     module = next((module for module, faults in _FAULTS_BY_MODULE.items() if fault in faults), "framing")
     repetition_check = (
         "overload_gets_documented_answers"
@@ -982,9 +896,7 @@ def checks_for(fault: FaultyEndpoint) -> list[object]:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_on_the_wire_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
-    """
-    A fault is reported for its clause only, other warnings aside.
-    """
+    """A fault is reported for its clause only, other warnings aside."""
     with serve(fault.server(), handler=fault.handler) as url:
         result = run_suite(url, checks=checks_for(fault), **fault.options)
 
@@ -993,9 +905,7 @@ def test_a_fault_on_the_wire_is_reported_for_its_clause_only(fault: FaultyEndpoi
 
 
 def test_the_endpoint_without_faults_has_no_findings(run_suite: RunSuite) -> None:
-    """
-    The endpoint without faults has no findings from these checks.
-    """
+    """The endpoint without faults has no findings from these checks."""
     result = run_suite(correct_endpoint, checks=WIRE_CHECKS, overload=True)
 
     assert [] == result.lines

@@ -1,6 +1,4 @@
-"""
-Inputs that the checks make from the chain's schema: values at their bounds, near misses, labels, and Schemathesis's document.
-"""
+"""Inputs that the checks make from the chain's schema: values at their bounds, near misses, labels, and Schemathesis's document."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ class Hello:
 
 @pytest.fixture(name="schema")
 def fixture_schema(tmp_path: Path) -> Schema:
-    """
-    The input schema of a class with bounds.
-    """
+    """The input schema of a class with bounds."""
     (tmp_path / "bounded.py").write_text(CHAIN)
     return load_input_schema(f"{tmp_path / 'bounded.py'}:Hello")
 
@@ -64,9 +60,7 @@ def test_boundary_inputs_are_valid_and_at_the_bounds(schema: Schema) -> None:
 
 
 def test_near_misses_are_rejected_by_the_model(schema: Schema) -> None:
-    """
-    One change each: another type, a bound exceeded by one, a missing required argument, no member of an enum.
-    """
+    """One change each: another type, a bound exceeded by one, a missing required argument, no member of an enum."""
     found = {body.label: json.loads(body.content) for body in near_misses(schema)}
 
     assert all(map(schema.surely_rejects, found.values()))
@@ -84,9 +78,7 @@ def test_near_misses_are_rejected_by_the_model(schema: Schema) -> None:
 
 
 def test_null_against_a_type_hint_is_named(schema: Schema) -> None:
-    """
-    The label of a finding says that the type hint does not allow null.
-    """
+    """The label of a finding says that the type hint does not allow null."""
     content = b'{"names":["Ada"],"kind":"x","opts":null}'
 
     assert "null for an argument whose type hint does not allow it: `opts`" == input_label(schema, content)
@@ -94,9 +86,7 @@ def test_null_against_a_type_hint_is_named(schema: Schema) -> None:
 
 
 def test_distinct_inputs_are_different_and_valid(schema: Schema) -> None:
-    """
-    As many as asked for, the longest first, the same for the same seed.
-    """
+    """As many as asked for, the longest first, the same for the same seed."""
     found = distinct_inputs(schema, 8, 1)
 
     assert 8 == len(set(found))
@@ -107,9 +97,7 @@ def test_distinct_inputs_are_different_and_valid(schema: Schema) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_hypothesis_draws_valid_inputs(data: st.DataObject) -> None:
-    """
-    The generator of the load tests, driven by Hypothesis.
-    """
+    """The generator of the load tests, driven by Hypothesis."""
     document: dict[str, Any] = {
         "type": "object",
         "properties": {"id": {"type": "string", "pattern": "^[A-Z]{2}-\\d{4}$"}, "v": {"type": "array", "items": {"type": "number"}}},
@@ -143,9 +131,7 @@ OTHER_DRAFTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("document", OTHER_DRAFTS.values(), ids=OTHER_DRAFTS)
 def test_schemathesis_reads_every_draft(document: dict[str, Any]) -> None:
-    """
-    Its document has only references that it can follow, and keywords of draft 2020-12.
-    """
+    """Its document has only references that it can follow, and keywords of draft 2020-12."""
     schema = Schema(source="a test", document={"type": "object", "required": ["a"], **document})
     strategy = schemathesis_operation(schema).as_strategy()
 

@@ -1,6 +1,4 @@
-"""
-The levels of the HTTP clauses follow from what common servers keep.
-"""
+"""The levels of the HTTP clauses follow from what common servers keep."""
 
 from __future__ import annotations
 
@@ -24,27 +22,21 @@ SPECIFICATION.loader.exec_module(RECORDS)
 
 @pytest.mark.parametrize("clause_id", sorted(RFC_MUSTS))
 def test_the_level_of_a_must_follows_from_the_measurement(clause_id):
-    """
-    A MUST fails a run only if nearly all servers, and all of the most used ones, keep it.
-    """
+    """A MUST fails a run only if nearly all servers, and all of the most used ones, keep it."""
     clause = HTTP_CLAUSE_BY_ID[clause_id]
 
     assert RECORDS.measured_level(clause, RECORDS.read_records()) is clause.level
 
 
 def test_a_recommendation_is_always_a_warning():
-    """
-    What is not a MUST in the RFC never fails a run by itself.
-    """
+    """What is not a MUST in the RFC never fails a run by itself."""
     others = [clause for clause in HTTP_CLAUSE_BY_ID.values() if clause.id not in RFC_MUSTS]
 
     assert [] == [clause.id for clause in others if clause.level is not Level.SHOULD]
 
 
 def test_the_records_name_known_servers_and_clauses():
-    """
-    The most used servers were measured, and no record has a clause that does not exist.
-    """
+    """The most used servers were measured, and no record has a clause that does not exist."""
     records = RECORDS.read_records()
 
     assert set() == set(RECORDS.MOST_USED) - {record.name for record in records}

@@ -1,6 +1,4 @@
-"""
-Violating examples that Hypothesis has found are stored and sent again.
-"""
+"""Violating examples that Hypothesis has found are stored and sent again."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ DRAWN = tuple(check for check in checks_in(body) if check.name == "generated_obj
 
 
 class FalseRejectingEndpoint:
-    """
-    An endpoint that rejects objects with a false in them, and records the bodies that it receives.
-    """
+    """An endpoint that rejects objects with a false in them, and records the bodies that it receives."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -36,17 +32,13 @@ class FalseRejectingEndpoint:
 
 @pytest.fixture(autouse=True)
 def _own_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """
-    Each test has a database of its own.
-    """
+    """Each test has a database of its own."""
     monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path))
     monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.STANDARD, 80)
 
 
 def test_a_violating_example_is_sent_first_in_the_next_run() -> None:
-    """
-    The stored example comes first, with another seed too.
-    """
+    """The stored example comes first, with another seed too."""
     before, after = FalseRejectingEndpoint(), FalseRejectingEndpoint()
     first = run_suite_in_process(before, checks=DRAWN, is_stored=True).findings
     second = run_suite_in_process(after, checks=DRAWN, is_stored=True, seed=2).findings
@@ -57,9 +49,7 @@ def test_a_violating_example_is_sent_first_in_the_next_run() -> None:
 
 
 def test_an_example_that_violates_nothing_any_more_is_deleted() -> None:
-    """
-    A repaired target is sent the stored example once more, and then no longer.
-    """
+    """A repaired target is sent the stored example once more, and then no longer."""
     run_suite_in_process(FalseRejectingEndpoint(), checks=DRAWN, is_stored=True)
     bodies: list[bytes] = []
 
@@ -76,9 +66,7 @@ def test_an_example_that_violates_nothing_any_more_is_deleted() -> None:
 
 
 def test_nothing_is_stored_without_a_run_folder(tmp_path: Path) -> None:
-    """
-    Then only the seed decides which examples are sent.
-    """
+    """Then only the seed decides which examples are sent."""
     first, second = FalseRejectingEndpoint(), FalseRejectingEndpoint()
     run_suite_in_process(first, checks=DRAWN)
     run_suite_in_process(second, checks=DRAWN)
@@ -88,9 +76,7 @@ def test_nothing_is_stored_without_a_run_folder(tmp_path: Path) -> None:
 
 
 def test_the_database_is_in_hypothesiss_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The database is in the working folder unless `HYPOTHESIS_STORAGE_DIRECTORY` is set.
-    """
+    """The database is in the working folder unless `HYPOTHESIS_STORAGE_DIRECTORY` is set."""
     monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY")
 
     assert Path(".hypothesis/examples") == hypothesis_runner.examples_folder()

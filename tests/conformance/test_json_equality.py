@@ -1,6 +1,4 @@
-"""
-JSON texts are compared to the last digit and code point, in any spelling and at any depth.
-"""
+"""JSON texts are compared to the last digit and code point, in any spelling and at any depth."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ TOKEN, OTHER_TOKEN = "0123456789abcdef", "fedcba9876543210"
 
 @given(json_objects(ANY_OBJECT))
 def test_a_reformatted_object_is_equal(body: object) -> None:
-    """
-    Python's json writes other whitespace, escapes and number formats, and another member order.
-    """
+    """Python's json writes other whitespace, escapes and number formats, and another member order."""
     content = body.content  # type: ignore[attr-defined]
     again = json.dumps(json.loads(content), sort_keys=True, indent=1).encode()
 
@@ -42,9 +38,7 @@ def test_a_reformatted_object_is_equal(body: object) -> None:
 
 @given(json_objects(ANY_OBJECT), st.data())
 def test_an_object_with_one_changed_character_differs(body: object, data: st.DataObject) -> None:
-    """
-    The comparison agrees with Python's own for every change that leaves valid JSON.
-    """
+    """The comparison agrees with Python's own for every change that leaves valid JSON."""
     content = body.content  # type: ignore[attr-defined]
     position = data.draw(st.integers(0, len(content) - 1))
     changed = content[:position] + b"7" + content[position + 1 :]
@@ -58,9 +52,7 @@ def test_an_object_with_one_changed_character_differs(body: object, data: st.Dat
 
 
 def _comparable(value: object) -> object:
-    """
-    A value that Python compares: fractions as doubles, and integers as they are.
-    """
+    """A value that Python compares: fractions as doubles, and integers as they are."""
     if isinstance(value, ObjectMembers):
         return {name: _comparable(member) for name, member in value}
     if isinstance(value, list):
@@ -72,9 +64,7 @@ def _comparable(value: object) -> object:
 
 @given(json_objects(ANY_OBJECT))
 def test_both_parsers_return_the_same_value(body: object) -> None:
-    """
-    The recursive and the iterative parser agree.
-    """
+    """The recursive and the iterative parser agree."""
     content = body.content  # type: ignore[attr-defined]
 
     assert parse_exactly(content) == parse_json_iteratively(content.decode())
@@ -82,18 +72,14 @@ def test_both_parsers_return_the_same_value(body: object) -> None:
 
 @given(almost_json(ANY_OBJECT))
 def test_the_iterative_parser_rejects_invalid_json(body: object) -> None:
-    """
-    Invalid JSON raises ValueError.
-    """
+    """Invalid JSON raises ValueError."""
     content = body.content  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match=" "):
         parse_json_iteratively(content.decode())
 
 
 def test_deep_objects_are_compared() -> None:
-    """
-    Values are compared below the depth that Python's parser supports.
-    """
+    """Values are compared below the depth that Python's parser supports."""
     sent = b'{"a":' * DEPTH + b'{"b":1}' + b"}" * DEPTH
     spaced = b'{ "a" : ' * DEPTH + b'{"b":1.0}' + b"}" * DEPTH
     other = b'{ "a" : ' * DEPTH + b'{"b":2}' + b"}" * DEPTH
@@ -124,9 +110,7 @@ def test_deep_objects_are_compared() -> None:
     ],
 )
 def test_a_difference_names_its_kind(sent: str, got: str, kind: str) -> None:
-    """
-    The kind does not depend on the values.
-    """
+    """The kind does not depend on the values."""
     difference = first_difference(sent.encode(), got.encode())
 
     assert difference is not None
@@ -149,17 +133,13 @@ def test_a_difference_names_its_kind(sent: str, got: str, kind: str) -> None:
     ],
 )
 def test_ambiguous_values_are_no_difference(sent: str, got: str) -> None:
-    """
-    Duplicate names, lone surrogates, numbers outside the range of a double, and spelling are not compared.
-    """
+    """Duplicate names, lone surrogates, numbers outside the range of a double, and spelling are not compared."""
     assert first_difference(sent.encode(), got.encode()) is None
 
 
 @pytest.mark.parametrize("body", IMPLEMENTATION_DEFINED, ids=lambda body: body.label)
 def test_implementation_defined_bodies_equal_themselves(body: object) -> None:
-    """
-    An added line end is no difference.
-    """
+    """An added line end is no difference."""
     content = body.content  # type: ignore[attr-defined]
 
     assert first_difference(content, content + b"\n") is None
@@ -177,9 +157,7 @@ def test_implementation_defined_bodies_equal_themselves(body: object) -> None:
     ],
 )
 def test_duplicate_names_are_found(content: bytes, names: tuple[str, ...]) -> None:
-    """
-    Duplicate names are found in every object, after unescaping.
-    """
+    """Duplicate names are found in every object, after unescaping."""
     assert names == duplicate_names(content)
 
 
@@ -197,9 +175,7 @@ def test_duplicate_names_are_found(content: bytes, names: tuple[str, ...]) -> No
     ],
 )
 def test_an_answer_to_another_request_is_not_called_altered(sent: str, got: str, clause: str | None) -> None:
-    """
-    Tokens tell another request's body from an altered one. Without tokens, two bodies may be equal by chance.
-    """
+    """Tokens tell another request's body from an altered one. Without tokens, two bodies may be equal by chance."""
     recent = RecentBodies()
     for body in (sent, f'{{"t":"{OTHER_TOKEN}"}}', "{}", '{"é":1}'):
         recent.add(body.encode())

@@ -1,6 +1,4 @@
-"""
-The judge and the search for the cause of an authentication bypass are pure functions.
-"""
+"""The judge and the search for the cause of an authentication bypass are pure functions."""
 
 from __future__ import annotations
 
@@ -26,26 +24,20 @@ BUSY = Answer(status=503, headers=())
 
 
 def judgement_of(request: CheckRequest, answer: Answer, history: History | None = None) -> Judgement:
-    """
-    The judgement of an answer by what the contract expects.
-    """
+    """The judgement of an answer by what the contract expects."""
     received = TransportResult(transport=Transport.ANSWERED, answer=answer, raw=b"HTTP/1.1")
     return judge(request, received, expectation(request, TERMS), TERMS, history or History(), deadline=1.0)
 
 
 def expected_of(request: CheckRequest) -> Expectation:
-    """
-    The expectation of a request that has one.
-    """
+    """The expectation of a request that has one."""
     expected = expectation(request, TERMS)
     assert expected is not None
     return expected
 
 
 def test_the_judge_leaves_the_cause_of_an_authentication_bypass_to_probes() -> None:
-    """
-    The violation is not final until probes have found its cause.
-    """
+    """The violation is not final until probes have found its cause."""
     judgement = judgement_of(WRONG, OK)
 
     assert judgement.violations == ()
@@ -64,9 +56,7 @@ def test_the_judge_leaves_the_cause_of_an_authentication_bypass_to_probes() -> N
     ],
 )
 def test_probes_find_the_weakest_accepted_credential(answers: list[Answer | None], clause: str) -> None:
-    """
-    The probes repeat the request, then omit the credentials, then use a wrong key. The cause masks the original clause.
-    """
+    """The probes repeat the request, then omit the credentials, then use a wrong key. The cause masks the original clause."""
     judgement = judgement_of(WRONG, OK)
     assert judgement.auth_bypass is not None
     steps = [
@@ -83,9 +73,7 @@ def test_probes_find_the_weakest_accepted_credential(answers: list[Answer | None
 
 
 def test_a_busy_status_is_judged_only_if_it_is_about_the_request() -> None:
-    """
-    A 503 may be unrelated to the request, unless repeated requests of the same kind got it.
-    """
+    """A 503 may be unrelated to the request, unless repeated requests of the same kind got it."""
     expected = expected_of(WRONG)
     conclusive = {(expected.clause.id, 503)}
 

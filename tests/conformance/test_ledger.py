@@ -1,6 +1,4 @@
-"""
-The ledger makes findings of the violations that are entered.
-"""
+"""The ledger makes findings of the violations that are entered."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ from .endpoints import correct_endpoint, with_right_key
 
 @pytest.mark.parametrize("kinds", [1, 12, 13, 40])
 def test_a_finding_names_twelve_requests_and_says_if_there_are_more(kinds: int) -> None:
-    """
-    The first twelve request labels are named, each once, and the finding is the same after it is stored and read again.
-    """
+    """The first twelve request labels are named, each once, and the finding is the same after it is stored and read again."""
     ledger = Ledger(None, parse_target("http://127.0.0.1:1"), 1)
     violation = Violation(clause=clauses.STATUS, expected="a documented one", actual="418")
     for number in (*range(kinds), *range(kinds)):
@@ -37,9 +33,7 @@ def test_a_finding_names_twelve_requests_and_says_if_there_are_more(kinds: int) 
 
 
 def test_missing_authentication_does_not_count_as_verified_keys(run_suite: RunSuite) -> None:
-    """
-    If no credentials are needed, the clause on wrong keys is not exercised; without request ids, neither is their uniqueness.
-    """
+    """If no credentials are needed, the clause on wrong keys is not exercised; without request ids, neither is their uniqueness."""
     # An HTTP server rejects a control character before it looks at the key.
     checks = [each for each in CHECKS if each.module == "credentials" and "control" not in each.name]
     ledger = run_suite(
@@ -54,9 +48,7 @@ def test_missing_authentication_does_not_count_as_verified_keys(run_suite: RunSu
 
 
 def test_one_cause_is_one_finding_with_the_number_of_checks_that_saw_it() -> None:
-    """
-    However many checks it affects, a uniform wrong status is one finding; each check counts once.
-    """
+    """However many checks it affects, a uniform wrong status is one finding; each check counts once."""
     ledger = Ledger(None, parse_target("http://127.0.0.1:1"), 1)
     violation = Violation(clause=clauses.STATUS, expected="a documented one", actual="422")
     for check in ("first", "second", "first", "third", "third"):

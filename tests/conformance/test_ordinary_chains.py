@@ -1,6 +1,4 @@
-"""
-Chains with required arguments: nothing passes that was not tried, and probes are inputs that the chain accepts.
-"""
+"""Chains with required arguments: nothing passes that was not tried, and probes are inputs that the chain accepts."""
 
 from __future__ import annotations
 
@@ -49,25 +47,19 @@ _FEW_CHECKS = ("valid_json_objects_are_accepted", "generated_objects_are_accepte
 
 
 def checks(*names: str) -> tuple[Check, ...]:
-    """
-    The checks with these names.
-    """
+    """The checks with these names."""
     found = tuple(check for check in ALL_CHECKS if check.name in names)
     assert len(found) == len(names)
     return found
 
 
 def run(run_suite: RunSuite, server: Callable[[EndpointRequest], EndpointAnswer], **options: object) -> SuiteResult:
-    """
-    The result of checks of a chain that does not echo.
-    """
+    """The result of checks of a chain that does not echo."""
     return run_suite(server, **{"echo": False, "steerable": False, "checks": SOME_CHECKS, **options})
 
 
 def verdict(result: SuiteResult) -> tuple[Verdict, str]:
-    """
-    The verdict on a run.
-    """
+    """The verdict on a run."""
     ledger = result.ledger
     return conformance_verdict(
         ConformanceEvidence(
@@ -80,23 +72,17 @@ def verdict(result: SuiteResult) -> tuple[Verdict, str]:
 
 
 def exercised(result: SuiteResult, clause: str) -> int:
-    """
-    How often a clause was exercised.
-    """
+    """How often a clause was exercised."""
     return next(result.ledger.exercise_count(each) for each in CLAUSES if each.id == clause)
 
 
 def rejects_everything(request: EndpointRequest) -> EndpointAnswer:
-    """
-    Answers 401 without the key, and 400 to everything else, without naming an argument.
-    """
+    """Answers 401 without the key, and 400 to everything else, without naming an argument."""
     return error(400, "client_error") if request.authorized else error(401, "unauthorized")
 
 
 def without_named_arguments(request: EndpointRequest) -> EndpointAnswer:
-    """
-    A chain with a required argument that its errors do not name.
-    """
+    """A chain with a required argument that its errors do not name."""
     answer = typed_endpoint(request)
     return error(400, "client_error") if answer.status == 400 else answer
 
@@ -105,9 +91,7 @@ def without_named_arguments(request: EndpointRequest) -> EndpointAnswer:
 def test_a_run_without_a_success_is_inconclusive(
     run_suite: RunSuite, server: Callable[[EndpointRequest], EndpointAnswer]
 ) -> None:
-    """
-    A target that accepts nothing does not pass: no rejection counts, and the verdict says what to provide.
-    """
+    """A target that accepts nothing does not pass: no rejection counts, and the verdict says what to provide."""
     result = run(run_suite, server)
 
     assert verdict(result) == (Verdict.INCONCLUSIVE, f"{NO_SUCCESS}.")
@@ -118,9 +102,7 @@ def test_a_run_without_a_success_is_inconclusive(
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_correct_chain_passes_however_its_inputs_are_known(run_suite: RunSuite, source: str) -> None:
-    """
-    From a schema, from payloads or from its own errors: hundreds of probes are inputs that the chain accepts.
-    """
+    """From a schema, from payloads or from its own errors: hundreds of probes are inputs that the chain accepts."""
     some = SOME_CHECKS if source == "asking" else checks(*_FEW_CHECKS)
     result = run(run_suite, typed_endpoint, checks=some, **SOURCES[source])
 
@@ -131,9 +113,7 @@ def test_a_correct_chain_passes_however_its_inputs_are_known(run_suite: RunSuite
 
 
 def strict(request: EndpointRequest) -> EndpointAnswer:
-    """
-    A chain that rejects arguments which its signature does not name, as a Python call does.
-    """
+    """A chain that rejects arguments which its signature does not name, as a Python call does."""
     answer = typed_endpoint(request)
     if answer.status == 200 and not json.loads(request.body).keys() <= {"names", "loud"}:
         return error(400, "client_error", "unexpected keyword argument")
@@ -142,9 +122,7 @@ def strict(request: EndpointRequest) -> EndpointAnswer:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_unnamed_arguments_may_be_rejected(run_suite: RunSuite, source: str) -> None:
-    """
-    A chain that rejects unnamed arguments is correct, and its string argument takes the place of an unnamed one.
-    """
+    """A chain that rejects unnamed arguments is correct, and its string argument takes the place of an unnamed one."""
     some = SOME_CHECKS if source == "asking" else checks(*_FEW_CHECKS)
     result = run(run_suite, strict, checks=some, **SOURCES[source])
 
@@ -155,18 +133,14 @@ def test_unnamed_arguments_may_be_rejected(run_suite: RunSuite, source: str) -> 
 
 
 def lenient(request: EndpointRequest) -> EndpointAnswer:
-    """
-    A gateway that takes NaN, and that rejects bodies above 100 kB.
-    """
+    """A gateway that takes NaN, and that rejects bodies above 100 kB."""
     if len(request.body) > 100_000:
         return error(400, "payload_too_large")
     return typed_endpoint(replace(request, body=request.body.replace(b"NaN", b"0")))
 
 
 def test_probes_have_the_required_arguments(run_suite: RunSuite) -> None:
-    """
-    A size limit and a lenient parser are found behind required arguments.
-    """
+    """A size limit and a lenient parser are found behind required arguments."""
     some = checks("almost_valid_json_is_rejected", "large_objects_are_accepted")
     result = run(run_suite, lenient, checks=some, input_schema=SCHEMA)
 
@@ -174,9 +148,7 @@ def test_probes_have_the_required_arguments(run_suite: RunSuite) -> None:
 
 
 def test_a_rejection_counts_only_while_the_unchanged_request_is_accepted(run_suite: RunSuite) -> None:
-    """
-    After the chain has broken down, its rejections say nothing about the probes.
-    """
+    """After the chain has broken down, its rejections say nothing about the probes."""
     count = 0
 
     def breaks_down(request: EndpointRequest) -> EndpointAnswer:
@@ -191,9 +163,7 @@ def test_a_rejection_counts_only_while_the_unchanged_request_is_accepted(run_sui
 
 
 def test_another_status_does_not_hide_what_is_accepted(run_suite: RunSuite) -> None:
-    """
-    A chain that answers 422 instead of 400, and that takes NaN, has both faults reported.
-    """
+    """A chain that answers 422 instead of 400, and that takes NaN, has both faults reported."""
 
     def unprocessable(request: EndpointRequest) -> EndpointAnswer:
         answer = lenient(request) if len(request.body) < 100_000 else typed_endpoint(request)
@@ -206,9 +176,7 @@ def test_another_status_does_not_hide_what_is_accepted(run_suite: RunSuite) -> N
 
 
 def test_infinity_in_an_output_is_found(run_suite: RunSuite) -> None:
-    """
-    An echo chain that returns `Infinity` for 1e999 returns no JSON.
-    """
+    """An echo chain that returns `Infinity` for 1e999 returns no JSON."""
 
     def rewriting(request: EndpointRequest) -> EndpointAnswer:
         rejected = rejection(request)
@@ -223,9 +191,7 @@ def test_infinity_in_an_output_is_found(run_suite: RunSuite) -> None:
 
 
 def test_too_few_answers_for_rare_defects_are_no_result(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The check of rare defects is skipped where 1 defect in 10 answers might have been missed.
-    """
+    """The check of rare defects is skipped where 1 defect in 10 answers might have been missed."""
     monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, RepetitionLimits(requests=80, seconds=5.0))
     name = "repeated_requests_are_answered_consistently"
 
@@ -235,9 +201,7 @@ def test_too_few_answers_for_rare_defects_are_no_result(run_suite: RunSuite, mon
 
 
 def test_rare_defects_are_looked_for_on_a_slow_target(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Valid requests do not use up the time for unauthenticated and invalid ones.
-    """
+    """Valid requests do not use up the time for unauthenticated and invalid ones."""
     monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, RepetitionLimits(requests=400, seconds=0.01))
     monkeypatch.setattr(repetition, "_MORE_TIME", 2000)
 

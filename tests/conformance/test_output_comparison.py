@@ -1,6 +1,4 @@
-"""
-Outputs are compared by the paths of their values.
-"""
+"""Outputs are compared by the paths of their values."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ OUTPUTS = st.recursive(
 
 @given(OUTPUTS, st.integers())
 def test_the_order_of_members_does_not_matter(output: object, seed: int) -> None:
-    """
-    An output equals itself with its members in another order.
-    """
+    """An output equals itself with its members in another order."""
 
     def shuffled(value: object) -> object:
         if isinstance(value, list):
@@ -59,23 +55,17 @@ def test_the_order_of_members_does_not_matter(output: object, seed: int) -> None
     ],
 )
 def test_differences_are_named_by_path(first: str, second: str, expected: set[tuple[str, ...]]) -> None:
-    """
-    Numbers may be written differently; types, counts and order must agree.
-    """
+    """Numbers may be written differently; types, counts and order must agree."""
     assert expected == differing_paths(leaves(json.loads(first)), leaves(json.loads(second)))
 
 
 def test_ignored_paths_include_what_is_inside_them() -> None:
-    """
-    A path inside an ignored one is ignored too.
-    """
+    """A path inside an ignored one is ignored too."""
     assert {("b",)} == without({("a", "x"), ("b",)}, {("a",)})
 
 
 def test_outputs_agree_at_some_paths() -> None:
-    """
-    Only the given paths count.
-    """
+    """Only the given paths count."""
     first, second = leaves({"a": 1, "b": 2}), leaves({"a": 1, "b": 3})
 
     assert agree_at({("a",)}, first, second)
@@ -86,9 +76,7 @@ def test_outputs_agree_at_some_paths() -> None:
     ("value", "expected"), [("Ada, Köln", True), ("no", False), (12345.5, True), (7, False), (True, False)]
 )
 def test_long_values_are_distinctive(value: object, expected: bool) -> None:
-    """
-    A short string or a small number may be equal by chance.
-    """
+    """A short string or a small number may be equal by chance."""
     assert expected is is_distinctive({("a",)}, leaves({"a": value}))
 
 
@@ -106,7 +94,5 @@ def test_long_values_are_distinctive(value: object, expected: bool) -> None:
     ],
 )
 def test_some_names_say_that_a_value_varies(name: str, expected: bool) -> None:
-    """
-    Durations, times, ids and names of machines may differ between equal requests.
-    """
+    """Durations, times, ids and names of machines may differ between equal requests."""
     assert expected is may_vary((name,))

@@ -1,6 +1,4 @@
-"""
-A target gets no more requests, and no faster, than the options allow.
-"""
+"""A target gets no more requests, and no faster, than the options allow."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ from .endpoints import EndpointAnswer, EndpointRequest
 
 
 class Clock:
-    """
-    A clock that only advances when the test says so.
-    """
+    """A clock that only advances when the test says so."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -39,9 +35,7 @@ class Clock:
     work=st.lists(st.floats(0, 10), min_size=1, max_size=50),
 )
 def test_requests_keep_the_distance_of_the_rate_limit(rate: float, work: Sequence[float]) -> None:
-    """
-    Two requests are never closer than the rate allows, and a request that is late already does not wait.
-    """
+    """Two requests are never closer than the rate allows, and a request that is late already does not wait."""
     clock = Clock()
     rate_limiter = RateLimiter(rate=rate, clock=lambda: clock.now, pause=clock.pause)
     sent = []
@@ -57,9 +51,7 @@ def test_requests_keep_the_distance_of_the_rate_limit(rate: float, work: Sequenc
 
 @given(max_requests=st.integers(1, 30), attempts=st.integers(0, 60))
 def test_no_more_than_max_requests_are_sent(max_requests: int, attempts: int) -> None:
-    """
-    A further request raises CheckSkipped, which names the option.
-    """
+    """A further request raises CheckSkipped, which names the option."""
     rate_limiter, skipped = RateLimiter(max_requests=max_requests), 0
     for _ in range(attempts):
         try:
@@ -73,9 +65,7 @@ def test_no_more_than_max_requests_are_sent(max_requests: int, attempts: int) ->
 
 @pytest.mark.parametrize("max_requests", [1, 25, 150])
 def test_the_limit_covers_all_requests(max_requests: int, run_suite: RunSuite) -> None:
-    """
-    The limit covers Schemathesis, generated examples, concurrent requests and raw connections.
-    """
+    """The limit covers Schemathesis, generated examples, concurrent requests and raw connections."""
     methods: list[str] = []
 
     def counting(request: EndpointRequest) -> EndpointAnswer:
@@ -91,9 +81,7 @@ def test_the_limit_covers_all_requests(max_requests: int, run_suite: RunSuite) -
 @pytest.mark.parametrize("depth", Depth)
 @pytest.mark.parametrize(("max_requests", "rate"), [(None, None), (7, None), (None, 3.5)])
 def test_remote_targets_have_limits_by_default(depth: Depth, max_requests: int | None, rate: float | None) -> None:
-    """
-    Options override the limits of remote targets. On loopback there are no limits by default.
-    """
+    """Options override the limits of remote targets. On loopback there are no limits by default."""
     settings = Settings(depth=depth, max_requests=max_requests, rate_limit=rate)
     remote = setup._rate_limiter(settings, is_remote=True)
     local = setup._rate_limiter(settings, is_remote=False)
@@ -104,9 +92,7 @@ def test_remote_targets_have_limits_by_default(depth: Depth, max_requests: int |
 
 
 def test_the_forecast_names_the_requests_the_limits_and_what_is_skipped() -> None:
-    """
-    The forecast has the counted number of requests, and every permission that was not given.
-    """
+    """The forecast has the counted number of requests, and every permission that was not given."""
     settings = Settings(depth=Depth.QUICK, allow=(Permission.SMUGGLING,))
     lines = "\n".join(forecast_lines(settings, RateLimiter(max_requests=50, rate=10.0), local=False))
     total = sum(count.requests for count in forecast_counts(Depth.QUICK).values())

@@ -1,6 +1,4 @@
-"""
-The code of every remedy ends the violation that it is for.
-"""
+"""The code of every remedy ends the violation that it is for."""
 
 from __future__ import annotations
 
@@ -91,9 +89,7 @@ backend back
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """
-    A remedy, the server without it, and what shows the violation.
-    """
+    """A remedy, the server without it, and what shows the violation."""
 
     remedy: Remedy
     file: str
@@ -171,17 +167,13 @@ CASES = (
 
 
 def test_every_remedy_with_code_has_a_case() -> None:
-    """
-    Code that is not tested may be wrong.
-    """
+    """Code that is not tested may be wrong."""
     assert [] == [each.text for each in REMEDIES if each.code and each not in [case.remedy for case in CASES]]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_remedy_ends_the_violation(case: Case, tmp_path: Path) -> None:
-    """
-    A server without the remedy violates one of its clauses, and with it none.
-    """
+    """A server without the remedy violates one of its clauses, and with it none."""
     if not case.needs():
         pytest.skip(f"needs {case.remedy.framework}")
 
@@ -195,9 +187,7 @@ def test_a_remedy_ends_the_violation(case: Case, tmp_path: Path) -> None:
 
 
 def _violated(case: Case, url: str) -> set[str]:
-    """
-    The clauses that one answer violates; with another status than the correct one, the first clause of the remedy.
-    """
+    """The clauses that one answer violates; with another status than the correct one, the first clause of the remedy."""
     client = Client(parse_target(url), 10.0)
     fields = (("Content-Type", case.media_type), ("Authorization", f"Api-Key {KEY if case.with_key else 'wrong'}"))
     request = CheckRequest(method="POST", path=case.path, fields=fields, body=case.body, label="")
@@ -210,18 +200,14 @@ def _violated(case: Case, url: str) -> set[str]:
 
 
 def _without_request_id(request: EndpointRequest) -> EndpointAnswer:
-    """
-    A correct chain that leaves the request id to the gateway.
-    """
+    """A correct chain that leaves the request id to the gateway."""
     answer = correct_endpoint(request)
     return replace(answer, request_id=None)
 
 
 @contextmanager
 def _upstream(case: Case) -> Iterator[int]:
-    """
-    The port of a correct endpoint for a gateway, or of nothing.
-    """
+    """The port of a correct endpoint for a gateway, or of nothing."""
     if not case.has_upstream:
         yield 9
         return
@@ -231,9 +217,7 @@ def _upstream(case: Case) -> Iterator[int]:
 
 @contextmanager
 def _running(case: Case, folder: Path, upstream: int, *, with_remedy: bool) -> Iterator[str]:
-    """
-    Run the server with or without the remedy. Yields its URL.
-    """
+    """Run the server with or without the remedy. Yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     code = "\n".join(each.code for each in (*case.also, *([case.remedy] if with_remedy else [])))

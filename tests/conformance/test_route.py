@@ -1,6 +1,4 @@
-"""
-Routes to a target: other paths and addresses, proxies, certificates, fields and schemes.
-"""
+"""Routes to a target: other paths and addresses, proxies, certificates, fields and schemes."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ REQUEST = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), 
 
 
 class RecordingEndpoint:
-    """
-    The correct endpoint; it records every request.
-    """
+    """The correct endpoint; it records every request."""
 
     def __init__(self) -> None:
         self.requests: list[EndpointRequest] = []
@@ -58,9 +54,7 @@ class RecordingEndpoint:
 
 @dataclass(slots=True)
 class ConnectProxy:
-    """
-    A proxy with a fixed answer to CONNECT, which forwards accepted connections to one loopback port.
-    """
+    """A proxy with a fixed answer to CONNECT, which forwards accepted connections to one loopback port."""
 
     answer: bytes
     forward_to: int
@@ -91,9 +85,7 @@ class ConnectProxy:
 
 
 def _copy(source: socket.socket, destination: socket.socket) -> None:
-    """
-    Copy everything from one socket to the other.
-    """
+    """Copy everything from one socket to the other."""
     try:
         while octets := source.recv(65536):
             destination.sendall(octets)
@@ -106,9 +98,7 @@ def _copy(source: socket.socket, destination: socket.socket) -> None:
 def start_proxy(
     forward_to: int, answer: bytes = b"HTTP/1.1 200 Fine\r\nX-Proxy: yes\r\n\r\n"
 ) -> Iterator[ConnectProxy]:
-    """
-    A proxy on a free loopback port.
-    """
+    """A proxy on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         proxy = ConnectProxy(answer, forward_to, listening.getsockname()[1])
         threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
@@ -116,16 +106,12 @@ def start_proxy(
 
 
 def port_of(url: str) -> int:
-    """
-    The port of a server.
-    """
+    """The port of a server."""
     return int(url.rpartition(":")[2])
 
 
 def test_connect_to_changes_the_address_but_not_the_name() -> None:
-    """
-    The certificate is verified for the URL's host with the given file, and Host is that host.
-    """
+    """The certificate is verified for the URL's host with the given file, and Host is that host."""
     server = RecordingEndpoint()
     with serve(server, certificate=CERTIFICATE) as url:
         there = Address("127.0.0.1", port_of(url))
@@ -145,9 +131,7 @@ def test_connect_to_changes_the_address_but_not_the_name() -> None:
 
 
 def test_a_proxy_gets_only_connect() -> None:
-    """
-    CONNECT has the credentials of the proxy, which sees neither the request nor the key.
-    """
+    """CONNECT has the credentials of the proxy, which sees neither the request nor the key."""
     server = RecordingEndpoint()
     with serve(server, certificate=CERTIFICATE) as url, start_proxy(port_of(url)) as proxy:
         route = Route(
@@ -172,9 +156,7 @@ def test_a_proxy_gets_only_connect() -> None:
     ],
 )
 def test_a_failing_proxy_is_reported(answer: bytes, reason: str) -> None:
-    """
-    The missing connection is no violation by the target.
-    """
+    """The missing connection is no violation by the target."""
     with start_proxy(0, answer) as proxy:
         route = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
         received = Client(parse_target("https://localhost"), 5.0, route=route).send(REQUEST)
@@ -184,9 +166,7 @@ def test_a_failing_proxy_is_reported(answer: bytes, reason: str) -> None:
 
 
 def test_a_target_may_be_an_ipv6_address() -> None:
-    """
-    The brackets belong to the URL and the Host header, not to the socket address.
-    """
+    """The brackets belong to the URL and the Host header, not to the socket address."""
     server = RecordingEndpoint()
     try:
         with serve(server, host="::1") as url:
@@ -200,9 +180,7 @@ def test_a_target_may_be_an_ipv6_address() -> None:
 
 @pytest.mark.parametrize("path", ["/environments/staging/run_remote", "/run_remote"])
 def test_a_correct_target_at_another_path_has_no_findings(path: str, run_suite: RunSuite) -> None:
-    """
-    Every clause is exercised there too.
-    """
+    """Every clause is exercised there too."""
     result = run_suite(at_another_path(path), checks=CHECKS, path=path)
 
     assert [] == result.lines
@@ -220,9 +198,7 @@ def test_a_correct_target_at_another_path_has_no_findings(path: str, run_suite: 
     ],
 )
 def test_similar_paths_are_tested_at_any_path(path: str, begins: str, clause: str, run_suite: RunSuite) -> None:
-    """
-    A target that accepts them is reported; if the hostname names the environment, the path of the document is one of them.
-    """
+    """A target that accepts them is reported; if the hostname names the environment, the path of the document is one of them."""
 
     def lenient(request: EndpointRequest) -> EndpointAnswer:
         requested = request.path.partition("?")[0]
@@ -234,18 +210,14 @@ def test_similar_paths_are_tested_at_any_path(path: str, begins: str, clause: st
 
 @pytest.mark.parametrize("path", ["/production/run_remote", "/run_remote", "/environments/prod-us/run_remote"])
 def test_no_other_environment_gets_a_request(path: str) -> None:
-    """
-    A run against staging must not call production.
-    """
+    """A run against staging must not call production."""
     other_environments = re.compile(r"/(production|development|environments/[^/]+|deployment/[^/]+)/run_remote")
 
     assert [] == [miss for miss in other_paths(path) if miss == path or other_environments.fullmatch(miss)]
 
 
 def test_additional_fields_are_sent_with_every_request(run_suite: RunSuite) -> None:
-    """
-    Unless a check sets the same field; curl commands of findings contain them too.
-    """
+    """Unless a check sets the same field; curl commands of findings contain them too."""
     requests: list[EndpointRequest] = []
 
     def server(request: EndpointRequest) -> EndpointAnswer:
@@ -270,9 +242,7 @@ def test_additional_fields_are_sent_with_every_request(run_suite: RunSuite) -> N
 
 
 def test_the_bearer_scheme_is_used_if_selected(run_suite: RunSuite) -> None:
-    """
-    With the bearer scheme, other schemes must be rejected, except that of the document.
-    """
+    """With the bearer scheme, other schemes must be rejected, except that of the document."""
     keys = ([f"Bearer {KEY}"], [f"Token {KEY}"])
     any_scheme = as_if(with_right_key, lambda request: request.values("authorization") in keys)
 
@@ -285,8 +255,6 @@ def test_the_bearer_scheme_is_used_if_selected(run_suite: RunSuite) -> None:
 
 @pytest.mark.parametrize("path", ["/predict", "/production/run_remote/x"])
 def test_other_paths_are_rejected_as_targets(path: str) -> None:
-    """
-    The contract applies to the operation's known paths only.
-    """
+    """The contract applies to the operation's known paths only."""
     with pytest.raises(TargetError):
         parse_target(f"https://chain-abc123.api.baseten.co{path}")

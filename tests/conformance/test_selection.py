@@ -1,6 +1,4 @@
-"""
-`-k` selects checks as pytest does, and `--list` prints them.
-"""
+"""`-k` selects checks as pytest does, and `--list` prints them."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ from chainproof.results.folder import read_run
 
 
 def test_an_expression_selects_as_in_pytest() -> None:
-    """
-    Names combine with `and`, `or` and `not`; a check's id selects it.
-    """
+    """Names combine with `and`, `or` and `not`; a check's id selects it."""
     modules = {check.module for check in _selected_checks("credentials- or routing-")}
     names = [check.name for check in _selected_checks("credentials-wrong_keys_are_rejected")]
     without = _selected_checks("credentials- and not credentials-wrong_keys_are_rejected")
@@ -37,17 +33,13 @@ def test_an_expression_selects_as_in_pytest() -> None:
     ("expression", "message"), [("a or or", "expected an expression"), ("nothing", "no check matches")]
 )
 def test_an_expression_without_checks_is_a_usage_error(expression: str, message: str) -> None:
-    """
-    An invalid expression and one that matches nothing are not a passing run.
-    """
+    """An invalid expression and one that matches nothing are not a passing run."""
     with pytest.raises(UsageError, match=message):
         _selected_checks(expression)
 
 
 def test_a_verdict_on_selected_checks_covers_only_these(tmp_path: Path) -> None:
-    """
-    The verdict names the selection, a caveat says so, and clauses of other checks are not exercised.
-    """
+    """The verdict names the selection, a caveat says so, and clauses of other checks are not exercised."""
     code = main(["-k", "credentials-wrong_keys", "--seed", "1", "--depth", "quick", "--out", str(tmp_path / "run")])
     summary = summarise_conformance(read_run(tmp_path / "run"))
     rows = {row.clause.id: row for row in summary.clauses}
@@ -60,9 +52,7 @@ def test_a_verdict_on_selected_checks_covers_only_these(tmp_path: Path) -> None:
 
 
 def test_the_list_names_every_check_and_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    Without a target no emulator is started, and every check is listed with its clauses.
-    """
+    """Without a target no emulator is started, and every check is listed with its clauses."""
     code = main(["--list"])
     printed = capsys.readouterr().out
 
@@ -74,9 +64,7 @@ def test_the_list_names_every_check_and_sends_nothing(capsys: pytest.CaptureFixt
 
 
 def test_the_list_says_what_is_missing() -> None:
-    """
-    An option that is given is no longer needed.
-    """
+    """An option that is given is no longer needed."""
     checks = {check.name: check for check in ALL_CHECKS}
     echoing, smuggling = checks["concurrent_requests_get_their_own_answers"], checks["bodies_cannot_smuggle_requests"]
     allowed = Settings(echo=True, allow=(Permission.SMUGGLING,))

@@ -1,6 +1,4 @@
-"""
-The tests in another project: one import, one fixture, and a URL or an ASGI app as the target.
-"""
+"""The tests in another project: one import, one fixture, and a URL or an ASGI app as the target."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 def project(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
-    """
-    Run pytest in a folder with only these files.
-    """
+    """Run pytest in a folder with only these files."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     variables = {
@@ -64,9 +60,7 @@ def project(folder: Path, *arguments: str, **files: str) -> subprocess.Completed
 
 
 def test_one_import_checks_a_url(tmp_path: Path) -> None:
-    """
-    The tests run beside those of the project; a violation fails its own test and no other.
-    """
+    """The tests run beside those of the project; a violation fails its own test and no other."""
     with serve(
         when(
             lambda request: request.authorized and request.method == "POST" and request.body == b"[]",
@@ -99,9 +93,7 @@ def test_one_import_checks_a_url(tmp_path: Path) -> None:
 
 
 def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
-    """
-    With its own key, and without a server to start.
-    """
+    """With its own key, and without a server to start."""
     ended = project(
         tmp_path,
         *("--echo", "--steerable", "--out", "run", "-k", "without_a_body or credentials-"),
@@ -113,9 +105,7 @@ def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
 
 
 def test_an_error_in_chainproof_is_an_error_in_junit(tmp_path: Path) -> None:
-    """
-    In JUnit XML `<error>` means chainproof and `<failure>` the target.
-    """
+    """In JUnit XML `<error>` means chainproof and `<failure>` the target."""
     broken = """
 from chainproof.conformance.probing.requester import Requester
 Requester.send = lambda self, request: 1 / 0
@@ -133,9 +123,7 @@ Requester.send = lambda self, request: 1 / 0
 
 
 def test_a_usage_error_fails_only_the_checks(tmp_path: Path) -> None:
-    """
-    Without a key no check can run, but the project's own tests do.
-    """
+    """Without a key no check can run, but the project's own tests do."""
     files = {
         "test_contract": PROJECT.format(target="'http://127.0.0.1:9'", key=None),
         "test_mine": "def test_mine(): pass",
@@ -151,9 +139,7 @@ def test_a_usage_error_fails_only_the_checks(tmp_path: Path) -> None:
 
 
 def test_a_correct_app_has_no_findings(run_suite: RunSuite) -> None:
-    """
-    The ASGI server adds nothing and hides nothing.
-    """
+    """The ASGI server adds nothing and hides nothing."""
     with serve_app(as_asgi_app(correct_endpoint)) as url:
         result = run_suite(url)
 
@@ -162,9 +148,7 @@ def test_a_correct_app_has_no_findings(run_suite: RunSuite) -> None:
 
 @pytest.mark.parametrize("read", [True, False], ids=["reads the body", "does not read it"])
 def test_an_app_that_raises_answers_500(read: bool) -> None:
-    """
-    As behind any server; also if the app does not read a large body.
-    """
+    """As behind any server; also if the app does not read a large body."""
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if read:
@@ -180,9 +164,7 @@ def test_an_app_that_raises_answers_500(read: bool) -> None:
 
 
 def test_fields_and_body_of_an_app_are_sent_unchanged() -> None:
-    """
-    Letter case, order and repetition of fields, and a body in several parts.
-    """
+    """Letter case, order and repetition of fields, and a body in several parts."""
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         assert (b"content-type", b"application/json") in scope["headers"]
@@ -213,9 +195,7 @@ def test_fields_and_body_of_an_app_are_sent_unchanged() -> None:
 
 
 def test_a_wrong_content_length_of_an_app_is_sent_unchanged() -> None:
-    """
-    The answer counts as malformed.
-    """
+    """The answer counts as malformed."""
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})

@@ -1,6 +1,4 @@
-"""
-A run keeps its time, sends the most telling requests first, and notices when the target stops answering.
-"""
+"""A run keeps its time, sends the most telling requests first, and notices when the target stops answering."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ UNLIMITED = float("inf")
 
 
 class FakeClock:
-    """
-    A clock that only moves when told to.
-    """
+    """A clock that only moves when told to."""
 
     def __init__(self) -> None:
         self.now: Seconds = 100.0
@@ -63,9 +59,7 @@ class FakeClock:
 
 @given(seconds=st.floats(0.1, 1e4), passed=st.floats(0, 2e4), deadline=st.floats(0.01, 100))
 def test_no_answer_is_awaited_beyond_the_end_of_the_run(seconds: float, passed: float, deadline: float) -> None:
-    """
-    A deadline ends before the run does, and after its end nothing is sent.
-    """
+    """A deadline ends before the run does, and after its end nothing is sent."""
     clock = FakeClock()
     budget = TimeBudget(seconds, clock=clock)
     clock.sleep(passed)
@@ -80,9 +74,7 @@ def test_no_answer_is_awaited_beyond_the_end_of_the_run(seconds: float, passed: 
 
 @given(part=st.floats(0.1, 100), passed=st.floats(0, 200))
 def test_a_part_of_a_budget_ends_with_the_whole(part: float, passed: float) -> None:
-    """
-    A check never has more time left than the run, and stopping one stops both.
-    """
+    """A check never has more time left than the run, and stopping one stops both."""
     clock = FakeClock()
     whole = TimeBudget(50.0, clock=clock)
     some = whole.part(part)
@@ -98,9 +90,7 @@ def test_a_part_of_a_budget_ends_with_the_whole(part: float, passed: float) -> N
 
 @given(st.lists(st.sampled_from("abcde")), st.none() | st.dictionaries(st.sampled_from("abcde"), st.integers(0, 3)))
 def test_two_rounds_send_each_request_once(labels: list[str], first: dict[str, int] | None) -> None:
-    """
-    What the first round leaves out is what the second sends.
-    """
+    """What the first round leaves out is what the second sends."""
     rounds = [CheckScope(round=turn, labels=first) for turn in (Round.FIRST, Round.REST)]
     sent = [[scope.is_selected(label) for label in labels] for scope in rounds]
 
@@ -110,9 +100,7 @@ def test_two_rounds_send_each_request_once(labels: list[str], first: dict[str, i
 
 @given(st.integers(0, 3000), st.integers(1, 20), st.floats(0, 1))
 def test_two_rounds_share_the_generated_examples(planned: int, first: int, scale: float) -> None:
-    """
-    Both rounds together draw as many examples as one does.
-    """
+    """Both rounds together draw as many examples as one does."""
     shares = {turn: CheckScope(round=turn, examples_scale=scale).share(planned, first) for turn in Round}
 
     assert shares[Round.ALL] == shares[Round.FIRST] + shares[Round.REST]
@@ -138,9 +126,7 @@ def test_two_rounds_share_the_generated_examples(planned: int, first: int, scale
 def test_a_run_without_enough_time_or_requests_has_two_rounds(
     accepted: float, limits: Limits, expected: tuple[int, bool]
 ) -> None:
-    """
-    Only slow targets are sent several requests at the same time.
-    """
+    """Only slow targets are sent several requests at the same time."""
     times = ResponseTimes(accepted=accepted, rejected=accepted)
     plan = plan_run(ALL_CHECKS, times, depth=Depth.STANDARD, limits=limits)
 
@@ -149,9 +135,7 @@ def test_a_run_without_enough_time_or_requests_has_two_rounds(
 
 
 def test_checks_that_find_more_faults_per_second_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    At equal power, the check of requests that never reach the chain comes before the one of requests that do.
-    """
+    """At equal power, the check of requests that never reach the chain comes before the one of requests that do."""
     power = CheckPower(found=3, gain=3, labels={"one": 1})
     monkeypatch.setattr("chainproof.conformance.runner.plan.power_of", lambda check: power)
     times = ResponseTimes(accepted=3.0, rejected=0.01)
@@ -167,16 +151,12 @@ def test_checks_that_find_more_faults_per_second_come_first(monkeypatch: pytest.
 
 
 def answer(status: int, *fields: tuple[str, str]) -> Answer:
-    """
-    An answer without a body.
-    """
+    """An answer without a body."""
     return Answer(status=status, headers=fields, body=b"")
 
 
 def liveness(*answers: Answer | None, pauses: tuple[float, ...] = (1.0, 2.0)) -> tuple[Liveness, list[float]]:
-    """
-    A liveness whose probes get these answers, and the pauses that it makes.
-    """
+    """A liveness whose probes get these answers, and the pauses that it makes."""
     clock, slept, probes = FakeClock(), [], iter(answers)
 
     def pause(seconds: float) -> None:
@@ -187,9 +167,7 @@ def liveness(*answers: Answer | None, pauses: tuple[float, ...] = (1.0, 2.0)) ->
 
 
 def test_an_input_without_an_answer_costs_one_deadline() -> None:
-    """
-    If the simplest input is answered, the run goes on, and requests of that kind are not sent again.
-    """
+    """If the simplest input is answered, the run goes on, and requests of that kind are not sent again."""
     watched, _ = liveness(answer(200))
 
     assert "" == watched.add_miss("a check", "a hog", 30.0, by_input=False)
@@ -198,9 +176,7 @@ def test_an_input_without_an_answer_costs_one_deadline() -> None:
 
 
 def test_the_rest_of_a_check_without_answers_is_not_sent() -> None:
-    """
-    Two kinds of request without an answer end a check, and no other.
-    """
+    """Two kinds of request without an answer end a check, and no other."""
     watched, _ = liveness(answer(200), answer(200))
     for label in "ab":
         watched.require_answers("a check")
@@ -221,9 +197,7 @@ def test_the_rest_of_a_check_without_answers_is_not_sent() -> None:
     ],
 )
 def test_a_target_has_time_to_recover(answers: list[Answer | None], recovers: bool) -> None:
-    """
-    The simplest input is sent again after pauses. Any answer but a busy one shows that the target is alive.
-    """
+    """The simplest input is sent again after pauses. Any answer but a busy one shows that the target is alive."""
     watched, slept = liveness(*answers)
 
     assert recovers == (not watched.add_miss("a check", "a hog", 30.0, by_input=False))
@@ -231,9 +205,7 @@ def test_a_target_has_time_to_recover(answers: list[Answer | None], recovers: bo
 
 
 def test_a_busy_target_is_asked_again_after_retry_after() -> None:
-    """
-    Each pause is as long as the target says, up to a limit.
-    """
+    """Each pause is as long as the target says, up to a limit."""
     busy = answer(429, ("Retry-After", "7"))
     watched, slept = liveness(busy, answer(503, ("Retry-After", "3600")), answer(503))
     reasons = [watched.add_answer(busy) for _ in range(15)]
@@ -245,16 +217,12 @@ def test_a_busy_target_is_asked_again_after_retry_after() -> None:
 
 @given(st.text(max_size=6))
 def test_any_retry_after_is_read(value: str) -> None:
-    """
-    Whatever the field says, the pause is finite and not negative.
-    """
+    """Whatever the field says, the pause is finite and not negative."""
     assert 0 <= retry_after(answer(429, ("Retry-After", value))) <= MAX_RETRY_AFTER
 
 
 def test_a_rejection_does_not_hide_that_the_chain_is_gone() -> None:
-    """
-    A gateway may answer 401 although the chain behind it answers nothing but 503.
-    """
+    """A gateway may answer 401 although the chain behind it answers nothing but 503."""
     watched, _ = liveness(None, None, None)
     reasons = [watched.add_answer(answer(status)) for status in (503, 401) * 15]
 
@@ -262,9 +230,7 @@ def test_a_rejection_does_not_hide_that_the_chain_is_gone() -> None:
 
 
 def test_large_numbers_are_found_anywhere() -> None:
-    """
-    The largest comes first, with the members that lead to it.
-    """
+    """The largest comes first, with the members that lead to it."""
     found = large_numbers(b'{"a":[{"delay":1e308},{"delay":31}],"b":29,"c":true,"d":"99"}', 30.0)
 
     assert [("a.*.delay", 1e308), ("a.*.delay", 31.0)] == [(each.name, each.value) for each in found]
@@ -275,9 +241,7 @@ def test_large_numbers_are_found_anywhere() -> None:
 
 @contextmanager
 def requester_for(server: AnswerFunction, **options: object) -> Iterator[Requester]:
-    """
-    A requester for a server in this process.
-    """
+    """A requester for a server in this process."""
     schema = options.pop("input_schema", None)
     with serve(server) as url:
         settings = Settings(**{"depth": Depth.QUICK, "seed": 1, "echo": True, **options})  # type: ignore[arg-type]
@@ -297,9 +261,7 @@ def requester_for(server: AnswerFunction, **options: object) -> Iterator[Request
 
 
 def check_that(run: Callable[[Requester], None], *, exclusive: bool = False) -> Check:
-    """
-    A check that tests no clause.
-    """
+    """A check that tests no clause."""
     return Check(name=run.__name__, module="tests", clauses=(), run=run, title=run.__name__, exclusive=exclusive)
 
 
@@ -307,9 +269,7 @@ DELAY = {"type": "object", "properties": {"delay": {"type": "number", "minimum":
 
 
 def test_a_number_without_a_bound_is_named_and_left_out() -> None:
-    """
-    A valid input that keeps the chain busy beyond the deadline is no violation. It is sent once, and a note asks for a bound.
-    """
+    """A valid input that keeps the chain busy beyond the deadline is no violation. It is sent once, and a note asks for a bound."""
     hogs: list[bytes] = []
 
     def sleeping_chain(request: EndpointRequest) -> EndpointAnswer:
@@ -330,9 +290,7 @@ def test_a_number_without_a_bound_is_named_and_left_out() -> None:
 
 
 def test_a_target_that_is_gone_leaves_the_run_cut() -> None:
-    """
-    When nothing but 503 comes back, the run stops early and says why.
-    """
+    """When nothing but 503 comes back, the run stops early and says why."""
     sent: list[int] = []
 
     def failing(request: EndpointRequest) -> EndpointAnswer:
@@ -349,9 +307,7 @@ def test_a_target_that_is_gone_leaves_the_run_cut() -> None:
 
 
 def test_checks_of_a_slow_target_run_at_the_same_time_in_two_rounds() -> None:
-    """
-    Each check sends its first requests before any sends the rest, as far as the time goes; an exclusive one runs alone.
-    """
+    """Each check sends its first requests before any sends the rest, as far as the time goes; an exclusive one runs alone."""
     order: list[str] = []
 
     def check(name: str) -> Callable[[Requester], None]:
@@ -379,9 +335,7 @@ def test_checks_of_a_slow_target_run_at_the_same_time_in_two_rounds() -> None:
 
 
 def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
-    """
-    A check that was not begun cuts the run.
-    """
+    """A check that was not begun cuts the run."""
     with requester_for(correct_endpoint) as requester:
         requester.time_budget = TimeBudget(1e-6)
         schedule = Schedule(ALL_CHECKS[:3], requester, RunPlan(concurrency=2), ResponseTimes(), Depth.QUICK)
@@ -393,9 +347,7 @@ def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
 
 
 def late(server: AnswerFunction, seconds: float) -> AnswerFunction:
-    """
-    A server whose answers come later.
-    """
+    """A server whose answers come later."""
 
     def answer_later(request: EndpointRequest) -> EndpointAnswer:
         time.sleep(seconds)
@@ -407,9 +359,7 @@ def late(server: AnswerFunction, seconds: float) -> AnswerFunction:
 def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """
-    At 30 ms per answer, valid, unauthenticated and invalid requests are sent, however short the time on a fast target.
-    """
+    """At 30 ms per answer, valid, unauthenticated and invalid requests are sent, however short the time on a fast target."""
     limits = repetition.RepetitionLimits(requests=300, seconds=0.0)
     monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, limits)
     with requester_for(late(correct_endpoint, 0.03)) as requester:
@@ -421,9 +371,7 @@ def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request
 
 
 def test_a_run_ends_with_its_time() -> None:
-    """
-    Checks that wait for a slow target end with the budget, and nothing that they did not see is a finding.
-    """
+    """Checks that wait for a slow target end with the budget, and nothing that they did not see is a finding."""
     with requester_for(late(correct_endpoint, 0.4), steerable=True) as requester:
         requester.time_budget = TimeBudget(2.0)
         plan, times = (
@@ -447,9 +395,7 @@ def test_a_run_ends_with_its_time() -> None:
 
 
 def test_the_plan_counts_requests_by_kind_and_sends_none(capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    The kinds add up to the total, and a slower target takes longer.
-    """
+    """The kinds add up to the total, and a slower target takes longer."""
     assert 0 == main(["--plan", "--depth", "quick", "--target", "http://127.0.0.1:9", "--max-requests", "500"])
     lines = capsys.readouterr().out.splitlines()
 

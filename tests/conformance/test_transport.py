@@ -1,6 +1,4 @@
-"""
-The client sends requests unchanged, and reads answers exactly to their end.
-"""
+"""The client sends requests unchanged, and reads answers exactly to their end."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ REQUEST = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), 
 
 
 def test_only_host_and_framing_are_added_to_a_request() -> None:
-    """
-    All other bytes come from the check.
-    """
+    """All other bytes come from the check."""
     request = CheckRequest(fields=(("auTHorization", " x\xff "), ("a", "1"), ("a", "2")), body=b"\x00")
 
     assert request_bytes(request, TARGET) == (
@@ -103,9 +99,7 @@ COMPLETE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd-CASE: a\r\nx-odd-case
 def test_an_answer_is_read_to_its_end(
     answer: bytes, transport: Transport, body: bytes | None, framing_error: bool
 ) -> None:
-    """
-    All bytes are kept of answers that are complete, cut short, followed by more bytes, or not HTTP.
-    """
+    """All bytes are kept of answers that are complete, cut short, followed by more bytes, or not HTTP."""
     with serving(answer) as target:
         received = Client(target, deadline=5.0).send(REQUEST)
 
@@ -151,9 +145,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_the_first_framing_error_is_reported(answer: bytes, body: bytes | None, message: str, size: int) -> None:
-    """
-    However the bytes are split, the first error is reported, and the answer is parsed nevertheless if its meaning is clear.
-    """
+    """However the bytes are split, the first error is reported, and the answer is parsed nevertheless if its meaning is clear."""
     parser, error = AnswerParser("POST"), ""
     try:
         for start in range(0, len(answer), size):
@@ -181,9 +173,7 @@ def test_the_first_framing_error_is_reported(answer: bytes, body: bytes | None, 
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_valid_framing_is_no_error(answer: bytes, size: int) -> None:
-    """
-    Valid answers are parsed without an error, however the bytes are split.
-    """
+    """Valid answers are parsed without an error, however the bytes are split."""
     parser = AnswerParser("POST")
     for start in range(0, len(answer), size):
         parser.feed(answer[start : start + size])
@@ -216,9 +206,7 @@ def test_valid_framing_is_no_error(answer: bytes, size: int) -> None:
 def test_a_content_coding_is_decoded(
     accepted: str | None, coding: str, body: bytes, is_error: bool, is_warning: bool
 ) -> None:
-    """
-    Bodies are decoded if possible, and errors of their coding are reported.
-    """
+    """Bodies are decoded if possible, and errors of their coding are reported."""
     fields = () if accepted is None else (("Accept-Encoding", accepted),)
     decoded = decode_answer(
         Answer(status=200, headers=(("Content-Encoding", coding),), body=body), replace(REQUEST, fields=fields)
@@ -229,9 +217,7 @@ def test_a_content_coding_is_decoded(
 
 
 def test_late_bytes_are_returned_once() -> None:
-    """
-    Bytes that arrive after a complete answer are kept with its request, until they are taken.
-    """
+    """Bytes that arrive after a complete answer are kept with its request, until they are taken."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         return replace(correct_endpoint(request), late=b"!")
@@ -247,9 +233,7 @@ def test_late_bytes_are_returned_once() -> None:
 
 
 def test_every_request_is_counted() -> None:
-    """
-    The client counts requests on raw connections too.
-    """
+    """The client counts requests on raw connections too."""
     with serve(correct_endpoint) as url:
         client = Client(parse_target(url), deadline=5.0)
         client.send(REQUEST)
@@ -262,9 +246,7 @@ def test_every_request_is_counted() -> None:
 
 
 def test_a_printf_command_sends_the_exact_bytes() -> None:
-    """
-    Bytes that curl would correct are sent with `chainproof call`, and the shell inserts the key.
-    """
+    """Bytes that curl would correct are sent with `chainproof call`, and the shell inserts the key."""
     raw = bytes(range(1, 256)) + b"%s \\ ' Api-Key " + KEY.encode() + b"\r\n\r\n\x00"
     request = replace(REQUEST, raw=raw, secret=key_secret(ApiKey(KEY), "THE_KEY"))
     line = reproduction_command(request, TARGET)
@@ -279,16 +261,12 @@ def test_a_printf_command_sends_the_exact_bytes() -> None:
 
 
 def _environment_of_commands() -> dict[str, str]:
-    """
-    An environment with the key, in which `chainproof` is that of this interpreter.
-    """
+    """An environment with the key, in which `chainproof` is that of this interpreter."""
     return {**os.environ, "THE_KEY": KEY, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def test_header_fields_keep_case_order_and_repetitions() -> None:
-    """
-    The header fields of an answer are kept as received.
-    """
+    """The header fields of an answer are kept as received."""
     with serving(COMPLETE) as target:
         answer = Client(target, deadline=5.0).send(REQUEST).answer
 
@@ -297,9 +275,7 @@ def test_header_fields_keep_case_order_and_repetitions() -> None:
 
 
 def test_slow_bytes_do_not_extend_the_deadline() -> None:
-    """
-    An answer whose bytes trickle in misses the deadline.
-    """
+    """An answer whose bytes trickle in misses the deadline."""
     with serving(COMPLETE, pause=0.1) as target:
         began = time.monotonic()
         received = Client(target, deadline=0.5).send(REQUEST)
@@ -311,9 +287,7 @@ def test_slow_bytes_do_not_extend_the_deadline() -> None:
 
 
 def test_a_connection_closed_while_idle_is_replaced() -> None:
-    """
-    The next request opens a new connection.
-    """
+    """The next request opens a new connection."""
     with serving(COMPLETE, COMPLETE, COMPLETE) as target:
         client = Client(target, deadline=5.0)
         statuses = [received.answer and received.answer.status for received in (client.send(REQUEST) for _ in range(3))]
@@ -336,9 +310,7 @@ def test_a_connection_closed_while_idle_is_replaced() -> None:
     ids=lambda request: f"{request.method} {request.path[:30]}",
 )
 def test_a_command_sends_the_same_request(request_: CheckRequest) -> None:
-    """
-    The target receives the same request, and the shell inserts the key.
-    """
+    """The target receives the same request, and the shell inserts the key."""
     requests: list[EndpointRequest] = []
 
     def recording(request: EndpointRequest) -> EndpointAnswer:

@@ -1,6 +1,4 @@
-"""
-An emulator without service time in a child process, and functions that send and read raw bytes.
-"""
+"""An emulator without service time in a child process, and functions that send and read raw bytes."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ SendPieces = Callable[..., list[Answer]]
 
 @pytest.fixture(scope="session")
 def instant_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    """
-    An emulator without service time that accepts bodies of at most 100 000 bytes.
-    """
+    """An emulator without service time that accepts bodies of at most 100 000 bytes."""
     scenario = tmp_path_factory.mktemp("scenario") / "at-once.toml"
     scenario.write_text("service_time = 0\nmax_body_bytes = 100_000\n")
     with start_emulator(str(scenario)) as endpoint:
@@ -31,17 +27,13 @@ def instant_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpo
 
 @pytest.fixture(scope="session")
 def connect(instant_endpoint: Endpoint) -> Callable[[], AbstractContextManager[socket.socket]]:
-    """
-    A function that opens a new connection to the emulator.
-    """
+    """A function that opens a new connection to the emulator."""
     return lambda: socket.create_connection((instant_endpoint.target.host, instant_endpoint.target.port), timeout=5)
 
 
 @pytest.fixture(scope="session")
 def send_pieces(connect: Callable[[], AbstractContextManager[socket.socket]]) -> SendPieces:
-    """
-    A function that sends pieces over one connection, each in its own segment, and returns one answer per method.
-    """
+    """A function that sends pieces over one connection, each in its own segment, and returns one answer per method."""
 
     def send_pieces(*pieces: bytes, methods: tuple[str, ...] = ("POST",)) -> list[Answer]:
         with connect() as sock:
@@ -55,9 +47,7 @@ def send_pieces(connect: Callable[[], AbstractContextManager[socket.socket]]) ->
 
 @pytest.fixture(scope="session")
 def raw_post() -> Callable[..., bytes]:
-    """
-    A function that returns the bytes of a valid request with some fields replaced, or left out with None.
-    """
+    """A function that returns the bytes of a valid request with some fields replaced, or left out with None."""
 
     def raw_post(
         body: bytes = b"{}", *, line: bytes = b"POST /production/run_remote HTTP/1.1", **overrides: str | None
@@ -76,9 +66,7 @@ def raw_post() -> Callable[..., bytes]:
 
 
 def read_answers(sock: socket.socket, methods: tuple[str, ...]) -> list[Answer]:
-    """
-    One answer for each method, in order; fewer if the server closes. h11 raises on invalid HTTP.
-    """
+    """One answer for each method, in order; fewer if the server closes. h11 raises on invalid HTTP."""
     answers: list[Answer] = []
     unread = b""
     for method in methods:
@@ -119,7 +107,5 @@ def _read_answer(client: h11.Connection, sock: socket.socket) -> Answer | None:
 
 @pytest.fixture(scope="session")
 def answer_reader() -> Callable[[socket.socket, tuple[str, ...]], list[Answer]]:
-    """
-    `read_answers`, for tests that open the connection themselves.
-    """
+    """`read_answers`, for tests that open the connection themselves."""
     return read_answers

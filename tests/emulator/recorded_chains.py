@@ -1,6 +1,4 @@
-"""
-Chains with the signatures of those whose responses were recorded.
-"""
+"""Chains with the signatures of those whose responses were recorded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,9 +9,7 @@ from pydantic import BaseModel
 
 
 class HTTPException(Exception):
-    """
-    A copy of FastAPI's exception, which is not installed here.
-    """
+    """A copy of FastAPI's exception, which is not installed here."""
 
     def __init__(self, status_code: int, detail: str) -> None:
         super().__init__(f"{status_code}: {detail}")
@@ -33,9 +29,7 @@ class Out(BaseModel):
 
 
 class Unprintable(Exception):
-    """
-    An exception whose __str__ raises.
-    """
+    """An exception whose __str__ raises."""
 
     def __str__(self) -> str:
         raise TypeError("not printable")

@@ -1,6 +1,4 @@
-"""
-Chains that take time, block or print.
-"""
+"""Chains that take time, block or print."""
 
 import asyncio
 import os
@@ -10,9 +8,7 @@ from collections.abc import AsyncIterator
 
 
 class Plain:
-    """
-    Sleeps in a plain function, and logs start and end.
-    """
+    """Sleeps in a plain function, and logs start and end."""
 
     def run_remote(self, seconds: float = 0.25, name: str = "") -> dict[str, str]:
         log_line(f"start {name}")
@@ -22,9 +18,7 @@ class Plain:
 
 
 class Coroutine:
-    """
-    Sleeps in a coroutine without blocking, and logs start and end.
-    """
+    """Sleeps in a coroutine without blocking, and logs start and end."""
 
     async def run_remote(self, seconds: float = 0.25, name: str = "") -> dict[str, str]:
         log_line(f"start {name}")
@@ -34,9 +28,7 @@ class Coroutine:
 
 
 class Blocking:
-    """
-    Blocks the event loop in a coroutine.
-    """
+    """Blocks the event loop in a coroutine."""
 
     async def run_remote(self, seconds: float = 0.25, name: str = "") -> dict[str, str]:
         time.sleep(seconds)  # noqa: ASYNC251  # on purpose
@@ -44,9 +36,7 @@ class Blocking:
 
 
 class ExitsLater:
-    """
-    Schedules a callback that raises SystemExit.
-    """
+    """Schedules a callback that raises SystemExit."""
 
     async def run_remote(self) -> dict[str, str]:
         asyncio.get_running_loop().call_soon(sys.exit)
@@ -55,9 +45,7 @@ class ExitsLater:
 
 
 class Loud:
-    """
-    Prints on import, in the constructor and in run_remote.
-    """
+    """Prints on import, in the constructor and in run_remote."""
 
     print("imported")
 
@@ -71,9 +59,7 @@ class Loud:
 
 
 def log_line(line: str) -> None:
-    """
-    Append a line to the file named by SLOW_CHAIN_LOG, if it is set.
-    """
+    """Append a line to the file named by SLOW_CHAIN_LOG, if it is set."""
     path = os.environ.get("SLOW_CHAIN_LOG")
     if path:
         with open(path, "a") as log:  # noqa: PTH123  # a single write, atomic across threads
@@ -81,9 +67,7 @@ def log_line(line: str) -> None:
 
 
 class SlowStream:
-    """
-    Yields a chunk at once, and the others after pauses; logs its end.
-    """
+    """Yields a chunk at once, and the others after pauses; logs its end."""
 
     async def run_remote(self, seconds: float = 0.25, parts: int = 2, name: str = "") -> AsyncIterator[str]:
         for number in range(parts):
@@ -94,9 +78,7 @@ class SlowStream:
 
 
 class Draining:
-    """
-    Raises HTTPException(503) for the first calls.
-    """
+    """Raises HTTPException(503) for the first calls."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -109,8 +91,6 @@ class Draining:
 
 
 class HTTPException(Exception):
-    """
-    An exception with the name and the attribute of FastAPI's.
-    """
+    """An exception with the name and the attribute of FastAPI's."""
 
     status_code = 503

@@ -25,9 +25,7 @@ PATH = "/production/run_remote"
 
 
 def send_requests(authority: str, count: int, **headers: str) -> list[tuple[int, str | None, str | None, float, float]]:
-    """
-    The results of sending the same request repeatedly over one connection: status, code, request id, start and end.
-    """
+    """The results of sending the same request repeatedly over one connection: status, code, request id, start and end."""
     connection = http.client.HTTPConnection(authority, timeout=5)
     observed = []
     for _ in range(count):
@@ -43,17 +41,13 @@ def send_requests(authority: str, count: int, **headers: str) -> list[tuple[int,
 
 
 def log_lines(path) -> list[dict[str, object]]:
-    """
-    The complete lines of an access log.
-    """
+    """The complete lines of an access log."""
     return [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines()]
 
 
 @pytest.fixture(scope="module")
 def logged_run(tmp_path_factory):
-    """
-    Results of 4 clients with 50 requests each on the flaky scenario, and the access log of that run.
-    """
+    """Results of 4 clients with 50 requests each on the flaky scenario, and the access log of that run."""
     path = tmp_path_factory.mktemp("access-log") / "access.jsonl"
     with (
         start_emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint,
@@ -66,9 +60,7 @@ def logged_run(tmp_path_factory):
 
 
 def test_every_answer_has_one_line(logged_run):
-    """
-    Status, code and request id agree with what the clients received, request by request.
-    """
+    """Status, code and request id agree with what the clients received, request by request."""
     observed, log = logged_run
 
     assert list(range(1, 201)) == sorted(line["number"] for line in log)
@@ -81,9 +73,7 @@ def test_every_answer_has_one_line(logged_run):
 
 
 def test_timestamps_are_from_the_kernel_and_ordered(logged_run):
-    """
-    A request is received while its client waits, and its answer is sent no earlier than the service time says.
-    """
+    """A request is received while its client waits, and its answer is sent no earlier than the service time says."""
     observed, log = logged_run
     instants = {row[2]: row[3:] for row in observed}
 
@@ -97,9 +87,7 @@ def test_timestamps_are_from_the_kernel_and_ordered(logged_run):
 
 
 def test_answers_are_sent_on_time(logged_run):
-    """
-    Half of the answers are sent within 2 ms of their due time: lateness does not accumulate.
-    """
+    """Half of the answers are sent within 2 ms of their due time: lateness does not accumulate."""
     _, log = logged_run
     lateness = sorted(line["sent_s"] - line["received_s"] - line["service_time_s"] for line in log)
 
@@ -107,9 +95,7 @@ def test_answers_are_sent_on_time(logged_run):
 
 
 def test_same_seed_repeats_outcomes(logged_run, tmp_path):
-    """
-    With the same seed, the n-th request has the same outcome and service time, and another request id.
-    """
+    """With the same seed, the n-th request has the same outcome and service time, and another request id."""
     path = tmp_path / "access.jsonl"
     with start_emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint:
         send_requests(endpoint.target.authority, 25)
@@ -128,9 +114,7 @@ def test_same_seed_repeats_outcomes(logged_run, tmp_path):
     "extra_fields", [b"", b"Connection: Upgrade\r\nUpgrade: h2c\r\n"], ids=["plain", "with Upgrade: h2c"]
 )
 def test_first_and_last_byte_have_timestamps(tmp_path, extra_fields):
-    """
-    A request in two segments has the timestamps of both, even if its head is parsed twice.
-    """
+    """A request in two segments has the timestamps of both, even if its head is parsed twice."""
     path = tmp_path / "access.jsonl"
     fields = b"".join(f"{name}: {value}\r\n".encode() for name, value in HEADERS.items())
     with (
@@ -147,9 +131,7 @@ def test_first_and_last_byte_have_timestamps(tmp_path, extra_fields):
 
 
 def test_abandoned_request_has_no_line(tmp_path):
-    """
-    A request whose client leaves before the answer is due has no line.
-    """
+    """A request whose client leaves before the answer is due has no line."""
     path = tmp_path / "access.jsonl"
     scenario = tmp_path / "slow.toml"
     scenario.write_text('service_time = "200ms"')
@@ -164,9 +146,7 @@ def test_abandoned_request_has_no_line(tmp_path):
 
 @pytest.mark.parametrize(("number", "max_lost"), [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, 1)])
 def test_killed_emulator_loses_at_most_one_second(tmp_path, number, max_lost):
-    """
-    A stopped emulator writes every line; a killed one has written all lines older than a second.
-    """
+    """A stopped emulator writes every line; a killed one has written all lines older than a second."""
     path = tmp_path / "access.jsonl"
     scenario = tmp_path / "instant.toml"
     scenario.write_text("service_time = 0")
@@ -188,9 +168,7 @@ def test_killed_emulator_loses_at_most_one_second(tmp_path, number, max_lost):
 
 
 def test_full_disk_raises_once():
-    """
-    A failed write raises once, and disables the log.
-    """
+    """A failed write raises once, and disables the log."""
     log = AccessLog(None)
     with Path("/dev/full").open("wb", buffering=0) as full:
         log._file = full
@@ -202,9 +180,7 @@ def test_full_disk_raises_once():
 
 
 def test_timers_call_in_order_and_never_early():
-    """
-    Calls run in order of their instants, none early, past ones at once, even if one of them raises.
-    """
+    """Calls run in order of their instants, none early, past ones at once, even if one of them raises."""
     calls: list[tuple[float, float]] = []
 
     async def run() -> None:

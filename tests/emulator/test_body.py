@@ -16,9 +16,7 @@ PIECES = ["{", "}", "[", "]", ",", ":", '"a"', '"\\u00e9"', '"\\ud800"', '"\\x"'
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=20))
 def test_is_deep_object_agrees_with_json_module(text):
-    """
-    is_deep_object accepts a text exactly if json.loads returns an object.
-    """
+    """is_deep_object accepts a text exactly if json.loads returns an object."""
     try:
         expected = isinstance(json.loads(text), dict)
     except ValueError:
@@ -36,9 +34,7 @@ def test_is_deep_object_agrees_with_json_module(text):
     st.sampled_from([None, 2]),
 )
 def test_is_deep_object_accepts_exactly_serialized_objects(value, indent):
-    """
-    is_deep_object accepts serialized objects and rejects other serialized values.
-    """
+    """is_deep_object accepts serialized objects and rejects other serialized values."""
     assert isinstance(value, dict) == is_deep_object(json.dumps(value, indent=indent).encode())
 
 
@@ -82,17 +78,13 @@ REJECTED = {
 
 @pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
 def test_valid_object_is_accepted(body):
-    """
-    Depth, size and notation of a JSON object are no reason to reject it.
-    """
+    """Depth, size and notation of a JSON object are no reason to reject it."""
     assert None is json_object_error(ReceivedRequest(method=b"POST", target=b"/", headers=(), body=body))
 
 
 @pytest.mark.parametrize("body", REJECTED.values(), ids=REJECTED)
 def test_other_bodies_are_rejected(body):
-    """
-    Invalid JSON and JSON values that are not objects are answered 400 with a description.
-    """
+    """Invalid JSON and JSON values that are not objects are answered 400 with a description."""
     error = json_object_error(ReceivedRequest(method=b"POST", target=b"/", headers=(), body=body))
 
     assert error is not None

@@ -1,6 +1,4 @@
-"""
-Responses of a user's chain, compared with recorded responses of Baseten's chain server.
-"""
+"""Responses of a user's chain, compared with recorded responses of Baseten's chain server."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ DOCUMENTED_CONFIG = replace(CONFIG, contract=Contract.DOCUMENTED)
 
 
 def chain(name: str) -> UserChain:
-    """
-    A class in recorded_chains.py.
-    """
+    """A class in recorded_chains.py."""
     return load_chain(f"{CHAINS}:{name}")
 
 
@@ -55,9 +51,7 @@ def answer(
     binary: bool = False,
     gathers_stream: bool = False,
 ) -> Answer:
-    """
-    The answer of the gateway in front of the chain.
-    """
+    """The answer of the gateway in front of the chain."""
     sent = ChainRequest(number=1, body=body, binary=binary, gathers_stream=gathers_stream)
     return decision_from_chain(chain.respond(sent), config, 1, 0.0).answer
 
@@ -143,9 +137,7 @@ RECORDED: dict[str, tuple[bytes, int, str | None, str]] = {
 @pytest.mark.parametrize(("body", "status", "code", "expected"), RECORDED.values(), ids=RECORDED)
 @pytest.mark.parametrize("contract", [Contract.DOCUMENTED, Contract.OBSERVED])
 def test_response_equals_the_recorded_one(contract, body, status, code, expected):
-    """
-    Status, error header fields and body are those recorded, byte for byte.
-    """
+    """Status, error header fields and body are those recorded, byte for byte."""
     actual = answer(chain("Hello"), body, replace(DOCUMENTED_CONFIG, contract=contract))
 
     assert (status, expected.encode()) == (actual.status, actual.body)
@@ -167,9 +159,7 @@ EXCEPTION = {
 
 @pytest.mark.parametrize("mode", EXCEPTION)
 def test_exception_response_has_class_message_and_stack(mode):
-    """
-    An HTTPException keeps its status, also below 400; its own header fields are dropped.
-    """
+    """An HTTPException keeps its status, also below 400; its own header fields are dropped."""
     status, name, module, message = EXCEPTION[mode]
     actual = answer(chain("Hello"), json.dumps({"names": [], "mode": mode}).encode())
     error = json.loads(actual.body)["error"]
@@ -190,9 +180,7 @@ OUTPUTS = {"Text": b'"Hello World! "', "Nothing": b"null", "Pair": b'[3,"y"]'}
 
 @pytest.mark.parametrize(("name", "body"), OUTPUTS.items())
 def test_output_may_be_any_value(name, body):
-    """
-    The documented contract passes any value on; the strict one reports a non-object as an application error.
-    """
+    """The documented contract passes any value on; the strict one reports a non-object as an application error."""
     assert (200, body) == ((wide := answer(chain(name), b"{}")).status, wide.body)
 
     strict = answer(chain(name), b"{}", CONFIG)
@@ -204,18 +192,14 @@ def test_output_may_be_any_value(name, body):
     ("x", "written"), [("NaN", "null"), ("1e999", "null"), ("-0.0", "-0.0"), ("true", "1.0"), ('"0.01"', "0.01")]
 )
 def test_numbers_are_coerced_as_recorded(x, written):
-    """
-    Numbers that JSON lacks become null; others keep their value.
-    """
+    """Numbers that JSON lacks become null; others keep their value."""
     assert f'{{"x":{written}}}'.encode() == answer(chain("Numbers"), f'{{"x":{x}}}'.encode()).body
 
 
 @pytest.mark.parametrize("mode", ["exit", "interrupt", "cancelled"])
 @pytest.mark.parametrize(("name", "gathers"), [("Hello", False), ("TextStream", True)])
 def test_interruptions_are_answered_500_by_the_framework(mode, name, gathers):
-    """
-    SystemExit, KeyboardInterrupt and CancelledError are answered in plain text, and the process lives.
-    """
+    """SystemExit, KeyboardInterrupt and CancelledError are answered in plain text, and the process lives."""
     body = json.dumps({"names": [], "mode": mode, "fail_at": 1}).encode()
     actual = answer(chain(name), body, gathers_stream=gathers)
 
@@ -249,9 +233,7 @@ MSGPACK = {
 
 @pytest.mark.parametrize(("name", "body", "status", "expected"), MSGPACK.values(), ids=MSGPACK)
 def test_octet_streams_are_msgpack(name, body, status, expected):
-    """
-    Under `application/octet-stream`, body and output are msgpack, and errors are JSON, as recorded.
-    """
+    """Under `application/octet-stream`, body and output are msgpack, and errors are JSON, as recorded."""
     actual = answer(chain(name), body, binary=True)
 
     assert (status, expected) == (actual.status, actual.body)
@@ -264,16 +246,12 @@ def test_octet_streams_are_msgpack(name, body, status, expected):
     )
 )
 def test_msgpack_values_survive_a_round_trip(value):
-    """
-    Values of types that msgpack lacks are read as they were written.
-    """
+    """Values of types that msgpack lacks are read as they were written."""
     assert value == unpack_body(pack_output(value))
 
 
 def test_echo_chain_returns_msgpack_objects():
-    """
-    Under wider contracts, the echo chain too reads octet streams as msgpack.
-    """
+    """Under wider contracts, the echo chain too reads octet streams as msgpack."""
     config = replace(DOCUMENTED_CONFIG, has_chain=False)
     octets = (b"content-type", b"application/octet-stream")
     bodies = {b"\x81\xa1a\x01": 200, b'{"a":1}': 400, b"\x91\x01": 400}
@@ -309,9 +287,7 @@ STREAMED = {
 
 @pytest.mark.parametrize("case", STREAMED)
 def test_streams_are_answered_as_recorded(case):
-    """
-    A stream is cut silently by an exception; gathered, it is one string or a proper error.
-    """
+    """A stream is cut silently by an exception; gathered, it is one string or a proper error."""
     name, arguments, gathers, *expected = STREAMED[case]
     actual = answer(chain(name), json.dumps(arguments).encode(), gathers_stream=gathers)
 
@@ -319,9 +295,7 @@ def test_streams_are_answered_as_recorded(case):
 
 
 def test_exception_in_a_gathered_stream_has_class_and_stack():
-    """
-    The status of an HTTPException is kept there too.
-    """
+    """The status of an HTTPException is kept there too."""
     body = json.dumps({"fail_at": 1, "mode": "http_422"}).encode()
     actual = answer(chain("TextStream"), body, gathers_stream=True)
 
@@ -338,9 +312,7 @@ GATHERING = {
 
 @pytest.mark.parametrize(("accept", "agent", "gathers"), GATHERING.values(), ids=GATHERING)
 def test_accept_decides_whether_a_stream_is_gathered(accept, agent, gathers):
-    """
-    The media type decides on msgpack, without its parameters and in any letter case.
-    """
+    """The media type decides on msgpack, without its parameters and in any letter case."""
     fields = [*((b"accept", value) for value in accept), *((b"user-agent", value) for value in agent)]
     forwarded = chain_request(7, request(b"{}", *fields))
     octets = replace(request(b"{}"), headers=((b"content-type", b"Application/Octet-Stream ; a=b"),))
@@ -370,9 +342,7 @@ STRICT = {
 
 @pytest.mark.parametrize(("body", "status", "code", "detail"), STRICT.values(), ids=STRICT)
 def test_strict_contract_maps_errors(body, status, code, detail):
-    """
-    Errors have a documented code and status, a string as `error`, and no internals of the chain.
-    """
+    """Errors have a documented code and status, a string as `error`, and no internals of the chain."""
     actual = answer(chain("Hello"), body, CONFIG)
     error = json.loads(actual.body)
 
@@ -385,9 +355,7 @@ def test_strict_contract_maps_errors(body, status, code, detail):
 @pytest.mark.parametrize("outcome", [connection_lost_error(), timeout_error(3.0)], ids=["lost", "late"])
 @pytest.mark.parametrize("contract", Contract)
 def test_gateway_errors_satisfy_every_contract(outcome, contract):
-    """
-    The gateway answers 502 for a lost connection and 504 after the time limit.
-    """
+    """The gateway answers 502 for a lost connection and 504 after the time limit."""
     actual = decision_from_chain(outcome, replace(CONFIG, contract=contract), 1, 0.0).answer
 
     assert (502 if outcome.kind is ChainResponseKind.CONNECTION_LOST else 504, None) == (
@@ -411,18 +379,14 @@ bodies = st.binary(max_size=40) | st.recursive(
 
 @given(bodies)
 def test_answers_satisfy_the_strict_contract(body):
-    """
-    No body makes a chain with object output violate the strict contract.
-    """
+    """No body makes a chain with object output violate the strict contract."""
     assert () == violations(answer(chain("Hello"), body, CONFIG))
 
 
 @settings(deadline=None)  # each example loads three chains
 @given(bodies)
 def test_answers_satisfy_the_documented_contract(body):
-    """
-    No body makes any of the chains violate the documented contract.
-    """
+    """No body makes any of the chains violate the documented contract."""
     for name in ("Hello", "Text", "Numbers"):
         assert () == violations(answer(chain(name), body), Contract.DOCUMENTED)
 
@@ -453,25 +417,19 @@ FIELDS = (
 
 
 def request(body: bytes, *fields: tuple[bytes, bytes]) -> ReceivedRequest:
-    """
-    A valid request with this body.
-    """
+    """A valid request with this body."""
     return ReceivedRequest(method=b"POST", target=b"/production/run_remote", headers=(*FIELDS, *fields), body=body)
 
 
 @pytest.mark.parametrize(("body", "strict"), [(b"{}", True), (b"[]", False), (b"{", False), (b"", False)])
 def test_non_objects_reach_the_chain_only_under_wider_contracts(body, strict):
-    """
-    The strict gateway rejects them itself; under wider contracts every body is passed on.
-    """
+    """The strict gateway rejects them itself; under wider contracts every body is passed on."""
     assert isinstance(decide(request(body), DOCUMENTED_CONFIG, EmulatorState(), 0.0)[0], ChainRequest)
     assert strict is isinstance(decide(request(body), CONFIG, EmulatorState(), 0.0)[0], ChainRequest)
 
 
 def test_steering_and_error_rates_precede_the_chain():
-    """
-    X-Emulate and error rates apply to a user's chain as to the echo chain.
-    """
+    """X-Emulate and error rates apply to a user's chain as to the echo chain."""
     failing = replace(CONFIG, scenario=Scenario(name="broken", errors=((ErrorCode.TIMEOUT, 1.0),)))
     steered = request(b"{}", (b"x-emulate", b"rate_limited"))
 
@@ -495,9 +453,7 @@ BAD_CHAINS = {
 
 @pytest.mark.parametrize(("line", "words"), BAD_CHAINS.values(), ids=BAD_CHAINS)
 def test_unusable_chain_is_rejected(line, words, tmp_path):
-    """
-    The error is reported in one line before anything is served.
-    """
+    """The error is reported in one line before anything is served."""
     run = "" if "run_remote" in line else "    def run_remote(self) -> int: return 1\n"
     head = "from typing import AsyncIterator\nclass Request: ...\nclass Bad:\n"
     (tmp_path / "bad.py").write_text(f"{head}    {line}\n{run}")
@@ -509,9 +465,7 @@ def test_unusable_chain_is_rejected(line, words, tmp_path):
 
 
 def test_truss_chain_is_constructed_in_run_local(tmp_path, monkeypatch):
-    """
-    If the user module imports truss_chains, the instance is created inside `run_local`.
-    """
+    """If the user module imports truss_chains, the instance is created inside `run_local`."""
     (tmp_path / "truss_chains.py").write_text(
         "from contextlib import contextmanager\nlocal = []\n\n@contextmanager\ndef run_local():\n"
         "    local.append(1)\n    yield\n    local.pop()\n\nclass ChainletBase:\n"

@@ -18,17 +18,13 @@ LINE = re.compile(r"chainproof emulator: ([\w-]+) at http://(127\.0\.0\.1|\[::1\
 
 
 def run_emulator(*arguments: str, **options):
-    """
-    The completed emulator process.
-    """
+    """The completed emulator process."""
     return subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=20, check=False, **options)
 
 
 @contextmanager
 def start_emulator_process(*arguments: str, **options):
-    """
-    The running emulator process, and its first line.
-    """
+    """The running emulator process, and its first line."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True, **options}
     with subprocess.Popen([*EMULATOR, *arguments], **options) as child:
         try:
@@ -38,9 +34,7 @@ def start_emulator_process(*arguments: str, **options):
 
 
 def send_request(line: str, key: str = EMULATOR_KEY, **headers: str) -> int:
-    """
-    The status of one valid request to the URL in a line.
-    """
+    """The status of one valid request to the URL in a line."""
     connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=5)
     headers = {"Authorization": f"Api-Key {key}", "Content-Type": "application/json", **headers}
     connection.request("POST", "/production/run_remote", b"{}", headers)
@@ -51,9 +45,7 @@ def send_request(line: str, key: str = EMULATOR_KEY, **headers: str) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_prints_url_and_stops_on_signal(number):
-    """
-    SIGINT and SIGTERM end the emulator with exit code 0, even while a request is being received.
-    """
+    """SIGINT and SIGTERM end the emulator with exit code 0, even while a request is being received."""
     with (
         start_emulator_process() as (child, line),
         socket.create_connection(("127.0.0.1", int(line.rsplit(":", 1)[1]))) as idle,
@@ -67,9 +59,7 @@ def test_prints_url_and_stops_on_signal(number):
 
 
 def test_until_eof_ends_with_standard_input():
-    """
-    With --until-eof, the emulator exits when its standard input is closed.
-    """
+    """With --until-eof, the emulator exits when its standard input is closed."""
     with start_emulator_process("--until-eof", stdin=subprocess.PIPE) as (child, line):
         assert 200 == send_request(line)
         child.stdin.close()
@@ -77,26 +67,20 @@ def test_until_eof_ends_with_standard_input():
 
 
 def test_key_comes_from_environment_variable():
-    """
-    With --api-key-env, only the key in that variable is accepted.
-    """
+    """With --api-key-env, only the key in that variable is accepted."""
     with start_emulator_process("--api-key-env", "MINE", env={**os.environ, "MINE": "abc.def"}) as (_, line):
         assert (200, 401) == (send_request(line, "abc.def"), send_request(line))
 
 
 def test_serves_on_ipv6():
-    """
-    The IPv6 loopback address is accepted.
-    """
+    """The IPv6 loopback address is accepted."""
     with start_emulator_process("--host", "::1") as (_, line):
         assert LINE.fullmatch(line)
         assert 200 == send_request(line)
 
 
 def test_options_change_answers():
-    """
-    --no-steering and --contract change answers.
-    """
+    """--no-steering and --contract change answers."""
     with start_emulator_process("--no-steering") as (_, line):
         assert 200 == send_request(line, **{"X-Emulate": "timeout"})
     with start_emulator_process("--contract", "documented") as (_, line):
@@ -104,9 +88,7 @@ def test_options_change_answers():
 
 
 def test_help_lists_scenarios():
-    """
-    --help lists every scenario with its description, and the exit codes.
-    """
+    """--help lists every scenario with its description, and the exit codes."""
     text = run_emulator("--help").stdout
 
     assert all(f"  {name} " in text for name in ("instant", "warm", "flaky", "rate-limited", "slow-tail"))
@@ -132,9 +114,7 @@ USAGE_ERRORS = {
 
 @pytest.mark.parametrize(("arguments", "words"), USAGE_ERRORS.values(), ids=USAGE_ERRORS)
 def test_usage_error_exits_2(arguments, words):
-    """
-    The message says what was expected, without a traceback.
-    """
+    """The message says what was expected, without a traceback."""
     completed = run_emulator(*arguments)
 
     assert (2, "") == (completed.returncode, completed.stdout)
@@ -143,9 +123,7 @@ def test_usage_error_exits_2(arguments, words):
 
 
 def test_port_in_use_exits_2():
-    """
-    The error is reported in one line.
-    """
+    """The error is reported in one line."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         completed = run_emulator("--port", str(listener.getsockname()[1]))
 
@@ -165,9 +143,7 @@ print(connection.getresponse().status, os.environ["CHAINPROOF_EMULATED"], sys.st
 
 
 def test_command_has_target_and_key():
-    """
-    The command has the target and the key in its environment and uses stdin and stdout; the URL goes to stderr.
-    """
+    """The command has the target and the key in its environment and uses stdin and stdout; the URL goes to stderr."""
     completed = run_emulator("rate-limited", "--", sys.executable, "-c", CLIENT_SCRIPT, input="input")
 
     assert (0, "200 1 input\n") == (completed.returncode, completed.stdout)
@@ -178,17 +154,13 @@ def test_command_has_target_and_key():
     ("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
 )
 def test_exit_code_is_that_of_the_command(script, code):
-    """
-    The exit code of the command, or 128 plus the number of the signal that ended it.
-    """
+    """The exit code of the command, or 128 plus the number of the signal that ended it."""
     assert code == run_emulator("--", "sh", "-c", script).returncode
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_is_forwarded_to_command(number):
-    """
-    The emulator forwards a signal to the command and serves until the command exits.
-    """
+    """The emulator forwards a signal to the command and serves until the command exits."""
     script = (
         "import signal, sys, time\n"
         f"signal.signal({int(number)}, lambda *_: sys.exit(7))\n"
@@ -202,9 +174,7 @@ def test_signal_is_forwarded_to_command(number):
 
 
 def test_internal_error_exits_70():
-    """
-    An internal error aborts the connection, is reported at once, and sets exit code 70.
-    """
+    """An internal error aborts the connection, is reported at once, and sets exit code 70."""
     script = (
         "import sys, chainproof.emulator.transport.server_state as server_state\n"
         "server_state.decide = lambda *_: 1 // 0\n"

@@ -33,9 +33,7 @@ FIELDS = {
 def request(
     body: bytes = b'{"a":1}', *, method: bytes = b"POST", target: bytes = PATH, **overrides: bytes | None
 ) -> ReceivedRequest:
-    """
-    A valid request with some fields replaced, or left out with None.
-    """
+    """A valid request with some fields replaced, or left out with None."""
     fields = {**FIELDS, **{name.replace("_", "-").encode(): value for name, value in overrides.items()}}
     headers = tuple((name, value) for name, value in fields.items() if value is not None)
     return ReceivedRequest(method=method, target=target, headers=headers, body=body, length=len(body))
@@ -44,18 +42,14 @@ def request(
 def decision_on(
     incoming: ReceivedRequest, config: EmulatorConfig = CONFIG, state: EmulatorState | None = None
 ) -> Decision:
-    """
-    The decision on one request.
-    """
+    """The decision on one request."""
     decision, _ = decide(incoming, config, state or EmulatorState(), 0.0)
     assert isinstance(decision, Decision)
     return decision
 
 
 def decisions(config: EmulatorConfig, *, gap: float = 1.0):
-    """
-    The decisions on the same valid request, repeated without end.
-    """
+    """The decisions on the same valid request, repeated without end."""
     state, now = EmulatorState(), 0.0
     while True:
         decision, state = decide(request(), config, state, now)
@@ -64,9 +58,7 @@ def decisions(config: EmulatorConfig, *, gap: float = 1.0):
 
 
 def outcome(answer: Answer) -> tuple[int, str | None]:
-    """
-    Status and error code as the client sees them.
-    """
+    """Status and error code as the client sees them."""
     return answer.status, None if answer.status == 200 else json.loads(answer.body).get("error_code")
 
 
@@ -107,9 +99,7 @@ configs = st.builds(
 
 @given(requests, configs, st.integers(0, 10**6))
 def test_answers_satisfy_the_strict_contract(incoming, config, number):
-    """
-    Every answer of the operation satisfies every clause of the strict contract.
-    """
+    """Every answer of the operation satisfies every clause of the strict contract."""
     answer = decision_on(incoming, config, EmulatorState(number=number)).answer
 
     if answer.status in (404, 405):
@@ -120,9 +110,7 @@ def test_answers_satisfy_the_strict_contract(incoming, config, number):
 
 @given(requests, configs)
 def test_every_error_is_an_error_response(incoming, config):
-    """
-    Every answer except a 200 is a JSON `ErrorResponse` with a request id.
-    """
+    """Every answer except a 200 is a JSON `ErrorResponse` with a request id."""
     answer = decision_on(incoming, config).answer
 
     if answer.status != 200:
@@ -132,9 +120,7 @@ def test_every_error_is_an_error_response(incoming, config):
 
 @given(requests, configs, st.integers(0, 10**6), st.floats(0, 1e6))
 def test_decision_is_deterministic(incoming, config, number, now):
-    """
-    The same request, configuration, state and time give the same answer and the same next state.
-    """
+    """The same request, configuration, state and time give the same answer and the same next state."""
     state = EmulatorState(number=number)
 
     assert decide(incoming, config, state, now) == decide(incoming, config, state, now)
@@ -142,9 +128,7 @@ def test_decision_is_deterministic(incoming, config, number, now):
 
 @given(requests, configs)
 def test_answers_never_contain_the_key(incoming, config):
-    """
-    No answer contains the key, wherever it was in the request.
-    """
+    """No answer contains the key, wherever it was in the request."""
     key = EMULATOR_KEY.encode()
     incoming = replace(
         incoming, target=incoming.target + b"?key=" + key, headers=(*incoming.headers, (b"x-emulate", key))
@@ -161,9 +145,7 @@ def test_answers_never_contain_the_key(incoming, config):
     )
 )
 def test_echo_is_byte_identical(text):
-    """
-    The body of a 200 is the body that was sent.
-    """
+    """The body of a 200 is the body that was sent."""
     assert (200, text.encode()) == ((answer := decision_on(request(text.encode())).answer).status, answer.body)
 
 
@@ -172,9 +154,7 @@ def test_echo_is_byte_identical(text):
     "body", [b' \r\n\t{"a" : 1.0e5}\n', b'{"\\ud800":"\\ud800"}', b'{"a":' * 5000 + b"1" + b"}" * 5000]
 )
 def test_echo_is_byte_identical_under_every_contract(contract, body):
-    """
-    White space, lone surrogates and deep nesting are echoed unchanged under every contract.
-    """
+    """White space, lone surrogates and deep nesting are echoed unchanged under every contract."""
     assert (200, body) == (
         (answer := decision_on(request(body), replace(CONFIG, contract=contract)).answer).status,
         answer.body,
@@ -192,18 +172,14 @@ ECHO_ERRORS = {
 
 @pytest.mark.parametrize(("body", "words"), ECHO_ERRORS.items(), ids=[body[:9] for body in ECHO_ERRORS])
 def test_wider_contracts_use_the_input_errors_of_a_chain(body, words):
-    """
-    The error is a 400 in the wording of the chain's server.
-    """
+    """The error is a 400 in the wording of the chain's server."""
     answer = decision_on(request(body), replace(CONFIG, contract=Contract.DOCUMENTED)).answer
 
     assert (400, {"error": f"Input Parsing Error:\n  {words}"}) == (answer.status, json.loads(answer.body))
 
 
 def test_non_finite_numbers_are_echoed_as_null():
-    """
-    NaN and infinities become null, as the chain's server writes them; strings with these words stay.
-    """
+    """NaN and infinities become null, as the chain's server writes them; strings with these words stay."""
     incoming = request(b'{"a": [NaN, -Infinity, "NaN", 1e999], "b": 10000000000000000000000}')
     answer = decision_on(incoming, replace(CONFIG, contract=Contract.DOCUMENTED)).answer
 
@@ -211,9 +187,7 @@ def test_non_finite_numbers_are_echoed_as_null():
 
 
 def test_request_ids_are_unique_within_and_between_runs():
-    """
-    Ids are 37 lower-case hexadecimal digits, and unique even between servers with the same seed.
-    """
+    """Ids are 37 lower-case hexadecimal digits, and unique even between servers with the same seed."""
     runs = [replace(CONFIG, request_id_prefix=request_id_prefix * 21) for request_id_prefix in "ab"]
     ids = [decision.answer.request_id for config in runs for decision in islice(decisions(config), 500)]
 
@@ -244,9 +218,7 @@ UNAUTHORIZED = {
 @pytest.mark.parametrize("value", UNAUTHORIZED.values(), ids=UNAUTHORIZED)
 @pytest.mark.parametrize("contract", Contract)
 def test_unauthenticated_request_is_rejected(value, contract):
-    """
-    Strict: always 401 with its code. Documented and observed: 401 without the header, 403 with a wrong key.
-    """
+    """Strict: always 401 with its code. Documented and observed: 401 without the header, 403 with a wrong key."""
     strict = contract is Contract.STRICT
     decision = decision_on(request(authorization=value), replace(CONFIG, contract=contract))
 
@@ -256,9 +228,7 @@ def test_unauthenticated_request_is_rejected(value, contract):
 
 @pytest.mark.parametrize(("contract", "expected"), [("strict", 401), ("documented", 200), ("observed", 200)])
 def test_bearer_is_accepted_outside_the_strict_contract(contract, expected):
-    """
-    The documented and observed contracts accept the key as a bearer token.
-    """
+    """The documented and observed contracts accept the key as a bearer token."""
     assert (
         expected
         == decision_on(
@@ -268,9 +238,7 @@ def test_bearer_is_accepted_outside_the_strict_contract(contract, expected):
 
 
 def test_two_authorization_headers_are_rejected():
-    """
-    Two Authorization headers are ambiguous, even if both are right.
-    """
+    """Two Authorization headers are ambiguous, even if both are right."""
     twice = request()
     twice = replace(twice, headers=(*twice.headers, (b"authorization", FIELDS[b"authorization"])))
 
@@ -340,17 +308,13 @@ CHECK_ORDER = {
 
 @pytest.mark.parametrize(("overrides", "expected"), CHECK_ORDER.values(), ids=CHECK_ORDER)
 def test_checks_run_in_order(overrides, expected):
-    """
-    Path and host, method, key, media type, body, steering: the first failing check determines the error.
-    """
+    """Path and host, method, key, media type, body, steering: the first failing check determines the error."""
     assert expected == outcome(decision_on(request(**overrides)).answer)
 
 
 @pytest.mark.parametrize("target", [b"/", b"/production/predict"])
 def test_405_has_allow(target):
-    """
-    A 405 has `Allow: POST`; other answers have no Allow.
-    """
+    """A 405 has `Allow: POST`; other answers have no Allow."""
     assert ("POST",) == decision_on(request(method=b"PUT")).answer.fields("allow")
     assert () == decision_on(request(method=b"PUT", target=target)).answer.fields("allow")
 
@@ -358,9 +322,7 @@ def test_405_has_allow(target):
 @pytest.mark.parametrize(("contract", "expected"), [("strict", 400), ("documented", 413)])
 @pytest.mark.parametrize(("length", "large"), [(1000, False), (1001, True)])
 def test_body_size_limit_is_inclusive(contract, expected, length, large):
-    """
-    A body of the maximum size is accepted; one more byte is `payload_too_large`.
-    """
+    """A body of the maximum size is accepted; one more byte is `payload_too_large`."""
     config = replace(CONFIG, contract=Contract(contract), scenario=replace(SCENARIO, max_body_bytes=1000))
     answer = decision_on(replace(request(), length=length), config).answer
 
@@ -369,9 +331,7 @@ def test_body_size_limit_is_inclusive(contract, expected, length, large):
 
 
 def test_malformed_request_is_a_client_error():
-    """
-    Malformed HTTP gets a regular error, and counts as a request.
-    """
+    """Malformed HTTP gets a regular error, and counts as a request."""
     decision, state = decide_malformed("Expected HTTP.", CONFIG, EmulatorState(number=6))
 
     assert (BAD, (), 7) == (outcome(decision.answer), violations(decision.answer), state.number)
@@ -389,9 +349,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("code", "status", "contract"), ROWS)
 def test_steering_returns_each_code_with_each_status(code, status, contract):
-    """
-    `X-Emulate: code status` returns that pair with the service time of errors.
-    """
+    """`X-Emulate: code status` returns that pair with the service time of errors."""
     config = replace(CONFIG, contract=contract)
     decision = decision_on(request(x_emulate=f"{code} {status}".encode()), config)
 
@@ -401,9 +359,7 @@ def test_steering_returns_each_code_with_each_status(code, status, contract):
 
 @pytest.mark.parametrize("row", PAIRINGS, ids=lambda row: row.code)
 def test_steering_without_status_returns_the_first_one(row):
-    """
-    `X-Emulate: code` returns the strict contract's first status.
-    """
+    """`X-Emulate: code` returns the strict contract's first status."""
     assert (row.strict[0], row.code) == outcome(decision_on(request(x_emulate=row.code.encode())).answer)
 
 
@@ -411,9 +367,7 @@ def test_steering_without_status_returns_the_first_one(row):
     "value", [b"", b"gremlins", b"timeout 502", b"timeout 504 1", b"504", b"TIMEOUT", b"ok 200", b"\xff"]
 )
 def test_invalid_steering_is_rejected(value):
-    """
-    An invalid X-Emulate is answered 400 with the accepted values, not ignored.
-    """
+    """An invalid X-Emulate is answered 400 with the accepted values, not ignored."""
     answer = decision_on(request(x_emulate=value)).answer
 
     assert BAD == outcome(answer)
@@ -421,16 +375,12 @@ def test_invalid_steering_is_rejected(value):
 
 
 def test_no_steering_ignores_x_emulate():
-    """
-    With `--no-steering`, X-Emulate has no effect.
-    """
+    """With `--no-steering`, X-Emulate has no effect."""
     assert 200 == decision_on(request(x_emulate=b"timeout"), replace(CONFIG, steering=False)).answer.status
 
 
 def test_x_emulate_ok_overrides_rates_and_limit():
-    """
-    `X-Emulate: ok` is answered 200 even if every other request fails.
-    """
+    """`X-Emulate: ok` is answered 200 even if every other request fails."""
     failing = replace(SCENARIO, errors=((ErrorCode.TIMEOUT, 1.0),), rate_limit=RateLimit(rate=1e-9, burst=1.0))
     config = replace(CONFIG, scenario=failing)
     outcomes = [outcome(decision.answer) for decision in islice(decisions(config), 3)]
@@ -440,9 +390,7 @@ def test_x_emulate_ok_overrides_rates_and_limit():
 
 
 def test_error_frequencies_match_the_rates():
-    """
-    Each of the ten codes occurs at its rate of 5 %, within five standard deviations.
-    """
+    """Each of the ten codes occurs at its rate of 5 %, within five standard deviations."""
     count, rate = 20_000, 0.05
     config = replace(CONFIG, scenario=replace(SCENARIO, errors=tuple((code, rate) for code in ErrorCode)), seed=7)
     counts = Counter(decision.error_code for decision in islice(decisions(config), count))
@@ -452,9 +400,7 @@ def test_error_frequencies_match_the_rates():
 
 
 def test_same_seed_gives_same_answers():
-    """
-    Outcomes, bodies and service times depend only on the seed, not on arrival times or the run.
-    """
+    """Outcomes, bodies and service times depend only on the seed, not on arrival times or the run."""
 
     def outcomes(seed: int, request_id_prefix: str, gap: float) -> list[object]:
         config = replace(
@@ -470,9 +416,7 @@ def test_same_seed_gives_same_answers():
 
 
 def test_rejected_requests_take_no_service_time():
-    """
-    Requests that do not reach the chain, including those above the rate limit, are answered at once.
-    """
+    """Requests that do not reach the chain, including those above the rate limit, are answered at once."""
     config = replace(CONFIG, scenario=replace(SCENARIO, rate_limit=RateLimit(rate=1.0, burst=2.0)))
     times = [decision.service_time for decision in islice(decisions(config, gap=0.0), 3)]
 

@@ -37,9 +37,7 @@ VALID_FIELDS = {b"host": b"x", b"authorization": b"Api-Key " + KEY, b"content-ty
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """
-    A request that triggers a deviation.
-    """
+    """A request that triggers a deviation."""
 
     body: bytes = b"{}"
     fields: dict[bytes, bytes | None]
@@ -49,9 +47,7 @@ class Trigger:
 
 
 def trigger(body: bytes = b"{}", *, length: int | None = None, chain: str | None = None, **changed: bytes | None):
-    """
-    A valid request with some fields replaced, or left out with None.
-    """
+    """A valid request with some fields replaced, or left out with None."""
     fields = {name.replace("_", "-").encode(): value for name, value in changed.items()}
     return Trigger(body=body, fields=fields, length=length, chain=chain)
 
@@ -91,9 +87,7 @@ ROWS = [(name, getattr(deviations, name)) for name in TRIGGERS]
 
 
 def answer(case: Trigger, contract: Contract) -> Answer:
-    """
-    The answer to a trigger under a contract.
-    """
+    """The answer to a trigger under a contract."""
     config = replace(CONFIG, contract=contract, has_chain=case.chain is not None)
     headers = tuple((name, value) for name, value in {**VALID_FIELDS, **case.fields}.items() if value is not None)
     length = len(case.body) if case.length is None else case.length
@@ -108,24 +102,18 @@ def answer(case: Trigger, contract: Contract) -> Answer:
 
 
 def violated_clauses(deviation: Deviation, actual: Answer) -> set[Clause]:
-    """
-    The clauses of the strict contract that an answer violates.
-    """
+    """The clauses of the strict contract that an answer violates."""
     checked = {clause for clause in deviation.violates if clause in CLAUSE_CHECKS and not CLAUSE_CHECKS[clause](actual)}
     return checked | {violation.clause for violation in violations(actual, Contract.STRICT)}
 
 
 def reported_clauses(deviation: Deviation) -> set[Clause]:
-    """
-    The clauses of a deviation that are reported.
-    """
+    """The clauses of a deviation that are reported."""
     return {clause for clause in deviation.violates if REPORTED_INSTEAD.get(clause) not in deviation.violates}
 
 
 def test_every_deviation_has_a_trigger():
-    """
-    A new deviation needs a trigger in this file.
-    """
+    """A new deviation needs a trigger in this file."""
     assert list(DEVIATIONS) == [deviation for _, deviation in ROWS]
 
 
@@ -149,9 +137,7 @@ def test_deviation_violates_exactly_its_clauses(name, deviation):
 
 @pytest.mark.parametrize(("name", "deviation"), ROWS, ids=TRIGGERS)
 def test_deviation_is_allowed_by_its_contract(name, deviation):
-    """
-    The contract of a deviation and wider ones allow it, by a waiver or by an allowed status.
-    """
+    """The contract of a deviation and wider ones allow it, by a waiver or by an allowed status."""
     for contract in (contract for contract in Contract if deviation.applies_to(contract)):
         actual = answer(TRIGGERS[name], contract)
 
@@ -164,17 +150,13 @@ def test_deviation_is_allowed_by_its_contract(name, deviation):
 
 @pytest.mark.parametrize("clause", WAIVED_FROM, ids=lambda clause: clause.id)
 def test_waiver_starts_with_one_contract(clause):
-    """
-    All deviations that violate a waived clause begin with the same contract.
-    """
+    """All deviations that violate a waived clause begin with the same contract."""
     assert {WAIVED_FROM[clause]} == {row.contract for row in DEVIATIONS if clause in row.violates}
 
 
 @pytest.mark.parametrize("status", sorted(allowed_statuses(Contract.OBSERVED) - {200}))
 def test_every_status_of_a_wider_contract_can_be_requested(status):
-    """
-    X-Emulate requests a status with its code; a status without a code only where the contract has it.
-    """
+    """X-Emulate requests a status with its code; a status without a code only where the contract has it."""
     values = [str(status)] if status in UNPAIRED_STATUSES else [f"{code} {status}" for code in ErrorCode]
     actual = {answer(trigger(x_emulate=value.encode()), Contract.DOCUMENTED).status for value in values}
 
@@ -184,9 +166,7 @@ def test_every_status_of_a_wider_contract_can_be_requested(status):
 
 
 def test_steered_error_names_its_code_under_every_contract():
-    """
-    An error requested by X-Emulate names its code even if other errors have none.
-    """
+    """An error requested by X-Emulate names its code even if other errors have none."""
     steered = json.loads(answer(trigger(x_emulate=b"rate_limited"), Contract.DOCUMENTED).body)
     bare = json.loads(answer(trigger(authorization=None), Contract.DOCUMENTED).body)
 
@@ -195,9 +175,7 @@ def test_steered_error_names_its_code_under_every_contract():
 
 @pytest.mark.parametrize("row", DEVIATIONS, ids=lambda row: row.description[:30])
 def test_page_lists_every_deviation(row):
-    """
-    docs/emulator.md lists each deviation with its clauses and its source.
-    """
+    """docs/emulator.md lists each deviation with its clauses and its source."""
     clause_column = ", ".join(f"`{clause.id}`" for clause in row.violates)
     line = f"| {row.description} | `{row.contract}` | {clause_column} | {row.citation} |"
 
@@ -205,7 +183,5 @@ def test_page_lists_every_deviation(row):
 
 
 def test_clause_checks_cover_only_other_clauses():
-    """
-    The checks in this file do not replace checks of single answers.
-    """
+    """The checks in this file do not replace checks of single answers."""
     assert set() == set(CLAUSE_CHECKS) & set(SINGLE_ANSWER_CLAUSES)

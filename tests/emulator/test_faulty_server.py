@@ -1,6 +1,4 @@
-"""
---fault and --variant change one behaviour of the emulator, and nothing else.
-"""
+"""--fault and --variant change one behaviour of the emulator, and nothing else."""
 
 from __future__ import annotations
 
@@ -39,18 +37,14 @@ HEAD = (
 
 
 def answers_to(endpoint: Endpoint, *requests: bytes) -> list[Answer]:
-    """
-    The answers to requests sent on their own connection.
-    """
+    """The answers to requests sent on their own connection."""
     with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as connection:
         connection.sendall(b"".join(requests))
         return read_answers(connection, ("POST",) * len(requests))
 
 
 def post(body: bytes) -> bytes:
-    """
-    A request with the right key.
-    """
+    """A request with the right key."""
     return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
@@ -69,9 +63,7 @@ def post(body: bytes) -> bytes:
 def test_option_selects_fault_or_variant(
     options: tuple[str, ...], body: bytes, status: int, expected_body: bytes | None
 ) -> None:
-    """
-    The fault or variant named on the command line is active.
-    """
+    """The fault or variant named on the command line is active."""
     with start_emulator(options=options) as endpoint:
         answer = answers_to(endpoint, post(body))[-1]
 
@@ -89,9 +81,7 @@ def test_option_selects_fault_or_variant(
 def test_fault_applies_to_the_answers_of_a_users_chain(
     fault: str, inputs: tuple[list[str], ...], expected_outputs: list[str | None]
 ) -> None:
-    """
-    With --chain, the hook changes what the chain returns.
-    """
+    """With --chain, the hook changes what the chain returns."""
     with start_emulator(options=("--fault", fault, "--chain", HELLO)) as endpoint:
         answers = answers_to(endpoint, *(post(json.dumps({"names": names}).encode()) for names in inputs))
 
@@ -100,9 +90,7 @@ def test_fault_applies_to_the_answers_of_a_users_chain(
 
 
 def test_access_log_records_faulty_answers(tmp_path: Path) -> None:
-    """
-    The access log contains the answers as the faulty server sent them.
-    """
+    """The access log contains the answers as the faulty server sent them."""
     log = tmp_path / "access.jsonl"
     with start_emulator(options=("--fault", "array-is-422", "--access-log", str(log))) as endpoint:
         answers = [answers_to(endpoint, post(body))[-1] for body in (b"{}", b"[]", b"{")]
@@ -116,9 +104,7 @@ def test_access_log_records_faulty_answers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hook", [None, FaultHook()])
 def test_correct_server_has_no_fault_code(hook: FaultHook | None) -> None:
-    """
-    Without a fault or variant, the server consists of the plain classes.
-    """
+    """Without a fault or variant, the server consists of the plain classes."""
     config = EmulatorConfig(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
     loop = asyncio.new_event_loop()
     state, create_protocol = _server_state(loop, config, AccessLog(None), None, hook)
@@ -139,9 +125,7 @@ def test_correct_server_has_no_fault_code(hook: FaultHook | None) -> None:
     ],
 )
 def test_usage_error_is_one_line(options: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    An unknown or conflicting name exits with 2 and one line that says what was expected.
-    """
+    """An unknown or conflicting name exits with 2 and one line that says what was expected."""
     code = main(options)
 
     errors = capsys.readouterr().err
@@ -151,9 +135,7 @@ def test_usage_error_is_one_line(options: tuple[str, ...], expected: str, capsys
 
 
 def test_lists_have_every_fault_and_variant(capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    Each fault is listed with its clauses, each variant with what allows it.
-    """
+    """Each fault is listed with its clauses, each variant with what allows it."""
     main(("--list-faults",))
     faults = capsys.readouterr().out.splitlines()[1:]
     main(("--list-variants",))
@@ -169,9 +151,7 @@ def test_lists_have_every_fault_and_variant(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_page_names_existing_faults() -> None:
-    """
-    Every fault and variant named in docs/emulator.md exists.
-    """
+    """Every fault and variant named in docs/emulator.md exists."""
     page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
     names = {
         *re.findall(r"\(`([a-z0-9]+-[a-z0-9-]+)`\)", page),

@@ -1,6 +1,4 @@
-"""
-Retries by the gateway: when the chain is asked again, and when its failure is passed on.
-"""
+"""Retries by the gateway: when the chain is asked again, and when its failure is passed on."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ DRAINING = ChainResponse(kind=ChainResponseKind.EXCEPTION, status=503, body=b"{}
 
 
 def test_default_delays_are_those_of_the_documentation() -> None:
-    """
-    The first delays are 0.5 s, 0.75 s and so on; they grow to a minute, and no attempt starts after 15 minutes.
-    """
+    """The first delays are 0.5 s, 0.75 s and so on; they grow to a minute, and no attempt starts after 15 minutes."""
     delays, elapsed = [], 0.0
     while (delay := RetryPolicy().delay_after(len(delays) + 1, elapsed)) is not None:
         delays.append(delay)
@@ -53,9 +49,7 @@ def test_default_delays_are_those_of_the_documentation() -> None:
     elapsed=st.floats(0, 2000),
 )
 def test_delays_grow_and_stay_within_their_limits(policy: RetryPolicy, attempts: int, elapsed: float) -> None:
-    """
-    A delay is at most the longest one, and no attempt starts after the time to give up.
-    """
+    """A delay is at most the longest one, and no attempt starts after the time to give up."""
     delays = [delay for number in range(1, attempts + 1) if (delay := policy.delay_after(number, elapsed)) is not None]
 
     assert all(first <= second for first, second in pairwise(delays))
@@ -64,9 +58,7 @@ def test_delays_grow_and_stay_within_their_limits(policy: RetryPolicy, attempts:
 
 @dataclass(slots=True, kw_only=True)
 class FakeGateway:
-    """
-    A clock that jumps to the next scheduled call, and a chain with prepared responses.
-    """
+    """A clock that jumps to the next scheduled call, and a chain with prepared responses."""
 
     responses: list[ChainResponse]
     now: float = 100.0
@@ -103,9 +95,7 @@ class FakeGateway:
 
 
 def test_failures_are_retried_until_the_chain_recovers() -> None:
-    """
-    The caller sees latency in place of two failures, and the attempts are counted.
-    """
+    """The caller sees latency in place of two failures, and the attempts are counted."""
     gateway = FakeGateway(responses=[DRAINING, DRAINING, output(b"{}")])
     gateway.start(RetryPolicy())
     gateway.run()
@@ -125,9 +115,7 @@ def test_failures_are_retried_until_the_chain_recovers() -> None:
     ids=["no retries", "the gateway's own timeout", "another status", "no time left"],
 )
 def test_other_failures_are_passed_on(policy: RetryPolicy | None, response: ChainResponse) -> None:
-    """
-    They reach the caller after one attempt.
-    """
+    """They reach the caller after one attempt."""
     gateway = FakeGateway(responses=[response])
     gateway.start(policy)
     gateway.run()
@@ -136,9 +124,7 @@ def test_other_failures_are_passed_on(policy: RetryPolicy | None, response: Chai
 
 
 def test_abandoned_request_is_not_retried() -> None:
-    """
-    Nobody waits for the answer any more.
-    """
+    """Nobody waits for the answer any more."""
     gateway = FakeGateway(responses=[DRAINING, output(b"{}")])
     call = gateway.start(RetryPolicy())
     heappop(gateway.due)[2]()  # the first response arrives
@@ -149,9 +135,7 @@ def test_abandoned_request_is_not_retried() -> None:
 
 
 def test_client_sees_the_number_of_attempts(tmp_path: Path) -> None:
-    """
-    A draining chain behind the whole emulator: one answer 200, and three attempts in its header.
-    """
+    """A draining chain behind the whole emulator: one answer 200, and three attempts in its header."""
     scenario = tmp_path / "retries.toml"
     scenario.write_text('gateway_retries = { first_delay = "1ms", max_delay = "2ms" }\n')
     options = ("--chain", f"{CHAINS}:Draining", "--contract", "documented")

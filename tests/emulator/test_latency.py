@@ -21,17 +21,13 @@ MODELS = {
 
 
 def probability_at_most(law, seconds):
-    """
-    Probability of a service time of at most *seconds*.
-    """
+    """Probability of a service time of at most *seconds*."""
     total = sum(part.weight for part in law)
     return sum(part.weight / total * component_probability_at_most(part, seconds) for part in law)
 
 
 def component_probability_at_most(part, seconds):
-    """
-    The same probability for one component.
-    """
+    """The same probability for one component."""
     if not part.sigma or not part.median:
         return float(seconds >= part.median)
     return NormalDist().cdf(log(seconds / part.median) / part.sigma) if seconds > 0 else 0.0
@@ -61,9 +57,7 @@ def test_draws_follow_the_distribution(model):
 
 @given(median=st.floats(1e-4, 10), ratio=st.floats(1.001, 100))
 def test_sigma_from_p99_yields_that_p99(median, ratio):
-    """
-    A model built from median and p99 has that median and p99.
-    """
+    """A model built from median and p99 has that median and p99."""
     model = (Component(median=median, sigma=sigma_from_p99(median, median * ratio)),)
 
     assert probability_at_most(model, median * ratio) == pytest.approx(0.99)
@@ -73,9 +67,7 @@ def test_sigma_from_p99_yields_that_p99(median, ratio):
 
 @given(weights=st.lists(st.floats(0.01, 100), min_size=1, max_size=5), share=st.floats(0.0001, 0.9999))
 def test_component_share_equals_its_weight(weights, share):
-    """
-    Components divide the interval from 0 to 1 in order, in proportion to their weights.
-    """
+    """Components divide the interval from 0 to 1 in order, in proportion to their weights."""
     model = tuple(Component(median=float(n), weight=weight) for n, weight in enumerate(weights))
 
     selected = int(service_time(model, component=share, quantile=0.5))
@@ -87,16 +79,12 @@ def test_component_share_equals_its_weight(weights, share):
 
 @given(seed=st.integers(), number=st.integers(1, 10**12), purpose=st.sampled_from(DrawPurpose))
 def test_uniform_is_strictly_between_0_and_1(seed, number, purpose):
-    """
-    A draw is never 0 or 1, where the normal distribution has no quantile. Any integer is a valid seed.
-    """
+    """A draw is never 0 or 1, where the normal distribution has no quantile. Any integer is a valid seed."""
     assert 0.0 < uniform(seed, number, purpose) < 1.0
 
 
 def test_neighbouring_draws_differ():
-    """
-    Neighbouring seeds, requests and purposes have different draws.
-    """
+    """Neighbouring seeds, requests and purposes have different draws."""
     draws = [uniform(seed, number, p) for seed in range(20) for number in range(200) for p in DrawPurpose]
 
     assert len(draws) == len(set(draws))
@@ -106,9 +94,7 @@ def test_neighbouring_draws_differ():
 
 
 def test_mix64_is_injective():
-    """
-    Different numbers have different hashes, so the request ids of a run are unique.
-    """
+    """Different numbers have different hashes, so the request ids of a run are unique."""
     assert 100_000 == len({mix64(number) for number in range(100_000)})
     # The first outputs of SplitMix64 from state 0, from the authors' reference code.
     gamma = 0x9E3779B97F4A7C15

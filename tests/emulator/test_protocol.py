@@ -20,16 +20,12 @@ BAD = (400, "client_error")
 
 
 def outcome(answer):
-    """
-    Status and error code as the client sees them.
-    """
+    """Status and error code as the client sees them."""
     return answer.status, json.loads(answer.body).get("error_code") if answer.status != 200 else None
 
 
 def chunked(body: bytes, size: int) -> bytes:
-    """
-    A body in chunks of a size.
-    """
+    """A body in chunks of a size."""
     parts = [body[at : at + size] for at in range(0, len(body), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
@@ -38,9 +34,7 @@ def chunked(body: bytes, size: int) -> bytes:
 
 
 def test_request_may_be_split_anywhere(send_pieces, raw_post):
-    """
-    The position of a segment boundary makes no difference.
-    """
+    """The position of a segment boundary makes no difference."""
     body = b'{"a":"\xc3\xa9"}'
     complete = raw_post(body)
 
@@ -50,9 +44,7 @@ def test_request_may_be_split_anywhere(send_pieces, raw_post):
 
 
 def test_request_may_arrive_byte_by_byte(connect, raw_post, send_pieces):
-    """
-    A request in one-byte segments is answered like any other.
-    """
+    """A request in one-byte segments is answered like any other."""
     complete = raw_post(b"{}", transfer_encoding="chunked", content_length=None)[:-2] + chunked(b'{"a": 1}', 3)
     (answer,) = send_pieces(*(complete[at : at + 1] for at in range(len(complete))))
 
@@ -62,9 +54,7 @@ def test_request_may_arrive_byte_by_byte(connect, raw_post, send_pieces):
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()), st.integers(1, 50))
 def test_chunked_body_is_echoed(send_pieces, raw_post, value, size):
-    """
-    A body in chunks of any size is echoed like a body in one piece.
-    """
+    """A body in chunks of any size is echoed like a body in one piece."""
     body = json.dumps(value).encode()
     head = raw_post(b"", transfer_encoding="chunked", content_length=None)
     (answer,) = send_pieces(head + chunked(body, size))
@@ -73,9 +63,7 @@ def test_chunked_body_is_echoed(send_pieces, raw_post, value, size):
 
 
 def test_trailer_field_is_ignored(send_pieces, raw_post):
-    """
-    A key in a trailer field does not authenticate the request.
-    """
+    """A key in a trailer field does not authenticate the request."""
     head = raw_post(b"", transfer_encoding="chunked", content_length=None, authorization=None)
     (answer,) = send_pieces(head + b"2\r\n{}\r\n0\r\nAuthorization: Api-Key emulator.throw-away-key\r\n\r\n")
 
@@ -83,9 +71,7 @@ def test_trailer_field_is_ignored(send_pieces, raw_post):
 
 
 def test_pipelined_requests_are_answered_in_order(send_pieces, raw_post):
-    """
-    More pipelined requests than MAX_PIPELINED are answered, each once and in order.
-    """
+    """More pipelined requests than MAX_PIPELINED are answered, each once and in order."""
     expected = [b'{"n":%d}' % number for number in range(300)]
     answers = send_pieces(b"".join(raw_post(body) for body in expected), methods=("POST",) * 300)
 
@@ -94,9 +80,7 @@ def test_pipelined_requests_are_answered_in_order(send_pieces, raw_post):
 
 
 def test_malformed_request_is_answered_after_earlier_ones(send_pieces, raw_post):
-    """
-    Bytes that are not a request are answered once, after the earlier requests, and end the connection.
-    """
+    """Bytes that are not a request are answered once, after the earlier requests, and end the connection."""
     answers = send_pieces(raw_post(b'{"n":1}') + raw_post(b"[]") + b"\x00garbage" + raw_post(), methods=("POST",) * 4)
 
     assert [(200, None), BAD, BAD] == [outcome(answer) for answer in answers]
@@ -105,9 +89,7 @@ def test_malformed_request_is_answered_after_earlier_ones(send_pieces, raw_post)
 
 @pytest.fixture(scope="module")
 def slow_endpoint(tmp_path_factory):
-    """
-    An emulator with a service time of 300 ms.
-    """
+    """An emulator with a service time of 300 ms."""
     scenario = tmp_path_factory.mktemp("scenario") / "slow.toml"
     scenario.write_text('service_time = "300ms"\n')
     with start_emulator(str(scenario)) as endpoint:
@@ -115,9 +97,7 @@ def slow_endpoint(tmp_path_factory):
 
 
 def test_answers_keep_the_order_of_requests(slow_endpoint, raw_post, answer_reader):
-    """
-    An error that is ready at once waits for the slow answer before it.
-    """
+    """An error that is ready at once waits for the slow answer before it."""
     with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=5) as sock:
         started = time.monotonic()
         sock.sendall(raw_post() + raw_post(authorization=None))
@@ -129,9 +109,7 @@ def test_answers_keep_the_order_of_requests(slow_endpoint, raw_post, answer_read
 
 
 def test_large_body_is_echoed(slow_endpoint, raw_post, answer_reader):
-    """
-    An answer much larger than the socket buffer arrives complete.
-    """
+    """An answer much larger than the socket buffer arrives complete."""
     body = json.dumps({"a": list(range(2_000_000))}).encode()
     with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=5) as sock:
         sock.sendall(raw_post(body))
@@ -141,9 +119,7 @@ def test_large_body_is_echoed(slow_endpoint, raw_post, answer_reader):
 
 
 def test_reading_pauses_while_answers_are_pending(slow_endpoint, raw_post):
-    """
-    A client that keeps sending is blocked while its first requests are processed.
-    """
+    """A client that keeps sending is blocked while its first requests are processed."""
     wire = memoryview(raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') * 800)
     sent = 0
     with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=0.2) as sock:
@@ -193,9 +169,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_request_is_answered_400_and_closed(send_pieces, sent):
-    """
-    Malformed HTTP is answered with one 400, and the connection closes: the next request has no known start.
-    """
+    """Malformed HTTP is answered with one 400, and the connection closes: the next request has no known start."""
     answers = send_pieces(sent, methods=("POST", "POST"))
 
     assert [BAD] == [outcome(answer) for answer in answers]
@@ -203,9 +177,7 @@ def test_malformed_request_is_answered_400_and_closed(send_pieces, sent):
 
 
 def test_head_up_to_the_limit_is_accepted(send_pieces, raw_post):
-    """
-    A head slightly below 64 KiB is accepted, even if it starts in the segment of an earlier body.
-    """
+    """A head slightly below 64 KiB is accepted, even if it starts in the segment of an earlier body."""
     long_request = raw_post(x_padding="x" * 65_000)
     answers = send_pieces(
         raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') + long_request[:100], long_request[100:], methods=("POST", "POST")
@@ -217,9 +189,7 @@ def test_head_up_to_the_limit_is_accepted(send_pieces, raw_post):
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32))
 def test_mutated_requests_are_answered(connect, raw_post, number):
-    """
-    A request with bytes changed, removed or repeated is answered with a documented status or closed.
-    """
+    """A request with bytes changed, removed or repeated is answered with a documented status or closed."""
     rng = random.Random(number)
     sent = bytearray(raw_post(b'{"a":[1,2,{"b":null}]}'))
     for _ in range(rng.randint(1, 6)):
@@ -244,9 +214,7 @@ def test_mutated_requests_are_answered(connect, raw_post, number):
 
 @pytest.mark.parametrize("framing", ["declared", "chunked", "expected"])
 def test_body_above_the_limit_is_rejected_unread(connect, raw_post, framing, answer_reader):
-    """
-    The 400 follows the Content-Length, or the chunk that exceeds the limit; the connection closes.
-    """
+    """The 400 follows the Content-Length, or the chunk that exceeds the limit; the connection closes."""
     with connect() as sock:
         if framing == "chunked":
             sock.sendall(raw_post(b"", transfer_encoding="chunked", content_length=None))
@@ -262,9 +230,7 @@ def test_body_above_the_limit_is_rejected_unread(connect, raw_post, framing, ans
 
 
 def test_rejection_is_readable_after_sending_everything(connect, raw_post, answer_reader):
-    """
-    A client that sends megabytes before it reads gets the answer, not a reset.
-    """
+    """A client that sends megabytes before it reads gets the answer, not a reset."""
     with connect() as sock:
         sock.sendall(raw_post(b" " * 8_000_000))
         (answer,) = answer_reader(sock, ("POST",))
@@ -273,9 +239,7 @@ def test_rejection_is_readable_after_sending_everything(connect, raw_post, answe
 
 
 def test_body_at_the_limit_is_echoed(send_pieces, raw_post):
-    """
-    A body of the maximum size is accepted.
-    """
+    """A body of the maximum size is accepted."""
     body = b'{"a":"' + b"b" * (100_000 - 8) + b'"}'
     (answer,) = send_pieces(raw_post(body))
 
@@ -286,9 +250,7 @@ def test_body_at_the_limit_is_echoed(send_pieces, raw_post):
 
 
 def test_expect_continue_is_answered_100(connect, raw_post, answer_reader):
-    """
-    `Expect: 100-continue` gets 100 before the body is sent, and the answer after it.
-    """
+    """`Expect: 100-continue` gets 100 before the body is sent, and the answer after it."""
     with connect() as sock:
         sock.sendall(raw_post(b"", content_length="2", expect="100-continue"))
         assert b"HTTP/1.1 100 Continue\r\n\r\n" == sock.recv(100)
@@ -299,9 +261,7 @@ def test_expect_continue_is_answered_100(connect, raw_post, answer_reader):
 
 
 def test_expect_continue_is_rejected_before_the_body(connect, raw_post, answer_reader):
-    """
-    A request that is rejected regardless of its body is answered before the body is sent.
-    """
+    """A request that is rejected regardless of its body is answered before the body is sent."""
     with connect() as sock:
         sock.sendall(raw_post(b"", content_length="2", expect="100-continue", authorization="Api-Key wrong"))
         (answer,) = answer_reader(sock, ("POST",))
@@ -319,9 +279,7 @@ CONNECTIONS = {
 
 @pytest.mark.parametrize(("line", "connection", "count"), CONNECTIONS.values(), ids=CONNECTIONS)
 def test_connections_persist_as_requested(send_pieces, raw_post, line, connection, count):
-    """
-    HTTP/1.1 connections stay open unless the client asks to close; HTTP/1.0 connections close.
-    """
+    """HTTP/1.1 connections stay open unless the client asks to close; HTTP/1.0 connections close."""
     sent = raw_post(line=line, connection=connection)
     answers = send_pieces(sent, sent, methods=("POST", "POST"))
 
@@ -330,9 +288,7 @@ def test_connections_persist_as_requested(send_pieces, raw_post, line, connectio
 
 
 def test_head_is_answered_without_a_body(send_pieces, raw_post):
-    """
-    HEAD is answered 405 like GET, without a body.
-    """
+    """HEAD is answered 405 like GET, without a body."""
     line = b"HEAD /production/run_remote HTTP/1.1"
     answers = send_pieces(raw_post(b"", line=line, content_length=None) + raw_post(), methods=("HEAD", "POST"))
 
@@ -341,9 +297,7 @@ def test_head_is_answered_without_a_body(send_pieces, raw_post):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PROPFIND"])
 def test_other_methods_are_answered_405(send_pieces, raw_post, method):
-    """
-    The answer has Allow and an error body, and the connection stays open.
-    """
+    """The answer has Allow and an error body, and the connection stays open."""
     answers = send_pieces(
         raw_post(line=f"{method} /production/run_remote HTTP/1.1".encode()) + raw_post(), methods=("GET", "POST")
     )
@@ -354,9 +308,7 @@ def test_other_methods_are_answered_405(send_pieces, raw_post, method):
 
 @pytest.mark.parametrize("line", [b"CONNECT 127.0.0.1:80 HTTP/1.1", b"FROB /production/run_remote HTTP/1.1"])
 def test_connect_and_unknown_methods_close_the_connection(send_pieces, raw_post, line):
-    """
-    CONNECT and methods unknown to the parser are rejected, and the connection closes.
-    """
+    """CONNECT and methods unknown to the parser are rejected, and the connection closes."""
     (answer,) = send_pieces(raw_post(line=line) + raw_post(), methods=("POST", "POST"))
 
     assert (True, "close") == (answer.status in (400, 404), answer.field("connection"))
@@ -364,9 +316,7 @@ def test_connect_and_unknown_methods_close_the_connection(send_pieces, raw_post,
 
 @pytest.mark.parametrize("cut", [None, 60, 1])
 def test_upgrade_is_ignored(send_pieces, raw_post, cut):
-    """
-    A request with Upgrade, with its body, is answered in HTTP/1.1.
-    """
+    """A request with Upgrade, with its body, is answered in HTTP/1.1."""
     sent = raw_post(b'{"a":1}', connection="Upgrade", upgrade="h2c") + raw_post(b'{"a":2}')
     answers = send_pieces(*([sent] if cut is None else [sent[:-cut], sent[-cut:]]), methods=("POST", "POST"))
 
@@ -374,27 +324,21 @@ def test_upgrade_is_ignored(send_pieces, raw_post, cut):
 
 
 def test_header_value_may_be_empty_or_padded(send_pieces, raw_post):
-    """
-    White space around a value is ignored, and an empty value does not affect the next field.
-    """
+    """White space around a value is ignored, and an empty value does not affect the next field."""
     (answer,) = send_pieces(raw_post(x_empty="", host=" 127.0.0.1 \t", content_type="\tapplication/json  "))
 
     assert 200 == answer.status
 
 
 def test_every_answer_has_date_and_content_length(send_pieces, raw_post):
-    """
-    Each answer has both fields exactly once.
-    """
+    """Each answer has both fields exactly once."""
     for answer in send_pieces(raw_post() + raw_post(authorization=None), methods=("POST", "POST")):
         assert (1, 1) == (len(answer.fields("date")), len(answer.fields("content-length")))
         time.strptime(answer.field("date") or "", "%a, %d %b %Y %H:%M:%S GMT")
 
 
 def test_server_survives_lost_connections(connect, raw_post, send_pieces):
-    """
-    After clients reset or close at any point, the next client is served.
-    """
+    """After clients reset or close at any point, the next client is served."""
     complete = raw_post(b'{"a":1}')
     for at in (0, 1, 50, len(complete) - 1, len(complete)):
         for reset in (True, False):
@@ -409,9 +353,7 @@ def test_server_survives_lost_connections(connect, raw_post, send_pieces):
 
 
 def test_slow_reader_gets_every_byte(connect, raw_post, answer_reader):
-    """
-    A client that does not read blocks the server, and loses nothing.
-    """
+    """A client that does not read blocks the server, and loses nothing."""
     body = b'{"a":"' + b"b" * 90_000 + b'"}'
     count = 400
     with connect() as sock:
@@ -432,9 +374,7 @@ def test_slow_reader_gets_every_byte(connect, raw_post, answer_reader):
 
 
 def test_idle_connection_is_closed_after_a_minute(monkeypatch):
-    """
-    It is closed neither earlier nor while a request is unanswered. The clock is simulated.
-    """
+    """It is closed neither earlier nor while a request is unanswered. The clock is simulated."""
     now, due, aborted = [0.0], [], []
     monkeypatch.setattr(protocol, "monotonic", lambda: now[0])
     loop = SimpleNamespace(call_later=lambda seconds, call: due.append((now[0] + seconds, call)))

@@ -1,6 +1,4 @@
-"""
-Concurrency and time limits of a user's chain, tested with real processes.
-"""
+"""Concurrency and time limits of a user's chain, tested with real processes."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ StartChain = Callable[..., AbstractContextManager[Endpoint]]
 
 @pytest.fixture
 def start_chain(tmp_path: Path) -> StartChain:
-    """
-    A function that starts an emulator with one of the slow chains and these scenario keys.
-    """
+    """A function that starts an emulator with one of the slow chains and these scenario keys."""
 
     @contextmanager
     def start(name: str, *options: str, **keys: object) -> Iterator[Endpoint]:
@@ -46,9 +42,7 @@ def start_chain(tmp_path: Path) -> StartChain:
 
 
 def send_request(endpoint: Endpoint, **arguments: object) -> tuple[int, dict[str, object], float]:
-    """
-    Status, body and duration in seconds of one request.
-    """
+    """Status, body and duration in seconds of one request."""
     connection = http.client.HTTPConnection(endpoint.target.host, endpoint.target.port, timeout=20)
     headers = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
     started = time.monotonic()
@@ -60,9 +54,7 @@ def send_request(endpoint: Endpoint, **arguments: object) -> tuple[int, dict[str
 
 
 def concurrent_durations(endpoint: Endpoint, count: int, units: int = 1) -> list[float]:
-    """
-    Sorted durations of *count* concurrent requests of *units* calls each, in units of CALL_DURATION.
-    """
+    """Sorted durations of *count* concurrent requests of *units* calls each, in units of CALL_DURATION."""
     durations: list[float] = []
 
     def send() -> None:
@@ -78,33 +70,25 @@ def concurrent_durations(endpoint: Endpoint, count: int, units: int = 1) -> list
 
 
 def rounded(units: list[float]) -> list[int]:
-    """
-    Durations as whole units; scheduling on a busy machine adds less than half a unit.
-    """
+    """Durations as whole units; scheduling on a busy machine adds less than half a unit."""
     return [int(value + 0.1) for value in units]
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine"])
 def test_excess_requests_wait_in_order(name, start_chain):
-    """
-    Six calls with concurrency 2 take 1, 1, 2, 2, 3, 3 units; the option overrides the scenario.
-    """
+    """Six calls with concurrency 2 take 1, 1, 2, 2, 3, 3 units; the option overrides the scenario."""
     with start_chain(name, "--predict-concurrency", "2", predict_concurrency=6) as endpoint:
         assert [1, 1, 2, 2, 3, 3] == rounded(concurrent_durations(endpoint, 6))
 
 
 def test_default_concurrency_is_one(start_chain):
-    """
-    By default requests run one after another, as on the service.
-    """
+    """By default requests run one after another, as on the service."""
     with start_chain("Coroutine") as endpoint:
         assert [1, 2, 3] == rounded(concurrent_durations(endpoint, 3))
 
 
 def test_plain_function_runs_on_40_threads(start_chain, tmp_path, monkeypatch):
-    """
-    At most forty of sixty admitted calls run at once.
-    """
+    """At most forty of sixty admitted calls run at once."""
     log = tmp_path / "log"
     monkeypatch.setenv("SLOW_CHAIN_LOG", str(log))
     with start_chain("Plain", predict_concurrency=100) as endpoint:
@@ -116,9 +100,7 @@ def test_plain_function_runs_on_40_threads(start_chain, tmp_path, monkeypatch):
 
 
 def test_blocking_coroutine_does_not_block_the_gateway(start_chain):
-    """
-    While the chain's event loop is blocked, the gateway still rejects requests and times out.
-    """
+    """While the chain's event loop is blocked, the gateway still rejects requests and times out."""
     with start_chain("Blocking", predict_timeout="300ms") as endpoint:
         hanging = threading.Thread(target=send_request, args=(endpoint,), kwargs={"seconds": 2.0})
         hanging.start()
@@ -130,9 +112,7 @@ def test_blocking_coroutine_does_not_block_the_gateway(start_chain):
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine", "Blocking"])
 def test_hanging_chain_is_answered_504(name, start_chain):
-    """
-    After predict_timeout the request is answered 504, and the emulator can still be stopped.
-    """
+    """After predict_timeout the request is answered 504, and the emulator can still be stopped."""
     with start_chain(name, predict_timeout="300ms") as endpoint:
         status, body, seconds = send_request(endpoint, seconds=30.0)
         started = time.monotonic()
@@ -143,17 +123,13 @@ def test_hanging_chain_is_answered_504(name, start_chain):
 
 
 def test_exit_in_a_callback_does_not_stop_the_chain(start_chain):
-    """
-    A SystemExit in a callback ends neither the chain's event loop nor the request.
-    """
+    """A SystemExit in a callback ends neither the chain's event loop nor the request."""
     with start_chain("ExitsLater", predict_timeout="3s") as endpoint:
         assert [200, 200] == [send_request(endpoint)[0] for _ in range(2)]
 
 
 def test_input_error_does_not_wait(start_chain):
-    """
-    An invalid input is answered at once even if every slot is taken.
-    """
+    """An invalid input is answered at once even if every slot is taken."""
     with start_chain("Coroutine") as endpoint:
         busy = threading.Thread(target=send_request, args=(endpoint,), kwargs={"seconds": 1.0})
         busy.start()
@@ -167,9 +143,7 @@ def test_input_error_does_not_wait(start_chain):
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine"])
 def test_abandoned_request_completes_or_is_skipped(name, start_chain, tmp_path, monkeypatch):
-    """
-    When its client leaves, a running call completes and a waiting call never starts.
-    """
+    """When its client leaves, a running call completes and a waiting call never starts."""
     log = tmp_path / "log"
     monkeypatch.setenv("SLOW_CHAIN_LOG", str(log))
     with start_chain(name) as endpoint:
@@ -186,9 +160,7 @@ def test_abandoned_request_completes_or_is_skipped(name, start_chain, tmp_path, 
 
 
 def test_access_log_has_the_duration_of_the_chain(tmp_path):
-    """
-    The service time is the duration of the call, including the wait for a slot.
-    """
+    """The service time is the duration of the call, including the wait for a slot."""
     log = tmp_path / "access.jsonl"
     options = ("--chain", f"{CHAINS}:Coroutine", "--access-log", str(log), "--predict-concurrency", "2")
     with start_emulator("warm", options=options) as endpoint:
@@ -206,9 +178,7 @@ EMULATOR = [sys.executable, "-m", "chainproof", "emulator"]
 
 
 def test_stdout_has_only_the_url_line():
-    """
-    Output of the chain goes to stderr; the URL line names the chain.
-    """
+    """Output of the chain goes to stderr; the URL line names the chain."""
     with subprocess.Popen(
         [*EMULATOR, "--chain", f"{CHAINS}:Loud"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
@@ -228,9 +198,7 @@ def test_stdout_has_only_the_url_line():
 
 
 def test_command_knows_that_the_chain_is_not_an_echo():
-    """
-    With --chain, CHAINPROOF_EMULATED is 0.
-    """
+    """With --chain, CHAINPROOF_EMULATED is 0."""
     script = "import os; print(os.environ['CHAINPROOF_TARGET'][:16], os.environ['CHAINPROOF_EMULATED'])"
     command = [*EMULATOR, "--chain", f"{CHAINS}:Plain", "--", sys.executable, "-c", script]
     completed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
@@ -251,9 +219,7 @@ USAGE_ERRORS = {
 
 @pytest.mark.parametrize(("arguments", "words"), USAGE_ERRORS.values(), ids=USAGE_ERRORS)
 def test_unusable_chain_exits_2(arguments, words):
-    """
-    The error is reported in one line, and nothing is served.
-    """
+    """The error is reported in one line, and nothing is served."""
     completed = subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=20, check=False)
 
     assert (2, "") == (completed.returncode, completed.stdout)

@@ -17,9 +17,7 @@ from chainproof.emulator.scenario import (
 
 
 def test_builtin_scenarios_load():
-    """
-    Each built-in scenario loads, has a description, and has the property in its name.
-    """
+    """Each built-in scenario loads, has a description, and has the property in its name."""
     scenarios = builtin_scenarios()
 
     assert {"instant", "warm", "flaky", "rate-limited", "slow-tail"} == set(scenarios)
@@ -31,9 +29,7 @@ def test_builtin_scenarios_load():
 
 
 def test_file_sets_every_field(tmp_path):
-    """
-    A TOML file can set every field; durations may have units.
-    """
+    """A TOML file can set every field; durations may have units."""
     file = tmp_path / "mine.toml"
     file.write_text("""
 description = "mine"
@@ -77,9 +73,7 @@ ERRORS = {
 
 
 def test_all_errors_are_reported_at_once():
-    """
-    The message lists the error of every field.
-    """
+    """The message lists the error of every field."""
     with pytest.raises(ScenarioError) as raised:
         parse_scenario({key: value for key, (value, _) in ERRORS.items()}, name="wrong")
 
@@ -118,26 +112,20 @@ def test_all_errors_are_reported_at_once():
     ids=repr,
 )
 def test_invalid_value_is_rejected(key, value):
-    """
-    The message names the key and what was expected.
-    """
+    """The message names the key and what was expected."""
     with pytest.raises(ScenarioError, match=f"{key}: expected"):
         parse_scenario({key: value}, name="wrong")
 
 
 @pytest.mark.parametrize("name", ["lukewarm", "missing.toml"])
 def test_unknown_scenario_is_rejected(name):
-    """
-    An unknown name and a missing file are reported.
-    """
+    """An unknown name and a missing file are reported."""
     with pytest.raises(ScenarioError, match=r"expected one of flaky|cannot read"):
         find_scenario(name)
 
 
 def test_invalid_toml_is_rejected(tmp_path):
-    """
-    A syntax error is reported with its line.
-    """
+    """A syntax error is reported with its line."""
     file = tmp_path / "broken.toml"
     file.write_text("a = = 1")
 

@@ -1,6 +1,4 @@
-"""
-Streams of a user's chain on real sockets: framing, order, time limit and clients that leave.
-"""
+"""Streams of a user's chain on real sockets: framing, order, time limit and clients that leave."""
 
 from __future__ import annotations
 
@@ -24,17 +22,13 @@ PAUSE = 0.3
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    The file to which the chain and the access log write.
-    """
+    """The file to which the chain and the access log write."""
     return tmp_path_factory.mktemp("log")
 
 
 @pytest.fixture(scope="module")
 def streaming(log: Path) -> Iterator[Endpoint]:
-    """
-    An emulator in front of a chain that streams, with a time limit of two seconds.
-    """
+    """An emulator in front of a chain that streams, with a time limit of two seconds."""
     scenario = log / "short.toml"
     scenario.write_text('predict_timeout = "2s"\npredict_concurrency = 4\n')
     options = ("--chain", CHAIN, "--contract", "documented", "--access-log", str(log / "access.jsonl"))
@@ -46,17 +40,13 @@ def streaming(log: Path) -> Iterator[Endpoint]:
 
 @contextmanager
 def connection(endpoint: Endpoint) -> Iterator[socket.socket]:
-    """
-    A new connection to the endpoint.
-    """
+    """A new connection to the endpoint."""
     with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as sock:
         yield sock
 
 
 def post(version: str = "1.1", *, accept: str = "*/*", **arguments: object) -> bytes:
-    """
-    The bytes of a request.
-    """
+    """The bytes of a request."""
     body = json.dumps(arguments).encode()
     head = (
         f"POST /production/run_remote HTTP/{version}\r\nHost: x\r\nAuthorization: Api-Key {EMULATOR_KEY}\r\n"
@@ -66,9 +56,7 @@ def post(version: str = "1.1", *, accept: str = "*/*", **arguments: object) -> b
 
 
 def read_until(sock: socket.socket, end: bytes) -> bytes:
-    """
-    The bytes up to the first that end with *end*, or up to the end of the connection.
-    """
+    """The bytes up to the first that end with *end*, or up to the end of the connection."""
     data = b""
     while not data.endswith(end) and (received := sock.recv(65536)):
         data += received
@@ -76,9 +64,7 @@ def read_until(sock: socket.socket, end: bytes) -> bytes:
 
 
 def test_first_chunk_arrives_before_the_second_is_made(streaming: Endpoint) -> None:
-    """
-    Chunks are sent as they are produced, in chunked framing.
-    """
+    """Chunks are sent as they are produced, in chunked framing."""
     with connection(streaming) as sock:
         started = time.monotonic()
         sock.sendall(post(seconds=PAUSE, name="a"))
@@ -95,9 +81,7 @@ def test_first_chunk_arrives_before_the_second_is_made(streaming: Endpoint) -> N
 
 
 def test_http_1_0_stream_ends_with_the_connection(streaming: Endpoint) -> None:
-    """
-    HTTP/1.0 has no chunks.
-    """
+    """HTTP/1.0 has no chunks."""
     with connection(streaming) as sock:
         sock.sendall(post("1.0", seconds=0, name="b"))
         answer = read_until(sock, b"never")
@@ -107,9 +91,7 @@ def test_http_1_0_stream_ends_with_the_connection(streaming: Endpoint) -> None:
 
 
 def test_pipelined_answers_keep_their_order(streaming: Endpoint) -> None:
-    """
-    An answer that is ready waits for the end of the stream before it.
-    """
+    """An answer that is ready waits for the end of the stream before it."""
     with connection(streaming) as sock:
         sock.sendall(post(seconds=PAUSE, name="c") + post(accept="application/json", seconds=0, name="d"))
         answers = read_until(sock, b'"d0;d1;"')
@@ -123,9 +105,7 @@ def test_pipelined_answers_keep_their_order(streaming: Endpoint) -> None:
 
 
 def test_time_limit_ends_a_stream_early(streaming: Endpoint) -> None:
-    """
-    After the time limit the stream ends as if it were complete: its status has already been sent.
-    """
+    """After the time limit the stream ends as if it were complete: its status has already been sent."""
     with connection(streaming) as sock:
         sock.sendall(post(seconds=2.5, name="e"))
         answer = read_until(sock, b"0\r\n\r\n")
@@ -135,9 +115,7 @@ def test_time_limit_ends_a_stream_early(streaming: Endpoint) -> None:
 
 
 def test_stream_runs_to_its_end_when_the_client_leaves(streaming: Endpoint, log: Path) -> None:
-    """
-    The chain goes on, as on the service, and the emulator serves others.
-    """
+    """The chain goes on, as on the service, and the emulator serves others."""
     with connection(streaming) as sock:
         sock.sendall(post(seconds=PAUSE, name="f"))
         read_until(sock, b"f0;\r\n")
@@ -149,9 +127,7 @@ def test_stream_runs_to_its_end_when_the_client_leaves(streaming: Endpoint, log:
 
 
 def test_access_log_has_one_line_for_a_stream(streaming: Endpoint, log: Path) -> None:
-    """
-    A stream is logged when its last byte was sent.
-    """
+    """A stream is logged when its last byte was sent."""
     before = len((log / "access.jsonl").read_text().splitlines())
     with connection(streaming) as sock:
         sock.sendall(post(seconds=PAUSE, name="h"))
@@ -166,9 +142,7 @@ def test_access_log_has_one_line_for_a_stream(streaming: Endpoint, log: Path) ->
 
 
 def test_empty_chunk_does_not_end_a_stream() -> None:
-    """
-    A chunk of length 0 would be the last one in chunked framing.
-    """
+    """A chunk of length 0 would be the last one in chunked framing."""
     stream = OutgoingStream(chunked=True)
     for chunk in (b"a", b"", b"b"):
         stream.add(chunk)

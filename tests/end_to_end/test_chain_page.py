@@ -1,6 +1,4 @@
-"""
-The commands on the page about the sample chain print what the page shows.
-"""
+"""The commands on the page about the sample chain print what the page shows."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ PAGE = ROOT / "docs" / "chain" / "README.md"
 
 
 def test_the_commands_of_the_page_print_what_it_shows(tmp_path):
-    """
-    All commands are typed into one shell. `console` blocks are neither run nor compared.
-    """
+    """All commands are typed into one shell. `console` blocks are neither run nor compared."""
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     typed = "".join(text for kind, text in blocks if kind == "sh")
     shown = "".join(text for kind, text in blocks if kind == "text")
@@ -43,9 +39,7 @@ def test_the_commands_of_the_page_print_what_it_shows(tmp_path):
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """
-    The environment of a new user: the tools on the path, and folders for temporary files and caches.
-    """
+    """The environment of a new user: the tools on the path, and folders for temporary files and caches."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
@@ -60,9 +54,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def terminal(typed: str) -> Iterator[int]:
-    """
-    A pseudo-terminal with typed input, which a shell reads line by line.
-    """
+    """A pseudo-terminal with typed input, which a shell reads line by line."""
     keyboard, screen = pty.openpty()
     attributes = termios.tcgetattr(screen)
     attributes[3] &= ~termios.ECHO

@@ -1,6 +1,4 @@
-"""
-Tests of `chainproof demo`.
-"""
+"""Tests of `chainproof demo`."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ CHAINPROOF = [sys.executable, "-P", "-m", "chainproof"]
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """
-    Run a short demonstration in an empty folder, without a key in the environment.
-    """
+    """Run a short demonstration in an empty folder, without a key in the environment."""
     folder = tmp_path_factory.mktemp("demo")
     ended = subprocess.run(
         [*CHAINPROOF, "demo", "--rate", "200", "--duration", "5s", "--out", "out"],
@@ -37,9 +33,7 @@ def demo(tmp_path_factory):
 
 
 def without_key():
-    """
-    The environment of a new user.
-    """
+    """The environment of a new user."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -48,9 +42,7 @@ def without_key():
 
 
 def as_json(folder, *runs):
-    """
-    The JSON report on runs, and its exit code.
-    """
+    """The JSON report on runs, and its exit code."""
     ended = subprocess.run(
         [*CHAINPROOF, "reports", *runs, "--json", "-"], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -58,9 +50,7 @@ def as_json(folder, *runs):
 
 
 def test_the_last_line_is_the_path_of_the_report(demo):
-    """
-    The last line of output is the path of the HTML report.
-    """
+    """The last line of output is the path of the HTML report."""
     folder, ended = demo
     page = Path(ended.stdout.splitlines()[-1])
 
@@ -69,9 +59,7 @@ def test_the_last_line_is_the_path_of_the_report(demo):
 
 
 def test_the_demo_passes_although_some_requests_fail(demo):
-    """
-    A flaky chain within its objectives passes, and its failures are recorded.
-    """
+    """A flaky chain within its objectives passes, and its failures are recorded."""
     folder, _ = demo
     report, code = as_json(folder, "out/conformance", "out/load")
 
@@ -82,9 +70,7 @@ def test_the_demo_passes_although_some_requests_fail(demo):
 
 
 def test_every_planned_request_is_accounted_for(demo):
-    """
-    The results of the load run add up to the planned requests.
-    """
+    """The results of the load run add up to the planned requests."""
     folder, _ = demo
     counted = as_json(folder, "out/load")[0]["accounting"]
 
@@ -93,9 +79,7 @@ def test_every_planned_request_is_accounted_for(demo):
 
 
 def test_every_clause_but_retry_after_is_exercised(demo):
-    """
-    The emulator echoes and can be steered, so all clauses but one are exercised and pass.
-    """
+    """The emulator echoes and can be steered, so all clauses but one are exercised and pass."""
     folder, _ = demo
     rows = as_json(folder, "out/conformance")[0]["clauses"]
 
@@ -104,9 +88,7 @@ def test_every_clause_but_retry_after_is_exercised(demo):
 
 
 def test_an_interrupted_demo_writes_its_report(tmp_path):
-    """
-    SIGINT during the load run leaves a report, and exit code 130.
-    """
+    """SIGINT during the load run leaves a report, and exit code 130."""
     running = subprocess.Popen(
         [*CHAINPROOF, "demo", "--rate", "50", "--duration", "60s", "--out", "out"],
         cwd=tmp_path,
@@ -129,9 +111,7 @@ def test_an_interrupted_demo_writes_its_report(tmp_path):
 
 
 def await_lines(path, running, count):
-    """
-    Wait until a process has written this many lines; fail if it ends before.
-    """
+    """Wait until a process has written this many lines; fail if it ends before."""
     end = time.monotonic() + 120
     while not path.exists() or path.read_bytes().count(b"\n") < count:
         assert running.poll() is None, "the demonstration ended before its load run"

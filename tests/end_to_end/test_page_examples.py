@@ -21,9 +21,7 @@ PAGES = ("call.md", "conformance.md", "loadtests.md", "reports.md", "emulator.md
 
 
 def example(page: str) -> tuple[str, str]:
-    """
-    The commands and the output of a page's example.
-    """
+    """The commands and the output of a page's example."""
     text = (DOCS / page).read_text(encoding="utf-8")
     found = re.search(r"<!-- example -->\n```sh\n(.+?)\n```\n\n```text\n(.*?)\n?```\n", text, re.DOTALL)
     assert found is not None, f"{page} has no example"
@@ -31,9 +29,7 @@ def example(page: str) -> tuple[str, str]:
 
 
 def pattern(shown: str) -> re.Pattern[str]:
-    """
-    A regular expression for the output that a page shows.
-    """
+    """A regular expression for the output that a page shows."""
     lines = [
         "(?:.*\n)*?" if line.strip() == "…" else ".*".join(map(re.escape, line.split("…"))) + "\n"
         for line in shown.splitlines()
@@ -42,9 +38,7 @@ def pattern(shown: str) -> re.Pattern[str]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """
-    The environment of a new user, without settings of chainproof.
-    """
+    """The environment of a new user, without settings of chainproof."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
@@ -53,9 +47,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> None:
-    """
-    The output of the commands matches the output on the page.
-    """
+    """The output of the commands matches the output on the page."""
     commands, shown = example(page)
     ended = subprocess.run(
         ["bash", "-c", commands], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
@@ -65,9 +57,7 @@ def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> Non
 
 
 def test_a_pattern_matches_only_what_is_shown() -> None:
-    """
-    The dots stand for text within a line, or for lines where they are alone; everything else has to be equal.
-    """
+    """The dots stand for text within a line, or for lines where they are alone; everything else has to be equal."""
     assert pattern("a … c\n…\nend").fullmatch("a b c\nx\ny\nend\n")
     assert pattern("a … c\n…\nend").fullmatch("a b c\nend\n")
     assert not pattern("a … c").fullmatch("a b d\n")

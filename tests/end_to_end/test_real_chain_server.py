@@ -1,6 +1,4 @@
-"""
-The emulator beside the real chain server, which Baseten's library truss generates and serves.
-"""
+"""The emulator beside the real chain server, which Baseten's library truss generates and serves."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ VARIABLE = "CHAINPROOF_TRUSS_VENV"
     reason=f"needs truss: create a virtual environment with {SCRIPT.name} --install DIR, and set {VARIABLE}=DIR",
 )
 def test_emulator_answers_as_the_real_chain_server() -> None:
-    """
-    Every response to the compared requests is the same, or differs for a documented reason.
-    """
+    """Every response to the compared requests is the same, or differs for a documented reason."""
     command = [sys.executable, str(SCRIPT), "--venv", os.environ[VARIABLE]]
     completed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
@@ -31,9 +27,7 @@ def test_emulator_answers_as_the_real_chain_server() -> None:
 
 
 def test_missing_environment_is_a_usage_error(tmp_path: Path) -> None:
-    """
-    The message says what was expected.
-    """
+    """The message says what was expected."""
     command = [sys.executable, str(SCRIPT), "--venv", str(tmp_path)]
     completed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -42,9 +36,7 @@ def test_missing_environment_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_compared_requests_are_many_and_distinct() -> None:
-    """
-    At least 80 requests, each with its own name.
-    """
+    """At least 80 requests, each with its own name."""
     script = (
         "from chain_server.compared_requests import REQUESTS as r; "
         "print(len(r), len({(each.chain, each.name) for each in r}))"

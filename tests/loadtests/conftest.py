@@ -1,6 +1,4 @@
-"""
-Fixtures: scripted target servers, and load runs as child processes.
-"""
+"""Fixtures: scripted target servers, and load runs as child processes."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ Behaviour = Callable[["ServedRequest"], Coroutine[None, None, None]]
 
 @dataclass(slots=True)
 class ServedRequest:
-    """
-    One request as a target sees it, and the means to answer.
-    """
+    """One request as a target sees it, and the means to answer."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -63,9 +59,7 @@ class ServedRequest:
 
 @dataclass(slots=True)
 class ScriptedServer:
-    """
-    A target that answers each request with the next of its behaviours, in turn.
-    """
+    """A target that answers each request with the next of its behaviours, in turn."""
 
     behaviours: list[Behaviour]
     port: int = 0
@@ -101,9 +95,7 @@ class ScriptedServer:
 def run_server(
     *behaviours: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> Iterator[ScriptedServer]:
-    """
-    Run a server with these behaviours in a thread, on a free loopback port.
-    """
+    """Run a server with these behaviours in a thread, on a free loopback port."""
     server = ScriptedServer(list(behaviours))
     loop = asyncio.new_event_loop()
     ready = threading.Event()
@@ -133,9 +125,7 @@ def run_server(
 
 
 def tls_context() -> ssl.SSLContext:
-    """
-    A TLS context for a server, with the certificate of this folder.
-    """
+    """A TLS context for a server, with the certificate of this folder."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
     return context
@@ -163,9 +153,7 @@ def certificate() -> Path:
 
 
 def environment(**others: str) -> dict[str, str]:
-    """
-    The environment of a child process, with a key and without variables that affect the tests.
-    """
+    """The environment of a child process, with a key and without variables that affect the tests."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -176,9 +164,7 @@ def environment(**others: str) -> dict[str, str]:
 
 @dataclass(slots=True)
 class FinishedRun:
-    """
-    A load run that has ended.
-    """
+    """A load run that has ended."""
 
     code: int
     output: str
@@ -200,9 +186,7 @@ class FinishedRun:
 
 @dataclass(slots=True)
 class StartedRun:
-    """
-    A load run in progress.
-    """
+    """A load run in progress."""
 
     process: subprocess.Popen[str]
     folder: Path
@@ -233,9 +217,7 @@ class StartedRun:
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., StartedRun]]:
-    """
-    A function that starts `chainproof loadtests` against a server. Runs are killed at the end of the test.
-    """
+    """A function that starts `chainproof loadtests` against a server. Runs are killed at the end of the test."""
     launched: list[StartedRun] = []
 
     def start(

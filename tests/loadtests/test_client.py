@@ -1,6 +1,4 @@
-"""
-The load client: requests, answers, transport errors, deadlines and TLS.
-"""
+"""The load client: requests, answers, transport errors, deadlines and TLS."""
 
 from __future__ import annotations
 
@@ -27,17 +25,13 @@ BODY = b'{"a": 1}'
 
 
 def call(target: Any, deadline: float = 2.0, client: LoadClient | None = None) -> Reply:
-    """
-    Send one request to a target.
-    """
+    """Send one request to a target."""
     client = client if client is not None else LoadClient(target)
     return client.call(request_bytes(target, ApiKey("key"), BODY), time.monotonic() + deadline)
 
 
 def sending(*parts: bytes, then: str = "stay") -> Any:
-    """
-    A target that sends the parts, 10 ms apart, and then stays, closes or resets the connection.
-    """
+    """A target that sends the parts, 10 ms apart, and then stays, closes or resets the connection."""
 
     async def behave(request: Any) -> None:
         for part in parts:
@@ -74,9 +68,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_complete_answers_are_read_with_any_framing(run_server: RunServer, kind: str) -> None:
-    """
-    The framing decides when an answer is complete. One request is sent; a redirect is an answer like any other.
-    """
+    """The framing decides when an answer is complete. One request is sent; a redirect is an answer like any other."""
     behaviour, expected = ANSWERS[kind]
     with run_server(behaviour) as server:
         reply = call(server.target)
@@ -124,9 +116,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("kind", FAILURES)
 def test_incomplete_answers_have_a_transport_class(run_server: RunServer, kind: str) -> None:
-    """
-    The class depends on how much was received, nothing is sent again, and the deadline holds.
-    """
+    """The class depends on how much was received, nothing is sent again, and the deadline holds."""
     behaviour, transport, reason = FAILURES[kind]
     deadline = 0.3 if transport is Transport.DEADLINE else 5.0
     with run_server(behaviour) as server:
@@ -140,9 +130,7 @@ def test_incomplete_answers_have_a_transport_class(run_server: RunServer, kind: 
 
 
 def test_requests_follow_the_openapi_document(run_server: RunServer) -> None:
-    """
-    Method, path, authorization, media type, length and host are those of the document.
-    """
+    """Method, path, authorization, media type, length and host are those of the document."""
     with run_server(sending(OK)) as server:
         call(server.target)
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
@@ -159,9 +147,7 @@ def test_requests_follow_the_openapi_document(run_server: RunServer) -> None:
 
 
 def test_connections_are_reused_if_the_target_keeps_them_open(run_server: RunServer) -> None:
-    """
-    The next request uses the same connection, unless the answer has `Connection: close` or is followed by more bytes.
-    """
+    """The next request uses the same connection, unless the answer has `Connection: close` or is followed by more bytes."""
     closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     expected = {"keep-alive": 1, "close": 3, "two answers": 3}
     found = {}
@@ -176,9 +162,7 @@ def test_connections_are_reused_if_the_target_keeps_them_open(run_server: RunSer
 
 
 def test_closed_idle_connections_are_replaced_before_sending(run_server: RunServer) -> None:
-    """
-    The next request does not fail because the target closed an idle connection.
-    """
+    """The next request does not fail because the target closed an idle connection."""
     with run_server(sending(OK, then="close")) as server:
         client = LoadClient(server.target)
         for _ in range(3):
@@ -189,9 +173,7 @@ def test_closed_idle_connections_are_replaced_before_sending(run_server: RunServ
 
 
 def test_a_sent_request_is_never_sent_again(run_server: RunServer) -> None:
-    """
-    A request fails if its connection breaks, because the chain may have run.
-    """
+    """A request fails if its connection breaks, because the chain may have run."""
     with run_server(sending(OK), sending(then="close")) as server:
         client = LoadClient(server.target)
         transports = [call(server.target, client=client).transport for _ in range(2)]
@@ -201,9 +183,7 @@ def test_a_sent_request_is_never_sent_again(run_server: RunServer) -> None:
 
 
 def test_refused_connections_and_unknown_names_differ() -> None:
-    """
-    A refused connection and an unknown name have different transport classes.
-    """
+    """A refused connection and an unknown name have different transport classes."""
     with socket.socket() as not_listening:
         not_listening.bind(("127.0.0.1", 0))
         refused = call(parse_target(f"http://127.0.0.1:{not_listening.getsockname()[1]}"))
@@ -217,9 +197,7 @@ def test_refused_connections_and_unknown_names_differ() -> None:
     sys.platform != "linux", reason="skipped: needs Linux, where a full backlog does not refuse connections"
 )
 def test_the_deadline_covers_connecting() -> None:
-    """
-    A request times out if the target does not accept the connection.
-    """
+    """A request times out if the target does not accept the connection."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -236,9 +214,7 @@ def test_the_deadline_covers_connecting() -> None:
 
 
 def test_the_deadline_covers_the_handshake() -> None:
-    """
-    A request times out if the target does not answer the TLS handshake.
-    """
+    """A request times out if the target does not answer the TLS handshake."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(5)
@@ -249,9 +225,7 @@ def test_the_deadline_covers_the_handshake() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="skipped: needs Linux for kernel timestamps")
 def test_read_delay_is_not_part_of_the_service_time(run_server: RunServer) -> None:
-    """
-    An answer ends when the kernel received it, even if this process is busy and reads it later.
-    """
+    """An answer ends when the kernel received it, even if this process is busy and reads it later."""
     with run_server(sending(OK)) as server:
         client = LoadClient(server.target)
         call(server.target, client=client)  # the first timestamps may be missing
@@ -295,17 +269,13 @@ def test_an_answer_in_time_counts_even_if_it_is_read_late(run_server: RunServer)
 
 @pytest.fixture
 def https(run_server: RunServer, tls_context: Any) -> Any:
-    """
-    A target with TLS.
-    """
+    """A target with TLS."""
     with run_server(sending(OK), tls=tls_context) as server:
         yield server
 
 
 def test_a_trusted_certificate_is_accepted(https: Any, certificate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    TLS works with host name and address, and connections are reused.
-    """
+    """TLS works with host name and address, and connections are reused."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     target = parse_target(f"https://localhost:{https.port}")
     client = LoadClient(target)
@@ -317,9 +287,7 @@ def test_a_trusted_certificate_is_accepted(https: Any, certificate: Any, monkeyp
 
 
 def test_an_untrusted_certificate_is_rejected_before_the_key_is_sent(https: Any) -> None:
-    """
-    No request is sent to a target without a trusted certificate.
-    """
+    """No request is sent to a target without a trusted certificate."""
     reply = call(parse_target(f"https://localhost:{https.port}"))
 
     assert Transport.TLS_FAILED is reply.transport
@@ -330,9 +298,7 @@ def test_an_untrusted_certificate_is_rejected_before_the_key_is_sent(https: Any)
 def test_a_certificate_of_another_host_is_rejected(
     run_server: RunServer, tls_context: Any, certificate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    A trusted certificate is valid only for the hosts that it names.
-    """
+    """A trusted certificate is valid only for the hosts that it names."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with run_server(sending(OK), tls=tls_context, host="127.0.0.2") as server:
         reply = call(parse_target(f"https://127.0.0.2:{server.port}"))
@@ -343,9 +309,7 @@ def test_a_certificate_of_another_host_is_rejected(
 
 
 def test_a_plain_http_target_fails_the_handshake() -> None:
-    """
-    A server without TLS at an https URL is a TLS failure.
-    """
+    """A server without TLS at an https URL is a TLS failure."""
 
     def refuse(listening: socket.socket) -> None:
         connection, _ = listening.accept()

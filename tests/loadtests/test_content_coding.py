@@ -1,6 +1,4 @@
-"""
-Answers with a content coding are judged by their decoded bodies, as conformance judges them.
-"""
+"""Answers with a content coding are judged by their decoded bodies, as conformance judges them."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ BODY = b'{"greetings":["Hello, Ada"]}'
 
 
 def coded(coding: str, body: bytes) -> Callable[[Any], Any]:
-    """
-    A behaviour that answers with a body and its content coding.
-    """
+    """A behaviour that answers with a body and its content coding."""
 
     async def answer(request: Any) -> None:
         fields = (
@@ -45,9 +41,7 @@ WRONG = (
 
 
 def test_a_coded_answer_is_judged_by_its_content(run_server: RunServer, launch: Launch) -> None:
-    """
-    A legal coding violates nothing. What is invalid inside it, or not coded at all, is found.
-    """
+    """A legal coding violates nothing. What is invalid inside it, or not coded at all, is found."""
     behaviours = [coded(coding, body) for coding, body, *_ in (*LEGAL, *WRONG)]
     with run_server(*behaviours) as server:
         done = launch(server, "--rate", "28", "--arrivals", "constant", "--duration", "1s").end()

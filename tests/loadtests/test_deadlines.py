@@ -1,6 +1,4 @@
-"""
-Deadlines: one timer serves many requests, and each expires on time.
-"""
+"""Deadlines: one timer serves many requests, and each expires on time."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from chainproof.loadtests.client.deadlines import Deadlines
 
 
 class Timers:
-    """
-    An event loop with timers only, on a clock that the test sets.
-    """
+    """An event loop with timers only, on a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -49,9 +45,7 @@ class Timers:
 
 
 class Request:
-    """
-    A request that records when its deadline expired.
-    """
+    """A request that records when its deadline expired."""
 
     def __init__(self, timers: Timers, deadlines: Deadlines) -> None:
         self.expired_at: float | None = None
@@ -76,9 +70,7 @@ schedules = st.lists(
 
 @given(schedules)
 def test_requests_expire_at_their_deadline_unless_answered(planned: list[tuple[float, float, float | None]]) -> None:
-    """
-    A request expires at its deadline or a few milliseconds later, in any order; an answered request never expires.
-    """
+    """A request expires at its deadline or a few milliseconds later, in any order; an answered request never expires."""
     timers = Timers()
     deadlines = Deadlines(timers, lambda: timers.now)
     events: list[tuple[float, int, int]] = []
@@ -110,9 +102,7 @@ def test_requests_expire_at_their_deadline_unless_answered(planned: list[tuple[f
 
 
 def test_answered_requests_need_few_timers() -> None:
-    """
-    Ten thousand requests in one second with a deadline of ten seconds need fewer than five timers.
-    """
+    """Ten thousand requests in one second with a deadline of ten seconds need fewer than five timers."""
     timers = Timers()
     deadlines = Deadlines(timers, lambda: timers.now)
     for number in range(10_000):

@@ -1,6 +1,4 @@
-"""
-Tests of distributed runs: same plan, same counts, and lost workers are detected.
-"""
+"""Tests of distributed runs: same plan, same counts, and lost workers are detected."""
 
 from __future__ import annotations
 
@@ -48,9 +46,7 @@ async def fine(request: Any) -> None:
 
 
 def adds_up(run: Run) -> bool:
-    """
-    Assert that the accounting equals the totals of the intervals and covers every request.
-    """
+    """Assert that the accounting equals the totals of the intervals and covers every request."""
     cumulative = total(run.intervals)
     assert run.end is not None
     accounting = run.end.accounting
@@ -74,9 +70,7 @@ rate_limited = 0.05
 
 
 def run_against_emulator(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dict[str, Any]]]:
-    """
-    A run against an emulator with its access log.
-    """
+    """A run against an emulator with its access log."""
     scenario, access_log = folder / "scenario.toml", folder / f"access-{len(options)}.jsonl"
     scenario.write_text(SCENARIO)
     emulator = [
@@ -97,9 +91,7 @@ def run_against_emulator(launch: Launch, folder: Path, *options: str) -> tuple[R
 
 
 def test_two_processes_measure_the_same_as_one(launch: Launch, tmp_path: Path) -> None:
-    """
-    The plan is the same, the counts equal the access log, and both workers sent half of the requests.
-    """
+    """The plan is the same, the counts equal the access log, and both workers sent half of the requests."""
     one, _ = run_against_emulator(launch, tmp_path)
     two, lines = run_against_emulator(launch, tmp_path, "--processes", "2")
     cumulative, alone = total(two.intervals), total(one.intervals)
@@ -128,9 +120,7 @@ def test_two_processes_measure_the_same_as_one(launch: Launch, tmp_path: Path) -
 
 
 def planned_by_second(run: Run) -> Counter[int]:
-    """
-    The number of planned requests per second of the run.
-    """
+    """The number of planned requests per second of the run."""
     planned = Counter[int]()
     for interval in run.intervals:
         planned[interval.second] += interval.planned
@@ -138,9 +128,7 @@ def planned_by_second(run: Run) -> Counter[int]:
 
 
 def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
-    """
-    A Locust process of our locustfile.
-    """
+    """A Locust process of our locustfile."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", *words],
         stdin=subprocess.DEVNULL,
@@ -152,17 +140,13 @@ def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
 
 
 def free_port() -> int:
-    """
-    A port without a listener.
-    """
+    """A port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
 
 def test_a_master_with_two_workers_agrees_with_the_access_log(tmp_path: Path) -> None:
-    """
-    With `--master` and two `--worker`, counts by status equal the access log, and every planned request is sent.
-    """
+    """With `--master` and two `--worker`, counts by status equal the access log, and every planned request is sent."""
     scenario, access_log, folder, port = tmp_path / "s.toml", tmp_path / "access.jsonl", tmp_path / "run", free_port()
     scenario.write_text(SCENARIO)
     with start_emulator(str(scenario), options=("--access-log", str(access_log))) as served:
@@ -194,9 +178,7 @@ def test_a_master_with_two_workers_agrees_with_the_access_log(tmp_path: Path) ->
 
 
 def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    Users are divided exactly, and every answer is counted once.
-    """
+    """Users are divided exactly, and every answer is counted once."""
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(0.05)
@@ -226,9 +208,7 @@ def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServ
 
 
 def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    Each probe uses the two connected workers, which exit after it and are restarted for the next probe.
-    """
+    """Each probe uses the two connected workers, which exit after it and are restarted for the next probe."""
 
     async def quick(request: Any) -> None:
         await request.answer()
@@ -265,9 +245,7 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains_every_worker(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
-    """
-    SIGINT and SIGTERM reach the workers through the master; in-flight requests are drained and accounted for.
-    """
+    """SIGINT and SIGTERM reach the workers through the master; in-flight requests are drained and accounted for."""
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(0.5)
@@ -287,18 +265,14 @@ def test_a_signal_drains_every_worker(run_server: RunServer, launch: Launch, num
 
 
 def workers_of(process: int) -> list[int]:
-    """
-    The worker processes of a Locust master.
-    """
+    """The worker processes of a Locust master."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return [int(child) for child in children if b"locustfile.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
-    """
-    A killed or hanging worker ends the run with verdict invalid and exit code 4; the report names the worker and the time.
-    """
+    """A killed or hanging worker ends the run with verdict invalid and exit code 4; the report names the worker and the time."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
         run.await_intervals(4)
@@ -319,9 +293,7 @@ def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Laun
 
 
 def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Launch) -> None:
-    """
-    After kill -9 of the master no worker keeps sending.
-    """
+    """After kill -9 of the master no worker keeps sending."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
         run.await_intervals(2)
@@ -339,9 +311,7 @@ def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Laun
 
 
 def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    The master shows the worker's error with the worker's name, and nothing is sent.
-    """
+    """The master shows the worker's error with the worker's name, and nothing is sent."""
     port = free_port()
     with run_server(fine) as server:
         words = ["--target", server.target.origin, "--duration=2s", f"--out={tmp_path / 'run'}"]
@@ -369,9 +339,7 @@ def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_serve
 
 
 class MemorySink:
-    """
-    A sink that stores the intervals and the end.
-    """
+    """A sink that stores the intervals and the end."""
 
     def __init__(self) -> None:
         self.intervals: list[Interval] = []
@@ -396,9 +364,7 @@ class MemorySink:
     st.lists(st.sampled_from(["ok", "in flight", "not sent"]), max_size=60),
 )
 def test_every_request_of_a_lost_worker_is_accounted_for(starts: list[float], reports: int, results: list[str]) -> None:
-    """
-    Each planned request is sent or not sent, and each sent request has a result.
-    """
+    """Each planned request is sent or not sent, and each sent request has a result."""
     worker_state = WorkerState(client="a", shard=Shard())
     for second in range(reports):
         interval = Interval(second=second)
@@ -421,9 +387,7 @@ def test_every_request_of_a_lost_worker_is_accounted_for(starts: list[float], re
 
 
 def test_a_missing_report_makes_a_worker_lost() -> None:
-    """
-    Later reports of that worker are ignored.
-    """
+    """Later reports of that worker are ignored."""
     halted: list[str] = []
     terminated: list[WorkerState] = []
     sink = MemorySink()
@@ -456,9 +420,7 @@ def test_a_missing_report_makes_a_worker_lost() -> None:
 
 @given(st.integers(1, 9), st.integers(0, 100))
 def test_a_number_is_divided_exactly(workers: int, number: int) -> None:
-    """
-    The parts of a limit or of users add up to the total, and differ by at most one.
-    """
+    """The parts of a limit or of users add up to the total, and differ by at most one."""
     parts = [Shard(index=index, of=workers).share_of(number) for index in range(workers)]
 
     assert number == sum(parts)
@@ -466,9 +428,7 @@ def test_a_number_is_divided_exactly(workers: int, number: int) -> None:
 
 
 def test_an_assignment_survives_encoding() -> None:
-    """
-    The demand and the target are the same after encoding and decoding.
-    """
+    """The demand and the target are the same after encoding and decoding."""
     demand = Demand(workload=Workload(name="w", rate=3.5, deadline=1.25), contract=Contract.DOCUMENTED, seed=7)
     assignment = Assignment(
         run="r",

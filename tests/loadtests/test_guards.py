@@ -1,6 +1,4 @@
-"""
-Limits and guards: a run stays within its limits, and stops early with a reason.
-"""
+"""Limits and guards: a run stays within its limits, and stops early with a reason."""
 
 from __future__ import annotations
 
@@ -46,16 +44,12 @@ RunServer = Callable[..., Any]
 
 
 def parsed_options(*arguments: str) -> argparse.Namespace:
-    """
-    The options of `chainproof loadtests` with these arguments.
-    """
+    """The options of `chainproof loadtests` with these arguments."""
     return build_parser("loadtests", "…", options=OPTIONS).parse_args(arguments)
 
 
 def endpoint(url: str, by: str | None = None) -> Endpoint:
-    """
-    An endpoint at a URL, with *by* as the address to connect to.
-    """
+    """An endpoint at a URL, with *by* as the address to connect to."""
     loopback = by is not None and by.startswith("127.")
     route = Route(connect_to=parse_address(by) if by else None)
     return Endpoint(target=parse_target(url, loopback=loopback), key=ApiKey("a-key"), environment={}, route=route)
@@ -66,9 +60,7 @@ LOOPBACK_ENDPOINT = endpoint("http://127.0.0.1:8080")
 
 
 def test_remote_targets_have_default_limits() -> None:
-    """
-    Each limit of a remote target has a default and an option; on loopback there are none.
-    """
+    """Each limit of a remote target has a default and an option; on loopback there are none."""
     defaults = limits(parsed_options(), REMOTE_ENDPOINT)
     changed = limits(
         parsed_options("--max-requests=7", "--max-rate=9", "--max-duration=2h", "--error-budget=100%"), REMOTE_ENDPOINT
@@ -107,9 +99,7 @@ BEYOND = {
 
 @pytest.mark.parametrize("case", BEYOND)
 def test_a_plan_beyond_the_limits_is_a_usage_error(case: str) -> None:
-    """
-    The message names the option that raises the limit.
-    """
+    """The message names the option that raises the limit."""
     arguments, message = BEYOND[case]
     options = parsed_options(*arguments)
     with pytest.raises(UsageError) as rejected:
@@ -120,9 +110,7 @@ def test_a_plan_beyond_the_limits_is_a_usage_error(case: str) -> None:
 
 @given(st.integers(1, 300), st.sampled_from(["smoke", "spike", "saturation"]))
 def test_a_plan_is_cut_at_max_requests(max_requests: int, workload: str) -> None:
-    """
-    The plan starts with the same requests as without the limit.
-    """
+    """The plan starts with the same requests as without the limit."""
     options = parsed_options(workload, "--max-requests", str(max_requests))
     uncut = demand(parsed_options(workload), None).plan()
     cut = apply_limits(demand(options, None), limits(options, LOOPBACK_ENDPOINT)).plan()
@@ -131,9 +119,7 @@ def test_a_plan_is_cut_at_max_requests(max_requests: int, workload: str) -> None
 
 
 def test_the_smaller_request_limit_holds(tmp_path: Path) -> None:
-    """
-    Limits come from the workload, from the user and from the defaults for remote targets.
-    """
+    """Limits come from the workload, from the user and from the defaults for remote targets."""
     (tmp_path / "mine.toml").write_text("max_requests = 30\nduration = 5\n")
     for arguments, target_endpoint, max_requests in (
         ([], LOOPBACK_ENDPOINT, 30),
@@ -148,9 +134,7 @@ def test_the_smaller_request_limit_holds(tmp_path: Path) -> None:
 
 
 def test_max_cost_limits_the_number_of_requests() -> None:
-    """
-    The smaller of the cost limit and the request limit holds; --max-cost needs --cost-per-request and vice versa.
-    """
+    """The smaller of the cost limit and the request limit holds; --max-cost needs --cost-per-request and vice versa."""
     assert 333 == limits(parsed_options("--max-cost=1", "--cost-per-request=0.003"), LOOPBACK_ENDPOINT).requests
     assert 10 == limits(parsed_options("--max-cost=1", "--cost-per-request=0.1"), LOOPBACK_ENDPOINT).requests
     assert (
@@ -166,9 +150,7 @@ def test_max_cost_limits_the_number_of_requests() -> None:
 
 
 def test_the_announcement_describes_the_run() -> None:
-    """
-    It contains the number of requests, rate, duration, bytes and limits.
-    """
+    """It contains the number of requests, rate, duration, bytes and limits."""
     steady = demand(parsed_options("steady"), None)
     text = announcement(steady.workload, 3012, REMOTE_ENDPOINT.target.url, limits(parsed_options(), REMOTE_ENDPOINT))
     closed = announcement(
@@ -191,9 +173,7 @@ NO_REQUESTS = RunSnapshot(
 
 
 def triggered(limits: Limits, *samples: RunSnapshot) -> list[tuple[Guard, float]]:
-    """
-    The guard that stops a run with these snapshots, and when; empty if none does.
-    """
+    """The guard that stops a run with these snapshots, and when; empty if none does."""
     guards = Guards(limits=limits)
     for each in samples:
         found = guards.triggered_guard(each)
@@ -203,9 +183,7 @@ def triggered(limits: Limits, *samples: RunSnapshot) -> list[tuple[Guard, float]
 
 
 def snapshots(seconds: int, **each: int) -> list[RunSnapshot]:
-    """
-    The snapshots of a run in which each count grows by a constant per second.
-    """
+    """The snapshots of a run in which each count grows by a constant per second."""
     return [
         replace(NO_REQUESTS, now=float(now), **{name: count * now for name, count in each.items()})
         for now in range(seconds)
@@ -241,9 +219,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_guards_stop_only_the_runs_they_are_for(case: str) -> None:
-    """
-    A key that is always rejected and an unreachable target stop a run; slow answers and rare rejections do not.
-    """
+    """A key that is always rejected and an unreachable target stop a run; slow answers and rare rejections do not."""
     samples, expected = CASES[case]
 
     assert expected == triggered(Limits(), *samples)
@@ -251,9 +227,7 @@ def test_guards_stop_only_the_runs_they_are_for(case: str) -> None:
 
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_an_error_budget_is_a_share_of_the_planned_requests(errors: int, share: float) -> None:
-    """
-    The budget is a share of the planned requests, so that errors at the start alone do not exceed it.
-    """
+    """The budget is a share of the planned requests, so that errors at the start alone do not exceed it."""
     at_once = replace(NO_REQUESTS, now=1.0, sent=1000, failed=errors, answered=1000)
 
     assert (errors > share * 1000) is bool(triggered(Limits(errors=share), at_once))
@@ -261,9 +235,7 @@ def test_an_error_budget_is_a_share_of_the_planned_requests(errors: int, share: 
 
 
 def test_users_above_the_maximum_rate_are_stopped() -> None:
-    """
-    In the closed model the rate is not planned, so it is measured.
-    """
+    """In the closed model the rate is not planned, so it is measured."""
     samples = [replace(each, planned=None) for each in snapshots(9, sent=50, ok=50, answered=50)]
 
     assert [(Guard.RATE, 1.0)] == triggered(Limits(rate=49.0), *samples)
@@ -307,9 +279,7 @@ GUARDED = {
 def test_a_guard_stops_the_run_with_a_reason(
     run_server: RunServer, launch: Launch, case: str, processes: tuple[str, ...]
 ) -> None:
-    """
-    The run stops within seconds, the accounting adds up, and the reason is in the run folder and the report.
-    """
+    """The run stops within seconds, the accounting adds up, and the reason is in the run folder and the report."""
     behaviour, options, guard, code, exit_code = GUARDED[case]
     start = time.monotonic()
     with run_server(behaviour) as server:
@@ -330,9 +300,7 @@ def test_a_guard_stops_the_run_with_a_reason(
 
 
 def test_timeouts_do_not_make_a_target_unreachable(run_server: RunServer, launch: Launch) -> None:
-    """
-    A target that does not answer in time is slow, which is what the run measures.
-    """
+    """A target that does not answer in time is slow, which is what the run measures."""
 
     async def stall(_: Any) -> None:
         await asyncio.sleep(60)
@@ -354,9 +322,7 @@ def test_timeouts_do_not_make_a_target_unreachable(run_server: RunServer, launch
 def test_the_request_limit_is_exact(
     run_server: RunServer, launch: Launch, options: tuple[str, ...], processes: tuple[str, ...]
 ) -> None:
-    """
-    The run ends after exactly that many requests, in both models and with workers.
-    """
+    """The run ends after exactly that many requests, in both models and with workers."""
     with run_server(fine) as server:
         done = launch(
             server, *options, "--duration=60s", "--max-cost=0.37", "--cost-per-request=0.01", *processes
@@ -372,9 +338,7 @@ def test_the_request_limit_is_exact(
 
 
 def test_a_run_beyond_the_limits_sends_nothing(tmp_path: Path, launch: Launch, run_server: RunServer) -> None:
-    """
-    The command ends with a usage error, sends no request and leaves no run folder.
-    """
+    """The command ends with a usage error, sends no request and leaves no run folder."""
     with run_server(fine) as server:
         done = launch(server, "--max-rate", "10").end()
 

@@ -1,6 +1,4 @@
-"""
-Servers that send arbitrary bytes: the client never hangs or raises, and each request gets one transport class.
-"""
+"""Servers that send arbitrary bytes: the client never hangs or raises, and each request gets one transport class."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ SLACK = 1.0
 
 @dataclass(slots=True)
 class Script:
-    """
-    What a server does on its next connection: send parts, 1 ms apart, and end the connection.
-    """
+    """What a server does on its next connection: send parts, 1 ms apart, and end the connection."""
 
     parts: list[bytes]
     end: str
@@ -54,9 +50,7 @@ class Script:
 
 @dataclass(slots=True)
 class ScriptServer:
-    """
-    A server that plays one script per connection.
-    """
+    """A server that plays one script per connection."""
 
     port: int
     tls: ssl.SSLContext | None
@@ -103,9 +97,7 @@ class ScriptServer:
 
 
 def _read_request(connection: Any) -> bool:
-    """
-    Read a request; False at the end of the stream.
-    """
+    """Read a request; False at the end of the stream."""
     received = b""
     while b"\r\n\r\n" not in received:
         octets = connection.recv(65536)
@@ -124,9 +116,7 @@ def _read_request(connection: Any) -> bool:
 
 @contextmanager
 def start_server(tls: ssl.SSLContext | None = None) -> Iterator[ScriptServer]:
-    """
-    A server on a free loopback port.
-    """
+    """A server on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
         server = ScriptServer(listening.getsockname()[1], tls)
         threading.Thread(target=server.serve, args=(listening,), daemon=True).start()
@@ -150,9 +140,7 @@ def tls_server() -> Iterator[ScriptServer]:
 
 
 def client(server: ScriptServer) -> tuple[LoadClient, bytes]:
-    """
-    A client for a server, and a request.
-    """
+    """A client for a server, and a request."""
     scheme = "http" if server.tls is None else "https"
     target = parse_target(f"{scheme}://localhost:{server.port}", loopback=True)
     route = Route(ca_file=str(Path(__file__).with_name("localhost.pem")))
@@ -160,9 +148,7 @@ def client(server: ScriptServer) -> tuple[LoadClient, bytes]:
 
 
 def send_to(server: ScriptServer, script: Script, deadline: float = DEADLINE) -> tuple[Reply, float, LoadClient, bytes]:
-    """
-    Send one request to a server with a script: reply, elapsed time, client and request.
-    """
+    """Send one request to a server with a script: reply, elapsed time, client and request."""
     load_client, request = client(server)
     server.scripts.put(script)
     start = time.monotonic()
@@ -181,9 +167,7 @@ fields = st.lists(st.tuples(tokens, values), max_size=5)
 
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[bytes, int, list[tuple[bytes, bytes]], bytes, str]:
-    """
-    A valid answer: its bytes, status, header fields, body, and how the connection ends.
-    """
+    """A valid answer: its bytes, status, header fields, body, and how the connection ends."""
     interim = b"".join(
         b"HTTP/1.1 %d Wait\r\n\r\n" % draw(st.sampled_from([100, 102, 103])) for _ in range(draw(st.integers(0, 2)))
     )
@@ -212,18 +196,14 @@ def answers(draw: st.DrawFn) -> tuple[bytes, int, list[tuple[bytes, bytes]], byt
 
 
 def split(octets: bytes, places: list[int]) -> list[bytes]:
-    """
-    Bytes in several parts.
-    """
+    """Bytes in several parts."""
     ends = sorted({place % (len(octets) + 1) for place in places} | {len(octets)})
     starts = [0, *ends[:-1]]
     return [octets[start:end] for start, end in zip(starts, ends, strict=True) if end > start]
 
 
 def header_fields(parts: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """
-    Header fields in the form that an answer has.
-    """
+    """Header fields in the form that an answer has."""
     return [(name.decode(), value.decode()) for name, value in parts]
 
 
@@ -232,9 +212,7 @@ def header_fields(parts: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 def test_valid_answers_are_read_unchanged(
     server: ScriptServer, answer: tuple[bytes, int, list[tuple[bytes, bytes]], bytes, str], places: list[int]
 ) -> None:
-    """
-    Status, header fields and body are those sent, with any framing and splitting; the next request succeeds too.
-    """
+    """Status, header fields and body are those sent, with any framing and splitting; the next request succeeds too."""
     octets, status, named, body, end = answer
     script = Script(split(octets, places), end)
     reply, _, load_client, request = send_to(server, script, deadline=5.0)
@@ -280,9 +258,7 @@ POSSIBLE = {
 
 
 def assert_consistent(reply: Reply, elapsed: float, deadline: float = DEADLINE) -> None:
-    """
-    Assert what holds for every reply.
-    """
+    """Assert what holds for every reply."""
     assert (reply.answer is None) == bool(reply.reason)
     assert (reply.transport is Transport.ANSWERED) == (reply.answer is not None)
     assert elapsed < deadline + SLACK
@@ -295,9 +271,7 @@ def assert_consistent(reply: Reply, elapsed: float, deadline: float = DEADLINE) 
 def test_arbitrary_bytes_give_one_transport_class_within_the_deadline(
     server: ScriptServer, parts: list[bytes], end: str, reads: bool
 ) -> None:
-    """
-    There is one reply in time, and bytes left over from one answer never become part of the next.
-    """
+    """There is one reply in time, and bytes left over from one answer never become part of the next."""
     script = Script(parts, end, reads)
     reply, elapsed, load_client, request = send_to(server, script)
     script.await_end()  # bytes after an answer arrive on an idle connection
@@ -319,9 +293,7 @@ def test_arbitrary_bytes_give_one_transport_class_within_the_deadline(
 def test_arbitrary_bytes_over_tls_give_one_transport_class(
     tls_server: ScriptServer, parts: list[bytes], end: str
 ) -> None:
-    """
-    The same holds over TLS, including broken TLS records.
-    """
+    """The same holds over TLS, including broken TLS records."""
     reply, elapsed, load_client, _ = send_to(tls_server, Script(parts, end), deadline=0.5)
     load_client.close()
 
@@ -331,9 +303,7 @@ def test_arbitrary_bytes_over_tls_give_one_transport_class(
 
 
 def test_an_end_without_close_notify_does_not_complete_an_answer(tls_server: ScriptServer) -> None:
-    """
-    Without close_notify, a body that ends with the connection may have been truncated by an attacker.
-    """
+    """Without close_notify, a body that ends with the connection may have been truncated by an attacker."""
     parts = [b"HTTP/1.1 200 OK\r\n\r\n{", b"}"]
     complete, truncated = (send_to(tls_server, Script(parts, end), deadline=2.0)[0] for end in ("orderly", "abrupt"))
 
@@ -341,9 +311,7 @@ def test_an_end_without_close_notify_does_not_complete_an_answer(tls_server: Scr
 
 
 def test_a_broken_tls_record_is_a_tls_failure(tls_server: ScriptServer) -> None:
-    """
-    Bytes that TLS does not authenticate are not read as HTTP.
-    """
+    """Bytes that TLS does not authenticate are not read as HTTP."""
     reply = send_to(tls_server, Script([OK[:-1]], "garbage below TLS"), deadline=2.0)[0]
 
     assert Transport.TLS_FAILED is reply.transport
@@ -351,9 +319,7 @@ def test_a_broken_tls_record_is_a_tls_failure(tls_server: ScriptServer) -> None:
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 def test_a_long_request_is_sent_in_parts(server: ScriptServer, tls_server: ScriptServer, secure: bool) -> None:
-    """
-    A body larger than the socket buffer is sent completely, and other greenlets run meanwhile.
-    """
+    """A body larger than the socket buffer is sent completely, and other greenlets run meanwhile."""
     where = tls_server if secure else server
     load_client, short = client(where)
     target = parse_target(f"{'https' if secure else 'http'}://localhost:{where.port}", loopback=True)
@@ -373,9 +339,7 @@ def test_a_long_request_is_sent_in_parts(server: ScriptServer, tls_server: Scrip
 
 
 def test_an_early_answer_to_a_long_request_is_read(server: ScriptServer) -> None:
-    """
-    A server may reject a long request before reading it all. The connection is not reused.
-    """
+    """A server may reject a long request before reading it all. The connection is not reused."""
     load_client, _ = client(server)
     target = parse_target(f"http://localhost:{server.port}", loopback=True)
     rejection = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
@@ -387,9 +351,7 @@ def test_an_early_answer_to_a_long_request_is_read(server: ScriptServer) -> None
 
 
 def test_endless_answers_are_too_large(server: ScriptServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Endless bodies and endless interim answers do not fill the memory.
-    """
+    """Endless bodies and endless interim answers do not fill the memory."""
     monkeypatch.setattr("chainproof.loadtests.client.connection.MAX_BODY_BYTES", 1000)
     monkeypatch.setattr("chainproof.loadtests.client.connection.MAX_HEADER_BYTES", 1000)
     endless = {

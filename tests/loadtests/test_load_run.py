@@ -1,6 +1,4 @@
-"""
-LoadRun in this process, without Locust: internal errors.
-"""
+"""LoadRun in this process, without Locust: internal errors."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ async def fine(request: Any) -> None:
 def test_an_internal_error_ends_the_run_and_loses_no_request(
     run_server: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    The request is censored, the run ends with an internal error and its reason, and the accounting adds up.
-    """
+    """The request is censored, the run ends with an internal error and its reason, and the accounting adds up."""
     demand = Demand(
         workload=Workload(name="test", rate=100.0, arrivals="constant", duration=1.0), contract=Contract.STRICT, seed=0
     )
@@ -66,9 +62,7 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
 
 
 def test_no_wait_for_the_end_of_a_run_hangs(tmp_path: Path) -> None:
-    """
-    On a busy machine the run may finish while timed waits for it are overdue; all waits return.
-    """
+    """On a busy machine the run may finish while timed waits for it are overdue; all waits return."""
     demand = Demand(workload=Workload(name="test"), contract=Contract.STRICT, seed=0)
     manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
     endpoint = Endpoint(target=parse_target("http://127.0.0.1:9"), key=ApiKey("key"), environment={})

@@ -1,6 +1,4 @@
-"""
-Tests of Locust's own statistics.
-"""
+"""Tests of Locust's own statistics."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ async def alternate(request: Any) -> None:
 
 
 def locust_statistics(run_server: RunServer, folder: Path, source: str) -> tuple[Any, Any]:
-    """
-    Locust's statistics at the end of a run, and the totals of the run folder.
-    """
+    """Locust's statistics at the end of a run, and the totals of the run folder."""
     (folder / "mine.py").write_text(source)
     words = ["--headless", "--only-summary", "--rate=60", "--duration=1s", "--arrivals=constant", "--deadline=800ms"]
     with run_server(alternate) as server:
@@ -74,9 +70,7 @@ def locust_statistics(run_server: RunServer, folder: Path, source: str) -> tuple
 
 @pytest.mark.parametrize("source", [WITHOUT_LISTENER, WITH_LISTENER], ids=["without listener", "with listener"])
 def test_locust_statistics_equal_the_totals_of_the_run(run_server: RunServer, tmp_path: Path, source: str) -> None:
-    """
-    Counts, failures, bytes and the minimum, maximum and sum of response times are equal.
-    """
+    """Counts, failures, bytes and the minimum, maximum and sum of response times are equal."""
     statistics, totals = locust_statistics(run_server, tmp_path, source)
     answered = [each for result in (Result.OK, Result.FAILED) for each in [totals.response_time[result]] if each.count]
     requests, silent = totals.sent, totals.count(Result.TIMED_OUT)
@@ -94,9 +88,7 @@ def test_locust_statistics_equal_the_totals_of_the_run(run_server: RunServer, tm
 
 
 def test_a_listener_gets_an_event_for_every_request(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    The event has the response time, or None if there is none.
-    """
+    """The event has the response time, or None if there is none."""
     statistics, totals = locust_statistics(run_server, tmp_path, WITH_LISTENER)
     events = statistics["events"]
 

@@ -1,6 +1,4 @@
-"""
-No request is missing in the record after slow answers, killed processes, redirects, slow bytes or exceptions in tasks.
-"""
+"""No request is missing in the record after slow answers, killed processes, redirects, slow bytes or exceptions in tasks."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ FIVE_USERS = ("--model", "closed", "--users", "5")
 
 
 def answer_after(seconds: float) -> Callable[[Any], Any]:
-    """
-    A target that answers after some seconds.
-    """
+    """A target that answers after some seconds."""
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(seconds)
@@ -46,9 +42,7 @@ async def fine(request: Any) -> None:
 
 
 def results(run: Run) -> dict[str, int]:
-    """
-    How many requests have each result, without zeros.
-    """
+    """How many requests have each result, without zeros."""
     summary = summarise_load(run)
     assert summary.accounting.adds_up
     totals = total(run.intervals)
@@ -59,9 +53,7 @@ def results(run: Run) -> dict[str, int]:
 def test_requests_slower_than_the_run_are_counted(
     run_server: RunServer, launch: Launch, duration: float, response_time: float, processes: tuple[str, ...]
 ) -> None:
-    """
-    Five users and answers after 5 s in a run of 3 s give five answers of 5 s.
-    """
+    """Five users and answers after 5 s in a run of 3 s give five answers of 5 s."""
     with run_server(answer_after(response_time)) as server:
         done = launch(server, *FIVE_USERS, f"--duration={duration}s", *processes).end()
     totals = total(done.run.intervals)
@@ -76,9 +68,7 @@ def test_requests_slower_than_the_run_are_counted(
 def test_requests_in_flight_at_the_end_of_the_drain_are_censored(
     run_server: RunServer, launch: Launch, model: tuple[str, ...]
 ) -> None:
-    """
-    Censored requests are counted and the objectives are judged with them.
-    """
+    """Censored requests are counted and the objectives are judged with them."""
     start = time.monotonic()
     with run_server(answer_after(50.0)) as server:
         options = ["--duration=500ms", "--drain=500ms", "--objective=error_rate < 50%"]
@@ -92,9 +82,7 @@ def test_requests_in_flight_at_the_end_of_the_drain_are_censored(
 
 
 def test_a_deadline_covers_every_byte(run_server: RunServer, launch: Launch) -> None:
-    """
-    A target that sends a byte now and then does not extend the deadline.
-    """
+    """A target that sends a byte now and then does not extend the deadline."""
 
     async def drip(request: Any) -> None:
         for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
@@ -112,9 +100,7 @@ def test_a_deadline_covers_every_byte(run_server: RunServer, launch: Launch) -> 
 
 
 def test_a_redirect_is_not_followed(run_server: RunServer, launch: Launch) -> None:
-    """
-    A 302 is an answer: the request has failed, and the key is sent nowhere else.
-    """
+    """A 302 is an answer: the request has failed, and the key is sent nowhere else."""
 
     async def redirect(request: Any) -> None:
         await request.answer(
@@ -143,9 +129,7 @@ TASKS = {
 def test_an_exception_in_a_task_hides_no_request(
     run_server: RunServer, launch: Launch, tmp_path: Path, task: str, user: str
 ) -> None:
-    """
-    Requests sent before it are counted, the accounting adds up, and the run ends with an internal error.
-    """
+    """Requests sent before it are counted, the accounting adds up, and the run ends with an internal error."""
     (tmp_path / "mine.py").write_text(
         "from locust import task\n"
         f"from chainproof.loadtests import {user}\n"
@@ -167,9 +151,7 @@ def test_an_exception_in_a_task_hides_no_request(
 
 
 def process_tree(process: int) -> list[int]:
-    """
-    A process and its descendants, itself last.
-    """
+    """A process and its descendants, itself last."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return [*(each for child in children for each in process_tree(int(child))), process]
 
@@ -178,9 +160,7 @@ def process_tree(process: int) -> list[int]:
 def test_killed_runs_lose_at_most_the_last_two_seconds(
     run_server: RunServer, launch: Launch, processes: tuple[str, ...]
 ) -> None:
-    """
-    After SIGKILL of all processes, `reports` reads the folder, calls the run invalid, and misses at most two seconds.
-    """
+    """After SIGKILL of all processes, `reports` reads the folder, calls the run invalid, and misses at most two seconds."""
     with run_server(fine) as server:
         run = launch(server, "--rate=50", "--arrivals=constant", "--duration=60s", *processes)
         run.await_intervals(3 * max(1, len(processes)))
@@ -207,9 +187,7 @@ def test_killed_runs_lose_at_most_the_last_two_seconds(
 
 
 def test_a_run_whose_master_was_killed_can_be_read(run_server: RunServer, launch: Launch) -> None:
-    """
-    The workers stop, and what they had reported is in the run folder.
-    """
+    """The workers stop, and what they had reported is in the run folder."""
     with run_server(fine) as server:
         run = launch(server, "--rate=50", "--arrivals=constant", "--duration=60s", "--processes=2")
         run.await_intervals(4)

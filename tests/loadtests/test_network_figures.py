@@ -1,6 +1,4 @@
-"""
-The network figures of a run match what the target saw.
-"""
+"""The network figures of a run match what the target saw."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ async def in_two_parts(request: Any) -> None:
 def test_connections_bytes_and_timestamps_are_counted(
     run_server: RunServer, launch: Any, tls_context: Any, certificate: Path, secure: bool
 ) -> None:
-    """
-    Connect times, bytes and times to first byte are counted; each answer counts as with or without kernel timestamp.
-    """
+    """Connect times, bytes and times to first byte are counted; each answer counts as with or without kernel timestamp."""
     with run_server(in_two_parts, tls=tls_context if secure else None) as server:
         where = f"https://localhost:{server.port}" if secure else server.target.origin
         options = ("--rate", "20", "--duration", "1s", "--arrivals", "constant", "--deadline", "10s")
@@ -53,9 +49,7 @@ def test_connections_bytes_and_timestamps_are_counted(
 
 
 def test_exemplars_have_the_gateway_header_fields(run_server: RunServer, launch: Any) -> None:
-    """
-    Exemplars have the request id, the attempts and the connect time.
-    """
+    """Exemplars have the request id, the attempts and the connect time."""
     with run_server(in_two_parts) as server:
         done = launch(server, "--rate", "10", "--duration", "500ms", "--arrivals", "constant").end()
     exemplars = done.run.exemplars
@@ -68,9 +62,7 @@ def test_exemplars_have_the_gateway_header_fields(run_server: RunServer, launch:
 
 
 def test_closed_idle_connections_are_replaced_and_counted(run_server: RunServer, launch: Any) -> None:
-    """
-    If the target closes each connection after its answer, all requests are ok and the replacements are counted.
-    """
+    """If the target closes each connection after its answer, all requests are ok and the replacements are counted."""
 
     async def once(request: Any) -> None:
         await request.answer()

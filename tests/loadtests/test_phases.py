@@ -1,6 +1,4 @@
-"""
-Runs with phases and several payloads are counted per phase and payload.
-"""
+"""Runs with phases and several payloads are counted per phase and payload."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ async def fine(request: Any) -> None:
 def test_phases_and_payloads_are_counted_separately(
     run_server: RunServer, launch: Launch, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """
-    The counts of phases and payloads match the requests that the target received, with and without workers.
-    """
+    """The counts of phases and payloads match the requests that the target received, with and without workers."""
     (tmp_path / "mine.toml").write_text(WORKLOAD)
     (tmp_path / "long.jsonl").write_text('{"text": "long", "n": 1}\n{"text": "long", "n": 2}\n')
     with run_server(fine) as server:
@@ -82,9 +78,7 @@ def test_phases_and_payloads_are_counted_separately(
 def test_payloads_from_a_file_replace_those_of_the_workload(
     run_server: RunServer, launch: Launch, tmp_path: Path
 ) -> None:
-    """
-    The run folder names the payload file and stores no body.
-    """
+    """The run folder names the payload file and stores no body."""
     (tmp_path / "mine.jsonl").write_text('{"secret_text": 1}\n{"secret_text": 2}\n')
     with run_server(fine) as server:
         options = ["--rate", "30", "--duration", "1s", "--objective", "error_rate < 50%"]
@@ -97,9 +91,7 @@ def test_payloads_from_a_file_replace_those_of_the_workload(
 
 
 def test_an_invalid_payload_file_is_a_usage_error(launch: Launch, tmp_path: Path) -> None:
-    """
-    Exit code 2 and a message with the line number.
-    """
+    """Exit code 2 and a message with the line number."""
     (tmp_path / "mine.jsonl").write_text("[]\n")
     done = launch("http://127.0.0.1:9", "--payloads", str(tmp_path / "mine.jsonl")).end()
 

@@ -1,6 +1,4 @@
-"""
-Receive timestamps: kernel timestamps are used only if they are plausible.
-"""
+"""Receive timestamps: kernel timestamps are used only if they are plausible."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ MILLISECOND = 1_000_000
 
 
 class Clocks:
-    """
-    A monotonic clock and a wall clock that the test can set.
-    """
+    """A monotonic clock and a wall clock that the test can set."""
 
     def __init__(self) -> None:
         self.now = 50 * SECOND
@@ -49,9 +45,7 @@ durations = st.integers(0, 60 * SECOND)
 
 @given(durations, durations, durations)
 def test_a_timestamp_between_sending_and_reading_is_used(before: int, service_time: int, waited: int) -> None:
-    """
-    The result is exact, however long the answer waited in the socket buffer.
-    """
+    """The result is exact, however long the answer waited in the socket buffer."""
     clocks = Clocks()
     timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     sent = clocks.now = clocks.now + before + 1
@@ -66,9 +60,7 @@ def test_a_timestamp_between_sending_and_reading_is_used(before: int, service_ti
     st.integers(1, SECOND), st.integers(-3600 * SECOND, 3600 * SECOND).filter(lambda step: abs(step) > 2 * MILLISECOND)
 )
 def test_timestamps_around_a_clock_step_are_ignored(service_time: int, step: int) -> None:
-    """
-    The time of the read is used if the clock was set meanwhile; the next timestamp is used again.
-    """
+    """The time of the read is used if the clock was set meanwhile; the next timestamp is used again."""
     for timestamp_first in (True, False):
         clocks = Clocks()
         timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
@@ -91,9 +83,7 @@ def test_timestamps_around_a_clock_step_are_ignored(service_time: int, step: int
 
 @given(st.integers(-500, 500), st.lists(st.integers(1, 200 * MILLISECOND), min_size=1, max_size=20))
 def test_a_slewed_clock_is_tracked(parts_per_million: int, gaps: list[int]) -> None:
-    """
-    With a clock that drifts by up to 500 parts per million, results stay within half a millisecond.
-    """
+    """With a clock that drifts by up to 500 parts per million, results stay within half a millisecond."""
     clocks = Clocks()
     timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     for gap in gaps:
@@ -118,9 +108,7 @@ def test_a_slewed_clock_is_tracked(parts_per_million: int, gaps: list[int]) -> N
     ids=["nothing", "another kind", "another level", "another length"],
 )
 def test_without_a_timestamp_the_time_of_the_read_is_used(ancillary: list[tuple[int, int, bytes]]) -> None:
-    """
-    Applies to missing ancillary data and to messages of another kind.
-    """
+    """Applies to missing ancillary data and to messages of another kind."""
     clocks = Clocks()
 
     assert 51 * SECOND == ReceiveTimestamps(clocks.monotonic, clocks.wall).received_at(
@@ -130,9 +118,7 @@ def test_without_a_timestamp_the_time_of_the_read_is_used(ancillary: list[tuple[
 
 @given(st.integers(-10, 10).filter(bool))
 def test_a_timestamp_outside_of_the_exchange_is_ignored(seconds: int) -> None:
-    """
-    An answer is received after its request was sent and before it is read.
-    """
+    """An answer is received after its request was sent and before it is read."""
     clocks = Clocks()
     timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     sent = clocks.now = clocks.now + 20 * SECOND
@@ -144,9 +130,7 @@ def test_a_timestamp_outside_of_the_exchange_is_ignored(seconds: int) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="skipped: needs Linux for kernel timestamps")
 def test_linux_timestamps_received_bytes() -> None:
-    """
-    The socket option and the message format match this kernel.
-    """
+    """The socket option and the message format match this kernel."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         near = socket.create_connection(listening.getsockname())
         far, _ = listening.accept()

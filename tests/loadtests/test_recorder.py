@@ -1,6 +1,4 @@
-"""
-The recorder: every sum over a run folder is exact.
-"""
+"""The recorder: every sum over a run folder is exact."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ requests = st.lists(
 
 
 def record(planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]) -> tuple[Run, Recorder]:
-    """
-    The run folder with these requests, flushed at these instants, and its recorder.
-    """
+    """The run folder with these requests, flushed at these instants, and its recorder."""
     events: list[tuple[float, int, str, int]] = [(instant, 2, "flush", 0) for instant in flushes]
     for number, (intended_start, lag, service, what) in enumerate(planned):
         if isinstance(what, NotSent):
@@ -92,9 +88,7 @@ def record(planned: list[tuple[float, float, float, Outcome | NotSent]], flushes
 def test_every_sum_over_the_folder_is_exact(
     planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]
 ) -> None:
-    """
-    Nothing is lost or counted twice, however late an event comes and whenever seconds are written.
-    """
+    """Nothing is lost or counted twice, however late an event comes and whenever seconds are written."""
     run, recorder = record(planned, flushes)
     totals = total(run.intervals)
     accounting = recorder.accounting
@@ -113,9 +107,7 @@ def test_every_sum_over_the_folder_is_exact(
 def test_planned_requests_count_in_the_second_of_their_intended_start(
     planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]
 ) -> None:
-    """
-    Sent requests count in the second in which they were sent, whenever the recorder is flushed.
-    """
+    """Sent requests count in the second in which they were sent, whenever the recorder is flushed."""
     run, _ = record(planned, flushes)
     planned_in, sent_in, not_sent_in = Counter[int](), Counter[int](), Counter[int]()
     for interval in run.intervals:
@@ -132,9 +124,7 @@ def test_planned_requests_count_in_the_second_of_their_intended_start(
 def test_the_maximum_in_flight_is_exact_in_each_second(
     planned: list[tuple[float, float, float, Outcome | NotSent]],
 ) -> None:
-    """
-    The maximum counts requests that started before the second, too.
-    """
+    """The maximum counts requests that started before the second, too."""
     run, _ = record(planned, [])
     spans = [(start + lag, start + lag + service) for start, lag, service, what in planned if isinstance(what, Outcome)]
     for interval in by_second(run.intervals):
@@ -148,16 +138,12 @@ def test_the_maximum_in_flight_is_exact_in_each_second(
 
 
 def exchange(number: int, outcome: Outcome, response_time: float = 0.1) -> Exchange:
-    """
-    An exchange with an outcome and a response time.
-    """
+    """An exchange with an outcome and a response time."""
     return Exchange(number=number, intended_start=0.0, start=0.0, end=response_time, outcome=outcome)
 
 
 def test_the_number_of_error_code_labels_is_bounded() -> None:
-    """
-    Documented codes and a bounded number of others have labels of their own; the rest share one.
-    """
+    """Documented codes and a bounded number of others have labels of their own; the rest share one."""
     codes = ErrorCodeLabels()
     counted = Counter(codes.label(f"invented_{number}" * 20) for number in range(5 * MAX_CODES))
 
@@ -169,9 +155,7 @@ def test_the_number_of_error_code_labels_is_bounded() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(OUTCOMES[:3]), st.floats(0, 10)), max_size=120))
 def test_exemplars_are_the_first_of_each_outcome_and_the_slowest(planned: list[tuple[Outcome, float]]) -> None:
-    """
-    They are three of each outcome and the twenty slowest other answers.
-    """
+    """They are three of each outcome and the twenty slowest other answers."""
     exemplars = Exemplars()
     for number, (outcome, time) in enumerate(planned):
         exemplars.consider(exchange(number, outcome, time), "")
@@ -185,9 +169,7 @@ def test_exemplars_are_the_first_of_each_outcome_and_the_slowest(planned: list[t
 
 
 def test_the_number_of_outcomes_with_exemplars_is_bounded() -> None:
-    """
-    Further outcomes get no exemplars.
-    """
+    """Further outcomes get no exemplars."""
     exemplars = Exemplars()
     for number in range(2 * MAX_OUTCOMES):
         exemplars.consider(exchange(number, Outcome(Transport.ANSWERED, 400, f"c{number}", Result.FAILED)), "")
@@ -196,9 +178,7 @@ def test_the_number_of_outcomes_with_exemplars_is_bounded() -> None:
 
 
 def test_the_number_of_findings_is_bounded_and_all_violations_count(tmp_path: Path) -> None:
-    """
-    A target with a thousand different violations gets two hundred findings and one that counts the rest.
-    """
+    """A target with a thousand different violations gets two hundred findings and one that counts the rest."""
     answers = [
         Answer(status=200, headers=(("Content-Type", f"text/{number}"), ("X-BASETEN-REQUEST-ID", "1")), body=b"{}")
         for number in range(1000)
@@ -233,9 +213,7 @@ def test_the_number_of_findings_is_bounded_and_all_violations_count(tmp_path: Pa
     )
 )
 def test_a_clause_is_violated_at_most_as_often_as_exercised(answers: list[Answer]) -> None:
-    """
-    Counts match the violations that `violations` returns.
-    """
+    """Counts match the violations that `violations` returns."""
     clauses = ClauseCounter(Contract.STRICT)
     expected = Counter[str]()
     for answer in answers:

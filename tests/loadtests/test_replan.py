@@ -1,6 +1,4 @@
-"""
-Rate changes of a run in progress: the earlier plan stays, and the new plan is counted exactly.
-"""
+"""Rate changes of a run in progress: the earlier plan stays, and the new plan is counted exactly."""
 
 from __future__ import annotations
 
@@ -73,9 +71,7 @@ def test_the_plan_before_a_rate_change_is_unchanged(
 def test_planned_requests_are_those_of_the_last_plan(
     tmp_path_factory: pytest.TempPathFactory, workload: Workload, rate_changes: list[RateChange]
 ) -> None:
-    """
-    The counts hold for each second, each phase and the run, whenever the change came; the run folder has all phases.
-    """
+    """The counts hold for each second, each phase and the run, whenever the change came; the run folder has all phases."""
     folder = tmp_path_factory.mktemp("run") / "run"
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=1)
     plan, phase_names = demand.plan(), PhaseNames(workload)
@@ -107,9 +103,7 @@ def test_planned_requests_are_those_of_the_last_plan(
 
 
 def test_a_change_after_the_end_is_a_usage_error() -> None:
-    """
-    So is a plan with too many requests.
-    """
+    """So is a plan with too many requests."""
     demand = Demand(workload=CONSTANT, contract=Contract.STRICT, seed=1)
     with pytest.raises(UsageError, match="expected a duration of more than 5 s"):
         apply_rate_change(demand, demand.plan(), RateChange(start=5.0, rate=1.0, duration=4.0))
@@ -118,9 +112,7 @@ def test_a_change_after_the_end_is_a_usage_error() -> None:
 
 
 def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
-    """
-    A run that was killed while it recorded a change has the plan before it.
-    """
+    """A run that was killed while it recorded a change has the plan before it."""
     demand = Demand(workload=CONSTANT, contract=Contract.STRICT, seed=1)
     settings = demand.settings(demand.plan())
     manifest = Manifest(

@@ -1,6 +1,4 @@
-"""
-Repeated request ids are detected, even if different workers received them.
-"""
+"""Repeated request ids are detected, even if different workers received them."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ UNIQUE = clauses.REQUEST_ID_UNIQUE.id
 
 @given(st.lists(st.integers(0, 30)), st.integers(1, 12))
 def test_repeated_ids_are_detected_within_the_window(numbers: list[int], window: int) -> None:
-    """
-    An id is detected if fewer other ids than the window came in between; new ids are never reported.
-    """
+    """An id is detected if fewer other ids than the window came in between; new ids are never reported."""
     ids = RequestIds(window)
     for place, number in enumerate(numbers):
         is_repeated = ids.repeated(f"id-{number}")
@@ -45,9 +41,7 @@ def test_repeated_ids_are_detected_within_the_window(numbers: list[int], window:
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=60), st.integers(1, 9))
 def test_workers_and_master_count_each_repetition_once(answers: list[tuple[int, int]], every: int) -> None:
-    """
-    All answers except the first with each id are counted, whichever worker gets them and whenever it reports.
-    """
+    """All answers except the first with each id are counted, whichever worker gets them and whenever it reports."""
     workers, master = [RequestIds(track_new=True) for _ in range(3)], ReportedIds()
     counted = 0
     for place, (worker, number) in enumerate(answers):
@@ -60,9 +54,7 @@ def test_workers_and_master_count_each_repetition_once(answers: list[tuple[int, 
 
 
 class MemorySink:
-    """
-    A sink that stores findings, clause counts and the end.
-    """
+    """A sink that stores findings, clause counts and the end."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -84,9 +76,7 @@ class MemorySink:
 
 
 def test_the_master_sums_up_reports_of_lost_workers_too() -> None:
-    """
-    Clause counts are those of each worker's last report; the master adds ids that repeat across workers.
-    """
+    """Clause counts are those of each worker's last report; the master adds ids that repeat across workers."""
     sink = MemorySink()
     demand = Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=7)
     worker_states = [WorkerState(client=name, shard=Shard(index=place, of=2)) for place, name in enumerate("ab")]
@@ -121,9 +111,7 @@ async def repeat_each_id(request: Any) -> None:
 
 
 def test_ids_repeated_across_workers_are_detected(run_server: RunServer, launch: Launch) -> None:
-    """
-    Half of the answers repeat an id; all of these are counted, most of them only by the master.
-    """
+    """Half of the answers repeat an id; all of these are counted, most of them only by the master."""
     with run_server(repeat_each_id) as server:
         done = launch(server, "--rate", "40", "--duration", "2s", "--arrivals", "constant", "--processes", "2").end()
     finding = next(each for each in done.run.findings if each.clause == UNIQUE)

@@ -1,6 +1,4 @@
-"""
-Retries: the policy follows the Baseten documentation, needs --retry, and counts every attempt.
-"""
+"""Retries: the policy follows the Baseten documentation, needs --retry, and counts every attempt."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ TRANSPORT_ERRORS = [
 
 
 def test_the_baseten_policy_retries_the_documented_outcomes() -> None:
-    """
-    Five statuses, failed connections and timeouts are retried; client errors and truncated answers are not.
-    """
+    """Five statuses, failed connections and timeouts are retried; client errors and truncated answers are not."""
     retried = {
         outcome.status or outcome.transport
         for outcome in (*ANSWERS, *TRANSPORT_ERRORS)
@@ -52,9 +48,7 @@ def test_the_baseten_policy_retries_the_documented_outcomes() -> None:
 
 @pytest.mark.parametrize("outcome", [ANSWERS[429 - 100], TRANSPORT_ERRORS[-2]])
 def test_the_baseten_policy_makes_five_attempts(outcome: Outcome) -> None:
-    """
-    The waits between them are one, two, four and eight seconds.
-    """
+    """The waits between them are one, two, four and eight seconds."""
     assert [1.0, 2.0, 4.0, 8.0, None] == [BASETEN.wait(attempt, outcome) for attempt in range(1, 6)]
 
 
@@ -65,9 +59,7 @@ calls = st.lists(st.tuples(st.integers(1, 5), st.sampled_from(list(Result)), st.
 def test_merged_intervals_count_the_same_calls(
     some: list[tuple[int, Result, float]], others: list[tuple[int, Result, float]]
 ) -> None:
-    """
-    Merging intervals gives the same counts as counting directly, also after writing and reading them.
-    """
+    """Merging intervals gives the same counts as counting directly, also after writing and reading them."""
     totals, parts = Calls(), [Interval(second=0), Interval(second=0)]
     for each, interval in ((some, parts[0]), (others, parts[1])):
         for attempts, result, total_time in each:
@@ -81,9 +73,7 @@ def test_merged_intervals_count_the_same_calls(
 
 
 def busy_twice() -> Any:
-    """
-    A target that answers 429 to the first two requests, and then 200.
-    """
+    """A target that answers 429 to the first two requests, and then 200."""
 
     async def behave(request: Any) -> None:
         if request.number < 2:
@@ -96,9 +86,7 @@ def busy_twice() -> Any:
 
 @pytest.mark.parametrize("model", ["open", "closed"])
 def test_each_attempt_is_counted(run_server: RunServer, launch: Any, model: str) -> None:
-    """
-    Three attempts, one and two seconds apart, are three requests and one call.
-    """
+    """Three attempts, one and two seconds apart, are three requests and one call."""
     options = {
         "open": ("--rate", "10", "--duration", "100ms", "--arrivals", "constant"),
         "closed": ("--model", "closed", "--users", "1", "--duration", "3500ms", "--think-time", "30s"),
@@ -118,9 +106,7 @@ def test_each_attempt_is_counted(run_server: RunServer, launch: Any, model: str)
 
 
 def test_without_the_option_nothing_is_retried(run_server: RunServer, launch: Any) -> None:
-    """
-    Without --retry a 429 is a final answer.
-    """
+    """Without --retry a 429 is a final answer."""
     with run_server(busy_twice()) as server:
         done = launch(server, "--rate", "10", "--duration", "200ms", "--arrivals", "constant").end()
     totals = total(done.run.intervals)
@@ -130,9 +116,7 @@ def test_without_the_option_nothing_is_retried(run_server: RunServer, launch: An
 
 
 def test_workers_retry_too(run_server: RunServer, launch: Any) -> None:
-    """
-    Workers use the policy, and their counts add up.
-    """
+    """Workers use the policy, and their counts add up."""
 
     async def busy_four_times(request: Any) -> None:
         if request.number < 4:
@@ -153,9 +137,7 @@ def test_workers_retry_too(run_server: RunServer, launch: Any) -> None:
 
 
 def test_an_interrupted_run_sends_no_retries(run_server: RunServer, launch: Any) -> None:
-    """
-    After Ctrl-C during a wait nothing more is sent, and the accounting adds up.
-    """
+    """After Ctrl-C during a wait nothing more is sent, and the accounting adds up."""
 
     async def busy(request: Any) -> None:
         await request.answer(503, b'{"error": "busy"}')

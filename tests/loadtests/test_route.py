@@ -1,6 +1,4 @@
-"""
-Tests of the routes to a target: another address, a proxy, additional certificates, IPv6.
-"""
+"""Tests of the routes to a target: another address, a proxy, additional certificates, IPv6."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ async def fine(request: Any) -> None:
 
 @dataclass(slots=True)
 class ProxyServer:
-    """
-    A proxy with a fixed answer to CONNECT. If that accepts the tunnel, it forwards to one loopback port.
-    """
+    """A proxy with a fixed answer to CONNECT. If that accepts the tunnel, it forwards to one loopback port."""
 
     answer: bytes
     forward_to: int
@@ -78,9 +74,7 @@ def _forward(source: socket.socket, destination: socket.socket) -> None:
 
 @contextmanager
 def start_proxy(answer: bytes = TUNNEL_ACCEPTED, forward_to: int = 0) -> Iterator[ProxyServer]:
-    """
-    A proxy on a free loopback port.
-    """
+    """A proxy on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         proxy = ProxyServer(answer, forward_to, listening.getsockname()[1])
         threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
@@ -88,9 +82,7 @@ def start_proxy(answer: bytes = TUNNEL_ACCEPTED, forward_to: int = 0) -> Iterato
 
 
 def send(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """
-    Send one request to a target by a route.
-    """
+    """Send one request to a target by a route."""
     target = parse_target(url, loopback=True)
     client = LoadClient(target, route)
     octets = request_bytes(target, ApiKey("key"), b"{}", fields)
@@ -100,9 +92,7 @@ def send(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str,
 def test_connect_to_keeps_the_host_name_of_the_target(
     run_server: RunServer, tls_context: Any, certificate: Path
 ) -> None:
-    """
-    TLS verifies the name of the URL, and Host contains it.
-    """
+    """TLS verifies the name of the URL, and Host contains it."""
     with run_server(fine, tls=tls_context) as server:
         there = Address("127.0.0.1", server.port)
         trusted = send("https://localhost", Route(connect_to=there, ca_file=str(certificate)))
@@ -117,9 +107,7 @@ def test_connect_to_keeps_the_host_name_of_the_target(
 
 
 def test_a_proxy_sees_neither_request_nor_key(run_server: RunServer, tls_context: Any, certificate: Path) -> None:
-    """
-    The proxy gets CONNECT with its own credentials only.
-    """
+    """The proxy gets CONNECT with its own credentials only."""
     with run_server(fine, tls=tls_context) as server, start_proxy(forward_to=server.port) as proxy:
         proxy_option = Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic dTpw")
         reply = send("https://localhost", Route(proxy=proxy_option, ca_file=str(certificate)))
@@ -142,9 +130,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("answer", REFUSALS, ids=list(REFUSALS.values()))
 def test_a_rejected_tunnel_is_a_failed_connection(answer: bytes) -> None:
-    """
-    Nothing is sent, and the reason contains the proxy's answer.
-    """
+    """Nothing is sent, and the reason contains the proxy's answer."""
     with start_proxy(answer) as proxy:
         where = Address("127.0.0.1", proxy.port)
         reply = send("https://localhost", Route(proxy=Proxy(address=where)))
@@ -156,9 +142,7 @@ def test_a_rejected_tunnel_is_a_failed_connection(answer: bytes) -> None:
 
 
 def test_the_deadline_covers_the_proxy() -> None:
-    """
-    A silent proxy takes no longer than the deadline.
-    """
+    """A silent proxy takes no longer than the deadline."""
     begun = time.monotonic()
     with start_proxy(b"") as proxy:
         route = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
@@ -169,9 +153,7 @@ def test_the_deadline_covers_the_proxy() -> None:
 
 
 def test_headers_of_the_user_replace_our_own() -> None:
-    """
-    A header is sent once, and the key is sent by its scheme.
-    """
+    """A header is sent once, and the key is sent by its scheme."""
     octets = request_bytes(
         parse_target("http://127.0.0.1:1"),
         ApiKey("key", AuthScheme.BEARER),
@@ -187,9 +169,7 @@ def test_headers_of_the_user_replace_our_own() -> None:
 def test_target_options_take_effect_and_are_recorded(
     run_server: RunServer, launch: Launch, tls_context: Any, certificate: Path, key: str
 ) -> None:
-    """
-    Path, headers and scheme are those of the options, and the manifest contains the route.
-    """
+    """Path, headers and scheme are those of the options, and the manifest contains the route."""
 
     async def refuse(request: Any) -> None:
         await request.answer(200, b"[]", "Content-Type: text/html")
@@ -216,9 +196,7 @@ def test_target_options_take_effect_and_are_recorded(
 
 
 def test_a_tunnel_rejected_by_the_proxy_of_the_environment_is_a_usage_error(launch: Launch) -> None:
-    """
-    The message contains the proxy's answer and never its password.
-    """
+    """The message contains the proxy's answer and never its password."""
     with start_proxy(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
         done = launch(
             "https://chain-abc123.api.baseten.co", *SHORT_RUN, https_proxy=f"http://u:secret@127.0.0.1:{proxy.port}"
@@ -231,9 +209,7 @@ def test_a_tunnel_rejected_by_the_proxy_of_the_environment_is_a_usage_error(laun
 
 
 def test_a_target_may_be_an_ipv6_address(run_server: RunServer, launch: Launch) -> None:
-    """
-    The address has brackets in the URL and in Host, and requests are answered.
-    """
+    """The address has brackets in the URL and in Host, and requests are answered."""
     with run_server(fine, host="::1") as server:
         done = launch(f"http://[::1]:{server.port}", *SHORT_RUN).end()
 

@@ -1,6 +1,4 @@
-"""
-Tests of complete load runs: every request is accounted for, whatever the target does and however the run ends.
-"""
+"""Tests of complete load runs: every request is accounted for, whatever the target does and however the run ends."""
 
 from __future__ import annotations
 
@@ -102,9 +100,7 @@ OUTCOMES_OF = {
 
 
 def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
-    """
-    The count of each outcome in a run folder.
-    """
+    """The count of each outcome in a run folder."""
     return Counter(
         {
             (o.transport.value, o.status, o.error_code, o.result.value): n
@@ -114,9 +110,7 @@ def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
 
 
 def adds_up(run: Run) -> bool:
-    """
-    Assert that the accounting adds up and equals the totals of the intervals.
-    """
+    """Assert that the accounting adds up and equals the totals of the intervals."""
     totals = total(run.intervals)
     assert run.end is not None
     accounting = run.end.accounting
@@ -135,9 +129,7 @@ def adds_up(run: Run) -> bool:
 
 
 def test_a_faulty_target_loses_no_request(run_server: RunServer, launch: Launch) -> None:
-    """
-    Requests to a target that stalls, trickles, disconnects or sends garbage are recorded with their outcome.
-    """
+    """Requests to a target that stalls, trickles, disconnects or sends garbage are recorded with their outcome."""
     with run_server(*BEHAVIOURS) as server:
         done = launch(server, *FAST, "--deadline", "1s", "--seed", "5", "--objective", "error_rate < 1%").end()
     expected = Counter(OUTCOMES_OF[BEHAVIOURS[number % len(BEHAVIOURS)]] for number in range(50))
@@ -155,9 +147,7 @@ def test_a_faulty_target_loses_no_request(run_server: RunServer, launch: Launch)
 
 
 def test_a_stalled_target_does_not_slow_the_open_model(run_server: RunServer, launch: Launch) -> None:
-    """
-    Every planned request starts on time although none is answered.
-    """
+    """Every planned request starts on time although none is answered."""
     with run_server(stall) as server:
         done = launch(server, "--rate", "100", "--duration", "1s", "--deadline", "1s").end()
     run = done.run
@@ -172,9 +162,7 @@ def test_a_stalled_target_does_not_slow_the_open_model(run_server: RunServer, la
 
 
 def test_requests_beyond_max_in_flight_count_as_not_sent(run_server: RunServer, launch: Launch) -> None:
-    """
-    A request waits for a slot until its deadline; then it is not sent, and counted.
-    """
+    """A request waits for a slot until its deadline; then it is not sent, and counted."""
     with run_server(stall) as server:
         done = launch(server, *FAST, "--deadline", "1500ms", "--max-in-flight", "7").end()
     totals = total(done.run.intervals)
@@ -187,9 +175,7 @@ def test_requests_beyond_max_in_flight_count_as_not_sent(run_server: RunServer, 
 
 
 def test_waiting_for_a_slot_counts_as_response_time(run_server: RunServer, launch: Launch) -> None:
-    """
-    It does not count as service time, nor as schedule lag of the generator.
-    """
+    """It does not count as service time, nor as schedule lag of the generator."""
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(0.1)
@@ -209,9 +195,7 @@ def test_waiting_for_a_slot_counts_as_response_time(run_server: RunServer, launc
 
 
 def test_closed_users_wait_for_answer_and_think_time(run_server: RunServer, launch: Launch) -> None:
-    """
-    N users have at most N requests in flight, and every planned request is sent.
-    """
+    """N users have at most N requests in flight, and every planned request is sent."""
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(0.1)
@@ -233,9 +217,7 @@ def test_closed_users_wait_for_answer_and_think_time(run_server: RunServer, laun
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_drained(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
-    """
-    After SIGINT or SIGTERM in-flight requests are drained, and the rest of the plan is not sent.
-    """
+    """After SIGINT or SIGTERM in-flight requests are drained, and the rest of the plan is not sent."""
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(0.5)
@@ -260,9 +242,7 @@ def test_an_interrupted_run_is_drained(run_server: RunServer, launch: Launch, nu
 def test_a_second_signal_censors_in_flight_requests(
     run_server: RunServer, launch: Launch, model: tuple[str, ...]
 ) -> None:
-    """
-    The run ends at once; unanswered requests count as censored.
-    """
+    """The run ends at once; unanswered requests count as censored."""
     with run_server(stall) as server:
         run = launch(server, *model, "--duration", "60s", "--deadline", "60s")
         run.await_intervals(1)
@@ -280,9 +260,7 @@ def test_a_second_signal_censors_in_flight_requests(
 
 
 def test_the_folder_of_a_killed_run_is_readable(run_server: RunServer, launch: Launch) -> None:
-    """
-    After kill -9 of the Locust process the report says that the run was cut off, and the exit code is 70.
-    """
+    """After kill -9 of the Locust process the report says that the run was cut off, and the exit code is 70."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "100", "--duration", "60s")
         run.await_intervals(2)
@@ -299,9 +277,7 @@ def test_the_folder_of_a_killed_run_is_readable(run_server: RunServer, launch: L
 
 
 def test_a_run_whose_parent_was_killed_ends(run_server: RunServer, launch: Launch) -> None:
-    """
-    A load run stops when its parent process is gone.
-    """
+    """A load run stops when its parent process is gone."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "50", "--duration", "60s")
         run.await_intervals(1)
@@ -315,9 +291,7 @@ def test_a_run_whose_parent_was_killed_ends(run_server: RunServer, launch: Launc
 
 
 def test_an_early_signal_ends_before_the_first_request(run_server: RunServer, launch: Launch) -> None:
-    """
-    SIGINT during the start leaves no run folder and no traceback.
-    """
+    """SIGINT during the start leaves no run folder and no traceback."""
     with run_server(fine) as server:
         run = launch(server, "--duration", "60s")
         give_up = time.monotonic() + 10
@@ -338,9 +312,7 @@ def test_an_early_signal_ends_before_the_first_request(run_server: RunServer, la
 
 
 def test_the_key_is_sent_to_the_target_only(run_server: RunServer, launch: Launch, key: str) -> None:
-    """
-    It is in no file, no output and no command line of a run.
-    """
+    """It is in no file, no output and no command line of a run."""
     with run_server(no_json, throttle, garbage) as server:
         run = launch(server, "--rate", "20", "--duration", "2s")
         run.await_intervals(1)
@@ -361,9 +333,7 @@ def test_the_key_is_sent_to_the_target_only(run_server: RunServer, launch: Launc
 
 
 def test_tls_is_verified(run_server: RunServer, launch: Launch, tls_context: Any, certificate: Path) -> None:
-    """
-    An untrusted certificate, or a server without TLS, is a usage error before anything is sent.
-    """
+    """An untrusted certificate, or a server without TLS, is a usage error before anything is sent."""
     words = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
     with run_server(fine, tls=tls_context) as server:
         url = f"https://localhost:{server.port}"
@@ -386,9 +356,7 @@ def test_tls_is_verified(run_server: RunServer, launch: Launch, tls_context: Any
 def test_a_locust_process_that_does_not_start_is_an_internal_error(
     run_server: RunServer, launch: Launch, tmp_path: Path
 ) -> None:
-    """
-    The output of the process is shown, and one line says that the target is not the cause.
-    """
+    """The output of the process is shown, and one line says that the target is not the cause."""
     (tmp_path / "locust.py").write_text("raise ImportError('no such thing as a locust')")
     with run_server(fine) as server:
         done = launch(server, PYTHONPATH=str(tmp_path)).end()
@@ -399,9 +367,7 @@ def test_a_locust_process_that_does_not_start_is_an_internal_error(
 
 
 def test_a_full_disk_is_an_internal_error(run_server: RunServer, launch: Launch) -> None:
-    """
-    A run that cannot be recorded ends with exit code 70.
-    """
+    """A run that cannot be recorded ends with exit code 70."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "50", "--duration", "60s")
         run.await_intervals(1)
@@ -415,9 +381,7 @@ def test_a_full_disk_is_an_internal_error(run_server: RunServer, launch: Launch)
 
 
 def test_an_exception_in_a_listener_ends_the_run(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    With `locust -f`, an exception that Locust would ignore ends the run and the process with exit code 70.
-    """
+    """With `locust -f`, an exception that Locust would ignore ends the run and the process with exit code 70."""
     (tmp_path / "mine.py").write_text(
         "from chainproof.loadtests.locustfile import *\n"
         "from locust import events\n"
@@ -443,9 +407,7 @@ def test_an_exception_in_a_listener_ends_the_run(run_server: RunServer, tmp_path
 
 
 def test_locust_runs_the_locustfile(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    `locust -f locustfile.py --headless` makes the same run folder, and Locust's own files are complete.
-    """
+    """`locust -f locustfile.py --headless` makes the same run folder, and Locust's own files are complete."""
     folder = tmp_path / "run"
     with run_server(fine, throttle) as server:
         words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--target", server.target.origin]
@@ -477,9 +439,7 @@ application_error = 0.05
 
 @pytest.mark.parametrize("model", [("--rate", "200"), ("--model", "closed", "--users", "8")])
 def test_counts_and_times_agree_with_the_access_log(launch: Launch, tmp_path: Path, model: tuple[str, ...]) -> None:
-    """
-    Counts by status and code are equal; percentiles differ only by the overhead of loopback and two processes.
-    """
+    """Counts by status and code are equal; percentiles differ only by the overhead of loopback and two processes."""
     scenario, access_log = tmp_path / "scenario.toml", tmp_path / "access.jsonl"
     scenario.write_text(SCENARIO)
     emulator = (
@@ -516,9 +476,7 @@ def test_counts_and_times_agree_with_the_access_log(launch: Launch, tmp_path: Pa
 
 
 def test_a_folder_chainproof_in_the_working_folder_is_not_imported(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    Locust imports from the working folder first, and a checkout contains a folder `chainproof`.
-    """
+    """Locust imports from the working folder first, and a checkout contains a folder `chainproof`."""
     (tmp_path / "chainproof").mkdir()
     (tmp_path / "chainproof" / "__init__.py").write_text("raise ImportError('not this one')")
     with run_server(fine) as server:
@@ -544,9 +502,7 @@ def test_a_folder_chainproof_in_the_working_folder_is_not_imported(run_server: R
 
 
 def test_arguments_after_two_hyphens_go_to_locust(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
-    """
-    Locust's own options are passed on unchanged.
-    """
+    """Locust's own options are passed on unchanged."""
     with run_server(fine) as server:
         done = launch(server, *FAST, "--", f"--json-file={tmp_path / 'locust'}").end()
 
@@ -554,9 +510,7 @@ def test_arguments_after_two_hyphens_go_to_locust(run_server: RunServer, launch:
 
 
 def test_ctrl_c_ends_the_wait_for_workers(launch: Launch, run_server: RunServer) -> None:
-    """
-    Nothing is sent, and no run folder is created.
-    """
+    """Nothing is sent, and no run folder is created."""
     with run_server(fine) as server:
         run = launch(server, "--workers", "2", "--", "--master-bind-host=127.0.0.1", "--master-bind-port=0")
         give_up = time.monotonic() + 10
@@ -578,9 +532,7 @@ def test_ctrl_c_ends_the_wait_for_workers(launch: Launch, run_server: RunServer)
 
 @pytest.mark.parametrize(("objective", "code"), [("p95 response_time < 10s", 0), ("p95 response_time < 1us", 1)])
 def test_locust_ends_with_the_exit_code_of_the_verdict(tmp_path, objective, code):
-    """
-    Locust started by hand has the exit code of `chainproof loadtests`.
-    """
+    """Locust started by hand has the exit code of `chainproof loadtests`."""
     words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--rate", "100", "--duration", "1s"]
     ended = subprocess.run(
         [sys.executable, "-P", "-m", "locust", *words, "--objective", objective, "--out", str(tmp_path / "run")],

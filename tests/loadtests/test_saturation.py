@@ -1,6 +1,4 @@
-"""
-Tests of searches: they find the highest rate, and give no result where there is none.
-"""
+"""Tests of searches: they find the highest rate, and give no result where there is none."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ ProbeFunction = Callable[[float], ProbeVerdict]
 
 
 class Target:
-    """
-    A target whose probes have the verdict of a function of their rate. It records all probes.
-    """
+    """A target whose probes have the verdict of a function of their rate. It records all probes."""
 
     def __init__(self, verdict_at: ProbeFunction) -> None:
         self.verdict_at = verdict_at
@@ -58,9 +54,7 @@ class Target:
 
 
 def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> ProbeFunction:
-    """
-    Rates up to *knee* meet the objectives.
-    """
+    """Rates up to *knee* meet the objectives."""
     return lambda rate: ProbeVerdict.MET if rate <= knee else above
 
 
@@ -71,9 +65,7 @@ def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> ProbeFuncti
     st.integers(1, 5),
 )
 def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, above: ProbeVerdict, times: int) -> None:
-    """
-    The result met the objectives, the missed rate is above the knee, both within the resolution, and it was verified.
-    """
+    """The result met the objectives, the missed rate is above the knee, both within the resolution, and it was verified."""
     target = Target(up_to(knee, above))
     found = saturation(target, SearchSettings(resolution=resolution, verifications=times), 5.0)
 
@@ -99,9 +91,7 @@ WITHOUT_RATE = {
 
 @pytest.mark.parametrize("no_rate_reason", WITHOUT_RATE)
 def test_a_search_without_a_result_gives_the_reason(no_rate_reason: str) -> None:
-    """
-    Each reason has its exit code; a limit of the generator is never reported as a limit of the target.
-    """
+    """Each reason has its exit code; a limit of the generator is never reported as a limit of the target."""
     verdict_at, expected, code = WITHOUT_RATE[no_rate_reason]
     found = saturation(Target(verdict_at), SearchSettings(), 5.0)
 
@@ -114,9 +104,7 @@ def test_a_search_without_a_result_gives_the_reason(no_rate_reason: str) -> None
 
 
 def test_a_rate_that_fails_verification_counts_as_missed() -> None:
-    """
-    A lower rate is then searched and verified.
-    """
+    """A lower rate is then searched and verified."""
     first = iter([ProbeVerdict.MET])
     target = Target(lambda rate: ProbeVerdict.MET if rate <= 50 else next(first, ProbeVerdict.MISSED))
     found = saturation(target, SearchSettings(resolution=0.05), 5.0)
@@ -125,9 +113,7 @@ def test_a_rate_that_fails_verification_counts_as_missed() -> None:
 
 
 def test_an_invalid_probe_is_repeated_once() -> None:
-    """
-    The search continues if the generator keeps up in the second probe.
-    """
+    """The search continues if the generator keeps up in the second probe."""
     first = iter([ProbeVerdict.INVALID])
     found = saturation(Target(lambda rate: next(first, up_to(50)(rate))), SearchSettings(), 5.0)
 
@@ -136,9 +122,7 @@ def test_an_invalid_probe_is_repeated_once() -> None:
 
 @given(st.integers(0, 10_000))
 def test_a_search_always_ends(seed: int) -> None:
-    """
-    A target with random answers gives a verified result, or none, after a limited number of probes.
-    """
+    """A target with random answers gives a verified result, or none, after a limited number of probes."""
     chance = random.Random(seed)
     target = Target(
         lambda _: chance.choice([ProbeVerdict.MET, ProbeVerdict.MET, ProbeVerdict.MISSED, ProbeVerdict.INCONCLUSIVE])
@@ -150,16 +134,12 @@ def test_a_search_always_ends(seed: int) -> None:
 
 
 def test_every_reason_has_a_text_and_an_exit_code() -> None:
-    """
-    A new reason needs both.
-    """
+    """A new reason needs both."""
     assert set(NoRateReason) == set(REASON_TEXTS) == set(EXIT_BY_REASON)
 
 
 def test_a_probe_has_enough_requests_for_a_verdict() -> None:
-    """
-    The number follows from ln 0.05 / ln share of the strictest objective.
-    """
+    """The number follows from ln 0.05 / ln share of the strictest objective."""
     objectives = [parse_objective(text) for text in ("p95 response_time < 1s", "error_rate < 1%", "throughput > 1/s")]
 
     assert math.ceil(SAMPLE_FACTOR * 298.07) == required_requests(objectives)
@@ -168,16 +148,12 @@ def test_a_probe_has_enough_requests_for_a_verdict() -> None:
 
 
 def parsed_options(*words: str) -> argparse.Namespace:
-    """
-    The options of `chainproof loadtests` with these arguments.
-    """
+    """The options of `chainproof loadtests` with these arguments."""
     return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
 def test_search_options_override_those_of_the_workload() -> None:
-    """
-    The workload saturation always searches, another one only with `--search`.
-    """
+    """The workload saturation always searches, another one only with `--search`."""
     found = requested_search(
         parsed_options("--search-max-rate", "50", "--search-resolution", "20%"), workload("saturation")
     )
@@ -213,9 +189,7 @@ INVALID_OPTIONS = {
 def test_invalid_search_options_are_a_usage_error(
     case: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """
-    One line, exit code 2, before anything is sent.
-    """
+    """One line, exit code 2, before anything is sent."""
     monkeypatch.setenv("BASETEN_API_KEY", "a-key.of-nobody")
     monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -230,9 +204,7 @@ def test_invalid_search_options_are_a_usage_error(
 
 
 def test_an_invalid_search_table_is_a_workload_error() -> None:
-    """
-    It is reported like any other error in a workload.
-    """
+    """It is reported like any other error in a workload."""
     for search, message in (
         ({"speed": 1}, "expected a table with any of max_rate"),
         ({"max_rate": "a"}, "expected a number"),
@@ -246,9 +218,7 @@ def test_an_invalid_search_table_is_a_workload_error() -> None:
 
 
 def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
-    """
-    Run `chainproof loadtests` with these arguments.
-    """
+    """Run `chainproof loadtests` with these arguments."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "chainproof", "loadtests", *words],
         capture_output=True,
@@ -260,9 +230,7 @@ def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
-    """
-    The emulator admits 20 requests per second and a burst of 20; the search finds that rate, with a run folder per probe.
-    """
+    """The emulator admits 20 requests per second and a burst of 20; the search finds that rate, with a run folder per probe."""
     words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=18", "--duration=2500ms"]
     words += [
         "--warm-up=1s",
@@ -294,9 +262,7 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
 
 
 def test_calibration_measures_floor_and_ceiling(tmp_path: Path) -> None:
-    """
-    The highest rate tried is a lower bound of the ceiling if it was met.
-    """
+    """The highest rate tried is a lower bound of the ceiling if it was met."""
     words = ["--duration=300ms", "--search-max-rate=400", "--search-resolution=100%"]
     done = loadtests("--calibrate", *words, "--out", str(tmp_path / "own"))
     found = json.loads((tmp_path / "own" / "calibration.json").read_text())
@@ -313,9 +279,7 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 3\r\n\r\n{ }"
 
 @given(st.integers(1, 5), st.lists(st.integers(1, 300), max_size=20))
 def test_the_null_server_answers_every_request_once(count: int, cuts: list[int]) -> None:
-    """
-    However the bytes arrive, each request gets one answer with its own request id.
-    """
+    """However the bytes arrive, each request gets one answer with its own request id."""
 
     class Transport:
         written = b""
@@ -336,9 +300,7 @@ def test_the_null_server_answers_every_request_once(count: int, cuts: list[int])
 
 
 def test_the_table_shows_probes_by_rate() -> None:
-    """
-    Each row has the rate, result and folder; missing times are not shown as zero.
-    """
+    """Each row has the rate, result and folder; missing times are not shown as zero."""
     probes = [
         Probe(
             rate=20, purpose=ProbePurpose.DOUBLING, verdict=ProbeVerdict.MISSED, folder="02_20", seconds=2, planned=40

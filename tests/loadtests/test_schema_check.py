@@ -1,6 +1,4 @@
-"""
-Payloads are generated from the input schema, and outputs are checked against the output schema.
-"""
+"""Payloads are generated from the input schema, and outputs are checked against the output schema."""
 
 from __future__ import annotations
 
@@ -59,31 +57,23 @@ async def bad(request: Any) -> None:
 
 
 def options(*arguments: str) -> argparse.Namespace:
-    """
-    The options of `chainproof loadtests` with these arguments.
-    """
+    """The options of `chainproof loadtests` with these arguments."""
     return build_parser("loadtests", "…", options=OPTIONS).parse_args(arguments)
 
 
 def bodies(requests: list[bytes]) -> set[bytes]:
-    """
-    The bodies of requests.
-    """
+    """The bodies of requests."""
     return {request.partition(b"\r\n\r\n")[2] for request in requests}
 
 
 def generated(seed: int) -> set[bytes]:
-    """
-    The payloads that a run with this seed can send.
-    """
+    """The payloads that a run with this seed can send."""
     with_schema = demand(options("--input-schema", HELLO, "--seed", str(seed)), None)
     return {payload.encoded() for payload in with_schema.workload.payloads}
 
 
 def schema_counts(counts: Iterable[ClauseCount]) -> list[tuple[int, int]]:
-    """
-    How often outputs were checked against the schema, and how often they were invalid.
-    """
+    """How often outputs were checked against the schema, and how often they were invalid."""
     return [(count.exercised, count.violations) for count in counts if count.clause == clauses.OUTPUT_SCHEMA.id]
 
 
@@ -91,9 +81,7 @@ def schema_counts(counts: Iterable[ClauseCount]) -> list[tuple[int, int]]:
 
 
 def test_the_sample_chain_accepts_generated_payloads(launch: Launch) -> None:
-    """
-    There is no 400, because all payloads are valid. The chain itself rejects an empty greeting with a 502.
-    """
+    """There is no 400, because all payloads are valid. The chain itself rejects an empty greeting with a 502."""
     emulator = (sys.executable, "-m", "chainproof", "emulator", "--chain", HELLO, "--")
     done = launch(None, *BOTH, "--rate", "50", "--duration", "3s", "--seed", "4", wrapper=emulator).end()
     statuses = {outcome.status: count for outcome, count in total(done.run.intervals).outcomes.items()}
@@ -109,9 +97,7 @@ def test_the_sample_chain_accepts_generated_payloads(launch: Launch) -> None:
 
 
 def test_the_same_seed_generates_the_same_payloads() -> None:
-    """
-    Another seed generates other payloads; all are valid inputs.
-    """
+    """Another seed generates other payloads; all are valid inputs."""
     schema = load_input_schema(HELLO)
 
     assert generated(1) == generated(1)
@@ -122,9 +108,7 @@ def test_the_same_seed_generates_the_same_payloads() -> None:
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
 def test_a_run_sends_generated_payloads(run_server: RunServer, launch: Launch, processes: tuple[str, ...]) -> None:
-    """
-    They replace the payloads of the workload, with and without workers.
-    """
+    """They replace the payloads of the workload, with and without workers."""
     with run_server(good) as server:
         done = launch(server, *SHORT_RUN, "--seed", "9", "--input-schema", HELLO, *processes).end()
 
@@ -141,9 +125,7 @@ def test_a_run_sends_generated_payloads(run_server: RunServer, launch: Launch, p
 def test_answers_with_invalid_outputs_have_failed(
     run_server: RunServer, launch: Launch, processes: tuple[str, ...]
 ) -> None:
-    """
-    All are counted as failed, and one finding names the place of the error without the value found there.
-    """
+    """All are counted as failed, and one finding names the place of the error without the value found there."""
     with run_server(good, bad) as server:
         done = launch(server, *SHORT_RUN, "--output-schema", HELLO, *processes).end()
     findings = [finding for finding in done.run.findings if finding.clause == "output-schema"]
@@ -157,9 +139,7 @@ def test_answers_with_invalid_outputs_have_failed(
 
 
 def test_the_locust_command_uses_both_schemas(run_server: RunServer, tmp_path: Path, key: str) -> None:
-    """
-    `locust -f locustfile.py --headless` generates the same payloads and checks the same outputs.
-    """
+    """`locust -f locustfile.py --headless` generates the same payloads and checks the same outputs."""
     arguments = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", *SHORT_RUN, *BOTH, "--seed", "9"]
     with run_server(bad) as server:
         subprocess.run(
@@ -187,9 +167,7 @@ def test_the_locust_command_uses_both_schemas(run_server: RunServer, tmp_path: P
 def test_only_json_objects_are_checked_against_the_schema(
     status: int, body: bytes, exercised: int, violated: list[str]
 ) -> None:
-    """
-    Other answers violate another clause, and no answer violates two for the same reason.
-    """
+    """Other answers violate another clause, and no answer violates two for the same reason."""
     answer, counts = (
         Answer(status=status, headers=FIELDS, body=body),
         ClauseCounter(Contract.STRICT, has_output_schema=True),
@@ -202,9 +180,7 @@ def test_only_json_objects_are_checked_against_the_schema(
 
 
 def test_a_limited_number_of_long_outputs_gets_detailed_errors() -> None:
-    """
-    Locating errors in long outputs takes milliseconds, so later ones are only counted. Short ones always get details.
-    """
+    """Locating errors in long outputs takes milliseconds, so later ones are only counted. Short ones always get details."""
     check = OutputCheck(load_output(HELLO))
     long = Answer(
         status=200, headers=FIELDS, body=json.dumps({"greetings": [1] * SHORT_OUTPUT_BYTES, "longest": 1}).encode()
@@ -217,9 +193,7 @@ def test_a_limited_number_of_long_outputs_gets_detailed_errors() -> None:
 
 
 def test_assignments_contain_the_output_schema() -> None:
-    """
-    Workers get the schema as data; its numbers may exceed 64 bits.
-    """
+    """Workers get the schema as data; its numbers may exceed 64 bits."""
     output = OutputSchema(source="a.py:B", document={"properties": {"a": {"maximum": 2**70, "title": "\ud800"}}})
     with_schema = replace(demand(options(), None), output=output)
     assignment = Assignment(
@@ -246,9 +220,7 @@ def test_usage_errors_are_one_line(
     arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """
-    Both our command and Locust's parser report them before anything is sent.
-    """
+    """Both our command and Locust's parser report them before anything is sent."""
     monkeypatch.chdir(tmp_path)
     Path("unsatisfiable.json").write_text('{"not": {}}')
     locust_parser = argparse.ArgumentParser()
@@ -264,9 +236,7 @@ def test_usage_errors_are_one_line(
 
 
 def test_schema_options_reach_locust_but_not_the_web_form() -> None:
-    """
-    They may name code to import, so only the person who starts the process can set them.
-    """
+    """They may name code to import, so only the person who starts the process can set them."""
     passed_on = set(locust_arguments(options(*BOTH), TargetOptions(), Path("out")))
 
     assert {f"--input-schema={HELLO}", f"--output-schema={HELLO}"} <= passed_on
@@ -274,9 +244,7 @@ def test_schema_options_reach_locust_but_not_the_web_form() -> None:
 
 
 def test_validators_are_imported_only_if_needed() -> None:
-    """
-    Importing pydantic and jsonschema_rs takes longer than the rest of a command.
-    """
+    """Importing pydantic and jsonschema_rs takes longer than the rest of a command."""
     script = (
         "import argparse, sys; from chainproof.loadtests import command, options, demand\n"
         "parser = command.build_parser('loadtests', '', options=options.OPTIONS)\n"

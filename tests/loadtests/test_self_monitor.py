@@ -1,6 +1,4 @@
-"""
-The load generator monitors itself, and its figures are correct.
-"""
+"""The load generator monitors itself, and its figures are correct."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ samples = st.lists(
 
 
 def _health(recorded: list[tuple[int, float, int]], cpu: float, files: int, ports: int) -> GeneratorHealth:
-    """
-    The health of a generator with these samples in one second.
-    """
+    """The health of a generator with these samples in one second."""
     generator_health = GeneratorHealth(open_files=files, open_files_limit=20_000, ports=ports, ports_limit=28_232)
     for in_flight, lag, elapsed in recorded:
         generator_health.add_sample(in_flight, lag, elapsed / 64)
@@ -57,9 +53,7 @@ healths = st.builds(
 
 @given(st.lists(healths, min_size=1, max_size=6), st.randoms())
 def test_generator_health_merges_in_any_order(several: list[GeneratorHealth], generator: Any) -> None:
-    """
-    Seconds and workers can be merged in any order, also after writing and reading them.
-    """
+    """Seconds and workers can be merged in any order, also after writing and reading them."""
     together = []
     for order in (several, generator.sample(several, len(several))):
         totals = Interval(second=0)
@@ -76,9 +70,7 @@ def test_generator_health_merges_in_any_order(several: list[GeneratorHealth], ge
 
 @given(st.integers(1, 2000), st.integers(0, 50))
 def test_a_single_delay_does_not_exceed_the_limit(count: int, late: int) -> None:
-    """
-    The limit is exceeded if more than 1 % of the values are above it, at 95 % confidence.
-    """
+    """The limit is exceeded if more than 1 % of the values are above it, at 95 % confidence."""
     values = Histogram()
     values.record(0.001, count)
     if late:
@@ -91,9 +83,7 @@ def test_a_single_delay_does_not_exceed_the_limit(count: int, late: int) -> None
 
 
 def test_each_second_has_generator_health(run_server: RunServer, launch: Launch) -> None:
-    """
-    Event-loop lag, CPU time, files and ports are recorded, and sampled requests in flight agree with the counted ones.
-    """
+    """Event-loop lag, CPU time, files and ports are recorded, and sampled requests in flight agree with the counted ones."""
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(0.2)
@@ -117,9 +107,7 @@ def test_each_second_has_generator_health(run_server: RunServer, launch: Launch)
 
 
 def test_a_blocked_generator_makes_the_run_invalid(run_server: RunServer, launch: Launch, tmp_path: Any) -> None:
-    """
-    Slow code in a user class delays requests, so a missed objective says nothing about the target.
-    """
+    """Slow code in a user class delays requests, so a missed objective says nothing about the target."""
 
     async def fine(request: Any) -> None:
         await request.answer()
@@ -143,9 +131,7 @@ def test_a_blocked_generator_makes_the_run_invalid(run_server: RunServer, launch
 
 
 def test_generator_health_is_in_the_reports(run_server: RunServer, launch: Launch) -> None:
-    """
-    The JSON report follows its schema; Markdown and HTML have a line of text.
-    """
+    """The JSON report follows its schema; Markdown and HTML have a line of text."""
 
     async def fine(request: Any) -> None:
         await request.answer()
@@ -172,9 +158,7 @@ def test_generator_health_is_in_the_reports(run_server: RunServer, launch: Launc
 
 
 def test_a_low_limit_of_open_files_is_recorded(run_server: RunServer, launch: Launch) -> None:
-    """
-    A run that nearly reaches the limit is invalid, and the report names the limit.
-    """
+    """A run that nearly reaches the limit is invalid, and the report names the limit."""
 
     async def stall(_: Any) -> None:
         await asyncio.sleep(60)

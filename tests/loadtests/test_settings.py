@@ -1,6 +1,4 @@
-"""
-Tests of options, workloads, and the plan that follows from them.
-"""
+"""Tests of options, workloads, and the plan that follows from them."""
 
 from __future__ import annotations
 
@@ -25,16 +23,12 @@ from chainproof.workload.workload import WorkloadModel
 
 
 def parsed_options(*words: str) -> argparse.Namespace:
-    """
-    The options of `chainproof loadtests` with these arguments.
-    """
+    """The options of `chainproof loadtests` with these arguments."""
     return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
 def locust_options(words: list[str]) -> argparse.Namespace:
-    """
-    The options of Locust with these arguments.
-    """
+    """The options of Locust with these arguments."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-u", "--users", type=int, dest="num_users")
     add_locust_options(parser)
@@ -64,9 +58,7 @@ closed_options = st.fixed_dictionaries(
 
 @given(open_options | closed_options)
 def test_the_locust_process_gets_the_options_of_the_command(command_options: dict[str, str]) -> None:
-    """
-    The arguments of the Locust process describe the same demand, target and run folder.
-    """
+    """The arguments of the Locust process describe the same demand, target and run folder."""
     options = parsed_options(*(f"{name}={value}" for name, value in command_options.items()))
     target = TargetOptions(url="https://example.com", headers=(("X-A", "b"),))
     passed = locust_options(locust_arguments(options, target, Path("somewhere")))
@@ -78,9 +70,7 @@ def test_the_locust_process_gets_the_options_of_the_command(command_options: dic
 
 @given(st.integers(1, 7), st.integers(0, 200))
 def test_workers_share_a_plan_without_gap_or_overlap(workers: int, count: int) -> None:
-    """
-    Every request of a plan belongs to one worker, and its payload does not depend on the number of workers.
-    """
+    """Every request of a plan belongs to one worker, and its payload does not depend on the number of workers."""
     shares = [Shard(index=index, of=workers) for index in range(workers)]
     requested = demand(parsed_options(), None)
     payloads = list(islice(requested.payloads(Shard()), count))
@@ -96,9 +86,7 @@ def test_workers_share_a_plan_without_gap_or_overlap(workers: int, count: int) -
 
 @pytest.mark.parametrize("name", catalogue.workload_names())
 def test_every_built_in_workload_can_be_loaded(name: str) -> None:
-    """
-    Each has a description and objectives.
-    """
+    """Each has a description and objectives."""
     workload = catalogue.workload(name)
 
     assert workload.description
@@ -107,9 +95,7 @@ def test_every_built_in_workload_can_be_loaded(name: str) -> None:
 
 
 def test_smoke_is_the_default_workload() -> None:
-    """
-    The default workload is the shortest.
-    """
+    """The default workload is the shortest."""
     assert "smoke" == parsed_options().workload == catalogue.workload_names()[0]
 
 
@@ -146,9 +132,7 @@ USAGE_ERRORS = {
 def test_a_usage_error_is_one_line(
     error: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Exit code 2 and one line with what was expected; nothing is sent or written.
-    """
+    """Exit code 2 and one line with what was expected; nothing is sent or written."""
     monkeypatch.setenv("BASETEN_API_KEY", "key")
     words, expected = USAGE_ERRORS[error]
     code = main(words)
@@ -160,9 +144,7 @@ def test_a_usage_error_is_one_line(
 
 
 def test_a_missing_key_is_a_usage_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A target other than our emulator needs a key in the environment.
-    """
+    """A target other than our emulator needs a key in the environment."""
     monkeypatch.delenv("BASETEN_API_KEY", raising=False)
 
     assert 2 == main(["--target", "https://127.0.0.1:9"])
@@ -170,9 +152,7 @@ def test_a_missing_key_is_a_usage_error(capsys: pytest.CaptureFixture[str], monk
 
 
 def test_the_command_does_not_import_locust() -> None:
-    """
-    Locust patches the process that imports it, which must be the child process.
-    """
+    """Locust patches the process that imports it, which must be the child process."""
     script = "import sys, chainproof.loadtests.command; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
@@ -180,9 +160,7 @@ def test_the_command_does_not_import_locust() -> None:
 
 
 def test_the_models_have_their_own_options() -> None:
-    """
-    The closed model has no plan; the plan of the open model depends on the seed only.
-    """
+    """The closed model has no plan; the plan of the open model depends on the seed only."""
     closed = demand(parsed_options("--model", "closed"), 3)
     one, other, third = (demand(parsed_options("--seed", seed), None).plan() for seed in ("1", "1", "2"))
 

@@ -1,6 +1,4 @@
-"""
-Bodies are stored only with --keep-bodies, and never with the key.
-"""
+"""Bodies are stored only with --keep-bodies, and never with the key."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ def payloads(tmp_path: Path) -> Path:
 def test_keep_bodies_stores_bodies_of_exemplars(
     run_server: RunServer, launch: Launch, payloads: Path, key: str, distribution: tuple[str, ...]
 ) -> None:
-    """
-    Exemplars have both bodies as text or base64, cut at 64 KiB and without the key; the manifest has the setting.
-    """
+    """Exemplars have both bodies as text or base64, cut at 64 KiB and without the key; the manifest has the setting."""
     with run_server(echo_key, fail_with_bytes, hang_up) as server:
         done = launch(server, *SHORT_RUN, "--payloads", str(payloads), "--keep-bodies", *distribution).end()
     run = done.run
@@ -72,9 +68,7 @@ def test_keep_bodies_stores_bodies_of_exemplars(
 
 
 def test_no_body_is_stored_without_keep_bodies(run_server: RunServer, launch: Launch, payloads: Path) -> None:
-    """
-    No file of the run folder contains a body; the manifest has the setting.
-    """
+    """No file of the run folder contains a body; the manifest has the setting."""
     with run_server(echo_key) as server:
         done = launch(server, *SHORT_RUN, "--payloads", str(payloads)).end()
 

@@ -1,6 +1,4 @@
-"""
-Transport errors: every exception below HTTP maps to exactly one transport class.
-"""
+"""Transport errors: every exception below HTTP maps to exactly one transport class."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ from chainproof.results.exchange import Transport
 
 
 def subclasses(base: type[BaseException]) -> set[type[BaseException]]:
-    """
-    A class and all its loaded subclasses.
-    """
+    """A class and all its loaded subclasses."""
     return {base}.union(*(subclasses(kind) for kind in base.__subclasses__()))
 
 
@@ -57,9 +53,7 @@ CLASSES = {
 
 @pytest.mark.parametrize("stage", RequestStage)
 def test_system_errors_map_to_the_classes_of_the_stage(stage: RequestStage) -> None:
-    """
-    All error numbers map to the classes listed for the stage, and each of these classes occurs.
-    """
+    """All error numbers map to the classes listed for the stage, and each of these classes occurs."""
     found = {transport_of(OSError(number, "…"), stage) for number in SYSTEM}
 
     assert CLASSES[stage] == found
@@ -68,9 +62,7 @@ def test_system_errors_map_to_the_classes_of_the_stage(stage: RequestStage) -> N
 
 @pytest.mark.parametrize("stage", RequestStage)
 def test_subclasses_of_oserror_have_a_class(stage: RequestStage) -> None:
-    """
-    Subclasses of OSError in Python, libraries and gevent are mapped too.
-    """
+    """Subclasses of OSError in Python, libraries and gevent are mapped too."""
     for kind in subclasses(OSError):
         try:
             error = kind("…")
@@ -81,9 +73,7 @@ def test_subclasses_of_oserror_have_a_class(stage: RequestStage) -> None:
 
 @pytest.mark.parametrize("kind", TLS)
 def test_tls_errors_have_a_class(kind: type[ssl.SSLError]) -> None:
-    """
-    All are TLS_FAILED in the handshake. Later, the end of the stream is CLOSED_EARLY and all others are TLS_FAILED.
-    """
+    """All are TLS_FAILED in the handshake. Later, the end of the stream is CLOSED_EARLY and all others are TLS_FAILED."""
     ends = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
     expected = Transport.CLOSED_EARLY if issubclass(kind, ends) else Transport.TLS_FAILED
 
@@ -94,17 +84,13 @@ def test_tls_errors_have_a_class(kind: type[ssl.SSLError]) -> None:
 @pytest.mark.parametrize("kind", PARSER)
 @pytest.mark.parametrize("stage", EXCHANGE_STAGES)
 def test_parser_errors_are_malformed_answers(kind: type[Exception], stage: RequestStage) -> None:
-    """
-    Bytes that the parser rejects are not HTTP.
-    """
+    """Bytes that the parser rejects are not HTTP."""
     assert Transport.MALFORMED is transport_of(kind("…"), stage)
 
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_resolver_errors_are_unresolved_names(kind: type[OSError]) -> None:
-    """
-    Resolver errors have their own numbers, which mean something else among system errors.
-    """
+    """Resolver errors have their own numbers, which mean something else among system errors."""
     assert {Transport.NAME_NOT_RESOLVED} == {
         transport_of(kind(number, "…"), RequestStage.RESOLVING) for number in range(-20, 20)
     }
@@ -112,9 +98,7 @@ def test_resolver_errors_are_unresolved_names(kind: type[OSError]) -> None:
 
 @pytest.mark.parametrize("stage", RequestStage)
 def test_a_deadline_while_connecting_has_its_own_class(stage: RequestStage) -> None:
-    """
-    A connection that takes too long differs from an answer that takes too long.
-    """
+    """A connection that takes too long differs from an answer that takes too long."""
     expected = Transport.CONNECT_TIMED_OUT if stage is RequestStage.CONNECTING else Transport.DEADLINE
 
     assert expected is deadline_exceeded(stage).transport
@@ -123,9 +107,7 @@ def test_a_deadline_while_connecting_has_its_own_class(stage: RequestStage) -> N
 
 @given(st.sampled_from(list(RequestStage)), st.sampled_from(SYSTEM))
 def test_reasons_are_one_line_with_the_system_message(stage: RequestStage, number: int) -> None:
-    """
-    The reason contains the message of the system, and no line break.
-    """
+    """The reason contains the message of the system, and no line break."""
     failure = failure_from(OSError(number, f"{errno.errorcode[number]} happened"), stage)
 
     assert isinstance(failure, RequestFailed)
@@ -134,18 +116,14 @@ def test_reasons_are_one_line_with_the_system_message(stage: RequestStage, numbe
 
 
 def test_other_exceptions_are_internal_errors() -> None:
-    """
-    Other exceptions than those of the system, TLS and the parser get no transport class.
-    """
+    """Other exceptions than those of the system, TLS and the parser get no transport class."""
     for error in (KeyError("x"), RuntimeError("x"), ValueError("x")):
         with pytest.raises(TypeError, match="expected an error of the system"):
             transport_of(error, RequestStage.READING)
 
 
 def test_every_transport_class_is_used() -> None:
-    """
-    Each transport class comes from the tables, from a stage or from the client itself.
-    """
+    """Each transport class comes from the tables, from a stage or from the client itself."""
     from_tables = {*CONNECT_ERRORS.values(), *CONNECTION_LOSS_ERRORS.values()}
     from_stages = {transport for classes in CLASSES.values() for transport in classes}
     from_client = {

@@ -1,6 +1,4 @@
-"""
-The user's check is a clause of its own, checked for every 200. Schema checks of outputs can be sampled.
-"""
+"""The user's check is a clause of its own, checked for every 200. Schema checks of outputs can be sampled."""
 
 from __future__ import annotations
 
@@ -74,9 +72,7 @@ async def greet(request: Any) -> None:
 def test_a_message_of_the_check_is_a_violation(
     run_server: RunServer, launch: Launch, module: Path, processes: tuple[str, ...]
 ) -> None:
-    """
-    The check is called for every 200 only; answers with a message have failed and are in the findings and the report.
-    """
+    """The check is called for every 200 only; answers with a message have failed and are in the findings and the report."""
     options = ["--rate=50", "--arrivals=constant", "--duration=1s", "--objective=error_rate < 90%"]
     with run_server(greet) as server:
         done = launch(server, *options, f"--check={module}:count_greetings", *processes).end()
@@ -100,9 +96,7 @@ def test_a_message_of_the_check_is_a_violation(
 def test_an_exception_in_a_check_is_an_internal_error(
     run_server: RunServer, launch: Launch, module: Path, check: str
 ) -> None:
-    """
-    So is a return value other than None or str: exit code 70, an error message, and the accounting adds up.
-    """
+    """So is a return value other than None or str: exit code 70, an error message, and the accounting adds up."""
     with run_server(greet) as server:
         done = launch(server, "--rate=20", "--duration=5s", f"--check={module}:{check}").end()
     summary = summarise_load(done.run)
@@ -124,9 +118,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_an_unusable_check_is_a_usage_error(module: Path, case: str) -> None:
-    """
-    The message says what was found instead.
-    """
+    """The message says what was found instead."""
     name, message = UNUSABLE[case]
     with pytest.raises(UsageError) as error:
         load_check(f"{module}{name}")
@@ -135,9 +127,7 @@ def test_an_unusable_check_is_a_usage_error(module: Path, case: str) -> None:
 
 
 def test_the_check_is_called_for_json_objects_only(module: Path) -> None:
-    """
-    Errors and other bodies violate other clauses. A message is shortened to one line.
-    """
+    """Errors and other bodies violate other clauses. A message is shortened to one line."""
     check = AnswerUserCheck(f"{module}:lengthy")
     fine = Answer(status=200, headers=(), body=b"{}")
     invalid_json = Violation(clause=clauses.OUTPUT_JSON, expected="JSON", actual="none")
@@ -152,9 +142,7 @@ def test_the_check_is_called_for_json_objects_only(module: Path) -> None:
 
 @given(st.integers(1, 300), st.floats(0.01, 1))
 def test_outputs_are_sampled_evenly(count: int, share: float) -> None:
-    """
-    The given share of outputs is checked, starting with the first, without randomness.
-    """
+    """The given share of outputs is checked, starting with the first, without randomness."""
     check = OutputCheck(OutputSchema(source="s", document={"type": "object", "required": ["a"]}), share)
     answer = Answer(status=200, headers=(), body=b"{}")
     violations = sum(bool(check(answer, ())) for _ in range(count))
@@ -164,9 +152,7 @@ def test_outputs_are_sampled_evenly(count: int, share: float) -> None:
 
 
 def test_the_clause_counts_sampled_outputs_only(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
-    """
-    The clause counts as exercised for each output that was checked, not for each output.
-    """
+    """The clause counts as exercised for each output that was checked, not for each output."""
     (tmp_path / "schema.json").write_text('{"type": "object", "required": ["greetings"]}')
     with run_server(greet) as server:
         options = ["--rate=50", "--arrivals=constant", "--duration=1s", f"--output-schema={tmp_path / 'schema.json'}"]

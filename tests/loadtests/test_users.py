@@ -1,6 +1,4 @@
-"""
-Tests of locustfiles with their own users: their payloads and tasks are planned, measured, judged and recorded.
-"""
+"""Tests of locustfiles with their own users: their payloads and tasks are planned, measured, judged and recorded."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ async def fine(request: Any) -> None:
 
 
 def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """
-    Run Locust with a locustfile.
-    """
+    """Run Locust with a locustfile."""
     (folder / "mine.py").write_text(source)
     command = [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), "--headless", "--only-summary"]
     command += ["--objective=throughput > 0/s"]  # a few requests are enough for a verdict
@@ -87,16 +83,12 @@ def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.Compl
 
 
 def bodies(server: Any) -> list[dict[str, Any]]:
-    """
-    The request bodies that the server received.
-    """
+    """The request bodies that the server received."""
     return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
 
 
 def test_every_planned_request_has_the_payload_of_the_subclass(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    A locustfile that imports all four classes runs one model, with its own subclass.
-    """
+    """A locustfile that imports all four classes runs one model, with its own subclass."""
     with run_server(fine) as server:
         done = run(server, tmp_path, MINE, "--rate=40", "--arrivals=constant", "--duration=1s")
     totals = total(read_run(tmp_path / "run").intervals)
@@ -107,9 +99,7 @@ def test_every_planned_request_has_the_payload_of_the_subclass(run_server: RunSe
 
 
 def test_the_model_option_selects_the_users(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    The same locustfile with `--model closed` runs the users of the closed model.
-    """
+    """The same locustfile with `--model closed` runs the users of the closed model."""
     with run_server(fine) as server:
         done = run(server, tmp_path, MINE, "--model=closed", "--users=2", "--think-time=50ms", "--duration=500ms")
 
@@ -125,9 +115,7 @@ def test_the_model_option_selects_the_users(run_server: RunServer, tmp_path: Pat
 def test_tasks_of_the_open_model_are_started_by_the_plan(
     run_server: RunServer, tmp_path: Path, words: tuple[str, ...], expected: set[str]
 ) -> None:
-    """
-    Each planned request starts one of the tasks that the tags select, on time.
-    """
+    """Each planned request starts one of the tasks that the tags select, on time."""
     with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--rate=40", "--arrivals=constant", "--duration=1s", *words)
     totals = total(read_run(tmp_path / "run").intervals)
@@ -139,9 +127,7 @@ def test_tasks_of_the_open_model_are_started_by_the_plan(
 
 
 def test_tasks_of_the_closed_model_can_send_any_request(run_server: RunServer, tmp_path: Path) -> None:
-    """
-    Tasks can read the answers, each request is counted, and the run ends on time.
-    """
+    """Tasks can read the answers, each request is counted, and the run ends on time."""
     with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--model=closed", "--users=2", "--duration=1s")
     finished = read_run(tmp_path / "run")
@@ -180,9 +166,7 @@ INVALID_LOCUSTFILES = {
 
 @pytest.mark.parametrize("case", INVALID_LOCUSTFILES)
 def test_errors_in_a_locustfile_are_reported(run_server: RunServer, tmp_path: Path, case: str) -> None:
-    """
-    They are an internal error or a usage error, and never a finding about the target.
-    """
+    """They are an internal error or a usage error, and never a finding about the target."""
     source, code, message = INVALID_LOCUSTFILES[case]
     head = "from locust import task\nfrom chainproof.loadtests import OpenUser\n"
     with run_server(fine) as server:

@@ -1,6 +1,4 @@
-"""
-Tests of Locust's web UI with the additions of chainproof, in a real browser.
-"""
+"""Tests of Locust's web UI with the additions of chainproof, in a real browser."""
 
 from __future__ import annotations
 
@@ -46,9 +44,7 @@ async def throttle(request: Any) -> None:
 
 @dataclass(slots=True)
 class Ui:
-    """
-    A Locust process with its web UI.
-    """
+    """A Locust process with its web UI."""
 
     process: subprocess.Popen[str]
     url: str
@@ -73,9 +69,7 @@ class Ui:
 
 @contextmanager
 def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
-    """
-    `locust -f locustfile.py` with its web UI; it ends on Ctrl-C.
-    """
+    """`locust -f locustfile.py` with its web UI; it ends on Ctrl-C."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
@@ -110,18 +104,14 @@ def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
 
 
 def evaluate(tab: Page, script: str) -> Any:
-    """
-    The result of a script in a page.
-    """
+    """The result of a script in a page."""
     found = tab.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
     assert "exceptionDetails" not in found, found
     return found["result"].get("value")
 
 
 def await_text(tab: Page, *texts: str, patience: float = 15.0) -> str:
-    """
-    The text of the page, as soon as it contains all of these.
-    """
+    """The text of the page, as soon as it contains all of these."""
     give_up = time.monotonic() + patience
     while True:
         shown = str(evaluate(tab, "document.body ? document.body.innerText : ''"))
@@ -132,9 +122,7 @@ def await_text(tab: Page, *texts: str, patience: float = 15.0) -> str:
 
 
 def click(tab: Page, text: str) -> None:
-    """
-    Click the button, tab or link with this text.
-    """
+    """Click the button, tab or link with this text."""
     script = f"""(() => {{
         const all = [...document.querySelectorAll('button, [role=tab], a, [role=button]')];
         const found = all.find(each => each.innerText.trim().toLowerCase() === {json.dumps(text.lower())});
@@ -145,9 +133,7 @@ def click(tab: Page, text: str) -> None:
 
 
 def fill(tab: Page, name: str, text: str) -> None:
-    """
-    Type into a field, so that the page notices.
-    """
+    """Type into a field, so that the page notices."""
     script = f"""(() => {{
         const field = document.querySelector('[name={json.dumps(name)}]');
         const setter = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
@@ -158,17 +144,13 @@ def fill(tab: Page, name: str, text: str) -> None:
 
 
 def camel(name: str) -> str:
-    """
-    The name of an option's field in Locust's form.
-    """
+    """The name of an option's field in Locust's form."""
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
 
 
 def downloaded(tab: Page, text: str, folder: Path) -> Path:
-    """
-    The file that a click on a link with this text downloads.
-    """
+    """The file that a click on a link with this text downloads."""
     folder.mkdir()
     tab.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True)
     click(tab, text)
@@ -180,17 +162,13 @@ def downloaded(tab: Page, text: str, folder: Path) -> Path:
 
 
 def html_report(folder: Path) -> bytes:
-    """
-    The HTML report of a run folder, written by `chainproof reports`.
-    """
+    """The HTML report of a run folder, written by `chainproof reports`."""
     words = [sys.executable, "-P", "-m", "chainproof", "reports", str(folder), "--html", "-"]
     return subprocess.run(words, capture_output=True, check=False).stdout
 
 
 def assert_two_plans(run: Run, rates: tuple[float, float]) -> None:
-    """
-    Assert that a run had two plans in sequence, and that all requests of both are accounted for.
-    """
+    """Assert that a run had two plans in sequence, and that all requests of both are accounted for."""
     totals, (first, second) = total(run.intervals), run.manifest.phases
     plan = run.manifest.settings["plan"]
     summary = summarise_load(run)
@@ -213,9 +191,7 @@ def assert_two_plans(run: Run, rates: tuple[float, float]) -> None:
 
 
 def screenshot(tab: Page, name: str) -> None:
-    """
-    Take a screenshot, if CHAINPROOF_SCREENSHOTS names a folder for it.
-    """
+    """Take a screenshot, if CHAINPROOF_SCREENSHOTS names a folder for it."""
     folder = os.environ.get("CHAINPROOF_SCREENSHOTS")
     if folder:
         (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(tab.send("Page.captureScreenshot")["data"]))
@@ -225,9 +201,7 @@ def screenshot(tab: Page, name: str) -> None:
 def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  # one browser session
     run_server: Any, tmp_path: Path
 ) -> None:
-    """
-    Errors, statistics and the report are shown, a new rate changes the plan, and stop drains. The key is never shown.
-    """
+    """Errors, statistics and the report are shown, a new rate changes the plan, and stop drains. The key is never shown."""
     with (
         run_server(fine, throttle) as server,
         web_ui(server.target.origin, tmp_path) as ui,
@@ -321,9 +295,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
 
 
 def test_other_origins_are_rejected(run_server: Any, tmp_path: Path) -> None:
-    """
-    Requests of other origins and with other host names are answered 403.
-    """
+    """Requests of other origins and with other host names are answered 403."""
     with run_server(fine) as server, web_ui(server.target.origin, tmp_path) as ui:
         port = int(ui.url.rpartition(":")[2])
         listening = subprocess.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, check=False)
@@ -341,9 +313,7 @@ def test_other_origins_are_rejected(run_server: Any, tmp_path: Path) -> None:
 
 
 def test_several_runs_can_be_started_from_one_page(run_server: Any, tmp_path: Path) -> None:
-    """
-    Each run has its own folder, with the values of the form and all other options unchanged.
-    """
+    """Each run has its own folder, with the values of the form and all other options unchanged."""
     with run_server(fine) as server, web_ui(server.target.origin, tmp_path, "--seed=3") as ui:
         for form in ("rate=50&duration=1s", "model=closed&user_count=3&rate=&duration=1s&think_time=50ms"):
             started = json.loads(ui.fetch("/swarm", f"spawn_rate=1&{form}")[1])
@@ -366,9 +336,7 @@ def test_several_runs_can_be_started_from_one_page(run_server: Any, tmp_path: Pa
 
 
 def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) -> None:
-    """
-    A new rate applies to all workers from the same instant, and every request is accounted for.
-    """
+    """A new rate applies to all workers from the same instant, and every request is accounted for."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ["--processes=2", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
@@ -400,9 +368,7 @@ def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) ->
 
 
 def test_a_change_of_target_drains_the_run_first(run_server: Any, tmp_path: Path) -> None:
-    """
-    Each run gets its answers from its own target, and a usage error changes nothing.
-    """
+    """Each run gets its answers from its own target, and a usage error changes nothing."""
     with (
         run_server(fine) as one,
         run_server(fine) as other,

@@ -33,18 +33,14 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Options(BaseModel):
-    """
-    What the caller may choose.
-    """
+    """What the caller may choose."""
 
     upper: bool = False
     tags: list[str] = []
 
 
 class Input(BaseModel):
-    """
-    The arguments of `run_remote`.
-    """
+    """The arguments of `run_remote`."""
 
     texts: list[Text] = Field(min_length=1, max_length=64)
     language: Literal["de", "en", "ja"]
@@ -53,9 +49,7 @@ class Input(BaseModel):
 
 
 class Label(BaseModel):
-    """
-    The result for one text.
-    """
+    """The result for one text."""
 
     title: str
     length: int
@@ -63,9 +57,7 @@ class Label(BaseModel):
 
 
 class Output(BaseModel):
-    """
-    What `run_remote` returns.
-    """
+    """What `run_remote` returns."""
 
     language: str
     labels: list[Label]
@@ -74,9 +66,7 @@ class Output(BaseModel):
 
 
 class Chain:
-    """
-    The chain, for its type hints.
-    """
+    """The chain, for its type hints."""
 
     def run_remote(
         self,
@@ -85,16 +75,12 @@ class Chain:
         threshold: Annotated[float, Field(ge=0, le=1)],
         options: Options | None = None,
     ) -> Output:
-        """
-        The labels of some texts.
-        """
+        """The labels of some texts."""
         return output(Input(texts=texts, language=language, threshold=threshold, options=options))
 
 
 def output(given: Input) -> Output:
-    """
-    The labels of some texts: each score is a hash of text and language, so that equal inputs have equal outputs.
-    """
+    """The labels of some texts: each score is a hash of text and language, so that equal inputs have equal outputs."""
     options = given.options or Options()
     labels = []
     for text in given.texts:
@@ -111,17 +97,13 @@ app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=
 
 
 def error(status: int, code: str, message: str) -> Response:
-    """
-    An error in the documented form.
-    """
+    """An error in the documented form."""
     content = json.dumps({"error": message, "error_code": code})
     return Response(content, status, media_type="application/json")
 
 
 def is_authenticated(request: Request) -> bool:
-    """
-    Whether a request has the right key.
-    """
+    """Whether a request has the right key."""
     given = request.headers.getlist("authorization")
     if DEFECT == "key-prefix-compared":
         return bool(given) and f"Api-Key {KEY}".startswith(given[0]) and len(given[0]) > len("Api-Key ")
@@ -136,9 +118,7 @@ def is_authenticated(request: Request) -> bool:
 
 @app.middleware("http")
 async def authenticate(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """
-    Authenticate, and give every answer a request id.
-    """
+    """Authenticate, and give every answer a request id."""
     if DEFECT != "validates-first" and not is_authenticated(request):
         answer = error(401, "unauthorized", "please check the api-key you provided")
     elif request.scope["path"] != PATH:
@@ -155,9 +135,7 @@ async def authenticate(request: Request, call_next: Callable[[Request], Awaitabl
 
 @app.exception_handler(HTTPException)
 async def http_error(request: Request, problem: HTTPException) -> Response:
-    """
-    Another path or method.
-    """
+    """Another path or method."""
     answer = error(problem.status_code, "client_error", str(problem.detail))
     answer.headers.update(problem.headers or {})
     return answer
@@ -165,24 +143,18 @@ async def http_error(request: Request, problem: HTTPException) -> Response:
 
 @app.exception_handler(RequestValidationError)
 async def validation_error(request: Request, problem: RequestValidationError) -> Response:
-    """
-    Only of the defect that leaves the validation to FastAPI.
-    """
+    """Only of the defect that leaves the validation to FastAPI."""
     content = json.dumps({"detail": [{"loc": each["loc"], "msg": each["msg"]} for each in problem.errors()]})
     return Response(content, 422, media_type="application/json")
 
 
 def reject_constant(name: str) -> None:
-    """
-    NaN and Infinity are no JSON.
-    """
+    """NaN and Infinity are no JSON."""
     raise ValueError(f"{name} is not JSON")
 
 
 def parse(body: bytes) -> Input:
-    """
-    The arguments in a body. Raises ValueError.
-    """
+    """The arguments in a body. Raises ValueError."""
     text = body.decode("latin-1" if DEFECT == "reads-latin-1" else "utf-8")
     value = json.loads(text, parse_constant=None if DEFECT == "accepts-nan" else reject_constant)
     if DEFECT == "accepts-arrays" and isinstance(value, list) and value:
@@ -202,9 +174,7 @@ shared: dict[str, Any] = {"options": None, "cache": {}, "current": None, "count"
 
 
 async def answer_to(given: Input) -> Any:
-    """
-    The output as JSON values, with the defects of the chain.
-    """
+    """The output as JSON values, with the defects of the chain."""
     shared["count"] += 1
     if DEFECT == "answers-mixed-up":
         shared["current"] = given
@@ -225,9 +195,7 @@ async def answer_to(given: Input) -> Any:
 
 
 async def run_remote(request: Request) -> Response:
-    """
-    The operation.
-    """
+    """The operation."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         return error(400, "client_error", "expected Content-Type: application/json")
@@ -249,9 +217,7 @@ async def run_remote(request: Request) -> Response:
 
 
 async def run_remote_validated_by_fastapi(given: Input) -> Output:
-    """
-    The operation of the defect that leaves the validation to FastAPI.
-    """
+    """The operation of the defect that leaves the validation to FastAPI."""
     return output(given)
 
 

@@ -1,6 +1,4 @@
-"""
-The defects of the ordinary chain and of nginx in front of it, and the clauses that name them correctly.
-"""
+"""The defects of the ordinary chain and of nginx in front of it, and the clauses that name them correctly."""
 
 from __future__ import annotations
 
@@ -9,9 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """
-    One defect, and the clauses of which a run has to report at least one.
-    """
+    """One defect, and the clauses of which a run has to report at least one."""
 
     clauses: tuple[str, ...]
     server: str = ""

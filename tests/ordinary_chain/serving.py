@@ -1,6 +1,4 @@
-"""
-Start the ordinary chain behind nginx, on loopback.
-"""
+"""Start the ordinary chain behind nginx, on loopback."""
 
 from __future__ import annotations
 
@@ -42,18 +40,14 @@ _UPSTREAM = (
 
 
 def missing_software() -> str:
-    """
-    What is not installed here; empty if the chain can be started.
-    """
+    """What is not installed here; empty if the chain can be started."""
     missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
     return ", ".join([*missing, *([] if shutil.which("nginx") else ["nginx"])])
 
 
 @contextmanager
 def running_chain(name: str, root: Path) -> Iterator[str]:
-    """
-    Run the chain with the defect of this name, or none if the name is empty. Yields the origin of nginx.
-    """
+    """Run the chain with the defect of this name, or none if the name is empty. Yields the origin of nginx."""
     defect = DEFECTS[name] if name else Defect(clauses=())
     app, port = _free_port(), _free_port()
     # A worker of another user could not write to the folder.
@@ -78,17 +72,13 @@ def running_chain(name: str, root: Path) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    """
-    A port that nobody listens on now.
-    """
+    """A port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:
-    """
-    Wait until somebody listens on a port. Raises TimeoutError after 20 s.
-    """
+    """Wait until somebody listens on a port. Raises TimeoutError after 20 s."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

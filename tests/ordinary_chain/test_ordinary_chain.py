@@ -24,9 +24,7 @@ SAMPLE = sorted(DEFECTS) if ALL else ["html-errors"]
 
 
 def run_conformance(origin, out, depth):
-    """
-    The result of a run with the chain's schemas.
-    """
+    """The result of a run with the chain's schemas."""
     schema = f"{FOLDER / 'app.py'}:Chain"
     command = chainproof_command(
         "conformance", "--target", origin, "--depth", depth, "--seed", "1", "--out", str(out),
@@ -38,17 +36,13 @@ def run_conformance(origin, out, depth):
 
 
 def finding_lines(out):
-    """
-    The findings of a run.
-    """
+    """The findings of a run."""
     return [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_defect_is_found_and_named(name, tmp_path):
-    """
-    A run fails, and a finding names one of the clauses that the defect violates.
-    """
+    """A run fails, and a finding names one of the clauses that the defect violates."""
     with running_chain(name, tmp_path) as origin:
         result = run_conformance(origin, tmp_path / "run", "quick")
     found = {each["clause"] for each in finding_lines(tmp_path / "run")}
@@ -58,9 +52,7 @@ def test_a_defect_is_found_and_named(name, tmp_path):
 
 @pytest.mark.parametrize("depth", ("quick", "standard", "deep") if ALL else ("quick",))
 def test_the_correct_chain_passes(depth, tmp_path):
-    """
-    The chain without a defect passes.
-    """
+    """The chain without a defect passes."""
     with running_chain("", tmp_path) as origin:
         result = run_conformance(origin, tmp_path / "run", depth)
     assert 0 == result.returncode, result.stdout[-3000:] + result.stderr[-2000:]

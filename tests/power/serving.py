@@ -1,6 +1,4 @@
-"""
-An emulator with a fault hook in a thread of this process, and the findings of some checks against it.
-"""
+"""An emulator with a fault hook in a thread of this process, and the findings of some checks against it."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ DEADLINE: Seconds = 1.0
 
 @contextmanager
 def running_emulator(hook: FaultHook | None, chain: UserChain | None = None) -> Iterator[str]:
-    """
-    Run an emulator with a fault hook, and with *chain* in place of the echo chain. Yields its URL.
-    """
+    """Run an emulator with a fault hook, and with *chain* in place of the echo chain. Yields its URL."""
     config = EmulatorConfig(
         scenario=find_scenario("warm"),
         key=ApiKey(EMULATOR_KEY),
@@ -75,15 +71,11 @@ def running_emulator(hook: FaultHook | None, chain: UserChain | None = None) -> 
 
 
 class ClauseFound(Exception):
-    """
-    The wanted clause was violated.
-    """
+    """The wanted clause was violated."""
 
 
 class StoppingLedger(Ledger):
-    """
-    A ledger that ends the run with the first violation of the wanted clause.
-    """
+    """A ledger that ends the run with the first violation of the wanted clause."""
 
     def __init__(self, target: Target, seed: int, wanted: str | None, call_options: tuple[str, ...] = ()) -> None:
         super().__init__(None, target, seed, call_options=call_options)
@@ -157,7 +149,5 @@ def run_checks(
 
 
 def attempts(fault: Fault) -> range:
-    """
-    How often the checks are tried on a fault: on a busy machine, concurrent requests may not overlap in the first attempt.
-    """
+    """How often the checks are tried on a fault: on a busy machine, concurrent requests may not overlap in the first attempt."""
     return range(3 if fault.name.endswith(("when-concurrent", "when-busy")) else 1)

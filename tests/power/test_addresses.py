@@ -1,6 +1,4 @@
-"""
-The operation's five addresses: each is served correctly, and faults are found at each.
-"""
+"""The operation's five addresses: each is served correctly, and faults are found at each."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ WARNINGS = {clause.id for clause in CLAUSES if clause.level is Level.SHOULD}
 
 
 def findings_at(address: OperationAddress, fault: str | None = None) -> tuple[Finding, ...]:
-    """
-    The findings of some checks at an address of the emulator, with a fault if one is named.
-    """
+    """The findings of some checks at an address of the emulator, with a fault if one is named."""
     hook = FAULTS[fault].hook if fault else None
     checks = [check for check in ALL_CHECKS if check.module in MODULES]
     wanted = FAULTS[fault].violates.id if fault else None
@@ -41,18 +37,14 @@ def findings_at(address: OperationAddress, fault: str | None = None) -> tuple[Fi
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.operation_id)
 def test_emulator_is_correct_at_every_address(address: OperationAddress) -> None:
-    """
-    No check reports a violation.
-    """
+    """No check reports a violation."""
     assert [] == [f"{each.clause}: {each.actual}" for each in findings_at(address)]
 
 
 @pytest.mark.parametrize("address", ADDRESSES[1:], ids=lambda address: address.operation_id)
 @pytest.mark.parametrize("fault", FAULT_NAMES)
 def test_faults_are_found_at_every_address(address: OperationAddress, fault: str) -> None:
-    """
-    A fault that is found at the document's address is found at the others too.
-    """
+    """A fault that is found at the document's address is found at the others too."""
     assert FAULTS[fault].violates.id in {each.clause for each in findings_at(address, fault)}
 
 
@@ -60,9 +52,7 @@ def test_faults_are_found_at_every_address(address: OperationAddress, fault: str
     "address", [each for each in ADDRESSES if not each.regional], ids=lambda each: each.operation_id
 )
 def test_unknown_environments_that_are_served_are_a_warning(address: OperationAddress) -> None:
-    """
-    A gateway that takes every name for production is reported, but does not fail the run.
-    """
+    """A gateway that takes every name for production is reported, but does not fail the run."""
     found = {each.clause for each in findings_at(address, "any-environment")}
 
     assert "unknown-environment-rejected" in found

@@ -1,6 +1,4 @@
-"""
-Every check finds a fault of the emulator on its own.
-"""
+"""Every check finds a fault of the emulator on its own."""
 
 from __future__ import annotations
 
@@ -126,9 +124,7 @@ ORDERS = f"{Path(__file__).parents[1] / 'typed_chain' / 'orders.py'}:Orders"
 
 
 def orders_schema() -> ChainSchema:
-    """
-    What is known about the typed chain.
-    """
+    """What is known about the typed chain."""
     input_schema = load_input_schema(ORDERS)
     return ChainSchema(
         input_schema=input_schema,
@@ -138,17 +134,13 @@ def orders_schema() -> ChainSchema:
 
 
 def test_every_check_has_a_fault() -> None:
-    """
-    The table has an entry for every check, and no others.
-    """
+    """The table has an entry for every check, and no others."""
     assert {check.name for check in ALL_CHECKS} == set(FAULT_FOR_CHECK)
 
 
 @pytest.mark.parametrize("check", ALL_CHECKS, ids=[check.name for check in ALL_CHECKS])
 def test_a_check_finds_its_fault_on_its_own(check) -> None:
-    """
-    Without other checks, it reports a clause that the fault violates.
-    """
+    """Without other checks, it reports a clause that the fault violates."""
     fault = FAULTS[FAULT_FOR_CHECK[check.name]]
     violated = {each.id for each in (fault.violates, *fault.also_violates)}
     is_typed = check.module in TYPED_MODULES

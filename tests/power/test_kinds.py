@@ -1,6 +1,4 @@
-"""
-Each check finds several forms of the kind of fault that it is for, without help from other checks.
-"""
+"""Each check finds several forms of the kind of fault that it is for, without help from other checks."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ CHECKS = {check.name: check for check in ALL_CHECKS}
     ("check", "fault"), [pytest.param(check, name, id=name) for check, names in FORMS.items() for name in names]
 )
 def test_a_form_of_the_kind_is_found_by_its_own_check(check: str, fault: str) -> None:
-    """
-    At depth quick, the check reports the clause that the fault violates, and nothing unexpected.
-    """
+    """At depth quick, the check reports the clause that the fault violates, and nothing unexpected."""
     known = FAULTS[fault]
     found = set()
     for _ in attempts(known):

@@ -91,17 +91,13 @@ SAMPLE_SIZE = None if os.environ.get("CHAINPROOF_SAMPLE") == "all" else 2
 
 
 def sample(names: Iterable[str]) -> list[str]:
-    """
-    The same few names in each run, or all of them.
-    """
+    """The same few names in each run, or all of them."""
     names = sorted(names)
     return names if SAMPLE_SIZE is None else random.Random(1).sample(names, SAMPLE_SIZE)
 
 
 def checks_for(clause: Clause) -> list[Check]:
-    """
-    The checks of a clause and those whose answers may also show a violation, the quickest first.
-    """
+    """The checks of a clause and those whose answers may also show a violation, the quickest first."""
     quick = sorted(
         (check for check in ALL_CHECKS if check.module in QUICK_MODULES),
         key=lambda check: QUICK_MODULES.index(check.module),
@@ -114,9 +110,7 @@ def checks_for(clause: Clause) -> list[Check]:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 def test_a_fault_is_reported_for_its_clause(fault: Fault) -> None:
-    """
-    The checks report the clause that the fault violates.
-    """
+    """The checks report the clause that the fault violates."""
     found = set()
     for _ in attempts(fault):
         with running_emulator(fault.hook) as url:
@@ -131,9 +125,7 @@ def test_a_fault_is_reported_for_its_clause(fault: Fault) -> None:
 
 @pytest.mark.parametrize("name", sample(FAULTS))
 def test_a_fault_violates_no_unexpected_clause(name: str) -> None:
-    """
-    All checks together report the clauses that the fault violates or implies, and no others.
-    """
+    """All checks together report the clauses that the fault violates or implies, and no others."""
     fault = FAULTS[name]
     with running_emulator(fault.hook) as url:
         found = run_checks(
@@ -148,9 +140,7 @@ def test_a_fault_violates_no_unexpected_clause(name: str) -> None:
 
 @pytest.mark.parametrize("name", sample(VARIANTS))
 def test_a_correct_variant_has_no_findings(name: str) -> None:
-    """
-    All checks together report no violation of a binding clause.
-    """
+    """All checks together report no violation of a binding clause."""
     variant: Variant = VARIANTS[name]
     with running_emulator(variant.hook) as url:
         found = run_checks(url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE)
@@ -159,32 +149,24 @@ def test_a_correct_variant_has_no_findings(name: str) -> None:
 
 
 def warning_clauses() -> set[str]:
-    """
-    The clauses whose violations are warnings.
-    """
+    """The clauses whose violations are warnings."""
     return {clause.id for clause in CLAUSES if clause.level is Level.SHOULD}
 
 
 def test_every_clause_has_a_fault() -> None:
-    """
-    A clause without a fault might have no check that finds its violations.
-    """
+    """A clause without a fault might have no check that finds its violations."""
     violated = {fault.violates for fault in FAULTS.values()}
 
     assert [] == [clause.id for clause in CLAUSES if clause not in violated and clause not in CLAUSES_WITHOUT_FAULT]
 
 
 def test_every_stage_has_a_fault() -> None:
-    """
-    There are faults at every stage of a request.
-    """
+    """There are faults at every stage of a request."""
     assert set(FaultStage) == {fault.stage for fault in FAULTS.values()}
 
 
 def test_descriptions_are_unique_and_complete() -> None:
-    """
-    Faults and variants have different, complete descriptions.
-    """
+    """Faults and variants have different, complete descriptions."""
     descriptions = [each.description for each in (*FAULTS.values(), *VARIANTS.values())]
 
     assert len(descriptions) == len(set(descriptions))

@@ -59,9 +59,7 @@ def names() -> list[str]:
 
 
 def run_line(line: str, folder: Path) -> tuple[int, str]:
-    """
-    The exit code and the output of a command in a shell, with the key in the environment.
-    """
+    """The exit code and the output of a command in a shell, with the key in the environment."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "PYTEST"))},
         DEFAULT_KEY_VARIABLE: EMULATOR_KEY,
@@ -74,9 +72,7 @@ def run_line(line: str, folder: Path) -> tuple[int, str]:
 
 
 def answer_of_curl(output: str) -> Answer | None:
-    """
-    The answer that `curl -i` printed, without interim ones.
-    """
+    """The answer that `curl -i` printed, without interim ones."""
     while output.startswith("HTTP/1.1 1"):
         output = output.partition("\r\n\r\n")[2]
     head, blank, body = output.partition("\r\n\r\n")
@@ -88,9 +84,7 @@ def answer_of_curl(output: str) -> Answer | None:
 
 
 def request_of_curl(line: str) -> CheckRequest:
-    """
-    The request that a curl command sends.
-    """
+    """The request that a curl command sends."""
     piped, _, command = line.rpartition(" | ")
     words = shlex.split(command)
     options = list(pairwise(words))
@@ -121,9 +115,7 @@ def request_of_curl(line: str) -> CheckRequest:
 
 
 def shows(found: Finding, code: int, output: str, cwd: Path) -> bool:
-    """
-    Whether the output of the finding's command shows its violation.
-    """
+    """Whether the output of the finding's command shows its violation."""
     line, wanted = found.reproduce, {found.clause} | (_SAME_SIGN if found.clause in _SAME_SIGN else set())
     status = _STATUS.fullmatch(found.actual)
     if line.startswith("chainproof conformance"):
@@ -151,9 +143,7 @@ def shows(found: Finding, code: int, output: str, cwd: Path) -> bool:
 
 @pytest.mark.parametrize("fault", [FAULTS[name] for name in names()], ids=names())
 def test_the_command_of_a_finding_shows_the_violation(fault: Fault, tmp_path: Path) -> None:
-    """
-    Run in a shell against the faulty server, with the key in the environment alone.
-    """
+    """Run in a shell against the faulty server, with the key in the environment alone."""
     wanted = {each.id for each in (fault.violates, *fault.also_violates)}
     for _ in attempts(fault):
         with running_emulator(fault.hook) as url:

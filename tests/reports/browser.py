@@ -1,6 +1,4 @@
-"""
-A browser controlled over the DevTools protocol on a pipe: scripts are off and every request is recorded.
-"""
+"""A browser controlled over the DevTools protocol on a pipe: scripts are off and every request is recorded."""
 
 from __future__ import annotations
 
@@ -32,17 +30,13 @@ FLAGS = (
 
 
 def executable() -> str | None:
-    """
-    The path of an installed browser, or None.
-    """
+    """The path of an installed browser, or None."""
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
 @dataclass
 class Page:
-    """
-    A tab that takes commands and records events.
-    """
+    """A tab that takes commands and records events."""
 
     to: int
     back: int
@@ -112,9 +106,7 @@ class Page:
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Page]:
-    """
-    A browser with one empty tab, terminated at the end.
-    """
+    """A browser with one empty tab, terminated at the end."""
     found = executable()
     assert found is not None
     theirs_in, to = os.pipe()

@@ -1,6 +1,4 @@
-"""
-Sample reports, ordinary and extreme, that every format must handle.
-"""
+"""Sample reports, ordinary and extreme, that every format must handle."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ HUGE = "a" * 50_000
 
 
 def hostile(path: Path) -> None:
-    """
-    A target that sends markup, escape sequences and template syntax everywhere.
-    """
+    """A target that sends markup, escape sequences and template syntax everywhere."""
     outcome = Outcome(Transport.ANSWERED, 503, HOSTILE, Result.FAILED)
     manifest = load_manifest(
         name=HOSTILE, target=f"https://a/{HOSTILE}", settings={HOSTILE: HOSTILE}, versions={HOSTILE: HOSTILE}
@@ -72,9 +68,7 @@ def hostile(path: Path) -> None:
 
 
 def write_search(path: Path, **changes: object) -> None:
-    """
-    Write the record of a search.
-    """
+    """Write the record of a search."""
     path.mkdir(parents=True, exist_ok=True)
     rows = [("01_20", 20.0, "doubling", "met"), ("02_40", 40.0, "doubling", "missed")]
     rows += [("03_28.28", 28.28, "bisecting", "inconclusive"), ("04_20", 20.0, "verifying", "met")]
@@ -106,17 +100,13 @@ def write_search(path: Path, **changes: object) -> None:
 
 
 def finished_search(path: Path) -> None:
-    """
-    A search that found a rate, with the run that verified it.
-    """
+    """A search that found a rate, with the run that verified it."""
     write_search(path / "20261122T132700Z_saturation")
     write_load(path / "20261122T132700Z_saturation" / "04_20", drawn_intervals(20, 20))
 
 
 def huge(path: Path) -> None:
-    """
-    A target that sends very long strings.
-    """
+    """A target that sends very long strings."""
     outcome = Outcome(Transport.ANSWERED, 503, HUGE, Result.FAILED)
     finding = a_finding(expected=HUGE, actual=HUGE, quotation=HUGE, request_id=HUGE)
     write_load(
@@ -128,9 +118,7 @@ def huge(path: Path) -> None:
 
 
 def accepted(path: Path) -> None:
-    """
-    A target with accepted violations: one without end, one until a date, one expired, one unused.
-    """
+    """A target with accepted violations: one without end, one until a date, one expired, one unused."""
     settings = {
         "depth": "standard",
         "accept": accepting("error-code:2026-12-31", "request-id-present", "error-json:2026-10-01", "status"),
@@ -146,9 +134,7 @@ def accepted(path: Path) -> None:
 
 
 def strange_parts(path: Path) -> None:
-    """
-    Phases and payloads with unusual names, and phases without duration.
-    """
+    """Phases and payloads with unusual names, and phases without duration."""
     stretches = [(HOSTILE, 0, 2, True), (HUGE, 2, 2, False), ("", 2, 3, False), ("later", 9, 12, True)]
     phases = [{"name": name, "from_s": start, "to_s": end, "judged": judged} for name, start, end, judged in stretches]
     intervals = drawn_intervals(2, 0)
@@ -163,9 +149,7 @@ def strange_parts(path: Path) -> None:
 
 
 def many_outcomes() -> list[Interval]:
-    """
-    A target that sends many different error codes.
-    """
+    """A target that sends many different error codes."""
     mixture = [(Outcome(Transport.ANSWERED, 500 + n % 90, f"code_{n}", Result.FAILED), 1.0) for n in range(200)]
     return drawn_intervals(10, 50, mixture=mixture)
 
@@ -232,9 +216,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
 
 
 def reports_of(name: str, path: Path) -> Report:
-    """
-    The report on a sample, whose run folders are written below *path*.
-    """
+    """The report on a sample, whose run folders are written below *path*."""
     path.mkdir(parents=True, exist_ok=True)
     SAMPLES[name](path)
     return report([read_run(folder) for folder in find_runs(path)], find_searches(path))

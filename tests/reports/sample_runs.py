@@ -1,6 +1,4 @@
-"""
-Run folders for tests of reports, with fixed seeds, times and versions.
-"""
+"""Run folders for tests of reports, with fixed seeds, times and versions."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ VERSIONS = {"chainproof": "0.1.0", "python": "3.11.2", "locust": "2.43.4"}
 
 
 def load_manifest(**changes: object) -> Manifest:
-    """
-    The manifest of a load run with a fixed start.
-    """
+    """The manifest of a load run with a fixed start."""
     manifest = Manifest(
         kind=RunKind.LOAD,
         name="steady",
@@ -71,9 +67,7 @@ def load_manifest(**changes: object) -> Manifest:
 def drawn_intervals(
     seconds: int, rate: int, *, seed: int = 1, mixture: Sequence[tuple[Outcome, float]] = FLAKY, not_sent: int = 0
 ) -> list[Interval]:
-    """
-    A run of *seconds* with *rate* requests in each; every request is answered in the second it was planned for.
-    """
+    """A run of *seconds* with *rate* requests in each; every request is answered in the second it was planned for."""
     dice = random.Random(seed)
     outcomes, weights = zip(*mixture, strict=True)
     intervals = []
@@ -94,9 +88,7 @@ def drawn_intervals(
 
 
 def add_network(interval: Interval, dice: random.Random) -> None:
-    """
-    Add network statistics and retried calls to an interval.
-    """
+    """Add network statistics and retried calls to an interval."""
     wire, answers = interval.network, interval.answered
     wire.record_answers([dice.lognormvariate(-2.4, 0.5) for _ in range(answers)], [5e-5] * answers)
     for _ in range(2):
@@ -119,9 +111,7 @@ PAYLOADS = {"small": 1.0, "large": 3.0}
 
 
 def phased_intervals(*, seed: int = 1, rates: Sequence[int] = (20, 60, 10)) -> list[Interval]:
-    """
-    A run with three phases and two payloads, whose answers arrive up to some seconds after the intended start.
-    """
+    """A run with three phases and two payloads, whose answers arrive up to some seconds after the intended start."""
     dice = random.Random(seed)
     outcomes, weights = zip(*FLAKY, strict=True)
     seconds = [Interval(second=second, in_flight_max=dice.randint(9, 20)) for second in range(27)]
@@ -143,24 +133,18 @@ def phased_intervals(*, seed: int = 1, rates: Sequence[int] = (20, 60, 10)) -> l
 
 
 def phased_manifest(**changes: object) -> Manifest:
-    """
-    The manifest of a run with phases.
-    """
+    """The manifest of a run with phases."""
     settings = {**load_manifest().settings, "duration_s": 24.0, "phases": [phase.to_json() for phase in PHASES]}
     return load_manifest(name="ramp", settings=settings, **changes)
 
 
 def accepting(*accepted: str) -> list[dict[str, str | None]]:
-    """
-    The value of the setting `accept`.
-    """
+    """The value of the setting `accept`."""
     return [dict(parse_acceptance(text).to_json()) for text in accepted]
 
 
 def counted(intervals: Iterable[Interval]) -> dict[str, int]:
-    """
-    The accounting of some intervals.
-    """
+    """The accounting of some intervals."""
     each_second = list(intervals)
     return {
         "planned": sum(each.planned for each in each_second),
@@ -180,9 +164,7 @@ def write_load(
     ending: Ending | None = Ending.COMPLETED,
     note: str = "",
 ) -> Path:
-    """
-    Write the folder of a load run; without an ending it is cut off.
-    """
+    """Write the folder of a load run; without an ending it is cut off."""
     with RunWriter(path, manifest or load_manifest()) as writer:
         for interval in intervals:
             writer.write_interval(interval)
@@ -197,9 +179,7 @@ def write_load(
 
 
 def a_finding(clause: str = "error-code", **changes: object) -> Finding:
-    """
-    A finding on a clause.
-    """
+    """A finding on a clause."""
     known = CLAUSE_BY_ID[clause]
     found = Finding(
         clause=known.id,
@@ -219,9 +199,7 @@ def a_finding(clause: str = "error-code", **changes: object) -> Finding:
 
 
 def an_exchange(number: int, outcome: Outcome, response_time: float, request_id: str | None) -> Exchange:
-    """
-    An exchange that was sent 0.5 ms late.
-    """
+    """An exchange that was sent 0.5 ms late."""
     start = number * 0.02 + 0.0005
     end = number * 0.02 + response_time
     return Exchange(
@@ -240,9 +218,7 @@ EXCHANGES = (
 
 
 def flaky_load(path: Path) -> Path:
-    """
-    Twenty seconds of a target that fails now and then.
-    """
+    """Twenty seconds of a target that fails now and then."""
     return write_load(
         path, drawn_intervals(20, 50), exchanges=EXCHANGES, findings=[a_finding(count=2, reproduce="", check="")]
     )
@@ -257,9 +233,7 @@ def write_conformance(
     ending: Ending | None = Ending.COMPLETED,
     **changes: object,
 ) -> Path:
-    """
-    Write the folder of a conformance run.
-    """
+    """Write the folder of a conformance run."""
     defaults = {"kind": RunKind.CONFORMANCE, "name": "standard", "settings": {"depth": "standard"}, "objectives": ()}
     manifest = load_manifest(**{**defaults, **changes})
     findings = list(findings)
@@ -277,8 +251,6 @@ def write_conformance(
 
 
 def failing_conformance(path: Path) -> Path:
-    """
-    A target with undocumented error codes and missing request ids.
-    """
+    """A target with undocumented error codes and missing request ids."""
     missing = a_finding(REQUEST_ID_PRESENT.id, expected="one X-BASETEN-REQUEST-ID", actual="none", count=7)
     return write_conformance(path, findings=[missing, a_finding(ERROR_CODE.id)])

@@ -1,6 +1,4 @@
-"""
-Stored bodies are folded on the HTML page, complete in JSON, and left out on the terminal and in Markdown.
-"""
+"""Stored bodies are folded on the HTML page, complete in JSON, and left out on the terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ MARKUP = '{"name": "</script><b>Ada"}'
 
 @pytest.fixture
 def report_with_bodies(tmp_path: Path) -> Report:
-    """
-    A report on a load run and a conformance run with stored bodies.
-    """
+    """A report on a load run and a conformance run with stored bodies."""
     slowest = exemplar(
         EXCHANGES[0][0],
         why="slowest",
@@ -45,9 +41,7 @@ def report_with_bodies(tmp_path: Path) -> Report:
 
 
 def test_bodies_are_folded_on_the_page(report_with_bodies: Report) -> None:
-    """
-    Bodies of requests and answers are folded, escaped, and shown with their size.
-    """
+    """Bodies of requests and answers are folded, escaped, and shown with their size."""
     source = html.render(report_with_bodies, lambda *_: [])
     text = unescape(source)
 
@@ -60,9 +54,7 @@ def test_bodies_are_folded_on_the_page(report_with_bodies: Report) -> None:
 
 
 def test_json_has_the_bodies(report_with_bodies: Report) -> None:
-    """
-    The JSON report has the stored bodies, as its schema describes.
-    """
+    """The JSON report has the stored bodies, as its schema describes."""
     written = json.loads(json_report.render(report_with_bodies))
 
     assert [] == [error.message for error in VALIDATOR.iter_errors(written)]
@@ -73,9 +65,7 @@ def test_json_has_the_bodies(report_with_bodies: Report) -> None:
 
 
 def test_terminal_and_markdown_leave_bodies_out(report_with_bodies: Report) -> None:
-    """
-    Terminal and Markdown show no bodies.
-    """
+    """Terminal and Markdown show no bodies."""
     for text in (terminal.render(report_with_bodies), markdown.render(report_with_bodies)):
         assert "gremlins" in text
         assert "Ada" not in text

@@ -1,6 +1,4 @@
-"""
-The HTML page in a browser: complete without scripts, as wide as the window, without requests.
-"""
+"""The HTML page in a browser: complete without scripts, as wide as the window, without requests."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
-    """
-    Pages written to files.
-    """
+    """Pages written to files."""
     folder = tmp_path_factory.mktemp("pages")
     written = {name: folder / f"{name}.html" for name in NAMES}
     for name, path in written.items():
@@ -42,9 +38,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory) -> Page:
-    """
-    One tab for all tests of this file.
-    """
+    """One tab for all tests of this file."""
     with browser(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 
@@ -53,9 +47,7 @@ def tab(tmp_path_factory) -> Page:
 @pytest.mark.parametrize("width", [400, 1600])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_fits_and_sends_no_request(name, width, dark, pages, tab):
-    """
-    A page is never wider than the window, and the only request is for the page itself.
-    """
+    """A page is never wider than the window, and the only request is for the page itself."""
     tab.open(pages[name], width=width, dark=dark)
 
     assert [pages[name].as_uri()] == tab.requests
@@ -64,9 +56,7 @@ def test_a_page_fits_and_sends_no_request(name, width, dark, pages, tab):
 
 
 def test_a_screen_reader_gets_the_verdict_and_every_chart(pages, tab):
-    """
-    The first heading is the verdict, and every chart is one picture with a name and a description.
-    """
+    """The first heading is the verdict, and every chart is one picture with a name and a description."""
     tab.open(pages["both"], width=1280)
     nodes = tab.accessibility()
     headings = [node["name"]["value"] for node in nodes if node["role"]["value"] == "heading"]
@@ -83,9 +73,7 @@ def test_a_screen_reader_gets_the_verdict_and_every_chart(pages, tab):
 
 
 def test_the_whole_page_can_be_printed(pages, tab):
-    """
-    The PDF contains the whole page.
-    """
+    """The PDF contains the whole page."""
     tab.open(pages["both"], width=1280, medium="print")
     printed = tab.send("Page.printToPDF", printBackground=True)["data"]
 

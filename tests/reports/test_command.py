@@ -1,6 +1,4 @@
-"""
-The command `chainproof reports`: its exit code is the verdict, and files are written completely or not at all.
-"""
+"""The command `chainproof reports`: its exit code is the verdict, and files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ from .sample_runs import failing_conformance, flaky_load
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """
-    Run the command in a new process.
-    """
+    """Run the command in a new process."""
     return subprocess.run(
         [sys.executable, "-m", "chainproof", "reports", *map(str, arguments)],
         capture_output=True,
@@ -35,9 +31,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[b
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_exit_code_is_the_verdict(name, tmp_path, capsys):
-    """
-    The exit code is that of the verdict, in every format.
-    """
+    """The exit code is that of the verdict, in every format."""
     expected = EXIT_CODE_OF[reports_of(name, tmp_path).verdict]
 
     assert expected == main([str(tmp_path)])
@@ -46,9 +40,7 @@ def test_the_exit_code_is_the_verdict(name, tmp_path, capsys):
 
 
 def test_several_formats_in_one_call(tmp_path):
-    """
-    Every requested format is written; only the one with `-` goes to stdout.
-    """
+    """Every requested format is written; only the one with `-` goes to stdout."""
     flaky_load(tmp_path / "run")
     page, summary = tmp_path / "r.html", tmp_path / "r.md"
     done = run(tmp_path / "run", "--html", page, "--markdown", summary, "--json", "-")
@@ -62,9 +54,7 @@ def test_several_formats_in_one_call(tmp_path):
 
 
 def test_load_and_conformance_runs_share_a_report(tmp_path):
-    """
-    A folder of run folders, or the folders themselves, give one report with each run once.
-    """
+    """A folder of run folders, or the folders themselves, give one report with each run once."""
     failing_conformance(tmp_path / "runs" / "1")
     flaky_load(tmp_path / "runs" / "2")
     together = run(tmp_path / "runs", "--json", "-")
@@ -90,9 +80,7 @@ USAGE_ERRORS = {
 
 @pytest.mark.parametrize("case", USAGE_ERRORS)
 def test_a_usage_error_is_one_line_and_exit_code_2(case, tmp_path, capsys):
-    """
-    The message is one line that says what was expected, and nothing is written.
-    """
+    """The message is one line that says what was expected, and nothing is written."""
     flaky_load(tmp_path / "run")
     (tmp_path / "file").touch()
     (tmp_path / "foreign").mkdir()
@@ -112,17 +100,13 @@ def test_a_usage_error_is_one_line_and_exit_code_2(case, tmp_path, capsys):
 
 
 def test_outputs_are_checked_first(tmp_path, capsys):
-    """
-    A path that cannot be written is reported before run folders are read.
-    """
+    """A path that cannot be written is reported before run folders are read."""
     assert 2 == main([str(tmp_path / "nowhere"), "--html", str(tmp_path / "no" / "r.html")])
     assert "no folder" in capsys.readouterr().err
 
 
 def test_the_terminal_summary_does_not_import_the_chart_library(tmp_path):
-    """
-    The summary imports none of `charts/drawing.py`, Jinja, Locust and gevent.
-    """
+    """The summary imports none of `charts/drawing.py`, Jinja, Locust and gevent."""
     flaky_load(tmp_path / "run")
     program = (
         "import sys\nfrom chainproof.reports.command import main\n"
@@ -136,9 +120,7 @@ def test_the_terminal_summary_does_not_import_the_chart_library(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_every_encoding_of_the_terminal_works(encoding, tmp_path):
-    """
-    Characters outside the encoding become question marks; JSON is always UTF-8.
-    """
+    """Characters outside the encoding become question marks; JSON is always UTF-8."""
     reports_of("hostile", tmp_path)
     shown = run(tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
     piped = run(tmp_path, "--json", "-", PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
@@ -150,9 +132,7 @@ def test_every_encoding_of_the_terminal_works(encoding, tmp_path):
 
 
 def test_a_device_is_not_replaced(tmp_path):
-    """
-    `--json /dev/null` writes to the device.
-    """
+    """`--json /dev/null` writes to the device."""
     flaky_load(tmp_path / "run")
 
     assert 3 == run(tmp_path / "run", "--json", "/dev/null").returncode
@@ -160,9 +140,7 @@ def test_a_device_is_not_replaced(tmp_path):
 
 
 def test_a_file_in_a_read_only_folder_is_written(tmp_path):
-    """
-    GitHub creates the file of a job summary beforehand; it is written even if no other file can be created beside it.
-    """
+    """GitHub creates the file of a job summary beforehand; it is written even if no other file can be created beside it."""
     flaky_load(tmp_path / "run")
     summary = tmp_path / "read-only" / "step_summary"
     summary.parent.mkdir()
@@ -180,9 +158,7 @@ def test_a_file_in_a_read_only_folder_is_written(tmp_path):
 
 
 def test_a_link_stays_a_link(tmp_path):
-    """
-    Writing to a link replaces the file it points to.
-    """
+    """Writing to a link replaces the file it points to."""
     flaky_load(tmp_path / "run")
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
@@ -193,9 +169,7 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 def test_a_closed_pipe_is_not_an_error(tmp_path):
-    """
-    `chainproof reports … | head -1` ends without a traceback.
-    """
+    """`chainproof reports … | head -1` ends without a traceback."""
     flaky_load(tmp_path / "run")
     done = subprocess.run(
         f"{sys.executable} -m chainproof reports {tmp_path / 'run'} --json - | head -c 1",
@@ -210,9 +184,7 @@ def test_a_closed_pipe_is_not_an_error(tmp_path):
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch, capsys):
-    """
-    Without the packages of the extra, `--html` says what to install.
-    """
+    """Without the packages of the extra, `--html` says what to install."""
     flaky_load(tmp_path / "run")
     for name in [
         name

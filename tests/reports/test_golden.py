@@ -27,16 +27,12 @@ SAMPLES = ("both", "unfinished", "accepted", "phases", "search")
 
 
 def page_without_style(report: Report) -> str:
-    """
-    The HTML page without its charts and style sheet.
-    """
+    """The HTML page without its charts and style sheet."""
     return re.sub(r"<style>.*?</style>", "<style></style>", html.render(report, lambda *_: []), flags=re.DOTALL)
 
 
 def check_golden(text: str, path: Path) -> None:
-    """
-    Compare a text with a golden file, or write the file if that is requested.
-    """
+    """Compare a text with a golden file, or write the file if that is requested."""
     if os.environ.get("CHAINPROOF_WRITE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
 
@@ -46,16 +42,12 @@ def check_golden(text: str, path: Path) -> None:
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_report_equals_its_golden_file(name, ending, tmp_path):
-    """
-    The same run folder gives the same report.
-    """
+    """The same run folder gives the same report."""
     check_golden(FORMATS[ending](reports_of(name, tmp_path)), GOLDEN / f"report-{name}.{ending}")
 
 
 def test_a_page_equals_its_golden_file(tmp_path, monkeypatch):
-    """
-    The same run folders give the same HTML page.
-    """
+    """The same run folders give the same HTML page."""
     monkeypatch.setattr(html, "__version__", "0.0.0")
 
     check_golden(page_without_style(reports_of("both", tmp_path)), GOLDEN / "report-both.html")

@@ -1,6 +1,4 @@
-"""
-The HTML page is self-contained and valid, and text from a target never becomes markup.
-"""
+"""The HTML page is self-contained and valid, and text from a target never becomes markup."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ VOID = {"meta", "link", "br", "path", "line", "rect", "circle", "image", "hr", "
 
 @dataclass
 class Page(HTMLParser):
-    """
-    A parsed page.
-    """
+    """A parsed page."""
 
     source: str
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
@@ -70,26 +66,20 @@ class Page(HTMLParser):
 
 
 def without_charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
-    """
-    No charts.
-    """
+    """No charts."""
     return []
 
 
 @cache
 def page_of(name: str) -> str:
-    """
-    The page on a sample, rendered once for all tests.
-    """
+    """The page on a sample, rendered once for all tests."""
     with TemporaryDirectory() as folder:
         return html.render(reports_of(name, Path(folder)))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_page_is_self_contained_and_well_formed(name):
-    """
-    A page has no scripts, fetches nothing, and closes every tag.
-    """
+    """A page has no scripts, fetches nothing, and closes every tag."""
     page = Page(page_of(name))
 
     assert [] == page.open
@@ -112,9 +102,7 @@ def test_every_page_is_self_contained_and_well_formed(name):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_reference_within_a_page_has_one_target(name):
-    """
-    Links, labels and descriptions point to existing ids, and every id is unique.
-    """
+    """Links, labels and descriptions point to existing ids, and every id is unique."""
     page = Page(page_of(name))
     ids = page.attributes("id")
     targets = [target.removeprefix("#") for tag, found in page.tags if tag == "a" and (target := found["href"])]
@@ -130,9 +118,7 @@ def test_every_reference_within_a_page_has_one_target(name):
 
 
 def test_text_from_a_target_is_escaped():
-    """
-    Markup, template syntax and escape sequences in error codes, findings and settings are shown as text.
-    """
+    """Markup, template syntax and escape sequences in error codes, findings and settings are shown as text."""
     source = page_of("hostile")
     page = Page(source)
 
@@ -143,9 +129,7 @@ def test_text_from_a_target_is_escaped():
 
 
 def test_the_sections_have_the_right_order(tmp_path):
-    """
-    Verdict first; then findings if they decide the verdict, results, caveats, and settings.
-    """
+    """Verdict first; then findings if they decide the verdict, results, caveats, and settings."""
     text = "".join(Page(html.render(reports_of("both", tmp_path), without_charts)).text)
     headings = (
         "Fail",
@@ -237,9 +221,7 @@ HEADINGS = {
 
 @pytest.mark.parametrize("name", HEADINGS)
 def test_a_page_has_the_headings_of_its_runs(name, tmp_path):
-    """
-    The headings of a page without charts, in their order.
-    """
+    """The headings of a page without charts, in their order."""
     source = html.render(reports_of(name, tmp_path), without_charts)
     headings = re.findall(r"<h[123][^>]*>(.*?)</h[123]>", source, re.DOTALL)
     texts = [re.sub(r"<span[^>]*aria-hidden.*?</span>|<[^>]+>", "", heading) for heading in headings]
@@ -248,9 +230,7 @@ def test_a_page_has_the_headings_of_its_runs(name, tmp_path):
 
 
 def test_every_chart_is_named_and_described():
-    """
-    Every chart has a role, a title and a description for screen readers.
-    """
+    """Every chart has a role, a title and a description for screen readers."""
     page = Page(page_of("flaky"))
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
 
@@ -263,9 +243,7 @@ def test_every_chart_is_named_and_described():
 
 
 def test_every_clause_is_listed():
-    """
-    Clauses that were not exercised are listed too.
-    """
+    """Clauses that were not exercised are listed too."""
     source = page_of("conformance")
 
     assert [] == [clause.id for clause in CLAUSES if f"<code>{clause.id}</code>" not in source]
@@ -274,9 +252,7 @@ def test_every_clause_is_listed():
 
 
 def test_a_thousand_findings_are_counted_and_not_all_shown():
-    """
-    The page shows a limited number of findings and says how many it leaves out.
-    """
+    """The page shows a limited number of findings and says how many it leaves out."""
     source = page_of("thousand findings")
 
     assert html.MAX_FINDINGS == source.count('<article class="finding')
@@ -285,9 +261,7 @@ def test_a_thousand_findings_are_counted_and_not_all_shown():
 
 
 def test_huge_strings_are_shortened():
-    """
-    An error code of 50,000 letters is shortened, with a note.
-    """
+    """An error code of 50,000 letters is shortened, with a note."""
     source = page_of("huge")
 
     assert "characters in all)" in source
@@ -295,9 +269,7 @@ def test_huge_strings_are_shortened():
 
 
 def test_an_outcome_has_one_colour_on_the_whole_page():
-    """
-    Ok and every frequent outcome have colours of their own, and the rest share one.
-    """
+    """Ok and every frequent outcome have colours of their own, and the rest share one."""
     summary = report_of_many()
     colours = palette(row.outcome for row in summary.outcomes)
     frequent = [colours[row.outcome] for row in summary.outcomes[:MAX_SERIES]]
@@ -307,16 +279,12 @@ def test_an_outcome_has_one_colour_on_the_whole_page():
 
 
 def report_of_many() -> LoadSummary:
-    """
-    A run with more outcomes than there are colours.
-    """
+    """A run with more outcomes than there are colours."""
     return summarise_load(Run(path=Path("a"), manifest=load_manifest(), intervals=tuple(many_outcomes())))
 
 
 def test_a_long_run_is_merged(tmp_path):
-    """
-    The charts of an hour have a limited number of points; the page says how long each span is.
-    """
+    """The charts of an hour have a limited number of points; the page says how long each span is."""
     path = write_load(tmp_path / "a", drawn_intervals(3600, 2))
     source = html.render(report([read_run(path)]))
 
@@ -328,9 +296,7 @@ def test_a_long_run_is_merged(tmp_path):
     "text", ["p95 response_time < 800ms", "error_rate < 1%", "error_rate <= 100%", "max service_time < 1s"]
 )
 def test_the_bar_of_an_objective_contains_its_marks(text):
-    """
-    Share, bounds and required share lie on the bar, and the share lies between its bounds.
-    """
+    """Share, bounds and required share lie on the bar, and the share lies between its bounds."""
     result = evaluate_objective(parse_objective(text), total(drawn_intervals(3, 50)), 10.0)
     bar = html.objective_bar(result)
 
@@ -340,9 +306,7 @@ def test_the_bar_of_an_objective_contains_its_marks(text):
 
 
 def test_percentiles_of_too_few_answers_are_marked():
-    """
-    A percentile without an upper bound is marked.
-    """
+    """A percentile without an upper bound is marked."""
     source = page_of("one request")
 
     assert 5 * 4 == source.count('<span class="note few">')
@@ -350,9 +314,7 @@ def test_percentiles_of_too_few_answers_are_marked():
 
 
 def test_phases_are_drawn(tmp_path):
-    """
-    Charts over time shade phases that are not judged and show plain phase names; the distribution counts judged phases only.
-    """
+    """Charts over time shade phases that are not judged and show plain phase names; the distribution counts judged phases only."""
     found = reports_of("phases", tmp_path).load_runs[0]
     drawn = {chart.name: chart for chart in charts(found, palette(row.outcome for row in found.outcomes))}
     strange = reports_of("strange parts", tmp_path / "strange").load_runs[0]
@@ -369,9 +331,7 @@ def test_phases_are_drawn(tmp_path):
 
 
 def test_accepted_violations_are_marked():
-    """
-    An accepted violation is among the findings, marked as waived, and so is its clause.
-    """
+    """An accepted violation is among the findings, marked as waived, and so is its clause."""
     source = page_of("accepted")
 
     assert 3 == source.count('<span class="waived">')
@@ -380,9 +340,7 @@ def test_accepted_violations_are_marked():
 
 
 def test_charts_contain_no_text_from_the_target(tmp_path):
-    """
-    Text from a target is in the legend, outside the drawing.
-    """
+    """Text from a target is in the legend, outside the drawing."""
     found = reports_of("hostile", tmp_path).load_runs[0]
     drawn = charts(found, palette(row.outcome for row in found.outcomes))
 

@@ -1,6 +1,4 @@
-"""
-The JSON report is valid against its schema, and its sums are exact.
-"""
+"""The JSON report is valid against its schema, and its sums are exact."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ SCHEMA_FILE = Path(json_report.__file__).with_name("report.schema.json")
 
 
 def schema() -> dict:
-    """
-    The schema, with all keys forbidden that it does not describe.
-    """
+    """The schema, with all keys forbidden that it does not describe."""
     document = json.loads(SCHEMA_FILE.read_text())
 
     def close(node: object) -> None:
@@ -54,33 +50,25 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_report_is_valid_and_has_only_documented_keys(name, tmp_path):
-    """
-    A report has every required key of the schema and no key that the schema does not describe.
-    """
+    """A report has every required key of the schema and no key that the schema does not describe."""
     written = json.loads(json_report.render(reports_of(name, tmp_path)), parse_constant=pytest.fail)
 
     assert [] == [error.message for error in VALIDATOR.iter_errors(written)]
 
 
 def test_the_schema_rejects_an_incomplete_report():
-    """
-    The schema is a valid JSON Schema and does not accept everything.
-    """
+    """The schema is a valid JSON Schema and does not accept everything."""
     assert list(VALIDATOR.iter_errors({"schema": json_report.SCHEMA}))
     jsonschema.Draft202012Validator.check_schema(json.loads(SCHEMA_FILE.read_text()))
 
 
 def json_of(*runs: Run) -> dict:
-    """
-    The JSON report on runs.
-    """
+    """The JSON report on runs."""
     return json.loads(json_report.render(report(runs)))
 
 
 def a_run(intervals: list[Interval], name: str = "a") -> Run:
-    """
-    A load run without files.
-    """
+    """A load run without files."""
     return Run(path=Path("/somewhere/secret") / name, manifest=load_manifest(), intervals=tuple(intervals))
 
 
@@ -106,9 +94,7 @@ interval_lists = st.lists(
 @given(st.lists(interval_lists, min_size=2, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_several_load_runs_add_up_exactly(lists):
-    """
-    With several load runs the top level has the sums of the runs.
-    """
+    """With several load runs the top level has the sums of the runs."""
     written = json_of(*(a_run(intervals, str(place)) for place, intervals in enumerate(lists)))
 
     for name, number in written["accounting"].items():
@@ -122,9 +108,7 @@ def test_several_load_runs_add_up_exactly(lists):
 
 
 def test_the_top_level_repeats_the_only_load_run():
-    """
-    With one load run the top level has all its results.
-    """
+    """With one load run the top level has all its results."""
     written = json_of(a_run(drawn_intervals(3, 20)))
 
     for name in ("accounting", "timings", "timings_by_result", "throughput_per_s", "outcomes", "objectives", "caveats"):
@@ -132,9 +116,7 @@ def test_the_top_level_repeats_the_only_load_run():
 
 
 def test_percentiles_are_nearest_rank_quantiles():
-    """
-    A percentile is the nearest-rank quantile of the recorded times, within 1/2048.
-    """
+    """A percentile is the nearest-rank quantile of the recorded times, within 1/2048."""
     dice = random.Random(7)
     times = sorted(dice.lognormvariate(-2, 1) for _ in range(1234))
     interval = Interval(second=0, planned=len(times), sent=len(times))
@@ -151,9 +133,7 @@ def test_percentiles_are_nearest_rank_quantiles():
 
 
 def test_a_report_contains_no_local_path(tmp_path):
-    """
-    Reports are passed on, so they name a run folder without its path.
-    """
+    """Reports are passed on, so they name a run folder without its path."""
     run = flaky_load(tmp_path / "20261122T132700Z_steady_chain")
     text = json_report.render(reports_of("flaky", tmp_path / "again"))
 
@@ -162,9 +142,7 @@ def test_a_report_contains_no_local_path(tmp_path):
 
 
 def test_load_results_are_null_without_a_load_run(tmp_path):
-    """
-    Results of load runs are null, not zero, in a report on conformance only.
-    """
+    """Results of load runs are null, not zero, in a report on conformance only."""
     written = json.loads(json_report.render(reports_of("conformance", tmp_path)))
 
     for name in (
@@ -181,9 +159,7 @@ def test_load_results_are_null_without_a_load_run(tmp_path):
 
 
 def test_the_reason_is_that_of_the_worst_verdict(tmp_path):
-    """
-    The top level has the reason of the run that decides the verdict.
-    """
+    """The top level has the reason of the run that decides the verdict."""
     found: Report = reports_of("both", tmp_path)
 
     assert (
@@ -193,9 +169,7 @@ def test_the_reason_is_that_of_the_worst_verdict(tmp_path):
 
 
 def test_a_lost_line_makes_a_report_invalid(tmp_path):
-    """
-    After a lost line there may be more ok answers than requests: the verdict is invalid, and nothing crashes.
-    """
+    """After a lost line there may be more ok answers than requests: the verdict is invalid, and nothing crashes."""
     lost = Interval(second=0, planned=1, sent=3)
     for _ in range(3):
         lost.count_outcome(FLAKY[0][0], 0.1, 0.1)
@@ -207,9 +181,7 @@ def test_a_lost_line_makes_a_report_invalid(tmp_path):
 
 
 def test_accepted_violations_are_marked(tmp_path):
-    """
-    Findings and clauses say whether they were accepted, and until when.
-    """
+    """Findings and clauses say whether they were accepted, and until when."""
     written = json.loads(json_report.render(reports_of("accepted", tmp_path)))
     found = {(each["run"], each["clause"]): (each["accepted"], each["accepted_until"]) for each in written["findings"]}
     states = {each["clause"]: (each["state"], each["accepted"], each["accepted_until"]) for each in written["clauses"]}
@@ -221,9 +193,7 @@ def test_accepted_violations_are_marked(tmp_path):
 
 
 def test_phases_and_payloads_add_up(tmp_path):
-    """
-    Phases add up to the accounting, payloads to the results of judged phases.
-    """
+    """Phases add up to the accounting, payloads to the results of judged phases."""
     written = json.loads(json_report.render(reports_of("phases", tmp_path)))
     results = ("ok", "failed", "timed_out", "censored")
 
@@ -237,9 +207,7 @@ def test_phases_and_payloads_add_up(tmp_path):
 
 
 def test_the_report_of_the_sample_runs_has_the_expected_counts(tmp_path):
-    """
-    The JSON report of the sample runs has the expected verdicts, counts and times.
-    """
+    """The JSON report of the sample runs has the expected verdicts, counts and times."""
     written = json.loads(json_report.render(reports_of("both", tmp_path)))
 
     assert ("chainproof.report/2", "fail", 1, "combined", "nearest rank") == tuple(
@@ -283,9 +251,7 @@ def test_the_report_of_the_sample_runs_has_the_expected_counts(tmp_path):
 
 
 def test_the_report_of_the_sample_runs_has_the_expected_judgements(tmp_path):
-    """
-    Objectives, clauses, findings, exemplars and caveats are those of the sample runs.
-    """
+    """Objectives, clauses, findings, exemplars and caveats are those of the sample runs."""
     written = json.loads(json_report.render(reports_of("both", tmp_path)))
     latency, errors = written["objectives"]
     clauses = {row["clause"]: row for row in written["clauses"]}
@@ -325,9 +291,7 @@ def test_the_report_of_the_sample_runs_has_the_expected_judgements(tmp_path):
 
 
 def test_a_run_that_was_cut_off_has_no_end(tmp_path):
-    """
-    Ending, duration and note are null, and the verdict is invalid.
-    """
+    """Ending, duration and note are null, and the verdict is invalid."""
     written = json.loads(json_report.render(reports_of("unfinished", tmp_path)))
 
     assert ("invalid", 4) == (written["verdict"], written["exit_code"])
@@ -335,9 +299,7 @@ def test_a_run_that_was_cut_off_has_no_end(tmp_path):
 
 
 def test_a_search_has_its_result_and_probes(tmp_path):
-    """
-    The saturation rate and every probe, in the order of the search.
-    """
+    """The saturation rate and every probe, in the order of the search."""
     search = json.loads(json_report.render(reports_of("search", tmp_path)))["searches"][0]
 
     assert (20.0, 28.28) == (search["saturation_rate_per_s"], search["missed_at_per_s"])

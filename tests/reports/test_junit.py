@@ -1,6 +1,4 @@
-"""
-JUnit XML is valid for any text, a <failure> is due to the target, and an <error> is due to chainproof.
-"""
+"""JUnit XML is valid for any text, a <failure> is due to the target, and an <error> is due to chainproof."""
 
 from __future__ import annotations
 
@@ -25,18 +23,14 @@ ENDINGS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
 def suites_of(text: str) -> list[ET.Element]:
-    """
-    The parsed test suites.
-    """
+    """The parsed test suites."""
     root = ET.fromstring(text.encode())
     assert "testsuites" == root.tag
     return list(root)
 
 
 def endings(suite: ET.Element) -> dict[str, str]:
-    """
-    `failure`, `error`, `skipped` or `passed` by test case.
-    """
+    """`failure`, `error`, `skipped` or `passed` by test case."""
     cases = suite.findall("testcase")
     found = {
         case.get("name", ""): next((child.tag for child in case if child.tag in ENDINGS.values()), "passed")
@@ -47,9 +41,7 @@ def endings(suite: ET.Element) -> dict[str, str]:
 
 
 def conformance(*, clause: str = "error-code", level: str | None = None, **setting: object) -> ET.Element:
-    """
-    The suite of a conformance run with one finding.
-    """
+    """The suite of a conformance run with one finding."""
     found = a_finding(clause) if level is None else a_finding(clause, level=level)
     manifest = load_manifest(kind=RunKind.CONFORMANCE, objectives=(), settings=setting)
     run = Run(
@@ -60,9 +52,7 @@ def conformance(*, clause: str = "error-code", level: str | None = None, **setti
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_counts_match_the_test_cases(name, tmp_path):
-    """
-    The counts of every suite, and of all suites, match their test cases.
-    """
+    """The counts of every suite, and of all suites, match their test cases."""
     text = junit.render(reports_of(name, tmp_path))
     root = ET.fromstring(text.encode())
     for part in (root, *root):
@@ -83,9 +73,7 @@ ENDINGS_BY_VERDICT = {
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_failure_is_due_to_the_target_and_an_error_to_chainproof(name, tmp_path):
-    """
-    There are failures only for the verdict fail, and errors only for error and invalid, in the case of the run itself.
-    """
+    """There are failures only for the verdict fail, and errors only for error and invalid, in the case of the run itself."""
     found = reports_of(name, tmp_path)
     for summary, suite in zip(found.summaries, suites_of(junit.render(found)), strict=True):
         results = endings(suite)
@@ -100,9 +88,7 @@ def test_a_failure_is_due_to_the_target_and_an_error_to_chainproof(name, tmp_pat
 
 @pytest.mark.parametrize("name", ["both", "hostile", "accepted"])
 def test_every_clause_objective_and_run_has_a_case(name, tmp_path):
-    """
-    The names of the cases do not depend on the results, so that trends over many runs have no gaps.
-    """
+    """The names of the cases do not depend on the results, so that trends over many runs have no gaps."""
     found = reports_of(name, tmp_path)
     for summary, suite in zip(found.summaries, suites_of(junit.render(found)), strict=True):
         kind = summary.run.manifest.kind
@@ -117,9 +103,7 @@ def test_every_clause_objective_and_run_has_a_case(name, tmp_path):
 
 
 def test_a_failure_has_its_evidence(tmp_path):
-    """
-    The message has expected and actual; the text has the quotation, the curl command and the request id.
-    """
+    """The message has expected and actual; the text has the quotation, the curl command and the request id."""
     suite = suites_of(junit.render(reports_of("conformance", tmp_path)))[0]
     failure = suite.find("testcase[@name='error-code']/failure")
 
@@ -142,9 +126,7 @@ def test_a_failure_has_its_evidence(tmp_path):
     ],
 )
 def test_the_level_and_acceptance_decide_what_fails(setting, clause, ending):
-    """
-    A violation fails its case if its level is in `--fail-on` and it was not accepted; it is shown in any case.
-    """
+    """A violation fails its case if its level is in `--fail-on` and it was not accepted; it is shown in any case."""
     suite = conformance(clause=clause, **setting)
     case = suite.find(f"testcase[@name='{clause}']")
 
@@ -156,9 +138,7 @@ def test_the_level_and_acceptance_decide_what_fails(setting, clause, ending):
 @given(st.text(st.characters(codec=None)), st.text(min_size=1))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_valid_xml(text, other):
-    """
-    Control characters, lone surrogates and markup never make the XML invalid.
-    """
+    """Control characters, lone surrogates and markup never make the XML invalid."""
     found = a_finding(actual=text, expected=other, request_id=text, reproduce=f"curl '{text}'", level=other)
     unknown = a_finding(actual=text)
     run = Run(

@@ -1,6 +1,4 @@
-"""
-The Markdown report: text from a target never becomes markup.
-"""
+"""The Markdown report: text from a target never becomes markup."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ CODE = re.compile(r"(?<![\\`])((?:\\\\)*)(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.DOTALL
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_row_of_a_table_has_the_cells_of_its_header(name, tmp_path):
-    """
-    No error code adds a cell or ends a row.
-    """
+    """No error code adds a cell or ends a row."""
     cells = None
     for line in markdown.render(reports_of(name, tmp_path)).splitlines():
         if not line.startswith("| "):
@@ -35,9 +31,7 @@ def test_every_row_of_a_table_has_the_cells_of_its_header(name, tmp_path):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_tag_is_outside_code(name, tmp_path):
-    """
-    Markup from a target is escaped or inside code.
-    """
+    """Markup from a target is escaped or inside code."""
     text = markdown.render(reports_of(name, tmp_path))
     prose = CODE.sub(r"\1", text)
 
@@ -47,9 +41,7 @@ def test_no_tag_is_outside_code(name, tmp_path):
 
 @given(st.text(alphabet="`|a \\<", min_size=1))
 def test_code_is_one_code_span(text):
-    """
-    Backticks in the text do not end the code span.
-    """
+    """Backticks in the text do not end the code span."""
     match = CODE.fullmatch(markdown.code(text))
 
     assert match is not None
@@ -65,9 +57,7 @@ LINKS = re.compile(r"(?i)(?:https?|ftp)://\w|(?:mailto|xmpp):\w|(?<![a-z0-9])www
     ).map("".join)
 )
 def test_links_become_code(text):
-    """
-    Text that GitHub would turn into a link is inside code, where nothing is linked.
-    """
+    """Text that GitHub would turn into a link is inside code, where nothing is linked."""
     shown = markdown.plain(text).replace(
         "\\`", ""
     )  # an escaped backtick does not start code, and the texts contain no backslash
@@ -77,9 +67,7 @@ def test_links_become_code(text):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_report_contains_a_link(name, tmp_path):
-    """
-    Neither the URL of the target nor a URL in an error message becomes a link.
-    """
+    """Neither the URL of the target nor a URL in an error message becomes a link."""
     text = re.sub(r"(?ms)^ *(`{3,})sh$.*?^ *\1$", "", markdown.render(reports_of(name, tmp_path)))
 
     assert [] == LINKS.findall(CODE.sub(r"\1 ", text))
@@ -87,9 +75,7 @@ def test_no_report_contains_a_link(name, tmp_path):
 
 @given(st.text())
 def test_plain_text_is_one_line_without_markup(text):
-    """
-    Every special character of Markdown is escaped.
-    """
+    """Every special character of Markdown is escaped."""
     shown = CODE.sub(r"\1", markdown.plain(text))
 
     assert "\n" not in shown

@@ -1,6 +1,4 @@
-"""
-The terminal summary: at most 100 columns, plain by default, with commands that can be copied.
-"""
+"""The terminal summary: at most 100 columns, plain by default, with commands that can be copied."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ COMMAND = re.compile(r"^ +(?:curl|printf|--data-binary|'|-H)")
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_line_has_more_than_100_columns(name, tmp_path):
-    """
-    Only a word of a shell command may be longer than a line.
-    """
+    """Only a word of a shell command may be longer than a line."""
     lines = terminal.render(reports_of(name, tmp_path)).splitlines()
 
     assert [] == [line for line in lines if len(line) > terminal.WIDTH and not COMMAND.match(line)]
@@ -33,9 +29,7 @@ def test_no_line_has_more_than_100_columns(name, tmp_path):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_colour_changes_nothing_else(name, tmp_path):
-    """
-    Without colour there are no control characters; with colour the text is the same.
-    """
+    """Without colour there are no control characters; with colour the text is the same."""
     found = reports_of(name, tmp_path)
     plain = terminal.render(found)
 
@@ -45,9 +39,7 @@ def test_colour_changes_nothing_else(name, tmp_path):
 
 @pytest.mark.parametrize(("name", "word"), [("both", "FAIL"), ("unfinished", "INVALID"), ("broken", "ERROR")])
 def test_the_verdict_comes_first(name, word, tmp_path):
-    """
-    The first line starts with the verdict.
-    """
+    """The first line starts with the verdict."""
     first = terminal.render(reports_of(name, tmp_path)).splitlines()[0]
 
     assert first.startswith(word + "  ")
@@ -64,9 +56,7 @@ def test_the_verdict_comes_first(name, word, tmp_path):
     st.none() | st.binary(max_size=300),
 )
 def test_a_wrapped_curl_command_is_the_same_command(headers, body):
-    """
-    A curl command on several lines has the same words for a shell.
-    """
+    """A curl command on several lines has the same words for a shell."""
     url, secret = "https://a.example/x?y=1", variable_secret("secret", "KEY")
     line = request_command(method="POST", url=url, headers=headers, body=body, secret=secret)
     shown = "\n".join(terminal._shell_line(line))
@@ -75,9 +65,7 @@ def test_a_wrapped_curl_command_is_the_same_command(headers, body):
 
 
 def test_the_comment_of_a_wrapped_command_is_a_line_of_its_own():
-    """
-    A backslash at the end of a comment does not continue it, so the rest would be another command.
-    """
+    """A backslash at the end of a comment does not continue it, so the rest would be another command."""
     line = f"chainproof conformance -k {'x' * 40} --seed 1  # one request alone does not show it"
 
     assert ["      # one request alone does not show it", f"      chainproof conformance -k {'x' * 40} --seed 1"] == (
@@ -87,9 +75,7 @@ def test_the_comment_of_a_wrapped_command_is_a_line_of_its_own():
 
 @given(st.text())
 def test_escaped_text_is_printable(text):
-    """
-    Escaped text is printable, and printable text is not changed.
-    """
+    """Escaped text is printable, and printable text is not changed."""
     shown = safe_text.escape_unprintable(text)
 
     assert shown.isprintable()
@@ -98,9 +84,7 @@ def test_escaped_text_is_printable(text):
 
 @given(st.floats(0, 1))
 def test_a_share_is_not_rounded_to_0_or_100_percent(share):
-    """
-    One failure in a million remains visible.
-    """
+    """One failure in a million remains visible."""
     text = quantities.percent(share)
 
     if 1e-8 < share < 1 - 1e-8:

@@ -1,6 +1,4 @@
-"""
-Spans and bins: merged, never averaged, and complete.
-"""
+"""Spans and bins: merged, never averaged, and complete."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ seconds = st.dictionaries(st.integers(0, 4000), st.lists(st.floats(0.001, 10), m
 
 
 def interval(second: int, times: list[float]) -> Interval:
-    """
-    One second with ok answers.
-    """
+    """One second with ok answers."""
     made = Interval(second=second, planned=len(times), sent=len(times))
     for time in times:
         made.count_outcome(OK, time, time)
@@ -34,9 +30,7 @@ def interval(second: int, times: list[float]) -> Interval:
 
 @given(seconds, st.integers(1, 300))
 def test_spans_contain_every_request_once(run, max_spans):
-    """
-    Merging changes no count, and spans neither overlap nor leave gaps.
-    """
+    """Merging changes no count, and spans neither overlap nor leave gaps."""
     merged = spans(run, max_spans)
 
     assert len(merged) <= max_spans
@@ -54,9 +48,7 @@ def test_spans_contain_every_request_once(run, max_spans):
 
 @given(seconds.filter(bool))
 def test_a_span_has_the_percentile_of_all_its_answers(run):
-    """
-    The percentile of a span is that of all its answers, not a mean of percentiles.
-    """
+    """The percentile of a span is that of all its answers, not a mean of percentiles."""
     merged = spans(run, 1)[0].interval.response_time[Result.OK]
     every = Histogram()
     for each in run:
@@ -67,9 +59,7 @@ def test_a_span_has_the_percentile_of_all_its_answers(run):
 
 @given(st.lists(st.floats(1e-6, 100), min_size=1, max_size=200), st.integers(1, 80))
 def test_bins_contain_every_value_once(values, number):
-    """
-    Bins are adjacent and count every value.
-    """
+    """Bins are adjacent and count every value."""
     histogram = Histogram()
     for value in values:
         histogram.record(value)

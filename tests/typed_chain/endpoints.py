@@ -32,17 +32,13 @@ _RUN = validate_call(Orders().run_remote)
 
 
 def quote(value: Value) -> Value:
-    """
-    The output for an input. Raises ValidationError.
-    """
+    """The output for an input. Raises ValidationError."""
     named = {name: value[name] for name in _NAMES if name in value}
     return _RUN(**named).model_dump(mode="json")
 
 
 class TypedEndpoint:
-    """
-    The correct endpoint. Subclasses change one step.
-    """
+    """The correct endpoint. Subclasses change one step."""
 
     def __call__(self, request: EndpointRequest) -> EndpointAnswer:
         """The answer to a request."""
@@ -68,9 +64,7 @@ class TypedEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedFault:
-    """
-    A faulty form of the typed chain.
-    """
+    """A faulty form of the typed chain."""
 
     name: str
     found_as: frozenset[str]
@@ -86,9 +80,7 @@ WRONG_OUTPUT = frozenset({"output-schema", "output-json", "output-object"})
 
 
 def fault(name: str, found_as: frozenset[str]) -> Callable[[type[TypedEndpoint]], type[TypedEndpoint]]:
-    """
-    Decorator that registers a faulty endpoint.
-    """
+    """Decorator that registers a faulty endpoint."""
 
     def add(cls: type[TypedEndpoint]) -> type[TypedEndpoint]:
         FAULTS.append(TypedFault(name=name, found_as=found_as, create=cls))
@@ -101,9 +93,7 @@ def fault(name: str, found_as: frozenset[str]) -> Callable[[type[TypedEndpoint]]
 
 
 class Cached(TypedEndpoint):
-    """
-    Caches outputs by a key.
-    """
+    """Caches outputs by a key."""
 
     def __init__(self, key: Callable[[EndpointRequest, Value], object]) -> None:
         self._key = key
@@ -116,9 +106,7 @@ class Cached(TypedEndpoint):
 
 
 def _without(value: Any, *names: str) -> Any:
-    """
-    The value without members of some names, at any depth.
-    """
+    """The value without members of some names, at any depth."""
     if isinstance(value, dict):
         return {name: _without(item, *names) for name, item in value.items() if name not in names}
     return [_without(item, *names) for item in value] if isinstance(value, list) else value
@@ -150,9 +138,7 @@ FAULTS.extend(
 
 @fault("answers are swapped under concurrency", MIXED_UP)
 class Swapped(TypedEndpoint):
-    """
-    The output is kept in a variable that concurrent requests share.
-    """
+    """The output is kept in a variable that concurrent requests share."""
 
     def output(self, value: Value) -> Value:
         self.shared = quote(value)
@@ -162,9 +148,7 @@ class Swapped(TypedEndpoint):
 
 @fault("one member is shared under concurrency", MIXED_UP)
 class SharedMember(TypedEndpoint):
-    """
-    One argument is kept in an attribute of the chain.
-    """
+    """One argument is kept in an attribute of the chain."""
 
     def output(self, value: Value) -> Value:
         output = quote(value)
@@ -175,9 +159,7 @@ class SharedMember(TypedEndpoint):
 
 @fault("optional arguments stick", UNSTABLE)
 class Sticky(TypedEndpoint):
-    """
-    An optional argument that is absent keeps the value of an earlier request.
-    """
+    """An optional argument that is absent keeps the value of an earlier request."""
 
     def __init__(self) -> None:
         self._earlier: Value = {}
@@ -191,9 +173,7 @@ class Sticky(TypedEndpoint):
 
 @fault("a mutable default grows", UNSTABLE)
 class MutableDefault(TypedEndpoint):
-    """
-    Tags are collected in a list that all requests share.
-    """
+    """Tags are collected in a list that all requests share."""
 
     def __init__(self) -> None:
         self._tags: Counter[str] = Counter()
@@ -205,9 +185,7 @@ class MutableDefault(TypedEndpoint):
 
 
 class Numbered(TypedEndpoint):
-    """
-    Counts the requests that the chain gets.
-    """
+    """Counts the requests that the chain gets."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -276,9 +254,7 @@ class ChunkedLosesArguments(TypedEndpoint):
 
 
 def _strings(value: Any) -> list[str]:
-    """
-    All strings of an input.
-    """
+    """All strings of an input."""
     if isinstance(value, dict):
         return [text for item in value.values() for text in _strings(item)]
     if isinstance(value, list):
@@ -287,9 +263,7 @@ def _strings(value: Any) -> list[str]:
 
 
 def _texts(value: Value) -> list[tuple[str, int]]:
-    """
-    The strings of an input with their upper bounds.
-    """
+    """The strings of an input with their upper bounds."""
     address = value["address"]
     found = [(address["recipient"], 60), (address["city"], 30), (value.get("note") or "", 200)]
     return found + [(item["name"], 40) for item in value["items"]]
@@ -324,9 +298,7 @@ REJECTED: dict[str, Callable[[EndpointRequest, Value], bool]] = {
 
 
 def _number_text(body: bytes) -> bytes:
-    """
-    The body without its strings.
-    """
+    """The body without its strings."""
     return (
         b"".join(part for index, part in enumerate(body.replace(b'\\"', b"").split(b'"')) if index % 2 == 0)
         .replace(b"true", b"")
@@ -335,9 +307,7 @@ def _number_text(body: bytes) -> bytes:
 
 
 class Rejecting(TypedEndpoint):
-    """
-    Rejects or fails on some valid inputs.
-    """
+    """Rejects or fails on some valid inputs."""
 
     def __init__(self, condition: Callable[[EndpointRequest, Value], bool], status: int = 400) -> None:
         self._condition = condition
@@ -370,9 +340,7 @@ FAULTS.extend(
 
 
 class Changed(TypedEndpoint):
-    """
-    Changes some outputs.
-    """
+    """Changes some outputs."""
 
     def __init__(self, change: Callable[[Value, Value], object]) -> None:
         self._change = change
@@ -434,9 +402,7 @@ class CompressedCutOff(TypedEndpoint):
 
 
 class Volatile(TypedEndpoint):
-    """
-    Some values differ between equal requests.
-    """
+    """Some values differ between equal requests."""
 
     def __init__(self, change: Callable[[Value], Value]) -> None:
         self._change = change
@@ -469,9 +435,7 @@ VOLATILE: dict[str, Callable[[Value], Value]] = {
 
 
 class RejectingUnnamed(TypedEndpoint):
-    """
-    Rejects arguments that the signature does not name, as a Python call does.
-    """
+    """Rejects arguments that the signature does not name, as a Python call does."""
 
     def output(self, value: Value) -> Value:
         if set(value) - set(_NAMES):
@@ -480,9 +444,7 @@ class RejectingUnnamed(TypedEndpoint):
 
 
 class Compressing(TypedEndpoint):
-    """
-    Compresses outputs if the client accepts that.
-    """
+    """Compresses outputs if the client accepts that."""
 
     def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:
         answer = super().answer(request, value)
@@ -492,9 +454,7 @@ class Compressing(TypedEndpoint):
 
 
 class Chunked(TypedEndpoint):
-    """
-    Writes outputs in chunks.
-    """
+    """Writes outputs in chunks."""
 
     def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:
         answer = super().answer(request, value)
@@ -511,9 +471,7 @@ class Chunked(TypedEndpoint):
 
 
 class Slow(TypedEndpoint):
-    """
-    Takes a while.
-    """
+    """Takes a while."""
 
     def output(self, value: Value) -> Value:
         time.sleep(0.003 + 0.002 * (len(value.get("note") or "") % 3))
@@ -521,18 +479,14 @@ class Slow(TypedEndpoint):
 
 
 class CorrectlyCached(Cached):
-    """
-    Caches outputs by the whole input.
-    """
+    """Caches outputs by the whole input."""
 
     def __init__(self) -> None:
         super().__init__(lambda request, value: value)
 
 
 class Normalizing(TypedEndpoint):
-    """
-    Does not distinguish between spaces at the ends of a recipient.
-    """
+    """Does not distinguish between spaces at the ends of a recipient."""
 
     def output(self, value: Value) -> Value:
         output = quote(value)

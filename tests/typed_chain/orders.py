@@ -15,9 +15,7 @@ from pydantic import BaseModel, Field
 
 
 class Priority(StrEnum):
-    """
-    How fast an order is delivered.
-    """
+    """How fast an order is delivered."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -25,9 +23,7 @@ class Priority(StrEnum):
 
 
 class Item(BaseModel):
-    """
-    One position of an order.
-    """
+    """One position of an order."""
 
     name: str = Field(min_length=1, max_length=40)
     quantity: int = Field(ge=1, le=100)
@@ -36,9 +32,7 @@ class Item(BaseModel):
 
 
 class Address(BaseModel):
-    """
-    Where an order is delivered.
-    """
+    """Where an order is delivered."""
 
     recipient: str = Field(min_length=1, max_length=60)
     city: str = Field(max_length=30)
@@ -46,9 +40,7 @@ class Address(BaseModel):
 
 
 class Line(BaseModel):
-    """
-    One line of a quote.
-    """
+    """One line of a quote."""
 
     label: str
     amount: float
@@ -56,9 +48,7 @@ class Line(BaseModel):
 
 
 class Quote(BaseModel):
-    """
-    What `run_remote` returns.
-    """
+    """What `run_remote` returns."""
 
     reference: str = Field(pattern="^[0-9a-f]{12}$")
     lines: list[Line]
@@ -76,9 +66,7 @@ _DAYS = {Priority.LOW: 9, Priority.NORMAL: 4, Priority.HIGH: 1}
 
 
 class Orders:
-    """
-    The entrypoint of the chain.
-    """
+    """The entrypoint of the chain."""
 
     def run_remote(  # noqa: PLR0917  # as many arguments as chains have
         self,
@@ -108,9 +96,7 @@ class Orders:
 
 
 def _line(number: int, item: Item) -> Line:
-    """
-    The line of an item.
-    """
+    """The line of an item."""
     return Line(
         label=f"{item.quantity} × {item.name}",
         amount=round(item.quantity * item.unit_price, 4),
@@ -119,8 +105,6 @@ def _line(number: int, item: Item) -> Line:
 
 
 def reference(items: list[Item], address: Address, *rest: object) -> str:
-    """
-    Digits that depend on every argument.
-    """
+    """Digits that depend on every argument."""
     text = json.dumps([[item.model_dump() for item in items], address.model_dump(), *rest], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

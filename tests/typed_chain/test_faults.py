@@ -1,6 +1,4 @@
-"""
-The checks find every faulty form of the typed chain, and nothing in its correct forms.
-"""
+"""The checks find every faulty form of the typed chain, and nothing in its correct forms."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ SAMPLE_SIZE = None if os.environ.get("CHAINPROOF_SAMPLE") == "all" else len(SAMP
 
 
 def options() -> dict[str, object]:
-    """
-    The options of a run that knows the chain.
-    """
+    """The options of a run that knows the chain."""
     return {
         "echo": False,
         "steerable": False,
@@ -54,9 +50,7 @@ SAMPLED = [fault for fault in FAULTS if SAMPLE_SIZE is None or fault.name in SAM
 
 @pytest.mark.parametrize("fault", SAMPLED, ids=[fault.name for fault in SAMPLED])
 def test_fault_of_a_typed_chain_is_found(fault: TypedFault, run_suite: RunSuite) -> None:
-    """
-    A finding names one of its clauses.
-    """
+    """A finding names one of its clauses."""
     result = run_suite(fault.create(), **options())
 
     assert result.clauses & fault.found_as, result.lines
@@ -64,7 +58,5 @@ def test_fault_of_a_typed_chain_is_found(fault: TypedFault, run_suite: RunSuite)
 
 @pytest.mark.parametrize("name", [name for name in CORRECT if SAMPLE_SIZE is None or name in CORRECT_SAMPLE])
 def test_correct_form_of_a_typed_chain_has_no_findings(name: str, run_suite: RunSuite) -> None:
-    """
-    Values that vary, and other ways to write the same answer, are no violation.
-    """
+    """Values that vary, and other ways to write the same answer, are no violation."""
     assert [] == run_suite(CORRECT[name](), **options()).lines

@@ -1,6 +1,4 @@
-"""
-The typed chain that the other tests use prices orders as it says.
-"""
+"""The typed chain that the other tests use prices orders as it says."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ ITEM = Item(name="Stuhl", quantity=3, unit_price=2.5, tags=["Holz"])
 
 
 def test_quote_has_a_line_for_each_item() -> None:
-    """
-    Quantities and prices are multiplied and added.
-    """
+    """Quantities and prices are multiplied and added."""
     quote = Orders().run_remote([ITEM, ITEM], ADDRESS, discount=0.5)
 
     assert ["3 × Stuhl", "3 × Stuhl"] == [line.label for line in quote.lines]
@@ -21,9 +17,7 @@ def test_quote_has_a_line_for_each_item() -> None:
 
 
 def test_reference_depends_on_every_argument() -> None:
-    """
-    Changing one argument changes the reference; leaving out an optional argument does the same as its default.
-    """
+    """Changing one argument changes the reference; leaving out an optional argument does the same as its default."""
     run = Orders().run_remote
     plain = run([ITEM], ADDRESS)
     others = [

@@ -1,6 +1,4 @@
-"""
-`--check` judges every output by the user's own function.
-"""
+"""`--check` judges every output by the user's own function."""
 
 from __future__ import annotations
 
@@ -37,18 +35,14 @@ def careless(payload, answer):
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    """
-    A file with two checks.
-    """
+    """A file with two checks."""
     path = tmp_path / "my_checks.py"
     path.write_text(CHECK, encoding="utf-8")
     return path
 
 
 def test_wrong_outputs_are_found_by_the_users_check(module: Path, run_suite: RunSuite) -> None:
-    """
-    The finding has the message of the check, also for an output that is always wrong and matches the schema.
-    """
+    """The finding has the message of the check, also for an output that is always wrong and matches the schema."""
     given = options() | {"checks": COMBINATIONS, "user_check": UserCheck(f"{module}:counts_items")}
     wrong = Changed(
         lambda value, output: output | {"item_count": output["item_count"] + (output["priority"] == "high")}
@@ -59,16 +53,12 @@ def test_wrong_outputs_are_found_by_the_users_check(module: Path, run_suite: Run
 
 
 def test_an_exception_of_the_check_names_its_file(module: Path) -> None:
-    """
-    It is neither a finding nor blamed on chainproof.
-    """
+    """It is neither a finding nor blamed on chainproof."""
     with pytest.raises(UserCheckError, match=r"my_checks.py:careless raised ZeroDivisionError"):
         UserCheck(f"{module}:careless").violation({}, Answer(status=200, headers=(), body=b"{}"))
 
 
 def test_a_missing_function_is_a_usage_error(module: Path) -> None:
-    """
-    It is reported before the first request.
-    """
+    """It is reported before the first request."""
     with pytest.raises(UsageError, match="has no function 'missing'"):
         load_options(Settings(check=f"{module}:missing"))

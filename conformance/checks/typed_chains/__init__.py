@@ -1,3 +1,1 @@
-"""
-Is every input that the chain accepts answered with its own output? For chains with typed arguments.
-"""
+"""Is every input that the chain accepts answered with its own output? For chains with typed arguments."""

@@ -65,9 +65,7 @@ def equal_inputs_get_equal_answers(requester: Requester) -> None:
 
 
 def _forms(requester: Requester, body: bytes, number: int) -> Iterator[CheckRequest]:
-    """
-    Requests with an equal input in other forms. The *number* of the input makes their lengths differ.
-    """
+    """Requests with an equal input in other forms. The *number* of the input makes their lengths differ."""
     value = json.loads(body)
     reordered = json.dumps(dict(reversed(value.items())), ensure_ascii=False).encode()
     spaced = b" \n" + json.dumps(value, indent=3, ensure_ascii=False).encode() + b"\n" * (3 * number + 1)
@@ -80,9 +78,7 @@ def _forms(requester: Requester, body: bytes, number: int) -> Iterator[CheckRequ
 
 
 def _send_on_one_connection(requester: Requester, bodies: Collection[bytes]) -> None:
-    """
-    Send inputs one after another on a connection of their own.
-    """
+    """Send inputs one after another on a connection of their own."""
     with requester.raw_connection() as connection:
         for body in (*bodies, *bodies):
             request = requester.prepare(requester.build_request(body, label="one of several inputs on a connection"))
@@ -98,9 +94,7 @@ def _send_on_one_connection(requester: Requester, bodies: Collection[bytes]) -> 
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ANSWER_REPEATABLE)
 def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
-    """
-    Different inputs, each sent alone first, and then many at the same time.
-    """
+    """Different inputs, each sent alone first, and then many at the same time."""
     source = input_source(requester, "concurrent inputs")
     values = [source.unique() for _ in range(_INPUTS[requester.settings.depth] + 4)]
     own = {encoded(value): source.tokens(value) for value in values}
@@ -125,9 +119,7 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
 
 
 def _can_show_owner(requester: Requester, alone: dict[bytes, JudgedAnswer], own: dict[bytes, frozenset[bytes]]) -> bool:
-    """
-    True if answers show to which input they belong: by a unique text in them, or since they are repeatable and differ.
-    """
+    """True if answers show to which input they belong: by a unique text in them, or since they are repeatable and differ."""
     answers = [(each.answer, own[body]) for body, each in alone.items()]
     if any(answer is not None and token in answer.body for answer, tokens in answers for token in tokens):
         return True
@@ -139,9 +131,7 @@ def _can_show_owner(requester: Requester, alone: dict[bytes, JudgedAnswer], own:
 
 
 def _judge_tokens(requester: Requester, judged: JudgedAnswer, others: Collection[bytes]) -> None:
-    """
-    Record whether an answer contains a unique text of another request.
-    """
+    """Record whether an answer contains a unique text of another request."""
     answer = judged.answer
     if answer is None or answer.status != 200:
         return
@@ -184,9 +174,7 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
 
 
 class _CacheProbe:
-    """
-    Sends pairs of inputs that differ in one value only, each pair with another unique value at one place.
-    """
+    """Sends pairs of inputs that differ in one value only, each pair with another unique value at one place."""
 
     def __init__(self, requester: Requester, source: InputSource, place: Place) -> None:
         self._requester = requester
@@ -200,9 +188,7 @@ class _CacheProbe:
             self._stable = frozenset(first) - differing_paths(first, second)
 
     def find(self, place: Place, new: JSON, label: str) -> bool:
-        """
-        Record whether the output depends on one value also after the input with another one. True after a violation.
-        """
+        """Record whether the output depends on one value also after the input with another one. True after a violation."""
         changed = with_value(self._source.value, place, new)
         first = self._send(changed)
         if first is None or self._base is None:
@@ -224,18 +210,14 @@ class _CacheProbe:
         return True
 
     def _is_ignored(self, place: Place, new: JSON, paths: Collection[Path], wanted: Leaves) -> bool:
-        """
-        True if the value has no effect after an equal input with another value, in both orders and again.
-        """
+        """True if the value has no effect after an equal input with another value, in both orders and again."""
         if not all(self._is_ignored_once(place, new, paths, wanted) for _ in range(2)):
             return False
         fresh = self._send(with_value(self._source.value, place, new))
         return fresh is not None and agree_at(paths, fresh, wanted)
 
     def _is_ignored_once(self, place: Place, new: JSON, paths: Collection[Path], wanted: Leaves) -> bool:
-        """
-        The same, tried once in each order.
-        """
+        """The same, tried once in each order."""
         base = self._source.with_unique(self._source.value, self._place)
         unchanged, changed = self._alone(base), self._alone(with_value(base, place, new))
         if unchanged is None or changed is None or agree_at(paths, changed, wanted):
@@ -294,9 +276,7 @@ def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> 
 
 @check_for(clauses.REQUEST_ISOLATION, exclusive=True)
 def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> None:
-    """
-    The simplest input gets the same answer before and after an input with many arguments.
-    """
+    """The simplest input gets the same answer before and after an input with many arguments."""
     source = input_source(requester, "arguments that stick")
     base = requester.inputs.base
     if parse_json(base) == source.value:
@@ -324,9 +304,7 @@ def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> Non
 
 
 def _alternating_inputs(source: InputSource) -> tuple[bytes, bytes]:
-    """
-    Two inputs with the same arguments and, as far as possible, different values.
-    """
+    """Two inputs with the same arguments and, as far as possible, different values."""
     varied = source.value
     for variation in source.variations():
         changed = with_value(varied, variation.place, variation.value)
@@ -335,9 +313,7 @@ def _alternating_inputs(source: InputSource) -> tuple[bytes, bytes]:
 
 
 def _changed_by(requester: Requester, base: bytes, other: bytes) -> frozenset[Path] | None:
-    """
-    Where the output for *base* changes because *other* is sent, and not because time passes. None without an answer.
-    """
+    """Where the output for *base* changes because *other* is sent, and not because time passes. None without an answer."""
     label = "a simple input before and after one with many arguments"
     send_alone(requester, base, label)  # its answer may still show what was sent before
     first, second = send_alone(requester, base, label), send_alone(requester, base, label)

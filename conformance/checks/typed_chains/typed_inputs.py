@@ -1,6 +1,4 @@
-"""
-Every input that the chain's schema accepts is answered with an output: values at their bounds, combinations, large inputs.
-"""
+"""Every input that the chain's schema accepts is answered with an output: values at their bounds, combinations, large inputs."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ def values_at_their_bounds_are_accepted(requester: Requester) -> None:
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.OUTPUT_SCHEMA)
 def combinations_of_values_are_accepted(requester: Requester) -> None:
-    """
-    Every two values of different arguments together, as far as the depth allows.
-    """
+    """Every two values of different arguments together, as far as the depth allows."""
     source = _source(requester, "combinations")
     count = _COMBINATIONS[requester.settings.depth]
     _send_all(requester, combined_inputs(source.value, source.accepts, source.words, count))
@@ -48,9 +44,7 @@ def combinations_of_values_are_accepted(requester: Requester) -> None:
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.CONTENT_CODING, clauses.OUTPUT_JSON)
 def large_inputs_get_complete_answers(requester: Requester) -> None:
-    """
-    Many items and long texts, also in chunks, and with a compressed answer.
-    """
+    """Many items and long texts, also in chunks, and with a compressed answer."""
     source = _source(requester, "large inputs")
     for size in _LARGE_SIZES[requester.settings.depth]:
         for each in large_inputs(source.value, source.accepts, size):
@@ -62,18 +56,14 @@ def large_inputs_get_complete_answers(requester: Requester) -> None:
 
 
 def _source(requester: Requester, purpose: str) -> InputSource:
-    """
-    The source of inputs. Raises CheckSkipped without a schema, which says what is valid.
-    """
+    """The source of inputs. Raises CheckSkipped without a schema, which says what is valid."""
     if requester.terms.input_schema is None:
         raise CheckSkipped("needs --input-schema")
     return input_source(requester, purpose)
 
 
 def _send_all(requester: Requester, inputs: Iterable[BoundInput]) -> None:
-    """
-    Send inputs, and the parts of those that violate a clause.
-    """
+    """Send inputs, and the parts of those that violate a clause."""
 
     def send(each: BoundInput) -> None:
         if requester.send(requester.build_request(each.content, label=each.label)).violations:

@@ -1,6 +1,4 @@
-"""
-How may a correct endpoint differ from the emulator?
-"""
+"""How may a correct endpoint differ from the emulator?"""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Variants of how answers are framed: chunks, HTTP versions, interim answers, connections, header lines.
-"""
+"""Variants of how answers are framed: chunks, HTTP versions, interim answers, connections, header lines."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from .variant import add_variant, changed_head
 
 
 def _close_delimited(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send an answer without Content-Length and close the connection.
-    """
+    """Send an answer without Content-Length and close the connection."""
     if outgoing.answer is None:
         yield outgoing.wire
         return
@@ -26,9 +22,7 @@ def _close_delimited(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _http_1_0(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send an HTTP/1.0 answer and close the connection.
-    """
+    """Send an HTTP/1.0 answer and close the connection."""
     if outgoing.answer is None:
         yield outgoing.wire
         return
@@ -38,9 +32,7 @@ def _http_1_0(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _http_1_0_keep_alive(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send an HTTP/1.0 answer with Connection: keep-alive.
-    """
+    """Send an HTTP/1.0 answer with Connection: keep-alive."""
     if outgoing.answer is None or outgoing.close:
         yield from _http_1_0(outgoing)
         return
@@ -49,9 +41,7 @@ def _http_1_0_keep_alive(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _chunked(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send a chunked answer with chunk extensions and a trailer field.
-    """
+    """Send a chunked answer with chunk extensions and a trailer field."""
     if outgoing.answer is None or not outgoing.body or (outgoing.request is None) or outgoing.close:
         yield outgoing.wire
         return
@@ -66,9 +56,7 @@ def _chunked(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _small_segments(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send the first 400 bytes in segments of 40.
-    """
+    """Send the first 400 bytes in segments of 40."""
     wire = outgoing.wire
     for at in range(0, min(len(wire), 400), 40):
         yield wire[at : at + 40]
@@ -77,9 +65,7 @@ def _small_segments(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _early_hints(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send 103 Early Hints before the answer.
-    """
+    """Send 103 Early Hints before the answer."""
     has_final_answer = outgoing.answer is not None and outgoing.request is not None and not outgoing.close
     yield (
         b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n" if has_final_answer else b""
@@ -87,17 +73,13 @@ def _early_hints(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _processing(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send 102 Processing before the answer.
-    """
+    """Send 102 Processing before the answer."""
     has_final_answer = outgoing.answer is not None and outgoing.request is not None and not outgoing.close
     yield (b"HTTP/1.1 102 Processing\r\n\r\n" if has_final_answer else b"") + outgoing.wire
 
 
 def close_after(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Send Connection: close with an answer and close the connection.
-    """
+    """Send Connection: close with an answer and close the connection."""
     if outgoing.answer is None:
         yield outgoing.wire
         return
@@ -106,9 +88,7 @@ def close_after(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _close_after_errors(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Close the connection after errors only.
-    """
+    """Close the connection after errors only."""
     if outgoing.status >= 400:
         yield from close_after(outgoing)
     else:
@@ -116,9 +96,7 @@ def _close_after_errors(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _close_every_tenth(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Close the connection after its tenth answer.
-    """
+    """Close the connection after its tenth answer."""
     if outgoing.answer is not None and outgoing.connection.every_nth(10, "answers"):
         yield from close_after(outgoing)
     else:

@@ -1,6 +1,4 @@
-"""
-Variants of what answers contain: JSON text, header fields, request ids, errors.
-"""
+"""Variants of what answers contain: JSON text, header fields, request ids, errors."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ from .variant import add_variant, changed_answer, changed_errors
 
 
 def _rewritten_output(change: Callable[[object], str]) -> FaultHook:
-    """
-    A hook that writes outputs in another way. Outputs that cannot be parsed stay unchanged.
-    """
+    """A hook that writes outputs in another way. Outputs that cannot be parsed stay unchanged."""
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()
@@ -40,9 +36,7 @@ def _rewritten_output(change: Callable[[object], str]) -> FaultHook:
 
 
 def _javascript_json(value: object) -> str:
-    """
-    JSON as JavaScript writes it: whole numbers without a fraction.
-    """
+    """JSON as JavaScript writes it: whole numbers without a fraction."""
     return re.sub(
         r'("(?:[^"\\]|\\.)*")|(-?\d+)\.0(?![\d.eE])',
         lambda match: match[1] or ("0" if match[2] == "-0" else match[2]),
@@ -51,9 +45,7 @@ def _javascript_json(value: object) -> str:
 
 
 def _without_infinity(text: str) -> str:
-    """
-    The text unchanged. Raises ValueError if it contains Infinity or NaN outside strings.
-    """
+    """The text unchanged. Raises ValueError if it contains Infinity or NaN outside strings."""
     if re.search(r'"(?:[^"\\]|\\.)*"|(Infinity|NaN)', text) and re.sub(r'"(?:[^"\\]|\\.)*"', "", text).count("Inf"):
         raise ValueError(text[:20])
     return text
@@ -88,9 +80,7 @@ add_variant(
 
 
 def _gzip(context: RequestContext, answer: Answer) -> Answer:
-    """
-    The answer compressed, if the client accepts gzip.
-    """
+    """The answer compressed, if the client accepts gzip."""
     gzip_accepted = re.search(rb"gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", context.field(b"accept-encoding"))
     if not gzip_accepted or not answer.body or context.request.method == b"HEAD":
         return answer

@@ -1,6 +1,4 @@
-"""
-Variants of which requests are accepted: inputs, methods, paths, header sections.
-"""
+"""Variants of which requests are accepted: inputs, methods, paths, header sections."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ from .variant import add_variant, changed_answer
 
 
 def _has_duplicates(context: RequestContext) -> bool:
-    """
-    Whether an object has two members with the same name.
-    """
+    """Whether an object has two members with the same name."""
 
     def unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if len({name for name, _ in pairs}) < len(pairs):
@@ -73,9 +69,7 @@ add_variant(
 
 
 def _has_infinite(context: RequestContext) -> bool:
-    """
-    Whether an object has a number beyond the range of a double.
-    """
+    """Whether an object has a number beyond the range of a double."""
     infinite: list[str] = []
 
     def read(text: str) -> float:
@@ -108,9 +102,7 @@ add_variant(
 
 
 def _any_case_scheme(context: RequestContext) -> Answer:
-    """
-    Accepts the scheme in any case, followed by any number of spaces.
-    """
+    """Accepts the scheme in any case, followed by any number of spaces."""
     scheme, _, token = context.authorization().partition(b" ")
     return context.serve_authenticated(scheme.lower() == b"api-key" and token.strip(b" ") == context.key)
 
@@ -124,9 +116,7 @@ add_variant(
 
 
 def _other_status(status: int, replacement: int) -> DecideHook:
-    """
-    A hook that replaces one status by another.
-    """
+    """A hook that replaces one status by another."""
     return lambda context: (
         replace(context.correct_answer(), status=replacement)
         if context.correct_answer().status == status
@@ -174,9 +164,7 @@ add_variant(
 
 
 def _normalized(target: bytes) -> bytes:
-    """
-    The target with a decoded path, merged slashes and resolved dot segments.
-    """
+    """The target with a decoded path, merged slashes and resolved dot segments."""
     path, separator, query = target.partition(b"?")
     decoded = unquote_to_bytes(path)
     if not target.startswith(b"/") or any(byte in b"?#%" or byte < 33 for byte in decoded):
@@ -222,9 +210,7 @@ add_variant(
 
 
 def _plain_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Answer malformed requests in plain text.
-    """
+    """Answer malformed requests in plain text."""
     if outgoing.answer is None or outgoing.request is not None:
         yield outgoing.wire
         return
@@ -233,9 +219,7 @@ def _plain_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 
 def _fields_431(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """
-    Answer requests with more than 8 KiB of header fields with 431.
-    """
+    """Answer requests with more than 8 KiB of header fields with 431."""
     request = outgoing.request
     if (
         outgoing.answer is None

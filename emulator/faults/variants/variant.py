@@ -16,9 +16,7 @@ from ..hooks import FaultHook, OutgoingAnswer, RequestContext, Step, head_from_l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """
-    One unusual but correct behaviour.
-    """
+    """One unusual but correct behaviour."""
 
     name: str
     description: str
@@ -32,30 +30,22 @@ VARIANTS: dict[str, Variant] = {}
 
 
 def add_variant(name: str, description: str, allowed_by: str, hook: FaultHook) -> None:
-    """
-    Register a variant.
-    """
+    """Register a variant."""
     VARIANTS[name] = Variant(name=name, description=description, allowed_by=allowed_by, hook=hook)
 
 
 def changed_answer(change: Callable[[RequestContext, Answer], Answer]) -> FaultHook:
-    """
-    A hook that changes answers.
-    """
+    """A hook that changes answers."""
     return FaultHook(decide=lambda context: change(context, context.correct_answer()))
 
 
 def changed_errors(change: Callable[[Answer], Answer]) -> FaultHook:
-    """
-    A hook that changes errors.
-    """
+    """A hook that changes errors."""
     return changed_answer(lambda _, answer: answer if answer.status == 200 else change(answer))
 
 
 def changed_head(change: Callable[[list[bytes]], list[bytes]]) -> FaultHook:
-    """
-    A hook that changes the head lines of answers.
-    """
+    """A hook that changes the head lines of answers."""
 
     def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield outgoing.wire if outgoing.answer is None else head_from_lines(change(outgoing.lines())) + outgoing.body

@@ -1,6 +1,4 @@
-"""
-Tests of chain schemas from files and from type hints.
-"""
+"""Tests of chain schemas from files and from type hints."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ WriteModule = Callable[[str], str]
 
 @pytest.fixture
 def write_module(tmp_path: Path) -> WriteModule:
-    """
-    A function that writes a module with a class Hello and returns its name for the command line.
-    """
+    """A function that writes a module with a class Hello and returns its name for the command line."""
 
     def write(text: str) -> str:
         (tmp_path / "written.py").write_text(text)
@@ -59,9 +55,7 @@ def write_module(tmp_path: Path) -> WriteModule:
 
 
 def returning(hint: str) -> str:
-    """
-    The text of a module whose run_remote has a return type.
-    """
+    """The text of a module whose run_remote has a return type."""
     return (
         "from collections.abc import AsyncIterator, AsyncGenerator\nimport typing\n"
         f"class Hello:\n    def run_remote(self) -> {hint}: ...\n"
@@ -72,9 +66,7 @@ def returning(hint: str) -> str:
 
 
 def test_the_input_model_is_that_of_the_service(write_module: WriteModule) -> None:
-    """
-    The schema equals the one recorded from the server of a chain with this signature: defaults are null, and null is accepted.
-    """
+    """The schema equals the one recorded from the server of a chain with this signature: defaults are null, and null is accepted."""
     recorded = (
         '{"$defs":{"Opts":{"properties":{"repeat":{"default":1,"title":"Repeat","type":"integer"},"tag":{"anyOf":[{"type"'
         ':"string"},{"type":"null"}],"default":null,"title":"Tag"}},"title":"Opts","type":"object"}},"properties":{"names"'
@@ -99,9 +91,7 @@ OUTPUTS: dict[str, tuple[str, JSON, JSON]] = {
 
 @pytest.mark.parametrize(("hint", "valid", "invalid"), OUTPUTS.values(), ids=OUTPUTS)
 def test_output_schema_of_a_return_type(hint: str, valid: JSON, invalid: JSON, write_module: WriteModule) -> None:
-    """
-    Return types can be objects, scalars, null, and arrays for several values.
-    """
+    """Return types can be objects, scalars, null, and arrays for several values."""
     schema = load_output_schema(write_module(returning(hint)))
 
     assert schema.accepts(valid)
@@ -110,9 +100,7 @@ def test_output_schema_of_a_return_type(hint: str, valid: JSON, invalid: JSON, w
 
 @pytest.mark.parametrize("hint", ["AsyncIterator[str]", "AsyncIterator[bytes]", "AsyncGenerator[str, None]"])
 def test_stream_has_no_output_schema(hint: str, write_module: WriteModule) -> None:
-    """
-    A stream has an input schema, but asking for its output schema is an error.
-    """
+    """A stream has an input schema, but asking for its output schema is an error."""
     name = write_module(returning(hint))
 
     with pytest.raises(SchemaError, match="run_remote returns a stream"):
@@ -121,9 +109,7 @@ def test_stream_has_no_output_schema(hint: str, write_module: WriteModule) -> No
 
 
 def test_injected_parameters_are_not_part_of_the_input(write_module: WriteModule) -> None:
-    """
-    `self`, the HTTP request and truss's context are left out; a parameter that only has such a name is not.
-    """
+    """`self`, the HTTP request and truss's context are left out; a parameter that only has such a name is not."""
     name = write_module(
         "class Request: ...\nclass DeploymentContext: ...\nclass Hello:\n"
         "    def run_remote(self, a: int, r: Request, c: DeploymentContext, request: str, context=None) -> None: ..."
@@ -147,9 +133,7 @@ WRONG_HINTS = {
 
 @pytest.mark.parametrize(("line", "message"), WRONG_HINTS.values(), ids=WRONG_HINTS)
 def test_invalid_signature_is_rejected(line: str, message: str, write_module: WriteModule) -> None:
-    """
-    The message is one line that says what was expected.
-    """
+    """The message is one line that says what was expected."""
     with pytest.raises(SchemaError) as error:
         load_input_schema(write_module(f"class Hello:\n    {line}\n"))
 
@@ -171,9 +155,7 @@ near = st.fixed_dictionaries(
 
 @given(near | values)
 def test_input_schema_accepts_what_the_sample_chain_accepts(value: JSON) -> None:
-    """
-    The sample's types are not coerced, so its schema and its model accept the same inputs.
-    """
+    """The sample's types are not coerced, so its schema and its model accept the same inputs."""
     schema, chain = load_input_schema(HELLO), load_entrypoint(HELLO)
     try:
         chain.arguments(value)
@@ -187,9 +169,7 @@ def test_input_schema_accepts_what_the_sample_chain_accepts(value: JSON) -> None
 
 @given(st.lists(st.text(), max_size=3), st.text(min_size=1))
 def test_output_schema_accepts_what_the_sample_chain_returns(names: list[str], greeting: str) -> None:
-    """
-    Every output of run_remote matches the schema of its return type.
-    """
+    """Every output of run_remote matches the schema of its return type."""
     cls = load_class(HELLO)
     encoded = load_entrypoint(HELLO).encode_output(cls().run_remote(names=names, greeting=greeting))
 
@@ -197,9 +177,7 @@ def test_output_schema_accepts_what_the_sample_chain_returns(names: list[str], g
 
 
 def test_arguments_are_the_members_of_the_input() -> None:
-    """
-    Defaults are left to run_remote, null is passed on, other keys are ignored.
-    """
+    """Defaults are left to run_remote, null is passed on, other keys are ignored."""
     chain = load_entrypoint(HELLO)
 
     assert {"names": ["a"]} == chain.arguments({"names": ["a"], "other": 1})
@@ -207,9 +185,7 @@ def test_arguments_are_the_members_of_the_input() -> None:
 
 
 def test_output_of_another_type_is_an_error() -> None:
-    """
-    A value that does not match the return type raises OutputError; NaN and infinity become null.
-    """
+    """A value that does not match the return type raises OutputError; NaN and infinity become null."""
 
     class Sums:
         def run_remote(self) -> list[float]: ...
@@ -226,9 +202,7 @@ def test_output_of_another_type_is_an_error() -> None:
 
 @given(values)
 def test_errors_are_bounded_and_sorted(value: JSON) -> None:
-    """
-    There are at most ten lines of at most 200 characters, always the same, and none for a valid value.
-    """
+    """There are at most ten lines of at most 200 characters, always the same, and none for a valid value."""
     schema = Schema(source="here", document={"type": "array", "items": {"type": "boolean"}})
     errors = schema.errors(value)
 
@@ -239,9 +213,7 @@ def test_errors_are_bounded_and_sorted(value: JSON) -> None:
 
 
 def test_error_names_the_path_and_not_the_value() -> None:
-    """
-    Findings must not contain parts of a body.
-    """
+    """Findings must not contain parts of a body."""
     errors = load_input_schema(HELLO).errors({"names": ["a", 12345], "greeting": ["secret"]})
 
     assert '`names[1]`: the value is not of type "string"' in errors
@@ -262,16 +234,12 @@ ACCEPTED: dict[str, tuple[dict[str, JSON], JSON]] = {
 
 @pytest.mark.parametrize(("document", "value"), ACCEPTED.values(), ids=ACCEPTED)
 def test_unusual_valid_json_is_accepted(document: dict[str, JSON], value: JSON) -> None:
-    """
-    Limits of the validator do not become findings.
-    """
+    """Limits of the validator do not become findings."""
     assert () == Schema(source="here", document=document).errors(value)
 
 
 def test_deeply_nested_value_is_validated() -> None:
-    """
-    A value nested more deeply than calls can be is validated like any other.
-    """
+    """A value nested more deeply than calls can be is validated like any other."""
     deep: JSON = "\ud800"
     for _ in range(20_000):
         deep = [deep]
@@ -283,16 +251,12 @@ def test_deeply_nested_value_is_validated() -> None:
 
 
 def test_formats_are_validated() -> None:
-    """
-    A value that is not a UUID does not match the format "uuid".
-    """
+    """A value that is not a UUID does not match the format "uuid"."""
     assert not Schema(source="here", document={"format": "uuid"}).accepts("1234")
 
 
 def test_paths_have_dots_and_brackets() -> None:
-    """
-    Members follow a dot, indices are in brackets, and the root is empty.
-    """
+    """Members follow a dot, indices are in brackets, and the root is empty."""
     assert ["opts.names[0]", "[1].a", ""] == [format_path(place) for place in (("opts", "names", 0), (1, "a"), ())]
 
 
@@ -317,9 +281,7 @@ BAD_FILES = {
 
 @pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES)
 def test_invalid_schema_file_is_rejected(text: str, message: str, tmp_path: Path) -> None:
-    """
-    The message is one line, for input and output alike, and nothing is downloaded.
-    """
+    """The message is one line, for input and output alike, and nothing is downloaded."""
     path = tmp_path / "schema.json"
     path.write_text(text)
     for load in (load_input_schema, load_output_schema):
@@ -346,9 +308,7 @@ BAD_NAMES = {
 
 @pytest.mark.parametrize(("name", "message"), BAD_NAMES.values(), ids=BAD_NAMES)
 def test_invalid_class_name_is_rejected(name: str, message: str) -> None:
-    """
-    The message is one line that says what was expected.
-    """
+    """The message is one line that says what was expected."""
     with pytest.raises(SchemaError) as error:
         load_input_schema(name)
 
@@ -366,9 +326,7 @@ BAD_MODULES = {
 
 @pytest.mark.parametrize(("text", "message"), BAD_MODULES.values(), ids=BAD_MODULES)
 def test_import_error_is_reported(text: str, message: str, write_module: WriteModule) -> None:
-    """
-    The message names the file and the reason, and the broken module is removed from sys.modules.
-    """
+    """The message names the file and the reason, and the broken module is removed from sys.modules."""
     name, before = write_module(text), set(sys.modules)
     with pytest.raises(SchemaError) as error:
         load_class(name)
@@ -381,9 +339,7 @@ def test_import_error_is_reported(text: str, message: str, write_module: WriteMo
 
 
 def test_import_has_no_side_effects(tmp_path: Path) -> None:
-    """
-    Modules beside the file are found, no bytecode is written, sys.path is restored, and output goes to stderr.
-    """
+    """Modules beside the file are found, no bytecode is written, sys.path is restored, and output goes to stderr."""
     (tmp_path / "sibling_of_hello.py").write_text("class Base:\n    def run_remote(self, a: int) -> int: ...")
     (tmp_path / "hello.py").write_text("from sibling_of_hello import Base\nprint('loud')\nclass Hello(Base): ...")
     before = sorted(tmp_path.iterdir())
@@ -403,9 +359,7 @@ def test_import_has_no_side_effects(tmp_path: Path) -> None:
 
 
 def test_module_is_found_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    `package.module:Class` is searched as Python does.
-    """
+    """`package.module:Class` is searched as Python does."""
     (tmp_path / "package_of_mine").mkdir()
     (tmp_path / "package_of_mine" / "chain.py").write_text(returning("int"))
     monkeypatch.chdir(tmp_path)
@@ -414,9 +368,7 @@ def test_module_is_found_from_the_working_folder(tmp_path: Path, monkeypatch: py
 
 
 def test_file_can_have_the_name_of_a_module(tmp_path: Path) -> None:
-    """
-    A chain in `json.py` does not replace the standard library, and two files of the same name are two modules.
-    """
+    """A chain in `json.py` does not replace the standard library, and two files of the same name are two modules."""
     for folder, hint in (("a", "int"), ("b", "str")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "json.py").write_text(returning(hint))
@@ -427,9 +379,7 @@ def test_file_can_have_the_name_of_a_module(tmp_path: Path) -> None:
 
 
 def test_changed_file_is_imported_again(write_module: WriteModule) -> None:
-    """
-    An unchanged file is imported once.
-    """
+    """An unchanged file is imported once."""
     name = write_module(returning("int"))
     first, again = load_class(name), load_class(name)
     os.utime(name.removesuffix(":Hello"), (1, 1))

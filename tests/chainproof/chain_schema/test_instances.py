@@ -1,6 +1,4 @@
-"""
-Inputs are generated for schemas of every draft, with every keyword.
-"""
+"""Inputs are generated for schemas of every draft, with every keyword."""
 
 from __future__ import annotations
 
@@ -23,16 +21,12 @@ DRAFT_2019 = "https://json-schema.org/draft/2019-09/schema"
 
 
 def of(member: object, **more: object) -> Form:
-    """
-    A schema of objects with one required property `a`.
-    """
+    """A schema of objects with one required property `a`."""
     return {"type": "object", "properties": {"a": member}, "required": ["a"], **more}
 
 
 def nested(levels: int) -> Form:
-    """
-    A schema of required objects inside each other.
-    """
+    """A schema of required objects inside each other."""
     form: Form = of({"type": "integer"})
     for _ in range(levels):
         form = of(form)
@@ -111,9 +105,7 @@ SCHEMAS: dict[str, Form | bool] = {
 
 @pytest.mark.parametrize("document", SCHEMAS.values(), ids=SCHEMAS)
 def test_every_keyword_is_supported(document: Form) -> None:
-    """
-    The simplest, a rich and different inputs are found, and all of them are valid.
-    """
+    """The simplest, a rich and different inputs are found, and all of them are valid."""
     schema = Schema(source="a test", document=document)
     generator = InputGenerator(schema)
     found = [generator.simplest(), generator.rich(), *(generator.draw(Random(seed)) for seed in range(5))]
@@ -123,9 +115,7 @@ def test_every_keyword_is_supported(document: Form) -> None:
 
 
 def test_load_payloads_are_found_for_a_vector() -> None:
-    """
-    Load tests use the same generator, also for large inputs.
-    """
+    """Load tests use the same generator, also for large inputs."""
     payloads = generate_payloads(Schema(source="a test", document=SCHEMAS["vector"]), 1)  # type: ignore[arg-type]
 
     assert all(768 == len(payload.body["a"]) for payload in payloads)  # type: ignore[arg-type]  # an array
@@ -133,9 +123,7 @@ def test_load_payloads_are_found_for_a_vector() -> None:
 
 
 def test_the_rich_input_has_everything() -> None:
-    """
-    Every optional property is set, arrays have two different items, and strings have characters of several scripts.
-    """
+    """Every optional property is set, arrays have two different items, and strings have characters of several scripts."""
     document = {
         "type": "object",
         "properties": {
@@ -166,17 +154,13 @@ IMPOSSIBLE: dict[str, tuple[Form, str]] = {
 
 @pytest.mark.parametrize(("document", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_a_refusal_says_why(document: Form, message: str) -> None:
-    """
-    A schema for which nothing is generated is a usage error with a reason.
-    """
+    """A schema for which nothing is generated is a usage error with a reason."""
     with pytest.raises(SchemaError, match=message.replace("^", r"\^").replace("$", r"\$")):
         InputGenerator(Schema(source="a test", document=document)).simplest()
 
 
 def test_an_unknown_format_is_left_out_or_taken_from_examples() -> None:
-    """
-    An optional value of an unknown format is not sent; a required one comes from `examples`.
-    """
+    """An optional value of an unknown format is not sent; a required one comes from `examples`."""
     phone: Form = {"type": "string", "format": "phone"}
     optional: Form = {"type": "object", "properties": {"a": phone, "b": {"type": "integer"}}}
     with_examples = of({**phone, "examples": ["+49 30 1"]})
@@ -186,9 +170,7 @@ def test_an_unknown_format_is_left_out_or_taken_from_examples() -> None:
 
 
 def test_equal_seeds_give_equal_inputs() -> None:
-    """
-    An input is a function of the schema and the random numbers.
-    """
+    """An input is a function of the schema and the random numbers."""
     schema = Schema(source="a test", document=SCHEMAS["pattern and length"])  # type: ignore[arg-type]
     drawn = [InputGenerator(schema).draw(Random(3), Style.MIXED) for _ in range(2)]
 

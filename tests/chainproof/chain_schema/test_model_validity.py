@@ -1,6 +1,4 @@
-"""
-The pydantic model of a class decides what is valid, not the JSON Schema derived from it.
-"""
+"""The pydantic model of a class decides what is valid, not the JSON Schema derived from it."""
 
 from __future__ import annotations
 
@@ -48,9 +46,7 @@ class Hello:
 
 
 def chain(folder: Path, parameters: str = "", output: str = "None") -> str:
-    """
-    The name of a class with a signature.
-    """
+    """The name of a class with a signature."""
     path = folder / "written.py"
     path.write_text(CHAIN.replace("PARAMETERS", parameters).replace("OUTPUT", output))
     return f"{path}:Hello"
@@ -63,9 +59,7 @@ HINTS = ["UUID4", "uuid.UUID", "IPvAnyAddress", "ipaddress.IPv6Network", "decima
 
 @pytest.mark.parametrize("hint", HINTS)
 def test_generated_inputs_are_accepted_by_the_class(hint: str, tmp_path: Path) -> None:
-    """
-    Every generated input passes the service's own model, though the type hint is narrower than its JSON Schema.
-    """
+    """Every generated input passes the service's own model, though the type hint is narrower than its JSON Schema."""
     name = chain(tmp_path, f"a: {hint}, b: list[{hint}] = []")
     schema, model = load_input_schema(name), load_entrypoint(name)
     generator = InputGenerator(schema)
@@ -77,9 +71,7 @@ def test_generated_inputs_are_accepted_by_the_class(hint: str, tmp_path: Path) -
 
 
 def test_what_only_the_model_rejects_is_not_valid(tmp_path: Path) -> None:
-    """
-    An odd number matches the schema `integer`, but not the validator; the error does not quote the value.
-    """
+    """An odd number matches the schema `integer`, but not the validator; the error does not quote the value."""
     schema = load_input_schema(chain(tmp_path, "a: Annotated[int, AfterValidator(even)]"))
 
     assert schema.accepts({"a": 4})
@@ -87,9 +79,7 @@ def test_what_only_the_model_rejects_is_not_valid(tmp_path: Path) -> None:
 
 
 def test_what_only_the_model_reads_is_neither_valid_nor_surely_rejected(tmp_path: Path) -> None:
-    """
-    The service reads "5" as a number. A check may not expect 200 for it, nor 400.
-    """
+    """The service reads "5" as a number. A check may not expect 200 for it, nor 400."""
     schema = load_input_schema(chain(tmp_path, "a: int"))
 
     assert not schema.accepts({"a": "5"})
@@ -109,9 +99,7 @@ NULLS: dict[str, tuple[str, bool]] = {
 
 @pytest.mark.parametrize(("parameter", "allowed"), NULLS.values(), ids=NULLS)
 def test_null_is_valid_only_where_a_hint_or_a_default_allows_it(parameter: str, allowed: bool, tmp_path: Path) -> None:
-    """
-    The service's model takes null for each argument with a default, and the chain crashes on it.
-    """
+    """The service's model takes null for each argument with a default, and the chain crashes on it."""
     name = chain(tmp_path, parameter)
     schema = load_input_schema(name)
     generator = InputGenerator(schema)
@@ -143,9 +131,7 @@ OUTPUTS: dict[str, tuple[str, JSON, JSON]] = {
 
 @pytest.mark.parametrize(("hint", "valid", "invalid"), OUTPUTS.values(), ids=OUTPUTS)
 def test_outputs_are_held_against_the_return_type(hint: str, valid: JSON, invalid: JSON, tmp_path: Path) -> None:
-    """
-    What a type writes is valid, whatever `format` its schema has; what it neither writes nor reads is not.
-    """
+    """What a type writes is valid, whatever `format` its schema has; what it neither writes nor reads is not."""
     schema = load_output_schema(chain(tmp_path, output=hint))
 
     assert () == schema.errors(valid)
@@ -153,9 +139,7 @@ def test_outputs_are_held_against_the_return_type(hint: str, valid: JSON, invali
 
 
 def test_a_schema_file_allows_times_without_offset_in_outputs_alone(tmp_path: Path) -> None:
-    """
-    Schemas that are derived from type hints call them `date-time`, and Python writes them without an offset.
-    """
+    """Schemas that are derived from type hints call them `date-time`, and Python writes them without an offset."""
     path = tmp_path / "schema.json"
     path.write_text('{"properties": {"at": {"type": "string", "format": "date-time"}}}')
     inputs, outputs = load_input_schema(str(path)), load_output_schema(str(path))
@@ -168,9 +152,7 @@ def test_a_schema_file_allows_times_without_offset_in_outputs_alone(tmp_path: Pa
 
 
 def test_a_validator_that_nothing_passes_is_named(tmp_path: Path) -> None:
-    """
-    The message says which argument has no valid value.
-    """
+    """The message says which argument has no valid value."""
     text = "a: Annotated[str, AfterValidator(lambda value: 1 / 0)]"
 
     with pytest.raises(SchemaError, match="a validator of the class raised ZeroDivisionError"):
@@ -186,7 +168,5 @@ def test_a_validator_that_nothing_passes_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_an_older_draft_is_recognised(document: dict[str, JSON], dialect: str | None) -> None:
-    """
-    A schema without `$schema` is read by the newest draft by which it is valid.
-    """
+    """A schema without `$schema` is read by the newest draft by which it is valid."""
     assert dialect == Schema(source="a test", document=document).document.get("$schema")

@@ -1,6 +1,4 @@
-"""
-Tests of `--accept`.
-"""
+"""Tests of `--accept`."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ days = st.dates()
 
 @given(clauses, st.none() | days)
 def test_acceptance_round_trips(clause: str, until: date | None) -> None:
-    """
-    Every clause can be accepted, with or without a date, on the command line and in the manifest.
-    """
+    """Every clause can be accepted, with or without a date, on the command line and in the manifest."""
     text = clause if until is None else f"{clause}:{until.isoformat()}"
     acceptance = parse_acceptance(text)
 
@@ -31,9 +27,7 @@ def test_acceptance_round_trips(clause: str, until: date | None) -> None:
 
 @given(clauses, clauses, days, days)
 def test_acceptance_covers_its_clause_until_its_day(clause: str, other: str, until: date, day: date) -> None:
-    """
-    The date is the last day of the acceptance; without a date it does not expire.
-    """
+    """The date is the last day of the acceptance; without a date it does not expire."""
     dated, endless = Acceptance(clause=clause, until=until), Acceptance(clause=clause)
 
     assert (day <= until and clause == other) is is_accepted(other, [dated], day)
@@ -42,9 +36,7 @@ def test_acceptance_covers_its_clause_until_its_day(clause: str, other: str, unt
 
 
 def test_acceptance_includes_its_last_day() -> None:
-    """
-    The acceptance still applies on its date, and no longer on the next day.
-    """
+    """The acceptance still applies on its date, and no longer on the next day."""
     acceptance = parse_acceptance("error-message:2026-12-31")
 
     assert [True, False] == [
@@ -69,9 +61,7 @@ def test_acceptance_includes_its_last_day() -> None:
     ],
 )
 def test_invalid_acceptance_is_rejected(text: str, message: str) -> None:
-    """
-    The message suggests similar clauses, or all of them, or shows how a date is written.
-    """
+    """The message suggests similar clauses, or all of them, or shows how a date is written."""
     with pytest.raises(AcceptanceError, match=r"^expected .*found ") as error:
         parse_acceptance(text)
 

@@ -1,6 +1,4 @@
-"""
-Tests of the table of addresses.
-"""
+"""Tests of the table of addresses."""
 
 from __future__ import annotations
 
@@ -36,18 +34,14 @@ NAMES = {"runRemote": "staging", "runRemoteDeployment": "abcd1234"}
 
 
 def test_first_address_is_that_of_the_document() -> None:
-    """
-    The path and the operationId of the first row are in the published document, which has no other operation.
-    """
+    """The path and the operationId of the first row are in the published document, which has no other operation."""
     assert (PATH, lookup(f"{OPERATION}/operationId")) == (PRODUCTION.path(), PRODUCTION.operation_id)
     assert [PATH] == list(lookup("#/paths"))  # type: ignore[arg-type]  # an object of paths
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.operation_id)
 def test_each_path_belongs_to_one_address(address: OperationAddress) -> None:
-    """
-    A path is built from the template and recognized again, and by no other address.
-    """
+    """A path is built from the template and recognized again, and by no other address."""
     name = NAMES.get(address.operation_id, "")
     path = address.path(name)
 
@@ -58,9 +52,7 @@ def test_each_path_belongs_to_one_address(address: OperationAddress) -> None:
 
 @given(st.sampled_from(ADDRESSES), st.text())
 def test_only_whole_paths_with_one_segment_belong_to_an_address(address: OperationAddress, text: str) -> None:
-    """
-    A name that is not one plain segment of a path, and text around a path, belong to no address.
-    """
+    """A name that is not one plain segment of a path, and text around a path, belong to no address."""
     if address.identifier and not re.fullmatch(r"[A-Za-z0-9_-]+", text):
         assert address_of(address.path(text)) is None
     if text:
@@ -69,18 +61,14 @@ def test_only_whole_paths_with_one_segment_belong_to_an_address(address: Operati
 
 @pytest.mark.parametrize("identifier", [RESOURCE_ID, ENVIRONMENT_NAME, DEPLOYMENT_ID], ids=lambda row: row.placeholder)
 def test_unknown_identifiers_are_valid(identifier) -> None:
-    """
-    Requests with an unknown identifier are rejected because it is unknown, not because it is malformed.
-    """
+    """Requests with an unknown identifier are rejected because it is unknown, not because it is malformed."""
     assert identifier.accepts(identifier.unknown)
 
 
 @pytest.mark.parametrize("server", ServerKind)
 @pytest.mark.parametrize("spelling", [str, str.upper, "{}.".format])
 def test_hosts_of_the_service_are_taken_apart(server: ServerKind, spelling) -> None:
-    """
-    A host has the parts that it was built from, in any letter case and with a trailing dot.
-    """
+    """A host has the parts that it was built from, in any letter case and with a trailing dot."""
     environment = "prod-us-2" if server.regional else ""
     host = service_host(spelling(server.url("abc123", environment).removeprefix("https://")))
 
@@ -92,16 +80,12 @@ def test_hosts_of_the_service_are_taken_apart(server: ServerKind, spelling) -> N
     "host", ["localhost", "chain-abc.localhost", "api.baseten.co", "chain-abc.api.baseten.co.evil.example"]
 )
 def test_other_hosts_are_not_of_the_service(host: str) -> None:
-    """
-    Only the document's four forms are hosts of the service.
-    """
+    """Only the document's four forms are hosts of the service."""
     assert service_host(host) is None
 
 
 def test_regional_hosts_have_the_bare_path() -> None:
-    """
-    An origin gets the path that its host serves, and a path that its host does not serve is a usage error.
-    """
+    """An origin gets the path that its host serves, and a path that its host does not serve is a usage error."""
     standard, regional = "https://chain-abc.api.baseten.co", "https://chain-abc-prod-us.api.baseten.co"
 
     assert (PATH, REGIONAL.path()) == (parse_target(standard).path, parse_target(regional).path)

@@ -1,6 +1,4 @@
-"""
-Tests of the clauses and their sources.
-"""
+"""Tests of the clauses and their sources."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from chainproof.contract.openapi import Node, lookup
 
 
 def node_text(node: Node) -> str:
-    """
-    A node of the document as quotations have it: the items of a list and the keys of a table joined by commas.
-    """
+    """A node of the document as quotations have it: the items of a list and the keys of a table joined by commas."""
     if isinstance(node, bool):
         return str(node).lower()
     if isinstance(node, dict):
@@ -29,16 +25,12 @@ def node_text(node: Node) -> str:
 
 @pytest.mark.parametrize("clause", [c for c in CLAUSES if c.source.startswith("#")], ids=lambda clause: clause.id)
 def test_quotation_is_found_at_its_pointer(clause: Clause) -> None:
-    """
-    The pointer exists in the document, and the quoted words are there.
-    """
+    """The pointer exists in the document, and the quoted words are there."""
     assert " ".join(clause.quotation.split()) in node_text(lookup(clause.source))
 
 
 def test_source_is_the_document_an_rfc_or_an_assumption() -> None:
-    """
-    Every clause has a source, and a clause without a document is never a must.
-    """
+    """Every clause has a source, and a clause without a document is never a must."""
     other = [c for c in CLAUSES if not c.source.startswith("#")]
 
     assert all(c.source == ASSUMED or re.match(r"RFC \d{4} §\d", c.source) for c in other)
@@ -46,9 +38,7 @@ def test_source_is_the_document_an_rfc_or_an_assumption() -> None:
 
 
 def test_clause_ids_are_unique() -> None:
-    """
-    Ids are unique, in lower case, and can be used on a command line.
-    """
+    """Ids are unique, in lower case, and can be used on a command line."""
     ids = [clause.id for clause in CLAUSES]
 
     assert len(ids) == len(set(ids)) == len(clauses.CLAUSE_BY_ID)
@@ -56,23 +46,17 @@ def test_clause_ids_are_unique() -> None:
 
 
 def test_every_clause_is_registered() -> None:
-    """
-    CLAUSES has every clause that the module defines, in the same order, except the user's own check.
-    """
+    """CLAUSES has every clause that the module defines, in the same order, except the user's own check."""
     assert [clause for clause in vars(clauses).values() if isinstance(clause, Clause)] == [*CLAUSES, USER_CHECK]
 
 
 def test_clause_has_a_quotation_and_a_statement() -> None:
-    """
-    Each clause has the words of its source and a sentence of ours; no two statements are the same.
-    """
+    """Each clause has the words of its source and a sentence of ours; no two statements are the same."""
     assert all(clause.quotation and clause.statement.endswith(".") for clause in CLAUSES)
     assert len({clause.statement for clause in CLAUSES}) == len(CLAUSES)
 
 
 def test_single_answer_clauses_are_registered_clauses() -> None:
-    """
-    The list that `violations` uses has only registered clauses, each once.
-    """
+    """The list that `violations` uses has only registered clauses, each once."""
     assert set(SINGLE_ANSWER_CLAUSES) <= set(CLAUSES)
     assert len(set(SINGLE_ANSWER_CLAUSES)) == len(SINGLE_ANSWER_CLAUSES)

@@ -1,6 +1,4 @@
-"""
-Tests that the API key appears in no output.
-"""
+"""Tests that the API key appears in no output."""
 
 from __future__ import annotations
 
@@ -30,18 +28,14 @@ KEYS = st.text(TOKEN, min_size=2, max_size=40).map(lambda text: f"k3y-{text}")
 
 @dataclass(frozen=True)
 class Holder:
-    """
-    A class with a key as a field.
-    """
+    """A class with a key as a field."""
 
     key: ApiKey
 
 
 @given(KEYS)
 def test_key_is_not_shown(text: str) -> None:
-    """
-    The key does not appear in repr, str, formats and containers.
-    """
+    """The key does not appear in repr, str, formats and containers."""
     key = ApiKey(text)
     shown = [repr(key), str(key), f"{key}", f"{key:>60}", f"{key!r}", "%s %r" % (key, key), ascii(key)]  # noqa: UP031  # the % operator must not show it either
     shown += [repr([key]), repr({key: key}), repr(Holder(key)), str(Holder(key).__dict__)]
@@ -51,9 +45,7 @@ def test_key_is_not_shown(text: str) -> None:
 
 @given(KEYS)
 def test_key_cannot_be_pickled_or_copied(text: str) -> None:
-    """
-    Pickling and copying raise TypeError, and the message does not contain the key.
-    """
+    """Pickling and copying raise TypeError, and the message does not contain the key."""
     for copy_key in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError) as error:
             copy_key(ApiKey(text))
@@ -63,18 +55,14 @@ def test_key_cannot_be_pickled_or_copied(text: str) -> None:
 
 @given(KEYS, st.text(), st.text())
 def test_redacted_text_does_not_contain_the_key(key: str, before: str, after: str) -> None:
-    """
-    Every occurrence is replaced; an empty key replaces nothing.
-    """
+    """Every occurrence is replaced; an empty key replaces nothing."""
     assert key not in ApiKey(key).redact(f"{key}{before}{key}{after}").replace(REDACTED, "")
     assert ApiKey("").redact(before) == before
 
 
 @given(KEYS)
 def test_authorization_header_contains_the_key(text: str) -> None:
-    """
-    The header is `Api-Key abcd1234.abcd1234`; blanks around the value of the variable are ignored.
-    """
+    """The header is `Api-Key abcd1234.abcd1234`; blanks around the value of the variable are ignored."""
     key = load_key({"K": f"  {text}\n"}, "K")
 
     assert (f"Api-Key {text}", text) == (key.authorization, key.reveal())
@@ -86,9 +74,7 @@ def test_authorization_header_contains_the_key(text: str) -> None:
 
 @given(KEYS, st.sampled_from(["Api-Key {}", "api-key {}", "Bearer {}", "{} {}", "{}\n{}", "{}é", "{}\x00", "{}\x7f"]))
 def test_invalid_key_is_rejected_without_showing_it(text: str, form: str) -> None:
-    """
-    The message names the variable, not its value.
-    """
+    """The message names the variable, not its value."""
     with pytest.raises(ApiKeyError) as error:
         load_key({"MY_KEY": form.format(text, text)}, "MY_KEY")
 
@@ -100,9 +86,7 @@ def test_invalid_key_is_rejected_without_showing_it(text: str, form: str) -> Non
     ("environment", "message"), [({}, "found none"), ({"BASETEN_API_KEY": " "}, "found an empty value")]
 )
 def test_missing_key_is_rejected(environment: dict[str, str], message: str) -> None:
-    """
-    The message says whether the variable is unset or empty, and how to set it.
-    """
+    """The message says whether the variable is unset or empty, and how to set it."""
     with pytest.raises(ApiKeyError, match=message) as error:
         load_key(environment)
 
@@ -110,9 +94,7 @@ def test_missing_key_is_rejected(environment: dict[str, str], message: str) -> N
 
 
 def test_key_is_read_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The variable can have any name.
-    """
+    """The variable can have any name."""
     monkeypatch.setenv("OTHER_KEY", "abcd1234.abcd1234")
 
     assert ApiKey("abcd1234.abcd1234") == load_key_from_environment("OTHER_KEY")

@@ -1,6 +1,4 @@
-"""
-Tests of the table of error codes and statuses.
-"""
+"""Tests of the table of error codes and statuses."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ TABLE = {
 
 
 def test_codes_match_the_document() -> None:
-    """
-    The ten codes and their order are those of the document, and each has a row.
-    """
+    """The ten codes and their order are those of the document, and each has a row."""
     documented = lookup("#/components/schemas/ErrorResponse/properties/error_code/enum")
 
     assert documented == [code.value for code in ErrorCode]
@@ -48,9 +44,7 @@ def test_codes_match_the_document() -> None:
 
 @pytest.mark.parametrize("code", TABLE)
 def test_codes_have_the_statuses_of_their_row(code: str) -> None:
-    """
-    A code has the statuses of its row; the documented and the observed contract allow more than the strict one.
-    """
+    """A code has the statuses of its row; the documented and the observed contract allow more than the strict one."""
     strict, also = TABLE[code]
 
     assert [strict, strict | also, strict | also] == [statuses(code, contract) for contract in Contract]
@@ -58,25 +52,19 @@ def test_codes_have_the_statuses_of_their_row(code: str) -> None:
 
 @pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda pairing: pairing.code)
 def test_row_has_valid_statuses_citation_and_responsible(pairing: Pairing) -> None:
-    """
-    Strict statuses are errors of the document, and additional ones have a citation.
-    """
+    """Strict statuses are errors of the document, and additional ones have a citation."""
     assert set(pairing.strict) <= set(documented_statuses()) - {200}
     assert bool(pairing.documented) is bool(pairing.citation)
     assert responsible(pairing.code, None) is pairing.responsible
 
 
 def test_unknown_code_has_no_status() -> None:
-    """
-    A code that is not one of the ten has no statuses.
-    """
+    """A code that is not one of the ten has no statuses."""
     assert statuses("gremlins", Contract.OBSERVED) == frozenset()
 
 
 def test_wider_contract_allows_more_statuses() -> None:
-    """
-    Strict allows the seven of the document; documented adds those of its rows, and 402, which has no code.
-    """
+    """Strict allows the seven of the document; documented adds those of its rows, and 402, which has no code."""
     added = {status for _, also in TABLE.values() for status in also} | {402}
 
     assert allowed_statuses(Contract.STRICT) == set(documented_statuses())
@@ -97,9 +85,7 @@ def test_wider_contract_allows_more_statuses() -> None:
     ],
 )
 def test_responsible_is_given_by_code_or_status(code: str | None, status: int | None, expected: Responsible) -> None:
-    """
-    A documented code decides who is responsible; without one the status does.
-    """
+    """A documented code decides who is responsible; without one the status does."""
     assert expected is responsible(code, status)
 
 
@@ -124,18 +110,14 @@ NOT_READY = b'{"error":"Model with name model is not ready."}'
 def test_an_answer_that_names_its_origin_decides_who_is_responsible(
     status: int, headers: tuple[tuple[str, str], ...], body: bytes, expected: Responsible
 ) -> None:
-    """
-    A chain's own exception is the chain owner's to fix, whatever its status; a 4xx is the caller's.
-    """
+    """A chain's own exception is the chain owner's to fix, whatever its status; a 4xx is the caller's."""
     answer = Answer(status=status, headers=headers, body=body)
 
     assert expected is responsible(None, status, from_chain=is_chain_failure(answer))
 
 
 def test_contracts_include_narrower_ones() -> None:
-    """
-    Strict is part of documented, documented is part of observed.
-    """
+    """Strict is part of documented, documented is part of observed."""
     assert [[True, False, False], [True, True, False], [True, True, True]] == [
         [contract.includes(other) for other in Contract] for contract in Contract
     ]

@@ -1,6 +1,4 @@
-"""
-Tests of addresses, proxies, header fields and deployment URLs.
-"""
+"""Tests of addresses, proxies, header fields and deployment URLs."""
 
 from __future__ import annotations
 
@@ -28,18 +26,14 @@ LOOPBACK = parse_target("https://127.0.0.1:8443")
     ],
 )
 def test_address_round_trips(text: str, address: Address) -> None:
-    """
-    IPv6 addresses are in brackets when parsed and when written.
-    """
+    """IPv6 addresses are in brackets when parsed and when written."""
     assert address == parse_address(text)
     assert text == str(parse_address(text))
 
 
 @given(st.text())
 def test_any_text_is_an_address_or_rejected(text: str) -> None:
-    """
-    Parsing any text raises nothing but TargetError.
-    """
+    """Parsing any text raises nothing but TargetError."""
     try:
         address = parse_address(text)
     except TargetError:
@@ -64,9 +58,7 @@ def test_any_text_is_an_address_or_rejected(text: str) -> None:
     ],
 )
 def test_proxy_is_read_from_the_environment(environment: dict[str, str], proxy: Address | None) -> None:
-    """
-    The variables mean what they mean to curl; a loopback target is never proxied.
-    """
+    """The variables mean what they mean to curl; a loopback target is never proxied."""
     configured = proxy_for(TARGET, environment)
 
     assert proxy == (configured and configured.address)
@@ -74,9 +66,7 @@ def test_proxy_is_read_from_the_environment(environment: dict[str, str], proxy: 
 
 
 def test_proxy_password_is_not_shown() -> None:
-    """
-    The password is sent in the CONNECT request and does not appear in a repr.
-    """
+    """The password is sent in the CONNECT request and does not appear in a repr."""
     configured = proxy_for(TARGET, {"https_proxy": "http://ada:s3cr3t%21@proxy:3128"})
     assert configured is not None
     request = configured.connect_request(Address(TARGET.host, TARGET.port))
@@ -90,9 +80,7 @@ def test_proxy_password_is_not_shown() -> None:
 
 @pytest.mark.parametrize("url", ["socks5://proxy:1080", "http://", "http://proxy:port", "https://u:s3cr3t@proxy"])
 def test_unsupported_proxy_is_rejected(url: str) -> None:
-    """
-    The message does not contain the password.
-    """
+    """The message does not contain the password."""
     with pytest.raises(TargetError) as error:
         proxy_for(TARGET, {"https_proxy": url})
 
@@ -100,9 +88,7 @@ def test_unsupported_proxy_is_rejected(url: str) -> None:
 
 
 def test_first_hop_is_the_proxy_or_the_address_or_the_target() -> None:
-    """
-    The connection goes to the proxy; without one to the --connect-to address, and without that to the target.
-    """
+    """The connection goes to the proxy; without one to the --connect-to address, and without that to the target."""
     elsewhere = Address("127.0.0.1", 8443)
     proxy = proxy_for(TARGET, {"https_proxy": "http://proxy:3128"})
 
@@ -113,9 +99,7 @@ def test_first_hop_is_the_proxy_or_the_address_or_the_target() -> None:
 
 @pytest.mark.parametrize("name", sorted(CREDENTIAL_FIELDS | RESERVED_FIELDS))
 def test_credential_and_framing_fields_are_rejected(name: str) -> None:
-    """
-    They are rejected in any letter case, and the message does not repeat the value.
-    """
+    """They are rejected in any letter case, and the message does not repeat the value."""
     with pytest.raises(HeaderError) as error:
         parse_header(f"{name.title()}: hunter2")
 
@@ -124,9 +108,7 @@ def test_credential_and_framing_fields_are_rejected(name: str) -> None:
 
 @given(st.text())
 def test_header_value_cannot_contain_another_header(text: str) -> None:
-    """
-    An accepted header field is one line of printable ASCII.
-    """
+    """An accepted header field is one line of printable ASCII."""
     try:
         name, value = parse_header(text)
     except HeaderError:
@@ -153,9 +135,7 @@ def test_header_value_cannot_contain_another_header(text: str) -> None:
     ],
 )
 def test_invalid_ids_and_environments_are_rejected(arguments: dict[str, Any]) -> None:
-    """
-    An id cannot direct the key to another host.
-    """
+    """An id cannot direct the key to another host."""
     with pytest.raises(TargetError):
         deployment_url(**arguments)
 
@@ -180,9 +160,7 @@ def test_invalid_ids_and_environments_are_rejected(arguments: dict[str, Any]) ->
     ],
 )
 def test_deployment_url_is_a_valid_target(arguments: dict[str, Any], url: str, path_assumed: bool) -> None:
-    """
-    The URL of a deployment can be parsed, and the target says whether its path is the documented one.
-    """
+    """The URL of a deployment can be parsed, and the target says whether its path is the documented one."""
     target = parse_target(deployment_url(**arguments))
 
     assert (url, path_assumed) == (target.url, target.path_assumed)

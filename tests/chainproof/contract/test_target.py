@@ -1,6 +1,4 @@
-"""
-Tests of parsing a target URL.
-"""
+"""Tests of parsing a target URL."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ BAD = {
 
 @pytest.mark.parametrize("text", GOOD)
 def test_url_gives_scheme_host_port_and_authority(text: str) -> None:
-    """
-    The default port of the scheme is used if the URL has none, and is not part of the Host header.
-    """
+    """The default port of the scheme is used if the URL has none, and is not part of the Host header."""
     target = parse_target(text)
     scheme, _, _, authority = GOOD[text]
 
@@ -79,9 +75,7 @@ def test_url_gives_scheme_host_port_and_authority(text: str) -> None:
 
 @pytest.mark.parametrize("text", BAD)
 def test_invalid_url_is_rejected(text: str) -> None:
-    """
-    The message says what was expected and does not repeat a password.
-    """
+    """The message says what was expected and does not repeat a password."""
     with pytest.raises(TargetError, match=BAD[text]) as error:
         parse_target(text)
 
@@ -95,9 +89,7 @@ def test_invalid_url_is_rejected(text: str) -> None:
     | st.text("[]:.@/0123456789abcdef%").map("https://{}".format)
 )
 def test_any_text_is_parsed_or_rejected(text: str) -> None:
-    """
-    Parsing any text raises nothing but TargetError, and a parsed target can be parsed again from its own URL.
-    """
+    """Parsing any text raises nothing but TargetError, and a parsed target can be parsed again from its own URL."""
     try:
         target = parse_target(text)
     except TargetError:
@@ -120,24 +112,18 @@ def test_any_text_is_parsed_or_rejected(text: str) -> None:
 def test_documented_servers_are_valid_targets(
     server: ServerKind, environment: str, url: str, *, regional: bool
 ) -> None:
-    """
-    Each of the four server templates gives a valid URL, and the regional ones are marked as regional.
-    """
+    """Each of the four server templates gives a valid URL, and the regional ones are marked as regional."""
     assert (url, regional) == (server.url("abc123", environment), server.regional)
     assert url == parse_target(url).origin
 
 
 @pytest.mark.parametrize("text", GOOD)
 def test_label_is_a_valid_file_name(text: str) -> None:
-    """
-    Labels have only letters, digits, dots and hyphens; the label of the emulator is "emulator".
-    """
+    """Labels have only letters, digits, dots and hyphens; the label of the emulator is "emulator"."""
     assert all(character.isalnum() or character in ".-" for character in parse_target(text).label)
     assert parse_target(text, emulated=True).label == "emulator"
 
 
 def test_default_path_is_the_documented_one() -> None:
-    """
-    A target without a path uses the path of the document.
-    """
+    """A target without a path uses the path of the document."""
     assert Target(scheme="https", host="example.com", port=443).path == PATH

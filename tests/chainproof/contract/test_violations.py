@@ -1,6 +1,4 @@
-"""
-Tests of the violations that a single answer shows.
-"""
+"""Tests of the violations that a single answer shows."""
 
 from __future__ import annotations
 
@@ -103,26 +101,20 @@ ANSWERS = st.builds(Answer, status=STATUSES, headers=st.lists(HEADERS).map(tuple
 
 
 def broken_clauses(answer: Answer, contract: Contract = Contract.STRICT) -> list[Clause]:
-    """
-    The clauses that an answer breaks, in order.
-    """
+    """The clauses that an answer breaks, in order."""
     return [violation.clause for violation in violations(answer, contract)]
 
 
 @pytest.mark.parametrize("contract", Contract)
 @pytest.mark.parametrize("label", VALID)
 def test_valid_answer_has_no_violations(label: str, contract: Contract) -> None:
-    """
-    A valid answer has no violations under any contract.
-    """
+    """A valid answer has no violations under any contract."""
     assert broken_clauses(VALID[label], contract) == []
 
 
 @pytest.mark.parametrize(("answer", "clause"), [row[1:] for row in INVALID], ids=[row[0] for row in INVALID])
 def test_invalid_answer_violates_exactly_one_clause(answer: Answer, clause: Clause) -> None:
-    """
-    An answer that is wrong in one way has exactly one violation, of the expected clause.
-    """
+    """An answer that is wrong in one way has exactly one violation, of the expected clause."""
     assert broken_clauses(answer) == [clause]
 
 
@@ -141,17 +133,13 @@ def test_documented_stream_is_no_violation(contract: Contract) -> None:
 
 
 def test_every_single_answer_clause_is_tested() -> None:
-    """
-    The table of invalid answers has a row for every clause.
-    """
+    """The table of invalid answers has a row for every clause."""
     assert set(SINGLE_ANSWER_CLAUSES) == {clause for _, _, clause in INVALID}
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda pairing: pairing.code)
 def test_documented_status_violates_only_the_strict_contract(pairing: Pairing) -> None:
-    """
-    Every status of a row, with its code, is allowed by the contracts that the row names and wider ones.
-    """
+    """Every status of a row, with its code, is allowed by the contracts that the row names and wider ones."""
     body = orjson.dumps({"error_code": pairing.code})
     for status in pairing.strict:
         assert broken_clauses(replace(ERROR, status=status, body=body)) == []
@@ -164,9 +152,7 @@ def test_documented_status_violates_only_the_strict_contract(pairing: Pairing) -
 
 @pytest.mark.parametrize("status", UNPAIRED_STATUSES)
 def test_status_without_a_code_is_allowed_when_documented(status: int) -> None:
-    """
-    402 has no error code and is allowed from the documented contract on.
-    """
+    """402 has no error code and is allowed from the documented contract on."""
     answer = replace(ERROR, status=status, body=b"{}")
 
     assert [[clauses.STATUS], [], []] == [broken_clauses(answer, contract) for contract in Contract]
@@ -174,9 +160,7 @@ def test_status_without_a_code_is_allowed_when_documented(status: int) -> None:
 
 @pytest.mark.parametrize(("answer", "clause"), [row[1:] for row in INVALID], ids=[row[0] for row in INVALID])
 def test_waived_clause_is_violated_only_under_narrower_contracts(answer: Answer, clause: Clause) -> None:
-    """
-    A waiver suppresses its own clause from its contract on, and no other clause.
-    """
+    """A waiver suppresses its own clause from its contract on, and no other clause."""
     waived_from = WAIVED_FROM.get(clause)
     for contract in Contract:
         waived = waived_from is not None and contract.includes(waived_from)
@@ -186,9 +170,7 @@ def test_waived_clause_is_violated_only_under_narrower_contracts(answer: Answer,
 
 @given(ANSWERS)
 def test_violations_of_any_answer_can_be_stored(answer: Answer) -> None:
-    """
-    No answer raises an exception, and the texts of its violations are short and can be stored as UTF-8.
-    """
+    """No answer raises an exception, and the texts of its violations are short and can be stored as UTF-8."""
     for contract in Contract:
         for violation in violations(answer, contract):
             orjson.dumps([violation.expected, violation.actual])
@@ -198,9 +180,7 @@ def test_violations_of_any_answer_can_be_stored(answer: Answer) -> None:
 
 @given(ANSWERS)
 def test_wider_contract_has_no_more_violations(answer: Answer) -> None:
-    """
-    Violations come in a fixed order, one per clause. A wider contract has more of them only if the narrower one stopped at an unknown status.
-    """
+    """Violations come in a fixed order, one per clause. A wider contract has more of them only if the narrower one stopped at an unknown status."""
     strict, documented, observed = (broken_clauses(answer, contract) for contract in Contract)
     positions = [SINGLE_ANSWER_CLAUSES.index(clause) for clause in strict]
 
@@ -212,9 +192,7 @@ def test_wider_contract_has_no_more_violations(answer: Answer) -> None:
 
 @given(ANSWERS)
 def test_error_code_can_be_encoded_as_utf_8(answer: Answer) -> None:
-    """
-    An error code of any answer, even one with a lone surrogate, can be stored as UTF-8.
-    """
+    """An error code of any answer, even one with a lone surrogate, can be stored as UTF-8."""
     code = error_code(answer)
 
     assert code is None or orjson.loads(orjson.dumps(code)) == code
@@ -236,25 +214,19 @@ def test_error_code_can_be_encoded_as_utf_8(answer: Answer) -> None:
     ],
 )
 def test_error_code_is_what_the_target_wrote(answer: Answer, code: str | None) -> None:
-    """
-    The code is None for a 200 and if `error_code` is not a string.
-    """
+    """The code is None for a 200 and if `error_code` is not a string."""
     assert code == error_code(answer)
 
 
 def test_only_a_must_violation_makes_an_answer_fail() -> None:
-    """
-    A violation of any other level does not: an answer without a request id counts as ok.
-    """
+    """A violation of any other level does not: an answer without a request id counts as ok."""
     for _, answer, clause in INVALID:
         assert breaks_must_clause(violations(answer)) is (clause.level is Level.MUST)
     assert not breaks_must_clause(violations(OUTPUT))
 
 
 def test_header_names_ignore_case() -> None:
-    """
-    Values come in wire order, and blanks around a request id are removed.
-    """
+    """Values come in wire order, and blanks around a request id are removed."""
     answer = Answer(status=200, headers=(("x-a", "1"), ("X-A", "2"), ("x-baseten-request-ID", " 9d3f ")))
 
     assert (("1", "2"), "1", None, "9d3f", None) == (

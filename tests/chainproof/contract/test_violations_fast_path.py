@@ -1,6 +1,4 @@
-"""
-Tests that the fast path for valid answers gives the same violations as the slow path.
-"""
+"""Tests that the fast path for valid answers gives the same violations as the slow path."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ answers = st.builds(
 
 @given(answers, st.sampled_from(list(Contract)))
 def test_fast_path_equals_slow_path(answer: Answer, contract: Contract) -> None:
-    """
-    A clause that is added to the slow path must not be missed by the fast one.
-    """
+    """A clause that is added to the slow path must not be missed by the fast one."""
     slow = tuple(
         violation
         for violation in violations._strict_violations(answer, contract)
@@ -50,18 +46,14 @@ def test_fast_path_equals_slow_path(answer: Answer, contract: Contract) -> None:
 
 
 def test_common_answer_takes_the_fast_path() -> None:
-    """
-    The most common valid answer needs no slow path.
-    """
+    """The most common valid answer needs no slow path."""
     fields = (("Content-Type", "application/json"), ("Content-Length", "2"), ("X-BASETEN-REQUEST-ID", "id"))
 
     assert violations._is_plainly_valid(Answer(status=200, headers=fields, body=b"{}"))
 
 
 def test_built_answer_equals_constructed_answer() -> None:
-    """
-    `build_answer` gives an equal, frozen Answer.
-    """
+    """`build_answer` gives an equal, frozen Answer."""
     fields, body = (("Content-Type", "application/json"),), b"{}"
     built, constructed = build_answer(200, fields, body), Answer(status=200, headers=fields, body=body)
 

@@ -1,6 +1,4 @@
-"""
-Accepted violations: they fail no run, are always shown, and expire.
-"""
+"""Accepted violations: they fail no run, are always shown, and expire."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ def a_run(
     started: str = f"{STARTED}T23:59:59.999Z",
     exercised: int = 3,
 ) -> Run:
-    """
-    A run that exercised every clause and violated some.
-    """
+    """A run that exercised every clause and violated some."""
     findings = tuple(
         Finding(
             clause=clause,
@@ -69,17 +65,13 @@ def a_run(
 
 
 def codes(found: ConformanceSummary) -> dict[str, str]:
-    """
-    The texts of the caveats by code.
-    """
+    """The texts of the caveats by code."""
     return {caveat.code: caveat.text for caveat in found.caveats}
 
 
 @given(st.sets(ids, max_size=4), st.sets(ids, max_size=4))
 def test_only_violations_that_are_not_accepted_fail(broken: set[str], known: set[str]) -> None:
-    """
-    Every finding is reported, accepted or not.
-    """
+    """Every finding is reported, accepted or not."""
     found = summarise_conformance(a_run(sorted(broken), [Acceptance(clause=clause) for clause in sorted(known)]))
     states = {row.clause.id: row.state for row in found.clauses}
 
@@ -94,9 +86,7 @@ def test_only_violations_that_are_not_accepted_fail(broken: set[str], known: set
 
 @given(st.integers(-400, 400))
 def test_acceptances_are_judged_on_the_day_of_the_run(days: int) -> None:
-    """
-    A report written years later has the same verdict.
-    """
+    """A report written years later has the same verdict."""
     until = STARTED + timedelta(days=days)
     found = summarise_conformance(a_run(["error-code"], [Acceptance(clause="error-code", until=until)]))
 
@@ -106,9 +96,7 @@ def test_acceptances_are_judged_on_the_day_of_the_run(days: int) -> None:
 
 
 def test_dated_acceptances_expire_if_the_day_of_the_run_is_unknown() -> None:
-    """
-    An acceptance without a date applies.
-    """
+    """An acceptance without a date applies."""
     dated = a_run(["error-code"], [Acceptance(clause="error-code", until=date(9000, 1, 1))], started="yesterday")
     endless = a_run(["error-code"], [Acceptance(clause="error-code")], started="yesterday")
 
@@ -123,18 +111,14 @@ def test_dated_acceptances_expire_if_the_day_of_the_run_is_unknown() -> None:
 def test_an_acceptance_is_unused_only_if_its_clause_was_exercised(
     changes: dict[str, object], expected: list[str]
 ) -> None:
-    """
-    A run that did not test the clause cannot tell.
-    """
+    """A run that did not test the clause cannot tell."""
     run = a_run([], [Acceptance(clause="error-code")], **changes)  # type: ignore[arg-type]  # of several types
 
     assert expected == [code for code in codes(summarise_conformance(run)) if code == "UNUSED_ACCEPTANCE"]
 
 
 def test_accepted_violations_under_load_give_no_caveat() -> None:
-    """
-    CONTRACT_VIOLATIONS names the clauses that are not accepted; without any, there is no such caveat.
-    """
+    """CONTRACT_VIOLATIONS names the clauses that are not accepted; without any, there is no such caveat."""
     both = ["error-code", "request-id-present"]
     texts = [
         {caveat.code: caveat.text for caveat in summarise_load(run).caveats}.get("CONTRACT_VIOLATIONS", "")

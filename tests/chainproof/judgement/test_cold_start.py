@@ -1,6 +1,4 @@
-"""
-The cold start of a run: first success and settling time.
-"""
+"""The cold start of a run: first success and settling time."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Result.FAILED)
 
 
 def second(number: int, outcome: Outcome, time: float) -> Interval:
-    """
-    A second with five requests of the same outcome.
-    """
+    """A second with five requests of the same outcome."""
     found = Interval(second=number)
     for _ in range(5):
         found.count_planned()
@@ -38,9 +34,7 @@ def second(number: int, outcome: Outcome, time: float) -> Interval:
 
 
 def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
-    """
-    A target that first rejects requests, then answers slowly, then normally.
-    """
+    """A target that first rejects requests, then answers slowly, then normally."""
     intervals = [second(n, NOT_READY, 0.01) for n in range(asleep)]
     intervals += [second(asleep + n, OK, 8.0 - 0.3 * n) for n in range(slow)]
     intervals += [second(asleep + slow + n, OK, 0.1 + n % 3 / 100) for n in range(warm)]
@@ -70,9 +64,7 @@ def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
 
 @given(st.integers(0, 20), st.integers(3, 12), st.integers(30, 60))
 def test_a_cold_start_is_found(asleep: int, slow: int, warm: int) -> None:
-    """
-    The first success is the exact time of the first ok answer; response times settle in the second after the slow ones.
-    """
+    """The first success is the exact time of the first ok answer; response times settle in the second after the slow ones."""
     run = waking(asleep, slow, warm)
     start = cold_start(run, run.intervals)
 
@@ -81,9 +73,7 @@ def test_a_cold_start_is_found(asleep: int, slow: int, warm: int) -> None:
 
 @given(st.integers(0, 2**32), st.floats(0.01, 10), st.integers(MIN_SECONDS, 200))
 def test_a_warm_target_has_settled_from_the_beginning(seed: int, level: float, count: int) -> None:
-    """
-    1 % of noise is no cold start, wherever MSER would cut.
-    """
+    """1 % of noise is no cold start, wherever MSER would cut."""
     noise = random.Random(seed)
 
     assert settling_index([level * noise.gauss(1, 0.01) for _ in range(count)]) in (0, None)
@@ -92,9 +82,7 @@ def test_a_warm_target_has_settled_from_the_beginning(seed: int, level: float, c
 
 @given(st.lists(st.floats(0.001, 100), max_size=60))
 def test_the_settling_index_is_in_the_first_half_or_none(values: list[float]) -> None:
-    """
-    Whatever the response times are.
-    """
+    """Whatever the response times are."""
     place = settling_index(values)
 
     assert place is None or (len(values) >= MIN_SECONDS and 0 <= place <= len(values) // 2)
@@ -111,9 +99,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_objectives_on_the_cold_start_are_evaluated(case: str) -> None:
-    """
-    A target that never settles misses the objective; an unknown settling time passes none. A caveat has the figures.
-    """
+    """A target that never settles misses the objective; an unknown settling time passes none. A caveat has the figures."""
     run, verdict = CASES[case]
     summary = summarise_load(run)
     texts = [caveat.text for caveat in summary.caveats if caveat.code == "COLD_START"]
@@ -124,9 +110,7 @@ def test_objectives_on_the_cold_start_are_evaluated(case: str) -> None:
 
 
 def test_without_exemplars_the_cold_start_has_whole_seconds() -> None:
-    """
-    A killed run may have no exemplars; the first success is then known to the second.
-    """
+    """A killed run may have no exemplars; the first success is then known to the second."""
     run = replace(waking(3, 5, 40), exemplars=())
 
     assert 4.0 == cold_start(run, run.intervals).first_success

@@ -1,6 +1,4 @@
-"""
-The verdict on a conformance run, as one table and one property.
-"""
+"""The verdict on a conformance run, as one table and one property."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ DAY = date(2026, 12, 31)
 
 
 def violated(clause: Clause) -> Finding:
-    """
-    A finding on a clause.
-    """
+    """A finding on a clause."""
     return finding(Violation(clause=clause, expected="a string", actual="a list"))
 
 
@@ -77,9 +73,7 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
 
 @pytest.mark.parametrize("case", VERDICTS)
 def test_the_verdict_on_a_conformance_run(case: str) -> None:
-    """
-    An internal error outweighs a violation; a violation outweighs an early end and a rejected key.
-    """
+    """An internal error outweighs a violation; a violation outweighs an early end and a rejected key."""
     evidence, expected, words = VERDICTS[case]
     verdict, reason = conformance_verdict(evidence)
 
@@ -91,9 +85,7 @@ def test_the_verdict_on_a_conformance_run(case: str) -> None:
 def test_a_complete_run_fails_exactly_if_a_finding_fails_it(
     broken: set[str], accepted: set[str], data: st.DataObject
 ) -> None:
-    """
-    The verdict agrees with what the tests and the reports say about each finding.
-    """
+    """The verdict agrees with what the tests and the reports say about each finding."""
     evidence = replace(
         PASSED,
         findings=tuple(violated(CLAUSE_BY_ID[name]) for name in sorted(broken)),
@@ -112,9 +104,7 @@ def test_a_complete_run_fails_exactly_if_a_finding_fails_it(
     [("must", {"must"}), ("assumed", {"must", "assumed"}), ("should", {"must", "assumed", "should"})],
 )
 def test_fail_on_includes_higher_levels(fail_on: str, levels: set[str]) -> None:
-    """
-    `--fail-on` names the lowest level that fails a run.
-    """
+    """`--fail-on` names the lowest level that fails a run."""
     assert levels == failing_levels(Level(fail_on))
 
 
@@ -130,9 +120,7 @@ def test_fail_on_includes_higher_levels(fail_on: str, levels: set[str]) -> None:
     ],
 )
 def test_an_acceptance_applies_until_its_last_day(accept: tuple[str, ...], fail_on: str, fails: bool) -> None:
-    """
-    It applies to its clause only, and the day is that on which the run began.
-    """
+    """It applies to its clause only, and the day is that on which the run began."""
     evidence = replace(PASSED, acceptances=tuple(map(parse_acceptance, accept)), fail_on=Level(fail_on))
 
     assert fails == evidence.fails_run(violated(clauses.ERROR_MESSAGE))

@@ -1,6 +1,4 @@
-"""
-Objectives: exact bounds, and every request that was not answered ok counts against them.
-"""
+"""Objectives: exact bounds, and every request that was not answered ok counts against them."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def run_of(
     lost: dict[Outcome, int] | None = None,
     not_sent: dict[NotSent, int] | None = None,
 ) -> Interval:
-    """
-    A run with a number of quick, slow, failed and unsent requests.
-    """
+    """A run with a number of quick, slow, failed and unsent requests."""
     interval = Interval(second=0)
     outcomes = {(OK, 0.5): quick, (OK, 1.5): slow, **{(outcome, 0.001): n for outcome, n in (lost or {}).items()}}
     for (outcome, time), count in outcomes.items():
@@ -52,17 +48,13 @@ def run_of(
 
 
 def judged(text: str, interval: Interval, ok_per_second: float = 0.0) -> ObjectiveResult:
-    """
-    The result of an objective.
-    """
+    """The result of an objective."""
     return evaluate_objective(parse_objective(text), interval, ok_per_second)
 
 
 @given(st.integers(0, 3000), st.integers(0, 200), st.sampled_from([50, 75, 90, 95, 99]))
 def test_the_verdict_follows_from_exact_one_sided_bounds(quick: int, slow: int, percent: int) -> None:
-    """
-    Pass if the lower 95 % bound of the good share reaches the quantile, fail if the upper one does not, else inconclusive.
-    """
+    """Pass if the lower 95 % bound of the good share reaches the quantile, fail if the upper one does not, else inconclusive."""
     of = quick + slow
     low = stats.beta.ppf(0.05, quick, slow + 1) if quick else 0.0
     high = stats.beta.ppf(0.95, quick + 1, slow) if slow else 1.0
@@ -86,9 +78,7 @@ def test_the_verdict_follows_from_exact_one_sided_bounds(quick: int, slow: int, 
 @pytest.mark.parametrize("indicator", ["response_time", "service_time"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_requests_without_an_ok_answer_count_against_the_target(loss: str, indicator: str) -> None:
-    """
-    A target cannot improve its percentiles by rejecting requests, dropping connections or not answering.
-    """
+    """A target cannot improve its percentiles by rejecting requests, dropping connections or not answering."""
     found = judged(f"p95 {indicator} < 1s", run_of(quick=100, lost={LOSSES[loss]: 100}))
 
     assert (Verdict.FAIL, 100, 200, None) == (found.verdict, found.good, found.total, found.observed)
@@ -96,9 +86,7 @@ def test_requests_without_an_ok_answer_count_against_the_target(loss: str, indic
 
 
 def test_requests_over_max_in_flight_count_against_the_target() -> None:
-    """
-    They were not sent because others had no answer. Requests after a stop do not count.
-    """
+    """They were not sent because others had no answer. Requests after a stop do not count."""
     full = judged(P95, run_of(quick=100, not_sent={NotSent.MAX_IN_FLIGHT: 100}))
     stopped = judged(P95, run_of(quick=100, not_sent={NotSent.STOPPED: 100}))
 
@@ -108,9 +96,7 @@ def test_requests_over_max_in_flight_count_against_the_target() -> None:
 
 
 def test_every_reason_for_unsent_requests_is_handled() -> None:
-    """
-    A new reason makes this test fail until it is handled.
-    """
+    """A new reason makes this test fail until it is handled."""
     counted = {why: judged(P95, run_of(quick=1, not_sent={why: 1})).total for why in NotSent}
 
     assert counted == {NotSent.MAX_IN_FLIGHT: 2, NotSent.STOPPED: 1}
@@ -136,9 +122,7 @@ def test_the_percentile_and_the_good_share_agree(quick: int, slow: int, text: st
 
 @given(st.integers(1, 1500), st.integers(0, 60), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 def test_more_requests_needed_is_the_smallest_number(quick: int, slow: int, wanted: float) -> None:
-    """
-    At the same share, that many more requests decide it, and one fewer does not.
-    """
+    """At the same share, that many more requests decide it, and one fewer does not."""
     text = f"p{wanted * 100:g} response_time < 1s"
     found = judged(text, run_of(quick, slow))
 
@@ -155,9 +139,7 @@ def test_more_requests_needed_is_the_smallest_number(quick: int, slow: int, want
 
 
 def test_a_share_equal_to_the_quantile_is_never_decided() -> None:
-    """
-    No number of requests decides it, so none is given.
-    """
+    """No number of requests decides it, so none is given."""
     found = judged(P95, run_of(quick=95, slow=5))
 
     assert (Verdict.INCONCLUSIVE, None) == (found.verdict, found.more_requests_needed)
@@ -167,9 +149,7 @@ def test_a_share_equal_to_the_quantile_is_never_decided() -> None:
     ("good", "needed"), [(10, 49), (58, 1)]
 )  # 0.95 ** 59 is the first power below 5 %: 59 good ones without a bad one
 def test_59_good_requests_pass_a_p95(good: int, needed: int) -> None:
-    """
-    Without a bad request, p95 takes 59 requests.
-    """
+    """Without a bad request, p95 takes 59 requests."""
     found = judged(P95, run_of(quick=good))
 
     assert (Verdict.INCONCLUSIVE, needed) == (found.verdict, found.more_requests_needed)
@@ -196,16 +176,12 @@ def test_59_good_requests_pass_a_p95(good: int, needed: int) -> None:
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_objectives_of_every_kind_are_evaluated(text: str, run: Interval, verdict: Verdict) -> None:
-    """
-    A share of 100 % has no sampling error; schedule lag is that of all sent requests.
-    """
+    """A share of 100 % has no sampling error; schedule lag is that of all sent requests."""
     assert verdict is judged(text, run).verdict
 
 
 def test_a_maximum_just_above_its_threshold_fails() -> None:
-    """
-    The maximum is known exactly, although its bucket reaches below the threshold.
-    """
+    """The maximum is known exactly, although its bucket reaches below the threshold."""
     interval = Interval(second=0, planned=1, sent=1)
     interval.outcomes[OK] = 1
     interval.response_time[Result.OK].record(0.8005)
@@ -218,18 +194,14 @@ def test_a_maximum_just_above_its_threshold_fails() -> None:
     ("text", "verdict"), [("throughput > 10/s", Verdict.FAIL), ("throughput >= 10/s", Verdict.PASS)]
 )
 def test_a_throughput_has_no_sampling_error(text: str, verdict: Verdict) -> None:
-    """
-    It is compared with its threshold directly.
-    """
+    """It is compared with its threshold directly."""
     found = judged(text, run_of(quick=10), ok_per_second=10.0)
 
     assert (verdict, 10.0, None, None) == (found.verdict, found.observed, found.share, found.more_requests_needed)
 
 
 def test_an_error_rate_is_a_share_of_planned_requests() -> None:
-    """
-    Slow requests are no errors; failed, late, lost and unsent ones are.
-    """
+    """Slow requests are no errors; failed, late, lost and unsent ones are."""
     lost = dict.fromkeys(LOSSES.values(), 10)
     found = judged("error_rate < 1%", run_of(quick=25, slow=25, lost=lost, not_sent={NotSent.MAX_IN_FLIGHT: 10}))
 
@@ -237,9 +209,7 @@ def test_an_error_rate_is_a_share_of_planned_requests() -> None:
 
 
 def test_more_good_requests_than_planned_is_inconclusive() -> None:
-    """
-    Part of the record is lost: there is no verdict, and no exception.
-    """
+    """Part of the record is lost: there is no verdict, and no exception."""
     interval = run_of(quick=100)
     interval.planned = 60
 

@@ -1,6 +1,4 @@
-"""
-Phases: only judged phases count for figures and objectives; the accounting covers all.
-"""
+"""Phases: only judged phases count for figures and objectives; the accounting covers all."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ OBJECTIVES = ("p95 response_time < 1s", "error_rate < 10%", "p95 schedule_lag < 
 
 
 def a_run(intervals: list[Interval], *, setting: object = None, seconds: float = 40.0) -> LoadSummary:
-    """
-    The summary of a run of forty seconds.
-    """
+    """The summary of a run of forty seconds."""
     rows = [dict(phase.to_json()) for phase in PHASES] if setting is None else setting
     sums = [sum(x) for x in zip(*((i.planned, i.not_sent.total(), i.sent) for i in intervals), strict=True)]
     names = dict(zip(("planned", "not_sent", "sent"), sums, strict=False))
@@ -58,9 +54,7 @@ def second_of(
     time: float = 0.1,
     settling_time: int | None = None,
 ) -> list[Interval]:
-    """
-    Requests planned in one second and settled in it or in another one.
-    """
+    """Requests planned in one second and settled in it or in another one."""
     name = phase.name if phase is not None else None
     planned, done = Interval(second=second), Interval(second=second if settling_time is None else settling_time)
     for outcome in [OK] * ok + [LOST] * lost:
@@ -71,9 +65,7 @@ def second_of(
 
 
 def a_ramp() -> list[Interval]:
-    """
-    Judged phases with quick answers, between phases that are slow, late and lose requests.
-    """
+    """Judged phases with quick answers, between phases that are slow, late and lose requests."""
     return [
         interval
         for phase in PHASES
@@ -85,9 +77,7 @@ def a_ramp() -> list[Interval]:
 
 
 def test_phases_that_are_not_judged_do_not_count() -> None:
-    """
-    Warm-up and spike miss every objective; the judged phases meet them, and the run passes.
-    """
+    """Warm-up and spike miss every objective; the judged phases meet them, and the run passes."""
     judged = a_run(a_ramp())
     mixed = a_run(a_ramp(), setting=[])
 
@@ -100,9 +90,7 @@ def test_phases_that_are_not_judged_do_not_count() -> None:
 
 
 def test_the_accounting_covers_all_phases() -> None:
-    """
-    The phases add up to the total.
-    """
+    """The phases add up to the total."""
     found = a_run(a_ramp())
 
     assert found.accounting.adds_up
@@ -113,9 +101,7 @@ def test_the_accounting_covers_all_phases() -> None:
 
 
 def test_a_request_belongs_to_the_phase_of_its_intended_start() -> None:
-    """
-    An answer in the next phase counts in the phase of its request, so no phase loses its slow ones.
-    """
+    """An answer in the next phase counts in the phase of its request, so no phase loses its slow ones."""
     found = a_run(second_of(PHASES[1], 19, time=5.0, settling_time=24))
     by_name = {each.phase.name: each for each in found.phases}
 
@@ -125,9 +111,7 @@ def test_a_request_belongs_to_the_phase_of_its_intended_start() -> None:
 
 
 def test_throughput_is_computed_over_judged_seconds() -> None:
-    """
-    It counts the answers during the full seconds of a phase, up to the end of the run.
-    """
+    """It counts the answers during the full seconds of a phase, up to the end of the run."""
     found = a_run(a_ramp())
     rates = {each.phase.name: (each.throughput, each.ok_per_second) for each in found.phases}
     cut = a_run(a_ramp()[:80], seconds=30.0)
@@ -140,9 +124,7 @@ def test_throughput_is_computed_over_judged_seconds() -> None:
 
 
 def test_payload_summaries_cover_judged_phases() -> None:
-    """
-    Percentiles of a payload contain no warm-up; a single payload has no summary.
-    """
+    """Percentiles of a payload contain no warm-up; a single payload has no summary."""
     found = a_run(a_ramp())
 
     assert ["a", "b"] == [each.name for each in found.payloads]
@@ -153,9 +135,7 @@ def test_payload_summaries_cover_judged_phases() -> None:
 
 @pytest.mark.parametrize("name", ["not on record", "none judged"])
 def test_mixed_phases_give_a_caveat(name: str) -> None:
-    """
-    Without judged phases, or without a record of them, all requests count, and a caveat says so.
-    """
+    """Without judged phases, or without a record of them, all requests count, and a caveat says so."""
     unjudged = [dict(phase.to_json()) | {"judged": False} for phase in PHASES]
     found = a_run(second_of(None, 12)) if name == "not on record" else a_run(a_ramp(), setting=unjudged)
 
@@ -165,9 +145,7 @@ def test_mixed_phases_give_a_caveat(name: str) -> None:
 
 
 def test_a_judged_phase_without_requests_is_inconclusive() -> None:
-    """
-    A run that ended in its warm-up does not pass.
-    """
+    """A run that ended in its warm-up does not pass."""
     found = a_run(second_of(PHASES[0], 3, ok=1000), seconds=9.0)
 
     assert Verdict.INCONCLUSIVE is found.objectives[0].verdict
@@ -175,9 +153,7 @@ def test_a_judged_phase_without_requests_is_inconclusive() -> None:
 
 
 def test_unsent_requests_count_in_their_phase() -> None:
-    """
-    They count against a judged phase only.
-    """
+    """They count against a judged phase only."""
 
     def with_gap(phase: PhaseSpan) -> LoadSummary:
         gap = Interval(second=int(phase.start))
@@ -199,14 +175,10 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_invalid_phases_in_a_manifest_are_ignored(value: object) -> None:
-    """
-    Somebody may have edited the manifest.
-    """
+    """Somebody may have edited the manifest."""
     assert all(0 <= phase.start <= phase.end for phase in read_phases(value))
 
 
 def test_phases_are_read_as_they_were_written() -> None:
-    """
-    Through the settings of a manifest.
-    """
+    """Through the settings of a manifest."""
     assert PHASES == read_phases([phase.to_json() for phase in PHASES])

@@ -1,6 +1,4 @@
-"""
-Verdicts and caveats of runs made by hand.
-"""
+"""Verdicts and caveats of runs made by hand."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 
 
 def interval(outcome: Outcome = OK, *, count: int = 5000, time: float = 0.1, lag: float = 0.001) -> Interval:
-    """
-    One second with *count* requests of the same outcome.
-    """
+    """One second with *count* requests of the same outcome."""
     second = Interval(second=0)
     for _ in range(count):
         second.count_planned()
@@ -55,9 +51,7 @@ def monitored(
     ports: int = 100,
     in_flight: int | None = None,
 ) -> Interval:
-    """
-    The second with generator health; in-flight requests match the service times by default.
-    """
+    """The second with generator health; in-flight requests match the service times by default."""
     generator_health = GeneratorHealth()
     among = round(sum(times.total for times in second.service_time.values())) if in_flight is None else in_flight
     for _ in range(1000):
@@ -70,36 +64,28 @@ def monitored(
 
 
 def one_late_request() -> tuple[Interval, Interval]:
-    """
-    Fifty requests that are too slow, and one that was sent late as well.
-    """
+    """Fifty requests that are too slow, and one that was sent late as well."""
     second = interval(time=2.0, count=50)
     late = interval(time=2.0, count=1, lag=0.3)
     return second, late
 
 
 def overdue(count: int, lag: float = 0.001) -> tuple[Interval, Interval]:
-    """
-    A second of many requests, some of which are sent after the end of the plan.
-    """
+    """A second of many requests, some of which are sent after the end of the plan."""
     first, after = interval(count=5000 - count, lag=lag), interval(count=count, lag=lag)
     first.planned, after.planned, after.second = 5000, 0, 1
     return first, after
 
 
 def stopped_by(guard: Guard) -> Run:
-    """
-    A run that a guard ended.
-    """
+    """A run that a guard ended."""
     run = with_ending(load_run(), Ending.STOPPED_BY_GUARD, "a limit was reached")
     assert run.end is not None
     return replace(run, end=replace(run.end, guard=guard))
 
 
 def load_run(second: Interval | None = None, *more: Interval, **changes: object) -> Run:
-    """
-    A complete load run of one second without any problem.
-    """
+    """A complete load run of one second without any problem."""
     second = interval() if second is None else second
     manifest = Manifest(
         kind=RunKind.LOAD,
@@ -115,9 +101,7 @@ def load_run(second: Interval | None = None, *more: Interval, **changes: object)
 
 
 def finding(clause: Clause) -> Finding:
-    """
-    One violation of a clause.
-    """
+    """One violation of a clause."""
     return Finding(
         clause=clause.id,
         level=clause.level.value,
@@ -131,31 +115,23 @@ def finding(clause: Clause) -> Finding:
 
 
 def with_settings(run: Run, **changed: object) -> Run:
-    """
-    The run with other settings.
-    """
+    """The run with other settings."""
     return replace(run, manifest=replace(run.manifest, settings={**run.manifest.settings, **changed}))
 
 
 def with_ending(run: Run, ending: Ending, note: str = "") -> Run:
-    """
-    The run with another ending.
-    """
+    """The run with another ending."""
     assert run.end is not None
     return replace(run, end=replace(run.end, ending=ending, note=note))
 
 
 def with_objectives(run: Run, *objectives: str) -> Run:
-    """
-    The run with other objectives.
-    """
+    """The run with other objectives."""
     return replace(run, manifest=replace(run.manifest, objectives=objectives))
 
 
 def capped() -> Interval:
-    """
-    A second in which --max-in-flight was reached.
-    """
+    """A second in which --max-in-flight was reached."""
     second = interval()
     for _ in range(10):
         second.count_planned()
@@ -164,18 +140,14 @@ def capped() -> Interval:
 
 
 def miscounted() -> Run:
-    """
-    A run whose own counters differ from its intervals.
-    """
+    """A run whose own counters differ from its intervals."""
     run = load_run()
     assert run.end is not None
     return replace(run, end=replace(run.end, accounting={**run.end.accounting, "ok": 1}))
 
 
 def with_lost_worker() -> Run:
-    """
-    A run one of whose workers stopped reporting.
-    """
+    """A run one of whose workers stopped reporting."""
     run = load_run()
     assert run.end is not None
     lost = LostWorker(worker="1", start=0.2, end=1.0, why="it did not report any more")
@@ -217,9 +189,7 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
 
 
 def test_assumed_path_cites_the_document_that_has_it() -> None:
-    """
-    The caveat names the operation in Baseten's document of the whole API, since ours has production only.
-    """
+    """The caveat names the operation in Baseten's document of the whole API, since ours has production only."""
     run = with_settings(load_run(), path_assumed=True)
     url = "https://chain-abc123.api.baseten.co/environments/staging/run_remote"
     caveats = summarise_load(replace(run, manifest=replace(run.manifest, target=url))).caveats
@@ -231,9 +201,7 @@ def test_assumed_path_cites_the_document_that_has_it() -> None:
 
 
 def test_a_run_without_problems_passes_without_a_caveat() -> None:
-    """
-    No caveat appears without a reason.
-    """
+    """No caveat appears without a reason."""
     summary = summarise_load(load_run())
 
     assert (Verdict.PASS, ()) == (summary.verdict, summary.caveats)
@@ -241,17 +209,13 @@ def test_a_run_without_problems_passes_without_a_caveat() -> None:
 
 @pytest.mark.parametrize("code", PROBLEMS)
 def test_a_problem_gives_its_caveat_and_no_other(code: str) -> None:
-    """
-    Each run in the table has exactly one problem.
-    """
+    """Each run in the table has exactly one problem."""
     assert [code] == [caveat.code for caveat in summarise_load(PROBLEMS[code]()).caveats]
 
 
 @pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING_MISMATCH", "UNREADABLE_LINES"])
 def test_missing_or_contradictory_counts_are_invalid(code: str) -> None:
-    """
-    They allow no conclusion.
-    """
+    """They allow no conclusion."""
     assert summarise_load(PROBLEMS[code]()).verdict is Verdict.INVALID
 
 
@@ -298,18 +262,14 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
 
 @pytest.mark.parametrize("case", VERDICTS)
 def test_the_verdict_on_a_load_run(case: str) -> None:
-    """
-    A pass needs the full run; problems of the generator invalidate a fail, not a pass.
-    """
+    """A pass needs the full run; problems of the generator invalidate a fail, not a pass."""
     run, verdict = VERDICTS[case]
 
     assert verdict is summarise_load(run()).verdict
 
 
 def conformance_run(*findings: Finding, fail_on: str = "assumed", note: str = "", contract: str = "strict") -> Run:
-    """
-    A conformance run that exercised one clause, with its findings.
-    """
+    """A conformance run that exercised one clause, with its findings."""
     manifest = Manifest(
         kind=RunKind.CONFORMANCE,
         name="quick",
@@ -335,25 +295,19 @@ def conformance_run(*findings: Finding, fail_on: str = "assumed", note: str = ""
     ],
 )
 def test_a_violation_fails_a_run_by_its_level(clause: Clause, fail_on: str, verdict: Verdict) -> None:
-    """
-    Must and assumed fail by default, should with `--fail-on should`.
-    """
+    """Must and assumed fail by default, should with `--fail-on should`."""
     assert verdict is summarise_conformance(conformance_run(finding(clause), fail_on=fail_on)).verdict
 
 
 def test_a_blocked_run_is_inconclusive() -> None:
-    """
-    A rejected key is neither a violation nor a pass, and the reason is given.
-    """
+    """A rejected key is neither a violation nor a pass, and the reason is given."""
     summary = summarise_conformance(conformance_run(note="the key is refused"))
 
     assert (Verdict.INCONCLUSIVE, True) == (summary.verdict, "the key is refused" in summary.reason)
 
 
 def test_every_clause_has_a_state() -> None:
-    """
-    Passed, failed, not exercised or waived.
-    """
+    """Passed, failed, not exercised or waived."""
     run = conformance_run(finding(clauses.ERROR_CODE), contract="documented")
     states = {row.clause.id: row.state for row in summarise_conformance(run).clauses}
 
@@ -366,9 +320,7 @@ def test_every_clause_has_a_state() -> None:
 
 @given(st.permutations(list(VERDICTS)))
 def test_a_report_has_the_worst_verdict_of_its_runs(order: list[str]) -> None:
-    """
-    In any order.
-    """
+    """In any order."""
     runs = [VERDICTS[case][0]() for case in order[:3]]
     verdicts = {VERDICTS[case][1] for case in order[:3]}
     worst_first = [Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS]
@@ -377,9 +329,7 @@ def test_a_report_has_the_worst_verdict_of_its_runs(order: list[str]) -> None:
 
 
 def test_load_and_conformance_runs_make_one_report() -> None:
-    """
-    Both kinds on one page.
-    """
+    """Both kinds on one page."""
     both = report([load_run(), conformance_run()])
 
     assert "combined" == both.kind
@@ -387,9 +337,7 @@ def test_load_and_conformance_runs_make_one_report() -> None:
 
 
 def test_every_caveat_has_a_run_that_triggers_it() -> None:
-    """
-    Here, or in the tests of acceptances, phases and conformance.
-    """
+    """Here, or in the tests of acceptances, phases and conformance."""
     named = {caveat.code for run in PROBLEMS.values() for caveat in summarise_load(run()).caveats}
     tested_elsewhere = {
         CaveatCode.ACCEPTANCE_EXPIRED,

@@ -1,6 +1,4 @@
-"""
-Commands that repeat a request: they send the same request, and no process gets the key in its arguments.
-"""
+"""Commands that repeat a request: they send the same request, and no process gets the key in its arguments."""
 
 from __future__ import annotations
 
@@ -49,17 +47,13 @@ SECRET_VARIABLE = "BASETEN_API_KEY"
 
 
 def secret(key: str) -> Secret:
-    """
-    The key in its variable.
-    """
+    """The key in its variable."""
     return variable_secret(key, SECRET_VARIABLE)
 
 
 @pytest.fixture(scope="module")
 def fake_commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    A folder with a `curl` and a `chainproof` that record their arguments and their input.
-    """
+    """A folder with a `curl` and a `chainproof` that record their arguments and their input."""
     folder = tmp_path_factory.mktemp("bin")
     for name in ("curl", "chainproof"):
         script = folder / name
@@ -69,18 +63,14 @@ def fake_commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(line: str, key: str, fake_commands: Path) -> tuple[list[bytes], bytes]:
-    """
-    The command with its arguments, and the standard input that a shell gives to it.
-    """
+    """The command with its arguments, and the standard input that a shell gives to it."""
     environment = {"PATH": f"{fake_commands}:/usr/bin:/bin", SECRET_VARIABLE: key, "LC_ALL": "C.UTF-8"}
     subprocess.run(["sh", "-c", line], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=20)
     return (fake_commands / "words").read_bytes().split(b"\0")[:-1], (fake_commands / "stdin").read_bytes()
 
 
 def sent_by_curl(words: list[bytes], piped: bytes) -> tuple[bytes, bytes, list[bytes], bytes | None]:
-    """
-    Method, URL, header lines and body that curl sends with these arguments.
-    """
+    """Method, URL, header lines and body that curl sends with these arguments."""
     options = list(pairwise(words))
     fields: list[bytes] = []
     for option, value in options:
@@ -101,9 +91,7 @@ def sent_by_curl(words: list[bytes], piped: bytes) -> tuple[bytes, bytes, list[b
 def test_a_command_sends_the_request_and_no_process_gets_the_key_as_an_argument(
     *, fake_commands: Path, method: str, headers: list[tuple[str, str]], body: bytes | None, key: str, places: set[str]
 ) -> None:
-    """
-    Method, URL, fields and body are those of the request, and the key comes through a pipe.
-    """
+    """Method, URL, fields and body are those of the request, and the key comes through a pipe."""
     url = f"{URL}?key={key}" if "url" in places else URL
     if "header" in places:
         headers = [*headers, ("Authorization", f"Api-Key {key}"), *headers[:1]]
@@ -133,9 +121,7 @@ def test_a_command_sends_the_request_and_no_process_gets_the_key_as_an_argument(
 @pytest.mark.parametrize("before", [b"x", b"\xff"])
 @pytest.mark.parametrize("offset", [1970, 1985, 1999, 2000, 2001])
 def test_a_cut_body_contains_no_part_of_the_key(fake_commands: Path, before: bytes, offset: int) -> None:
-    """
-    A body is cut before a key that would be cut in two.
-    """
+    """A body is cut before a key that would be cut in two."""
     key = "0123456789.abcdefghij"
     body = (before * offset + key.encode()).ljust(3000, b"y")
     line = request_command(method="POST", url=URL, headers=[], body=body, secret=secret(key))
@@ -160,9 +146,7 @@ def test_a_cut_body_contains_no_part_of_the_key(fake_commands: Path, before: byt
     ids=lambda body: repr(body[:10]),
 )
 def test_a_long_body_is_written_by_a_short_command(body: bytes) -> None:
-    """
-    Repeated patterns are written by `yes`; the bytes are the same.
-    """
+    """Repeated patterns are written by `yes`; the bytes are the same."""
     command = writing_command(body, None)
     assert command is not None
     written = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=20)
@@ -172,9 +156,7 @@ def test_a_long_body_is_written_by_a_short_command(body: bytes) -> None:
 
 
 def test_a_body_without_a_pattern_has_no_short_command() -> None:
-    """
-    A command of thousands of characters is of no use.
-    """
+    """A command of thousands of characters is of no use."""
     assert writing_command(random.Random(1).randbytes(5000), None) is None
 
 
@@ -182,9 +164,7 @@ def test_a_body_without_a_pattern_has_no_short_command() -> None:
     ("host", "explicit"), [(urlsplit(URL).netloc, False), ("chain-abc123-prod-us.api.baseten.co", True)]
 )
 def test_a_different_host_is_part_of_the_request(host: str, *, explicit: bool) -> None:
-    """
-    Curl writes the URL's own Host itself; another Host is given explicitly.
-    """
+    """Curl writes the URL's own Host itself; another Host is given explicitly."""
     line = request_command(method="POST", url=URL, headers=[("Host", host)], body=None)
     assert explicit is (host in line.replace(URL, ""))
 
@@ -204,9 +184,7 @@ REQUESTS = {
 @pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
 @pytest.mark.parametrize("what", REQUESTS)
 def test_the_real_curl_sends_the_request(what: str) -> None:
-    """
-    Request line, media type and body arrive at an IPv4 address unchanged.
-    """
+    """Request line, media type and body arrive at an IPv4 address unchanged."""
     method, path, headers, body = REQUESTS[what]
     with socket.create_server(("127.0.0.1", 0)) as server:
         received: list[bytes] = []
@@ -226,9 +204,7 @@ def test_the_real_curl_sends_the_request(what: str) -> None:
 
 
 def _answer_one(server: socket.socket) -> bytes:
-    """
-    Receive one request and send an empty answer; the bytes of the request.
-    """
+    """Receive one request and send an empty answer; the bytes of the request."""
     connection, _ = server.accept()
     with connection:
         got = b""
@@ -274,9 +250,7 @@ def test_the_real_curl_uses_the_same_route(host: str) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
 def test_the_real_curl_stops_at_the_deadline() -> None:
-    """
-    It exits with 28, its code for a timeout.
-    """
+    """It exits with 28, its code for a timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/production/run_remote"
         line = curl_line(method="POST", url=url, headers=[], body=b"{}", deadline=0.25)
@@ -287,9 +261,7 @@ def test_the_real_curl_stops_at_the_deadline() -> None:
 
 
 def test_a_file_name_with_spaces_is_one_argument(fake_commands: Path) -> None:
-    """
-    A certificate file may have any name.
-    """
+    """A certificate file may have any name."""
     line = curl_line(method="POST", url=URL, headers=[], body=None, route=Route(ca_file="/a b/it's $(id).pem"))
     words, _ = run(line, "key", fake_commands)
 

@@ -1,6 +1,4 @@
-"""
-Run folders: writing, reading, kills, damaged files and names.
-"""
+"""Run folders: writing, reading, kills, damaged files and names."""
 
 from __future__ import annotations
 
@@ -63,9 +61,7 @@ LATE = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
 
 
 def second(number: int, worker: str = "0") -> Interval:
-    """
-    One second with some of everything.
-    """
+    """One second with some of everything."""
     interval = Interval(second=number, worker=worker, in_flight=2, in_flight_max=3)
     for _ in range(4):
         interval.count_planned()
@@ -85,9 +81,7 @@ COUNT = ClauseCount(clause=clauses.STATUS.id, exercised=10, violations=1)
 
 
 def write(path: Path, *, seconds: int = 3, end: RunEnd | None = FINISH) -> None:
-    """
-    Write a run folder with every kind of line.
-    """
+    """Write a run folder with every kind of line."""
     with RunWriter(path, LOAD) as writer:
         for number in range(seconds):
             writer.write_interval(second(number))
@@ -99,9 +93,7 @@ def write(path: Path, *, seconds: int = 3, end: RunEnd | None = FINISH) -> None:
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """
-    Manifest, intervals, exemplars, findings, clause counts and end are equal after reading, in order.
-    """
+    """Manifest, intervals, exemplars, findings, clause counts and end are equal after reading, in order."""
     write(tmp_path / "run")
     run = read_run(tmp_path / "run")
 
@@ -114,9 +106,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [INTERVALS, EXEMPLARS, FINDINGS, CLAUSES])
 def test_a_file_cut_at_any_byte_loses_only_its_last_line(tmp_path: Path, name: str) -> None:
-    """
-    After a kill, everything before the last line is read, and no line counts as unreadable.
-    """
+    """After a kill, everything before the last line is read, and no line counts as unreadable."""
     write(tmp_path / "complete", end=None)
     content = (tmp_path / "complete" / name).read_bytes()
     field = {INTERVALS: "intervals", EXEMPLARS: "exemplars", FINDINGS: "findings", CLAUSES: "clauses"}[name]
@@ -137,9 +127,7 @@ def test_a_file_cut_at_any_byte_loses_only_its_last_line(tmp_path: Path, name: s
     | st.sampled_from([b"{}", b"[]", b"5", b"null", b'"x"', b'{"second": 1}', b'{"clause": "x"}']),
 )
 def test_unreadable_lines_are_counted_and_ignored(tmp_path: Path, name: str, junk: bytes) -> None:
-    """
-    The other lines are read, and the number of unreadable lines is known.
-    """
+    """The other lines are read, and the number of unreadable lines is known."""
     if not (tmp_path / "run").exists():
         write(tmp_path / "run")
     line = junk.replace(b"\n", b"")
@@ -155,9 +143,7 @@ def test_unreadable_lines_are_counted_and_ignored(tmp_path: Path, name: str, jun
 
 
 def test_a_later_line_replaces_an_earlier_one(tmp_path: Path) -> None:
-    """
-    A finding, a clause count or an exemplar that is written again is read once, as last written.
-    """
+    """A finding, a clause count or an exemplar that is written again is read once, as last written."""
     with RunWriter(tmp_path / "run", LOAD) as writer:
         for times in (1, 2, 3):
             writer.write_finding(replace(FINDING, count=times))
@@ -173,9 +159,7 @@ def test_a_later_line_replaces_an_earlier_one(tmp_path: Path) -> None:
 
 
 def test_lines_are_written_without_buffering(tmp_path: Path) -> None:
-    """
-    A kill loses no line that was written.
-    """
+    """A kill loses no line that was written."""
     with RunWriter(tmp_path / "run", LOAD) as writer:
         writer.write_interval(second(0))
 
@@ -183,9 +167,7 @@ def test_lines_are_written_without_buffering(tmp_path: Path) -> None:
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
-    """
-    A folder with files is rejected; an empty or a missing folder is accepted.
-    """
+    """A folder with files is rejected; an empty or a missing folder is accepted."""
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new/and/deep"):
         check_writable(tmp_path / name)
@@ -204,9 +186,7 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     ],
 )
 def test_an_unusable_path_is_rejected_before_the_run(tmp_path: Path, path: str, message: str) -> None:
-    """
-    It is rejected before the run rather than at its end.
-    """
+    """It is rejected before the run rather than at its end."""
     (tmp_path / "file").touch()
 
     with pytest.raises(FolderError, match=message):
@@ -214,17 +194,13 @@ def test_an_unusable_path_is_rejected_before_the_run(tmp_path: Path, path: str, 
 
 
 def test_a_read_only_file_system_is_reported_in_one_line() -> None:
-    """
-    Only such a file system stops root; other users are rejected before they try.
-    """
+    """Only such a file system stops root; other users are rejected before they try."""
     with pytest.raises(FolderError, match="cannot write a run folder at /proc/chainproof/run"):
         RunWriter(Path("/proc/chainproof/run"), LOAD)
 
 
 def test_only_one_of_many_runs_gets_a_folder(tmp_path: Path) -> None:
-    """
-    Runs that choose the same name at the same time do not mix their lines.
-    """
+    """Runs that choose the same name at the same time do not mix their lines."""
 
     def attempt(number: int) -> int:
         try:
@@ -240,9 +216,7 @@ def test_only_one_of_many_runs_gets_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_run_created_after_the_check_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    If another run takes the folder between check and write, it stays unchanged.
-    """
+    """If another run takes the folder between check and write, it stays unchanged."""
     monkeypatch.setattr(folder, "check_writable", lambda path: None)
     write(tmp_path / "run")
 
@@ -253,9 +227,7 @@ def test_a_run_created_after_the_check_keeps_its_folder(tmp_path: Path, monkeypa
 
 
 def test_an_existing_name_gets_a_number(tmp_path: Path) -> None:
-    """
-    Runs of the same second get different names, valid on every file system.
-    """
+    """Runs of the same second get different names, valid on every file system."""
     paths = []
     for _ in range(3):
         paths.append(default_run_path("steady", TARGET, STARTED, tmp_path))
@@ -269,9 +241,7 @@ def test_an_existing_name_gets_a_number(tmp_path: Path) -> None:
 
 
 def test_find_runs_finds_the_run_or_the_runs_in_a_folder(tmp_path: Path) -> None:
-    """
-    A path is a run folder, or contains run folders.
-    """
+    """A path is a run folder, or contains run folders."""
     for name in ("2_b", "1_a"):
         write(tmp_path / "runs" / name)
     (tmp_path / "runs" / "notes").mkdir()
@@ -285,9 +255,7 @@ def test_find_runs_finds_the_run_or_the_runs_in_a_folder(tmp_path: Path) -> None
     ("path", "message"), [("nowhere", "found nothing"), ("file", "found a file"), ("empty", "found no manifest.json")]
 )
 def test_a_path_without_a_run_is_reported_in_one_line(tmp_path: Path, path: str, message: str) -> None:
-    """
-    The message says what was expected and what was found, for one run and for several.
-    """
+    """The message says what was expected and what was found, for one run and for several."""
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     for read in (read_run, find_runs):
@@ -313,9 +281,7 @@ def test_a_path_without_a_run_is_reported_in_one_line(tmp_path: Path, path: str,
     ],
 )
 def test_an_unreadable_manifest_is_rejected(tmp_path: Path, manifest: bytes, message: str) -> None:
-    """
-    The message says which format was expected and found, or what is wrong with the manifest.
-    """
+    """The message says which format was expected and found, or what is wrong with the manifest."""
     (tmp_path / MANIFEST).write_bytes(manifest)
 
     with pytest.raises(FolderError, match=message):
@@ -323,18 +289,14 @@ def test_an_unreadable_manifest_is_rejected(tmp_path: Path, manifest: bytes, mes
 
 
 def test_no_temporary_file_remains(tmp_path: Path) -> None:
-    """
-    Manifest and end are written completely or not at all.
-    """
+    """Manifest and end are written completely or not at all."""
     write(tmp_path / "run")
 
     assert {MANIFEST, END, INTERVALS, EXEMPLARS, FINDINGS, CLAUSES} == {p.name for p in (tmp_path / "run").iterdir()}
 
 
 def test_find_runs_of_a_search_finds_its_verification_runs(tmp_path: Path) -> None:
-    """
-    Other runs can be named explicitly; a search without a result means all of its runs.
-    """
+    """Other runs can be named explicitly; a search without a result means all of its runs."""
     for name in ("01_20", "02_40", "03_20"):
         with RunWriter(tmp_path / "search" / name, LOAD):
             pass
@@ -364,9 +326,7 @@ def test_find_runs_of_a_search_finds_its_verification_runs(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("record", [b"", b"[]", b"{}", b'{"probes": 7}', b"null", b"\xff"])
 def test_an_unreadable_search_record_is_ignored(tmp_path: Path, record: bytes) -> None:
-    """
-    All runs beside it are found.
-    """
+    """All runs beside it are found."""
     with RunWriter(tmp_path / "search" / "01_20", LOAD):
         pass
     (tmp_path / "search" / SEARCH_FILE).write_bytes(record)

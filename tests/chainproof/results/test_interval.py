@@ -1,6 +1,4 @@
-"""
-Intervals: merging, JSON, phases and payloads.
-"""
+"""Intervals: merging, JSON, phases and payloads."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ SENT = st.tuples(st.sampled_from(OUTCOMES), st.floats(0, 30), st.floats(0, 1))
 
 @st.composite
 def intervals(draw: st.DrawFn) -> Interval:
-    """
-    One second of one of three workers.
-    """
+    """One second of one of three workers."""
     found = Interval(second=draw(st.integers(0, 4)), worker=draw(st.sampled_from("012")))
     found.in_flight = draw(st.integers(0, 50))
     found.in_flight_max = found.in_flight + draw(st.integers(0, 50))
@@ -53,9 +49,7 @@ RUNS = st.lists(intervals(), max_size=8)
 
 @given(RUNS, st.integers())
 def test_the_total_does_not_depend_on_the_order(run: list[Interval], seed: int) -> None:
-    """
-    Lines of several workers interleave; the total is the same to the last bit.
-    """
+    """Lines of several workers interleave; the total is the same to the last bit."""
     shuffled = random.Random(seed).sample(run, len(run))
 
     assert total(run) == total(shuffled)
@@ -64,9 +58,7 @@ def test_the_total_does_not_depend_on_the_order(run: list[Interval], seed: int) 
 
 @given(RUNS)
 def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
-    """
-    Nothing is lost or counted twice, and reading changes nothing.
-    """
+    """Nothing is lost or counted twice, and reading changes nothing."""
     before = [orjson.dumps(interval.to_json()) for interval in run]
     overall, seconds = total(run), by_second(run)
 
@@ -85,9 +77,7 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
 
 @given(RUNS)
 def test_merged_counts_equal_the_total(run: list[Interval]) -> None:
-    """
-    Merging without times gives the same counts, for each phase.
-    """
+    """Merging without times gives the same counts, for each phase."""
     counts = Interval(second=-1)
     for interval in run:
         counts.merge_counts(interval)
@@ -105,9 +95,7 @@ def test_merged_counts_equal_the_total(run: list[Interval]) -> None:
 
 @given(RUNS, st.integers())
 def test_phases_and_payloads_merge_exactly(run: list[Interval], seed: int) -> None:
-    """
-    Counts, times and payloads of a phase do not depend on the order of the workers.
-    """
+    """Counts, times and payloads of a phase do not depend on the order of the workers."""
     shuffled = random.Random(seed).sample(run, len(run))
     overall = total(shuffled)
 
@@ -119,9 +107,7 @@ def test_phases_and_payloads_merge_exactly(run: list[Interval], seed: int) -> No
 
 @given(intervals())
 def test_phases_and_payloads_are_part_of_the_interval(interval: Interval) -> None:
-    """
-    A request of a phase counts once in the interval; a request of a payload counts in its phase, or in none.
-    """
+    """A request of a phase counts once in the interval; a request of a payload counts in its phase, or in none."""
     inside = merge_stats(interval.phases.values())
 
     assert inside.planned == inside.sent + inside.not_sent.total() <= interval.planned
@@ -134,9 +120,7 @@ def test_phases_and_payloads_are_part_of_the_interval(interval: Interval) -> Non
 
 
 def test_an_interval_without_parts_has_no_keys_for_them() -> None:
-    """
-    A run without phases and with one payload has no additional keys, and is read without them.
-    """
+    """A run without phases and with one payload has no additional keys, and is read without them."""
     plain = Interval(second=3)
     plain.count_outcome(OUTCOMES[0], 0.2, 0.1)
     data = plain.to_json()
@@ -146,9 +130,7 @@ def test_an_interval_without_parts_has_no_keys_for_them() -> None:
 
 
 def test_statistics_are_written_without_empty_values() -> None:
-    """
-    A payload contains its outcomes and the times of the results that occurred.
-    """
+    """A payload contains its outcomes and the times of the results that occurred."""
     interval = Interval(second=0)
     interval.count_outcome(OUTCOMES[0], 0.2, 0.1, payload="small")
     interval.count_planned(phase="steady", times=7)
@@ -163,17 +145,13 @@ def test_statistics_are_written_without_empty_values() -> None:
 
 @given(RUNS)
 def test_by_second_gives_one_interval_per_second(run: list[Interval]) -> None:
-    """
-    Seconds are ascending, and the workers of a second are merged.
-    """
+    """Seconds are ascending, and the workers of a second are merged."""
     assert sorted({interval.second for interval in run}) == [interval.second for interval in by_second(run)]
 
 
 @given(RUNS)
 def test_in_flight_requests_add_up_across_workers_not_across_seconds(run: list[Interval]) -> None:
-    """
-    Over a run the largest second and the last one count.
-    """
+    """Over a run the largest second and the last one count."""
     seconds = {s: [part for part in run if part.second == s] for s in {part.second for part in run}}
     peaks = [sum(part.in_flight_max for part in parts) for parts in seconds.values()]
     last = seconds[max(seconds)] if seconds else []
@@ -184,17 +162,13 @@ def test_in_flight_requests_add_up_across_workers_not_across_seconds(run: list[I
 
 @given(intervals())
 def test_an_interval_is_read_as_it_was_written(interval: Interval) -> None:
-    """
-    Its JSON text contains everything.
-    """
+    """Its JSON text contains everything."""
     assert interval == Interval.from_json(orjson.loads(orjson.dumps(interval.to_json())))
 
 
 @given(intervals())
 def test_only_complete_answers_have_times(interval: Interval) -> None:
-    """
-    Deadlines and lost connections have none; ok and failed answers are separate.
-    """
+    """Deadlines and lost connections have none; ok and failed answers are separate."""
     for result in ANSWERED_RESULTS:
         answered = sum(
             count
@@ -206,9 +180,7 @@ def test_only_complete_answers_have_times(interval: Interval) -> None:
 
 
 def test_an_error_code_is_documented_undocumented_or_absent() -> None:
-    """
-    Only error answers have a kind of code.
-    """
+    """Only error answers have a kind of code."""
     kinds = {outcome: outcome.code_kind for outcome in OUTCOMES}
 
     assert [None, None, CodeKind.DOCUMENTED, CodeKind.UNDOCUMENTED, None, None, None] == list(kinds.values())
@@ -217,9 +189,7 @@ def test_an_error_code_is_documented_undocumented_or_absent() -> None:
 
 @given(st.floats(0, 100), st.floats(0, 1), st.floats(0, 30), st.sampled_from(OUTCOMES))
 def test_durations_follow_from_instants(intended: float, lag: float, service: float, outcome: Outcome) -> None:
-    """
-    Response time is service time plus schedule lag, and an exemplar equals its exchange.
-    """
+    """Response time is service time plus schedule lag, and an exemplar equals its exchange."""
     start = intended + lag
     exchange = Exchange(number=1, intended_start=intended, start=start, end=start + service, outcome=outcome)
     shown = exemplar(exchange, why="slowest")

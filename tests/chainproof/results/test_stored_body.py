@@ -1,6 +1,4 @@
-"""
-Stored bodies: text, base64, limits and secrets.
-"""
+"""Stored bodies: text, base64, limits and secrets."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ KEYS = st.text(string.ascii_letters + string.digits + '."\\/', min_size=8, max_s
 
 @given(st.binary(max_size=80), st.text(max_size=40), st.integers(0, 100))
 def test_a_body_is_read_as_it_was_stored(octets: bytes, text: str, max_bytes: int) -> None:
-    """
-    Text as text, everything else as base64; a cut body says so.
-    """
+    """Text as text, everything else as base64; a cut body says so."""
     for body in (octets, text.encode()):
         stored = stored_body(body, max_bytes=max_bytes)
 
@@ -36,9 +32,7 @@ def test_a_body_is_read_as_it_was_stored(octets: bytes, text: str, max_bytes: in
 
 @given(st.text(min_size=1, max_size=40), st.integers(0, 100))
 def test_a_cut_text_stays_text(text: str, max_bytes: int) -> None:
-    """
-    It is not cut within a character: at most three bytes fewer than allowed are stored.
-    """
+    """It is not cut within a character: at most three bytes fewer than allowed are stored."""
     stored = stored_body(text.encode(), max_bytes=max_bytes)
 
     assert stored.text is not None
@@ -48,9 +42,7 @@ def test_a_cut_text_stays_text(text: str, max_bytes: int) -> None:
 
 @given(KEYS, st.binary(max_size=30), st.integers(0, 60))
 def test_a_key_is_never_stored(key: str, around: bytes, max_bytes: int) -> None:
-    """
-    Neither the key nor a part of it at the cut, plain or escaped by JSON.
-    """
+    """Neither the key nor a part of it at the cut, plain or escaped by JSON."""
     for spelling in (key.encode(), json.dumps(key)[1:-1].encode()):
         filler = around.replace(spelling, b"").replace(key.encode(), b"")
         full = stored_body(filler + b"<" + spelling + b">", [key])
@@ -62,16 +54,12 @@ def test_a_key_is_never_stored(key: str, around: bytes, max_bytes: int) -> None:
 
 
 def test_the_default_limit_is_64_kib() -> None:
-    """
-    As the documentation says.
-    """
+    """As the documentation says."""
     assert MAX_BYTES == 65536 == len(stored_body(b"x" * 70000).octets)
 
 
 @pytest.mark.parametrize("data", [{}, {"text": 1, "size_bytes": 1}, {"base64": "no!", "size_bytes": 1}, {"text": "a"}])
 def test_an_invalid_body_is_rejected(data: dict[str, object]) -> None:
-    """
-    An edited line is an unreadable line, not an error in chainproof.
-    """
+    """An edited line is an unreadable line, not an error in chainproof."""
     with pytest.raises((KeyError, TypeError, AttributeError, ValueError)):
         StoredBody.from_json(data)  # type: ignore[typeddict-item]

@@ -1,6 +1,4 @@
-"""
-Network statistics and batches of requests in intervals.
-"""
+"""Network statistics and batches of requests in intervals."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ OUTCOMES = (
 
 @st.composite
 def network_stats(draw: st.DrawFn) -> NetworkStats:
-    """
-    Some network statistics.
-    """
+    """Some network statistics."""
     stats = NetworkStats()
     pairs = draw(reads)
     stats.record_answers([first for first, _ in pairs], [lag for _, lag in pairs])
@@ -41,9 +37,7 @@ def network_stats(draw: st.DrawFn) -> NetworkStats:
 
 @given(network_stats(), network_stats())
 def test_network_statistics_merge_and_survive_the_run_folder(one: NetworkStats, other: NetworkStats) -> None:
-    """
-    The end of an answer is either a kernel timestamp or the time of reading.
-    """
+    """The end of an answer is either a kernel timestamp or the time of reading."""
     read = [NetworkStats.from_json(json.loads(json.dumps(each.to_json()))) for each in (one, other)]
     merged = NetworkStats()
     for each in read:
@@ -63,9 +57,7 @@ def test_network_statistics_merge_and_survive_the_run_folder(one: NetworkStats, 
 def test_a_batch_of_requests_counts_like_single_ones(
     settled: list[tuple[Outcome, float, float]], payload: str | None, phase: str | None
 ) -> None:
-    """
-    In the interval, in the phase and in the payload.
-    """
+    """In the interval, in the phase and in the payload."""
     together, apart = Interval(second=3), Interval(second=3)
     for outcome in OUTCOMES:
         mine = [(response, service) for each, response, service in settled if each == outcome]
@@ -80,9 +72,7 @@ def test_a_batch_of_requests_counts_like_single_ones(
 
 
 def _sorted(interval: Interval) -> str:
-    """
-    An interval as JSON with its outcomes in a fixed order.
-    """
+    """An interval as JSON with its outcomes in a fixed order."""
 
     def ordered(value: object) -> object:
         if isinstance(value, dict):

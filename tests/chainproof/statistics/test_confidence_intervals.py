@@ -1,6 +1,4 @@
-"""
-Tests of confidence intervals against their definitions.
-"""
+"""Tests of confidence intervals against their definitions."""
 
 from __future__ import annotations
 
@@ -25,18 +23,14 @@ CONFIDENCES = st.sampled_from([0.83, 0.95, 0.97, 0.99])
 
 @cache
 def binomial(count: int, fraction: Fraction) -> tuple[Fraction, ...]:
-    """
-    P(B ≤ k) for k = 0 … count, as exact sums.
-    """
+    """P(B ≤ k) for k = 0 … count, as exact sums."""
     terms = (comb(count, k) * fraction**k * (1 - fraction) ** (count - k) for k in range(count + 1))
     return tuple(accumulate(terms))
 
 
 @given(st.integers(1, 130), FRACTIONS, CONFIDENCES)
 def test_ranks_equal_exact_binomial_sums(count: int, fraction: Fraction, confidence: float) -> None:
-    """
-    The ranks are those at which the exact binomial sums reach the tail probability.
-    """
+    """The ranks are those at which the exact binomial sums reach the tail probability."""
     cumulative = binomial(count, fraction)
     tail = (1 - confidence) / 2
     lower = max((rank for rank in range(1, count + 1) if cumulative[rank - 1] < tail), default=0)
@@ -47,9 +41,7 @@ def test_ranks_equal_exact_binomial_sums(count: int, fraction: Fraction, confide
 
 @given(st.integers(1, 130), FRACTIONS, CONFIDENCES)
 def test_ranks_have_the_stated_coverage(count: int, fraction: Fraction, confidence: float) -> None:
-    """
-    P(l ≤ B < u) is at least the confidence if both ranks exist.
-    """
+    """P(l ≤ B < u) is at least the confidence if both ranks exist."""
     lower, upper = quantile_ranks(count, float(fraction), confidence)
     if lower is not None and upper is not None:
         cumulative = binomial(count, fraction)
@@ -59,25 +51,19 @@ def test_ranks_have_the_stated_coverage(count: int, fraction: Fraction, confiden
 
 @pytest.mark.parametrize(("fraction", "minimum"), [(0.9, 36), (0.95, 72), (0.99, 368), (0.999, 3688)])
 def test_interval_needs_a_minimum_number_of_requests(fraction: float, minimum: int) -> None:
-    """
-    A two-sided 95 % interval exists from the number of requests in the textbook on.
-    """
+    """A two-sided 95 % interval exists from the number of requests in the textbook on."""
     assert quantile_ranks(minimum - 1, fraction)[1] is None
     assert None not in quantile_ranks(minimum, fraction)
 
 
 def test_empty_sample_has_no_ranks() -> None:
-    """
-    An empty sample has no interval.
-    """
+    """An empty sample has no interval."""
     assert quantile_ranks(0, 0.95) == (None, None)
 
 
 @given(st.data(), st.integers(1, 5000), CONFIDENCES)
 def test_proportion_equals_clopper_pearson(data: st.DataObject, of: int, confidence: float) -> None:
-    """
-    The bounds are quantiles of beta distributions and enclose the proportion.
-    """
+    """The bounds are quantiles of beta distributions and enclose the proportion."""
     good = data.draw(st.integers(0, of))
     tail = (1 - confidence) / 2
     low = 0.0 if good == 0 else stats.beta.ppf(tail, good, of - good + 1)
@@ -90,9 +76,7 @@ def test_proportion_equals_clopper_pearson(data: st.DataObject, of: int, confide
 
 @given(st.data(), st.integers(1, 60))
 def test_lower_bound_has_an_error_of_2_5_percent(data: st.DataObject, of: int) -> None:
-    """
-    If the true proportion were the lower bound, this many good ones would have probability 2.5 %.
-    """
+    """If the true proportion were the lower bound, this many good ones would have probability 2.5 %."""
     good = data.draw(st.integers(1, of))
     low = Fraction(proportion(good, of).low or 0.0)
 
@@ -101,9 +85,7 @@ def test_lower_bound_has_an_error_of_2_5_percent(data: st.DataObject, of: int) -
 
 @given(st.data(), st.integers(1, 5000))
 def test_interval_of_the_complement_is_mirrored(data: st.DataObject, of: int) -> None:
-    """
-    The interval of the bad share is the mirrored interval of the good one.
-    """
+    """The interval of the bad share is the mirrored interval of the good one."""
     good = data.draw(st.integers(0, of))
     estimate, mirrored = proportion(good, of), proportion(of - good, of)
 
@@ -112,9 +94,7 @@ def test_interval_of_the_complement_is_mirrored(data: st.DataObject, of: int) ->
 
 @given(st.data(), st.integers(2, 5000))
 def test_bounds_are_monotonic(data: st.DataObject, of: int) -> None:
-    """
-    Both bounds rise with the number of good ones.
-    """
+    """Both bounds rise with the number of good ones."""
     good = data.draw(st.integers(0, of - 1))
     fewer, more = proportion(good, of), proportion(good + 1, of)
 
@@ -124,18 +104,14 @@ def test_bounds_are_monotonic(data: st.DataObject, of: int) -> None:
 
 @pytest.mark.parametrize(("good", "of"), [(0, 0), (2, 1), (-1, 5)])
 def test_invalid_counts_are_rejected(good: int, of: int) -> None:
-    """
-    More good ones than there are, or none at all, raise ValueError.
-    """
+    """More good ones than there are, or none at all, raise ValueError."""
     with pytest.raises(ValueError, match="expected 0 ≤ good ≤ of"):
         proportion(good, of)
 
 
 @given(st.integers(0, 400), FRACTIONS)
 def test_estimate_is_within_its_interval(count: int, fraction: Fraction) -> None:
-    """
-    The interval encloses the value; an empty histogram has no estimate.
-    """
+    """The interval encloses the value; an empty histogram has no estimate."""
     source, histogram = random.Random(count), Histogram()
     for _ in range(count):
         histogram.record(source.expovariate(5.0))

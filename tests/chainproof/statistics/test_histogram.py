@@ -1,6 +1,4 @@
-"""
-Tests of histograms: the error of quantiles, exact counts and sums, merging, and storage.
-"""
+"""Tests of histograms: the error of quantiles, exact counts and sums, merging, and storage."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ PER_MILLE = st.integers(0, 1000)
 
 
 def histogram_of(nanoseconds: Iterable[int]) -> Histogram:
-    """
-    A histogram of durations in nanoseconds.
-    """
+    """A histogram of durations in nanoseconds."""
     histogram = Histogram()
     for value in nanoseconds:
         histogram.record(value / SECOND)
@@ -41,9 +37,7 @@ def histogram_of(nanoseconds: Iterable[int]) -> Histogram:
 
 @given(SAMPLES, PER_MILLE)
 def test_quantile_is_the_nearest_rank_within_the_error(sample: list[int], per_mille: int) -> None:
-    """
-    Every quantile is within RELATIVE_ERROR of the exact nearest-rank quantile.
-    """
+    """Every quantile is within RELATIVE_ERROR of the exact nearest-rank quantile."""
     sample = [0, *sample, DAY]  # minimum and maximum are exact; the values between them are not
     rank = max(1, -(-per_mille * len(sample) // 1000))
     exact = sorted(sample)[rank - 1] / SECOND
@@ -53,9 +47,7 @@ def test_quantile_is_the_nearest_rank_within_the_error(sample: list[int], per_mi
 
 @given(st.floats(0, 86_400), st.floats(0, 86_400))
 def test_durations_are_rounded_to_nanoseconds(value: float, other: float) -> None:
-    """
-    The rounding error adds to the relative error.
-    """
+    """The rounding error adds to the relative error."""
     histogram = Histogram()
     histogram.record(value)
     histogram.record(max(other, value))
@@ -65,9 +57,7 @@ def test_durations_are_rounded_to_nanoseconds(value: float, other: float) -> Non
 
 @given(st.lists(SAMPLES, max_size=5))
 def test_merging_loses_nothing(samples: list[list[int]]) -> None:
-    """
-    A merged histogram equals that of all values, in any grouping, including the sum.
-    """
+    """A merged histogram equals that of all values, in any grouping, including the sum."""
     expected = histogram_of(value for sample in samples for value in sample)
 
     assert expected == merge_histograms(histogram_of(sample) for sample in samples)
@@ -76,9 +66,7 @@ def test_merging_loses_nothing(samples: list[list[int]]) -> None:
 
 @given(st.lists(NANOSECONDS, max_size=100))
 def test_histogram_round_trips_through_json(sample: list[int]) -> None:
-    """
-    A histogram, also an empty one, is the same after conversion to JSON and back.
-    """
+    """A histogram, also an empty one, is the same after conversion to JSON and back."""
     histogram = histogram_of(sample)
     read = Histogram.from_json(orjson.loads(orjson.dumps(histogram.to_json())))
 
@@ -93,9 +81,7 @@ def test_histogram_round_trips_through_json(sample: list[int]) -> None:
 
 @given(SAMPLES)
 def test_count_sum_minimum_and_maximum_are_exact(sample: list[int]) -> None:
-    """
-    Only the values between minimum and maximum are approximate.
-    """
+    """Only the values between minimum and maximum are approximate."""
     histogram = histogram_of(sample)
 
     assert len(sample) == histogram.count
@@ -105,9 +91,7 @@ def test_count_sum_minimum_and_maximum_are_exact(sample: list[int]) -> None:
 
 
 def test_sum_has_no_rounding_error() -> None:
-    """
-    The sum is of integers, so it has no rounding error.
-    """
+    """The sum is of integers, so it has no rounding error."""
     histogram = Histogram()
     for _ in range(1_000_000):
         histogram.record(0.1)
@@ -117,9 +101,7 @@ def test_sum_has_no_rounding_error() -> None:
 
 @given(NANOSECONDS, st.integers(1, 1000))
 def test_record_with_times_equals_repeated_records(value: int, times: int) -> None:
-    """
-    Recording a value n times at once equals recording it n times.
-    """
+    """Recording a value n times at once equals recording it n times."""
     at_once = Histogram()
     at_once.record(value / SECOND, times)
 
@@ -128,9 +110,7 @@ def test_record_with_times_equals_repeated_records(value: int, times: int) -> No
 
 @given(st.data(), SAMPLES)
 def test_count_at_most_agrees_with_ranks(data: st.DataObject, sample: list[int]) -> None:
-    """
-    The result of "p95 < 800 ms" never contradicts the reported p95.
-    """
+    """The result of "p95 < 800 ms" never contradicts the reported p95."""
     # Contradictions are most likely if the limit is near a value.
     near = data.draw(st.sampled_from(sample)) * (1 + data.draw(st.floats(-1, 1)) * 2 * RELATIVE_ERROR)
     histogram, limit = histogram_of(sample), data.draw(st.just(near) | NANOSECONDS) / SECOND
@@ -140,9 +120,7 @@ def test_count_at_most_agrees_with_ranks(data: st.DataObject, sample: list[int])
 
 
 def test_maximum_above_the_limit_is_not_counted() -> None:
-    """
-    The maximum is exact: "max < 800.4 ms" is not met by 800.5 ms, although both are in one bucket.
-    """
+    """The maximum is exact: "max < 800.4 ms" is not met by 800.5 ms, although both are in one bucket."""
     assert bucket_index(800_400_000) == bucket_index(800_500_000)
     assert histogram_of([100_000_000, 800_500_000]).count_at_most(0.8004) == 1
     assert histogram_of([800_450_000, 800_500_000]).count_at_most(0.8004) == 0
@@ -150,9 +128,7 @@ def test_maximum_above_the_limit_is_not_counted() -> None:
 
 @given(SAMPLES, NANOSECONDS)
 def test_count_at_most_is_correct_within_the_relative_error(sample: list[int], limit: int) -> None:
-    """
-    Values that differ from the limit by more than RELATIVE_ERROR are counted correctly.
-    """
+    """Values that differ from the limit by more than RELATIVE_ERROR are counted correctly."""
     at_least = sum(value < limit * (1 - RELATIVE_ERROR * 2) for value in sample)
     at_most = sum(value <= limit * (1 + RELATIVE_ERROR * 2) for value in sample)
 
@@ -161,9 +137,7 @@ def test_count_at_most_is_correct_within_the_relative_error(sample: list[int], l
 
 @given(SAMPLES, NANOSECONDS, NANOSECONDS)
 def test_count_at_most_is_monotonic(sample: list[int], one: int, other: int) -> None:
-    """
-    A larger limit never gives a smaller count.
-    """
+    """A larger limit never gives a smaller count."""
     histogram = histogram_of(sample)
     low, high = sorted((one / SECOND, other / SECOND))
 
@@ -171,9 +145,7 @@ def test_count_at_most_is_monotonic(sample: list[int], one: int, other: int) -> 
 
 
 def test_buckets_have_no_gap_or_overlap() -> None:
-    """
-    From 1 ns to a day every duration is in exactly one bucket.
-    """
+    """From 1 ns to a day every duration is in exactly one bucket."""
     last = bucket_index(DAY)
     bounds = [bucket_bounds(index) for index in range(last + 2)]
 
@@ -191,18 +163,14 @@ def test_buckets_have_no_gap_or_overlap() -> None:
 
 @given(NANOSECONDS)
 def test_value_is_within_its_bucket(value: int) -> None:
-    """
-    The bounds of the bucket of a value enclose the value.
-    """
+    """The bounds of the bucket of a value enclose the value."""
     low, high = bucket_bounds(bucket_index(value))
 
     assert low <= value / SECOND < high
 
 
 def test_empty_histogram_has_no_statistics() -> None:
-    """
-    An empty histogram has no quantile, mean, minimum or maximum.
-    """
+    """An empty histogram has no quantile, mean, minimum or maximum."""
     empty = Histogram()
 
     assert (None, None, None, None, 0) == (
@@ -215,9 +183,7 @@ def test_empty_histogram_has_no_statistics() -> None:
 
 
 def test_negative_duration_counts_as_zero() -> None:
-    """
-    A small negative duration, from two clocks that disagree, counts as zero.
-    """
+    """A small negative duration, from two clocks that disagree, counts as zero."""
     histogram = Histogram()
     histogram.record(-1e-6)
 
@@ -226,26 +192,20 @@ def test_negative_duration_counts_as_zero() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_nan_and_infinity_are_rejected(value: float) -> None:
-    """
-    NaN or infinity would make the sum useless.
-    """
+    """NaN or infinity would make the sum useless."""
     with pytest.raises(ValueError, match="expected a finite duration"):
         Histogram().record(value)
 
 
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, 95.0, math.nan])
 def test_quantile_requires_a_fraction(fraction: float) -> None:
-    """
-    A quantile is a fraction from 0 to 1: 95 for p95 is an error.
-    """
+    """A quantile is a fraction from 0 to 1: 95 for p95 is an error."""
     with pytest.raises(ValueError, match="expected a fraction"):
         Histogram().quantile(fraction)
 
 
 def test_rank_outside_the_sample_has_no_value() -> None:
-    """
-    Ranks begin at 1 and end at the count.
-    """
+    """Ranks begin at 1 and end at the count."""
     histogram = histogram_of([1, 2, 3])
 
     assert [None, None] == [histogram.value_at_rank(0), histogram.value_at_rank(4)]
@@ -253,9 +213,7 @@ def test_rank_outside_the_sample_has_no_value() -> None:
 
 @given(SAMPLES | st.just([]), SAMPLES, PER_MILLE)
 def test_compact_histogram_behaves_the_same(sample: list[int], more: list[int], per_mille: int) -> None:
-    """
-    A compacted histogram gives the same results, can be merged, and can record more values.
-    """
+    """A compacted histogram gives the same results, can be merged, and can record more values."""
     unpacked, packed = histogram_of(sample), histogram_of(sample)
     packed.compact()
 
@@ -286,8 +244,6 @@ def test_compact_histogram_behaves_the_same(sample: list[int], more: list[int], 
     ],
 )
 def test_invalid_json_is_rejected(data: dict[str, object]) -> None:
-    """
-    Invalid data raises KeyError, TypeError or ValueError, which the reader of run folders handles.
-    """
+    """Invalid data raises KeyError, TypeError or ValueError, which the reader of run folders handles."""
     with pytest.raises((KeyError, TypeError, ValueError)):
         Histogram.from_json(data)  # type: ignore[arg-type]

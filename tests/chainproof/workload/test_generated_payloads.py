@@ -1,6 +1,4 @@
-"""
-Tests of payloads that are generated from a JSON Schema.
-"""
+"""Tests of payloads that are generated from a JSON Schema."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ Form = dict[str, Any]
 
 
 def schema_of(document: Form) -> Schema:
-    """
-    A schema with a source.
-    """
+    """A schema with a source."""
     return Schema(source="a test", document=document)
 
 
@@ -39,9 +35,7 @@ def schema_of(document: Form) -> Schema:
 
 @st.composite
 def strings(draw: st.DrawFn) -> Form:
-    """
-    Schemas of strings, with a length or a format.
-    """
+    """Schemas of strings, with a length or a format."""
     if draw(st.booleans()):
         forms = [
             "date",
@@ -64,9 +58,7 @@ def strings(draw: st.DrawFn) -> Form:
 
 @st.composite
 def numbers(draw: st.DrawFn) -> Form:
-    """
-    Schemas of numbers, with bounds wide enough for a multiple.
-    """
+    """Schemas of numbers, with bounds wide enough for a multiple."""
     kind = draw(st.sampled_from(["integer", "number"]))
     low = draw(st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6))
     bounds: Form = {}
@@ -94,9 +86,7 @@ plain: st.SearchStrategy[Form] = st.one_of(
 
 
 def objects(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
-    """
-    Schemas of objects with some properties required.
-    """
+    """Schemas of objects with some properties required."""
     properties = st.dictionaries(st.sampled_from(["a", "b", "c~/", "né"]), members, max_size=4)
     others = st.sampled_from([{}, {"additionalProperties": False}, {"additionalProperties": {"type": "integer"}}])
     return st.builds(
@@ -113,9 +103,7 @@ def objects(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
 
 
 def larger(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
-    """
-    Schemas that contain others.
-    """
+    """Schemas that contain others."""
     few = st.lists(members, min_size=1, max_size=3)
     return st.one_of(
         objects(members),
@@ -145,9 +133,7 @@ inputs = objects(st.recursive(plain, larger, max_leaves=6)).map(
 @settings(max_examples=40, deadline=None)
 @given(inputs, st.integers())
 def test_payloads_are_valid_small_distinct_and_reproducible(document: Form, seed: int) -> None:
-    """
-    Payloads have these properties for every schema that accepts anything.
-    """
+    """Payloads have these properties for every schema that accepts anything."""
     schema = schema_of(document)
     payloads = generate_payloads(schema, seed)
     bodies = [payload.encoded() for payload in payloads]
@@ -162,9 +148,7 @@ def test_payloads_are_valid_small_distinct_and_reproducible(document: Form, seed
 @settings(max_examples=25, deadline=None)
 @given(inputs)
 def test_few_values_are_discarded(document: Form) -> None:
-    """
-    At least 90 % of the attempts give a valid input.
-    """
+    """At least 90 % of the attempts give a valid input."""
     generator = InputGenerator(schema_of(document))
     found = [generator.draw(Random(seed)) for seed in range(30)]
 
@@ -175,9 +159,7 @@ def test_few_values_are_discarded(document: Form) -> None:
 
 
 class Colour(Enum):
-    """
-    An enumeration.
-    """
+    """An enumeration."""
 
     RED = "red"
     GREEN = "green"
@@ -185,18 +167,14 @@ class Colour(Enum):
 
 
 class Cat(BaseModel):
-    """
-    One type of a discriminated union.
-    """
+    """One type of a discriminated union."""
 
     kind: Literal["cat"]
     lives: int = Field(ge=1, le=9)
 
 
 class Tree(BaseModel):
-    """
-    The other type, which is recursive.
-    """
+    """The other type, which is recursive."""
 
     kind: Literal["tree"]
     branches: list[Tree] = []
@@ -204,9 +182,7 @@ class Tree(BaseModel):
 
 
 class Everything(BaseModel):
-    """
-    An input with every supported kind of type hint.
-    """
+    """An input with every supported kind of type hint."""
 
     when: dt.datetime
     day: dt.date
@@ -222,9 +198,7 @@ class Everything(BaseModel):
 
 
 def test_schemas_of_type_hints_are_supported() -> None:
-    """
-    Payloads from the schema of a pydantic model are accepted by the model: times, choices, unions, tuples, recursion.
-    """
+    """Payloads from the schema of a pydantic model are accepted by the model: times, choices, unions, tuples, recursion."""
     document = Everything.model_json_schema()
     payloads = generate_payloads(schema_of(document), 1)
 
@@ -235,9 +209,7 @@ def test_schemas_of_type_hints_are_supported() -> None:
 
 
 def test_all_values_of_a_small_schema_are_generated() -> None:
-    """
-    A schema with three valid values gives three payloads.
-    """
+    """A schema with three valid values gives three payloads."""
     document: Form = {"properties": {"a": {"enum": [1, 2, 3]}}, "required": ["a"], "additionalProperties": False}
 
     assert {payload.body["a"] for payload in generate_payloads(schema_of(document), 0)} == {1, 2, 3}  # type: ignore[comparison-overlap]  # integers, by the schema
@@ -259,17 +231,13 @@ def test_all_values_of_a_small_schema_are_generated() -> None:
     ],
 )  # fmt: skip
 def test_a_schema_without_payloads_is_an_error(document: Form) -> None:
-    """
-    The generator stops after MAX_ATTEMPTS, and the message says what to do.
-    """
+    """The generator stops after MAX_ATTEMPTS, and the message says what to do."""
     with pytest.raises(UsageError, match="add `examples` to the schema, or use --payloads"):
         generate_payloads(schema_of(document), 0)
 
 
 def test_payloads_do_not_depend_on_the_process() -> None:
-    """
-    The payloads do not depend on the hash seed of the process.
-    """
+    """The payloads do not depend on the hash seed of the process."""
     script = (
         "import orjson; from chainproof.workload.generated_payloads import generate_payloads\n"
         "from chainproof.chain_schema.schema import Schema\n"

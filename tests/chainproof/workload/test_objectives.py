@@ -1,6 +1,4 @@
-"""
-Tests of parsing objectives.
-"""
+"""Tests of parsing objectives."""
 
 from __future__ import annotations
 
@@ -58,9 +56,7 @@ BAD = {
 
 @pytest.mark.parametrize("text", GOOD)
 def test_objective_is_parsed(text: str) -> None:
-    """
-    The parts are the indicator, its direction, whether the threshold itself is good, the threshold, and the quantile.
-    """
+    """The parts are the indicator, its direction, whether the threshold itself is good, the threshold, and the quantile."""
     objective = parse_objective(text)
 
     assert GOOD[text] == (
@@ -75,9 +71,7 @@ def test_objective_is_parsed(text: str) -> None:
 
 @pytest.mark.parametrize("text", BAD)
 def test_invalid_objective_is_rejected(text: str) -> None:
-    """
-    The message says what was expected and quotes the text.
-    """
+    """The message says what was expected and quotes the text."""
     with pytest.raises(ObjectiveError, match=BAD[text]) as error:
         parse_objective(text)
 
@@ -86,9 +80,7 @@ def test_invalid_objective_is_rejected(text: str) -> None:
 
 @given(st.text())
 def test_any_text_is_parsed_or_rejected(text: str) -> None:
-    """
-    Parsing any text raises nothing but ObjectiveError.
-    """
+    """Parsing any text raises nothing but ObjectiveError."""
     try:
         parse_objective(text)
     except ObjectiveError:
@@ -105,9 +97,7 @@ def test_any_text_is_parsed_or_rejected(text: str) -> None:
     ],
 )
 def test_equality_sign_includes_the_threshold(text: str, *, lower_is_better: bool, at: bool, above: bool) -> None:
-    """
-    `<=` and `>=` include the threshold, `<` and `>` do not.
-    """
+    """`<=` and `>=` include the threshold, `<` and `>` do not."""
     objective = parse_objective(text)
 
     assert [lower_is_better, at, above] == [objective.meets(value) for value in (9.0, 10.0, 11.0)]

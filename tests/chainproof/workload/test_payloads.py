@@ -1,6 +1,4 @@
-"""
-Tests of drawing payloads.
-"""
+"""Tests of drawing payloads."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ KINDS = tuple(Payload(name=f"kind {weight}", body={"weight": weight}, weight=wei
 
 @pytest.mark.parametrize("seed", [0, 1, 2026])
 def test_payloads_are_drawn_by_weight(seed: int) -> None:
-    """
-    With weights 1, 2 and 7, one, two and seven of ten requests have that payload (chi-square test).
-    """
+    """With weights 1, 2 and 7, one, two and seven of ten requests have that payload (chi-square test)."""
     counts = Counter(payload.name for payload in islice(draw_payloads(KINDS, seed), 10_000))
 
     assert stats.chisquare([counts[kind.name] for kind in KINDS], [1000, 2000, 7000]).pvalue > 0.01
@@ -33,18 +29,14 @@ def test_payloads_are_drawn_by_weight(seed: int) -> None:
 
 @given(st.integers(), st.integers())
 def test_sequence_depends_on_the_seed(one: int, other: int) -> None:
-    """
-    The same seed gives the same sequence, another seed a different one.
-    """
+    """The same seed gives the same sequence, another seed a different one."""
     first, second = (tuple(islice(draw_payloads(KINDS, seed), 600)) for seed in (one, other))
 
     assert (one == other) is (first == second)
 
 
 def test_payload_is_encoded_as_json() -> None:
-    """
-    The encoded payload is its body in JSON.
-    """
+    """The encoded payload is its body in JSON."""
     for payload in (*KINDS, *DEFAULT_PAYLOADS):
         assert payload.body == orjson.loads(payload.encoded())
 
@@ -57,9 +49,7 @@ LINES = (
 
 
 def test_a_line_of_a_file_is_sent_as_it_is_written(tmp_path: Path) -> None:
-    """
-    Large integers, repeated names, spellings and escapes are kept, also on the way to a worker.
-    """
+    """Large integers, repeated names, spellings and escapes are kept, also on the way to a worker."""
     path = tmp_path / "payloads.jsonl"
     path.write_bytes(b"\r\n".join(LINES))
     payloads = load_payloads(path)
@@ -70,17 +60,13 @@ def test_a_line_of_a_file_is_sent_as_it_is_written(tmp_path: Path) -> None:
 
 
 def test_integers_may_have_any_size() -> None:
-    """
-    An integer beyond 64 bits is written with all its digits.
-    """
+    """An integer beyond 64 bits is written with all its digits."""
     assert b'{"a":1208925819614629174706176,"b":null}' == Payload(name="p", body={"a": 2**80, "b": None}).encoded()
 
 
 @pytest.mark.parametrize("number", ["nan", "-inf", "1e400"])
 def test_numbers_that_json_does_not_have_are_refused(number: str, tmp_path: Path) -> None:
-    """
-    NaN and infinity in a workload are a usage error; they would be sent as null.
-    """
+    """NaN and infinity in a workload are a usage error; they would be sent as null."""
     path = tmp_path / "w.toml"
     path.write_text(f"[[payloads]]\nbody = {{ a = {{ b = [1, {number}] }}, c = 2026-01-01 }}\n")
 
@@ -89,9 +75,7 @@ def test_numbers_that_json_does_not_have_are_refused(number: str, tmp_path: Path
 
 
 def test_dates_of_a_workload_are_text(tmp_path: Path) -> None:
-    """
-    A date in TOML is sent as RFC 3339 writes it, and an integer beyond 64 bits with all its digits.
-    """
+    """A date in TOML is sent as RFC 3339 writes it, and an integer beyond 64 bits with all its digits."""
     path = tmp_path / "w.toml"
     path.write_text(
         "[[payloads]]\nbody = { at = 2026-01-01T10:00:00Z }\n[[payloads]]\nbody = { n = 36893488147419103232 }\n"

@@ -1,6 +1,4 @@
-"""
-Tests of phases, and of payload files.
-"""
+"""Tests of phases, and of payload files."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ phases = st.lists(
 
 
 def expected_by(instant: float, of: list[Phase]) -> float:
-    """
-    The number of requests expected by an instant: the integral of the rate, phase by phase.
-    """
+    """The number of requests expected by an instant: the integral of the rate, phase by phase."""
     total = 0.0
     for phase in of:
         part = min(max(instant, 0.0), phase.duration)
@@ -45,9 +41,7 @@ def expected_by(instant: float, of: list[Phase]) -> float:
 
 @given(phases)
 def test_nth_request_starts_when_n_are_expected(of: list[Phase]) -> None:
-    """
-    An even grid in phases is ascending, within the phases, and each start is where the integral of the rate is an integer.
-    """
+    """An even grid in phases is ascending, within the phases, and each start is where the integral of the rate is an integer."""
     starts = list(rescale_events((float(n) for n in count()), of))
     expected = sum(phase.expected_requests for phase in of)
 
@@ -60,9 +54,7 @@ def test_nth_request_starts_when_n_are_expected(of: list[Phase]) -> None:
 
 @given(phases, st.integers(0, 2**32))
 def test_poisson_plan_follows_its_phases(of: list[Phase], seed: int) -> None:
-    """
-    The same seed gives the same plan, and the number of requests in a phase is within six standard deviations.
-    """
+    """The same seed gives the same plan, and the number of requests in a phase is within six standard deviations."""
     work = Workload(name="w", phases=tuple(of))
     starts = list(work.starts(seed))
     ends = phase_ends(of)
@@ -77,9 +69,7 @@ def test_poisson_plan_follows_its_phases(of: list[Phase], seed: int) -> None:
 
 
 def test_constant_phase_has_its_rate() -> None:
-    """
-    A phase with a constant rate divides by that rate.
-    """
+    """A phase with a constant rate divides by that rate."""
     level = [Phase(name="level", duration=10.0, rate=4.0, final_rate=4.0)]
 
     assert [n / 4 for n in range(40)] == list(rescale_events((float(n) for n in count()), level))
@@ -95,9 +85,7 @@ TABLE = {
 
 
 def test_workload_with_phases_round_trips() -> None:
-    """
-    A workload is the same after conversion to a table and back, also with options applied.
-    """
+    """A workload is the same after conversion to a table and back, also with options applied."""
     work = parse_workload(TABLE, name="mine").with_options(rate=4.0, duration=35.0)
 
     assert work == parse_workload(work.to_table(), name="mine")
@@ -129,9 +117,7 @@ INVALID = {
 
 @pytest.mark.parametrize("label", INVALID)
 def test_invalid_phases_are_rejected(label: str) -> None:
-    """
-    The message says what was expected.
-    """
+    """The message says what was expected."""
     table, message = INVALID[label]
     with pytest.raises(WorkloadError) as error:
         parse_workload(table, name="mine")
@@ -140,9 +126,7 @@ def test_invalid_phases_are_rejected(label: str) -> None:
 
 
 def test_payload_file_is_relative_to_the_workload(tmp_path: Path) -> None:
-    """
-    The file has one JSON object per line, which share its weight; blank lines are ignored.
-    """
+    """The file has one JSON object per line, which share its weight; blank lines are ignored."""
     (tmp_path / "long.jsonl").write_text('{"n": 1}\n\n{"n": 2}\n')
     (tmp_path / "mine.toml").write_text(
         '[[payloads]]\nname = "short"\nbody = { n = 0 }\n[[payloads]]\nfile = "long.jsonl"\nweight = 3\n'
@@ -167,9 +151,7 @@ def test_payload_file_is_relative_to_the_workload(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_payload_file_is_rejected(tmp_path: Path, text: str, message: str) -> None:
-    """
-    The message names the line.
-    """
+    """The message names the line."""
     (tmp_path / "a.jsonl").write_text(text)
     with pytest.raises(PayloadError, match=message):
         load_payloads(tmp_path / "a.jsonl")

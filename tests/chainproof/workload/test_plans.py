@@ -1,6 +1,4 @@
-"""
-Tests of the plans of open workloads: arrival processes in phases, recordings, and shares of workers.
-"""
+"""Tests of the plans of open workloads: arrival processes in phases, recordings, and shares of workers."""
 
 from __future__ import annotations
 
@@ -55,9 +53,7 @@ def poisson_p_value(starts: list[float], phases: tuple[Phase, ...], duration: fl
 
 
 def plan_of(demand: str, seed: int, arrivals: str = "poisson", variation: float = 2.0) -> list[float]:
-    """
-    The intended starts of a 20 s plan.
-    """
+    """The intended starts of a 20 s plan."""
     work = Workload(name="w", arrivals=arrivals, variation=variation, rate=50.0, duration=20.0, phases=DEMANDS[demand])
     return list(work.starts(seed))
 
@@ -76,9 +72,7 @@ def test_poisson_plan_is_poisson(demand: str, seed: int) -> None:
 
 @pytest.mark.parametrize("demand", DEMANDS)
 def test_p_values_of_poisson_plans_are_uniform(demand: str) -> None:
-    """
-    Plans that are too even would give large p-values, plans that cluster small ones. The seeds are fixed.
-    """
+    """Plans that are too even would give large p-values, plans that cluster small ones. The seeds are fixed."""
     values = [poisson_p_value(plan_of(demand, seed), DEMANDS[demand], 20.0) for seed in range(200)]
 
     assert stats.kstest(values, "uniform", method="exact").pvalue > FALSE_ALARM
@@ -86,9 +80,7 @@ def test_p_values_of_poisson_plans_are_uniform(demand: str) -> None:
 
 @pytest.mark.parametrize(("arrivals", "variation"), [("constant", 2.0), ("gamma", 0.3), ("gamma", 3.0)])
 def test_other_plans_fail_the_poisson_test(arrivals: str, variation: float) -> None:
-    """
-    The test rejects a grid, regular gaps and clusters.
-    """
+    """The test rejects a grid, regular gaps and clusters."""
     values = [poisson_p_value(plan_of("level", seed, arrivals, variation), (), 20.0) for seed in range(200)]
 
     assert stats.kstest(values, "uniform", method="exact").pvalue < FALSE_ALARM
@@ -97,9 +89,7 @@ def test_other_plans_fail_the_poisson_test(arrivals: str, variation: float) -> N
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("variation", [0.25, 0.5, 1.0, 2.0])
 def test_gamma_gaps_are_gamma(seed: int, variation: float) -> None:
-    """
-    The gaps have mean 1/rate and the given coefficient of variation, and pass a test against the gamma distribution.
-    """
+    """The gaps have mean 1/rate and the given coefficient of variation, and pass a test against the gamma distribution."""
     starts = [0.0, *islice(gamma(50.0, seed, variation), 20_000)]
     gaps = [second - first for first, second in pairwise(starts)]
     law = stats.gamma(a=variation**-2, scale=variation**2 / 50)
@@ -110,9 +100,7 @@ def test_gamma_gaps_are_gamma(seed: int, variation: float) -> None:
 
 
 def test_gamma_with_variation_1_is_poisson() -> None:
-    """
-    With shape 1 the gaps are exponential.
-    """
+    """With shape 1 the gaps are exponential."""
     values = [poisson_p_value(list(take_until(20.0, gamma(50.0, seed, 1.0))), (), 20.0) for seed in range(200)]
 
     assert stats.kstest(values, "uniform", method="exact").pvalue > FALSE_ALARM
@@ -126,9 +114,7 @@ def test_gamma_with_variation_1_is_poisson() -> None:
 def test_nth_request_of_a_sinusoid_starts_when_n_are_expected(
     rates: tuple[float, float], duration: float, period: float
 ) -> None:
-    """
-    An even grid with a sine is ascending, within the phase, and each start is where the integral of the rate is an integer.
-    """
+    """An even grid with a sine is ascending, within the phase, and each start is where the integral of the rate is an integer."""
     wave = Phase(name="w", duration=duration, rate=rates[0], final_rate=rates[0], amplitude=rates[1], period=period)
     starts = list(rescale_events(constant(1.0), [wave]))
 
@@ -142,9 +128,7 @@ def test_nth_request_of_a_sinusoid_starts_when_n_are_expected(
 
 @given(st.lists(st.integers(-(10**9), 10**9).map(lambda ms: ms / 1024), min_size=1, max_size=50))
 def test_recording_is_replayed_with_its_gaps(instants: list[float]) -> None:
-    """
-    A recording is replayed completely, in order and from 0, and its workload round-trips through JSON.
-    """
+    """A recording is replayed completely, in order and from 0, and its workload round-trips through JSON."""
     recorded_starts = shift_to_zero(instants)
     work = Workload(name="w").with_recording(recorded_starts)
     back = parse_workload(orjson.loads(orjson.dumps(work.to_table())), name="w")
@@ -156,9 +140,7 @@ def test_recording_is_replayed_with_its_gaps(instants: list[float]) -> None:
 
 
 def test_recording_is_scaled_and_cut() -> None:
-    """
-    A rate changes the speed of the recording; a duration cuts it.
-    """
+    """A rate changes the speed of the recording; a duration cuts it."""
     work = Workload(name="w").with_recording((0.0, 1.0, 2.0, 3.0, 6.0, 9.0))
     faster = work.with_options(rate=work.rate * 2)
     part = work.with_options(duration=3.5)
@@ -182,9 +164,7 @@ LINES = {
 
 @pytest.mark.parametrize("lines", LINES)
 def test_documented_recording_formats_are_read(lines: str, tmp_path: Path) -> None:
-    """
-    Seconds of any epoch and dates with or without time zone are read, in JSON objects or not, in any order.
-    """
+    """Seconds of any epoch and dates with or without time zone are read, in JSON objects or not, in any order."""
     content, key = LINES[lines]
     (tmp_path / "a").write_bytes(content)
 
@@ -203,9 +183,7 @@ INVALID = {
 
 @pytest.mark.parametrize("label", INVALID)
 def test_invalid_recording_is_rejected(label: str, tmp_path: Path) -> None:
-    """
-    The message names the line and says what was expected.
-    """
+    """The message names the line and says what was expected."""
     content, message = INVALID[label]
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(RecordingError, match=message):
@@ -215,9 +193,7 @@ def test_invalid_recording_is_rejected(label: str, tmp_path: Path) -> None:
 
 
 def test_recording_is_relative_to_the_workload(tmp_path: Path) -> None:
-    """
-    A recording is named by file, optionally with a key, and is cut to the duration.
-    """
+    """A recording is named by file, optionally with a key, and is cut to the duration."""
     (tmp_path / "log.jsonl").write_text('{"at": 5}\n{"at": 6}\n{"at": 8}\n')
     (tmp_path / "mine.toml").write_text('replay = { file = "log.jsonl", key = "at" }\nduration = "2s"\n')
     (tmp_path / "plain.txt").write_text("1\n3\n")
@@ -256,9 +232,7 @@ TABLES = {
 
 @pytest.mark.parametrize("table", TABLES)
 def test_invalid_plans_are_rejected(table: str) -> None:
-    """
-    The message says what was expected.
-    """
+    """The message says what was expected."""
     invalid, message = TABLES[table]
     with pytest.raises(WorkloadError) as error:
         parse_workload(invalid, name="mine")
@@ -291,9 +265,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**32), workers=st.integers(1, 7))
 def test_shares_of_workers_add_up_to_the_plan(kind: str, seed: int, workers: int) -> None:
-    """
-    Each worker draws the whole plan from the seed and takes every n-th start: together they have each start once.
-    """
+    """Each worker draws the whole plan from the seed and takes every n-th start: together they have each start once."""
     work = parse_workload(KINDS[kind], name=kind)
     table = orjson.loads(orjson.dumps(work.to_table()))
     single = array("d", work.starts(seed))
@@ -307,9 +279,7 @@ def test_shares_of_workers_add_up_to_the_plan(kind: str, seed: int, workers: int
 
 
 def test_recording_duration_includes_a_mean_gap() -> None:
-    """
-    So the last instant is inside the recording; a single instant lasts a second.
-    """
+    """So the last instant is inside the recording; a single instant lasts a second."""
     assert (6.0, 1.0, 1.0) == (
         recording_duration([0.0, 1.0, 4.0]),
         recording_duration([0.0]),

@@ -1,6 +1,4 @@
-"""
-Tests of reading workload files.
-"""
+"""Tests of reading workload files."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ INVALID = {
 
 
 def test_workload_file_is_read(tmp_path: Path) -> None:
-    """
-    Every setting can be in the file, durations can have units, and the name is that of the file.
-    """
+    """Every setting can be in the file, durations can have units, and the name is that of the file."""
     path = tmp_path / "complete.toml"
     path.write_text(COMPLETE)
     workload = load_workload(path)
@@ -93,9 +89,7 @@ def test_workload_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", INVALID)
 def test_invalid_setting_is_rejected(line: str) -> None:
-    """
-    The message names the setting and says what was expected.
-    """
+    """The message names the setting and says what was expected."""
     with pytest.raises(WorkloadError) as error:
         parse_workload(tomllib.loads(line), name="invalid")
 
@@ -103,9 +97,7 @@ def test_invalid_setting_is_rejected(line: str) -> None:
 
 
 def test_all_errors_are_reported_at_once() -> None:
-    """
-    The message lists every invalid setting.
-    """
+    """The message lists every invalid setting."""
     with pytest.raises(WorkloadError) as error:
         parse_workload({"rate": -1, "users": 0, "colour": "red", "duration": "soon"}, name="invalid")
 
@@ -114,9 +106,7 @@ def test_all_errors_are_reported_at_once() -> None:
 
 
 def test_options_override_the_file() -> None:
-    """
-    An option of None overrides nothing; an invalid one is rejected as in a file.
-    """
+    """An option of None overrides nothing; an invalid one is rejected as in a file."""
     workload = Workload(name="steady", rate=5.0)
 
     assert (7.0, 10.0) == (
@@ -131,9 +121,7 @@ def test_options_override_the_file() -> None:
     ("content", "message"), [(None, "cannot read"), (b"rate =", "not TOML"), (b"\xff", "not TOML")]
 )
 def test_unreadable_file_is_rejected(tmp_path: Path, content: bytes | None, message: str) -> None:
-    """
-    Missing, truncated and binary files raise WorkloadError.
-    """
+    """Missing, truncated and binary files raise WorkloadError."""
     path = tmp_path / "invalid.toml"
     if content is not None:
         path.write_bytes(content)
