@@ -271,8 +271,8 @@ KEY_LOCATION = _clause(
 UNAUTHORIZED_STATUS = _clause(
     "unauthorized-status",
     Level.MUST,
-    source=f"{_OPERATION_RESPONSES}/401",
-    quotation="Error response.",
+    source=_OPERATION_RESPONSES,
+    quotation="401",
     statement="A request that is rejected for nothing but its credentials is answered 401.",
 )
 

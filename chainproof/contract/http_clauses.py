@@ -238,8 +238,8 @@ FIELD_VALUE_CHARACTERS = _should(
     "field-value-characters",
     source="RFC 9110 §5.5",
     quotation="Field values containing CR, LF, or NUL characters are invalid and dangerous",
-    statement="A request with a NUL or another control character in a header field is rejected. (The RFC also allows to "
-    "replace it by a space.)",
+    statement="A request with a NUL or another control character in a header field is rejected, or the character is "
+    "replaced by a space.",
 )
 FIELD_LINE_SYNTAX = _should(
     "field-line-syntax",

@@ -24,7 +24,7 @@ def test_every_clause_has_a_check(clause: Clause) -> None:
 
 def test_the_catalogue_names_every_module_of_checks() -> None:
     """A module that the catalogue does not name would never be run."""
-    modules = {path.stem for path in _FOLDER.glob("*.py")} - {"__init__", "catalogue"}
+    modules = {path.stem for path in _FOLDER.rglob("*.py")} - {"__init__", "catalogue"}
 
     assert modules == {module.__name__.rpartition(".")[2] for module in CHECK_MODULES}
     assert modules == {check.module for check in ALL_CHECKS}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from chainproof.contract import clauses
+from chainproof.contract import clauses, http_clauses
 from chainproof.contract.clauses import ASSUMED, CLAUSES, SINGLE_ANSWER_CLAUSES, USER_CHECK, Clause
 from chainproof.contract.levels import Level
 from chainproof.contract.openapi import Node, lookup
@@ -42,12 +42,16 @@ def test_clause_ids_are_unique() -> None:
     ids = [clause.id for clause in CLAUSES]
 
     assert len(ids) == len(set(ids)) == len(clauses.CLAUSE_BY_ID)
-    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in ids)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", name) for name in ids)
 
 
 def test_every_clause_is_registered() -> None:
-    """CLAUSES has every clause that the module defines, in the same order, except the user's own check."""
-    assert [clause for clause in vars(clauses).values() if isinstance(clause, Clause)] == [*CLAUSES, USER_CHECK]
+    """CLAUSES has every clause that the two modules define, in the same order, except the user's own check."""
+    defined = [
+        clause for module in (clauses, http_clauses) for clause in vars(module).values() if isinstance(clause, Clause)
+    ]
+
+    assert [clause for clause in defined if clause is not USER_CHECK] == list(CLAUSES)
 
 
 def test_clause_has_a_quotation_and_a_statement() -> None:
