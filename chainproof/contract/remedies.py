@@ -40,6 +40,7 @@ _AUTHENTICATION = (
     clauses.KEY_VERIFIED,
     clauses.KEY_PREFIX,
     clauses.KEY_LOCATION,
+    clauses.UNAUTHORIZED_STATUS,
 )
 _ERROR_FORM = (clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT)
 _REQUEST_ID = (clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_ON_ERRORS, clauses.REQUEST_ID_UNIQUE)
@@ -64,8 +65,7 @@ async def reject_invalid_input(request, error):
     Remedy(
         clauses=_AUTHENTICATION,
         framework="FastAPI",
-        text="FastAPI validates the body before or while it resolves dependencies, so that an unauthenticated request may be "
-        "answered 422. Authenticate in middleware, which runs before.",
+        text="Authenticate in middleware, which runs before FastAPI validates the body, and compare the whole header.",
         code="""\
 import os
 import secrets
@@ -185,7 +185,7 @@ app.json = StrictJSON(app)
     Remedy(
         clauses=_AUTHENTICATION,
         framework="Flask",
-        text="Authenticate before the view reads the body.",
+        text="Authenticate before the view reads the body, and compare the whole header.",
         code="""\
 import os
 import secrets

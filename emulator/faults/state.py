@@ -100,7 +100,7 @@ def cached_by_first_member(context: RequestContext) -> Answer:
         return context.correct_answer()
 
 
-@_faults.on_decide(ANSWER_MATCHES_REQUEST, ECHO_EXACT)
+@_faults.on_decide(ECHO_EXACT, ANSWER_MATCHES_REQUEST)
 def cached_ignoring_case(context: RequestContext) -> Answer:
     """Outputs are cached by the lower-cased body."""
     return _cached(context, context.body.lower())

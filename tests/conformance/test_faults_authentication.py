@@ -497,7 +497,11 @@ FAULTS: tuple[FaultyEndpoint, ...] = (
         for name, condition in ACCEPTED_METHODS.items()
     ),
     *(
-        FaultyEndpoint(name=f"path: {name}", breaks={"other-paths-rejected"}, server=accepting_paths(condition))
+        FaultyEndpoint(
+            name=f"path: {name}",
+            breaks={"other-paths-rejected", *({"unknown-environment-rejected"} if name == "any prefix" else ())},
+            server=accepting_paths(condition),
+        )
         for name, condition in ACCEPTED_PATHS.items()
     ),
     FaultyEndpoint(

@@ -255,7 +255,7 @@ def test_a_printf_command_sends_the_exact_bytes() -> None:
         ["sh", "-c", printf], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
     )
 
-    assert line.endswith(" | chainproof call --raw - --target http://127.0.0.1:8080")
+    assert line.endswith(" | chainproof call --raw - --target http://127.0.0.1:8080/production/run_remote")
     assert KEY not in line
     assert raw == printed.stdout
 
@@ -321,7 +321,7 @@ def test_a_command_sends_the_same_request(request_: CheckRequest) -> None:
         target = parse_target(url)
         Client(target, deadline=5.0).send(request_)
         line = reproduction_command(
-            replace(request_, secret=key_secret(ApiKey(KEY), "THE_KEY")), target, variable="THE_KEY"
+            replace(request_, secret=key_secret(ApiKey(KEY), "THE_KEY")), target, options=("--api-key-env", "THE_KEY")
         )
         subprocess.run(["sh", "-c", line], env=_environment_of_commands(), capture_output=True, check=False, timeout=30)
 
