@@ -71,7 +71,9 @@ def request_command(
     head += [f"Content-Length: {size}"] * (body is not None)
     sent = "\r\n".join((*head, "", "")).encode("latin-1", "replace") + (body or b"")
     options = ("--api-key-env", variable) * (variable != DEFAULT_KEY_VARIABLE)
-    return call_line(printf_command(sent, secret), url, options=options, route=route, deadline=deadline)
+    # The path is among the bytes; in the URL it would be an argument, which must not contain the secret.
+    place = origin if secret is not None and secret.text in url else url
+    return call_line(printf_command(sent, secret), place, options=options, route=route, deadline=deadline)
 
 
 def is_sent_by_curl(

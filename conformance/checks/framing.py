@@ -162,7 +162,7 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     ),
     UnusualRequest(
         label="`Chunked` with a capital letter",
-        lines=("TRANSFER-ENCODING: Chunked",),
+        lines=("Transfer-Encoding: Chunked",),
         sent=lambda body: chunked(body, 9),
         clause=http_clauses.CHUNKED_ANY_CASE,
     ),

@@ -187,7 +187,7 @@ def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: R
     result = run_suite(server, checks=AUTHENTICATION_CHECKS)
 
     assert result.lines == []
-    assert result.skipped == {}
+    assert result.skipped.keys() <= {"every_form_of_the_own_host_name_is_recognised"}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ from .endpoints import (
     when,
 )
 
+CHECKS_OF_TYPED_CHAINS = {check.name for check in ALL_CHECKS if check.module in ("typed_inputs", "consistency")}
+
 
 def in_chunks(answer: EndpointAnswer) -> EndpointAnswer:
     """The answer with a chunked body, after which the connection is closed."""
@@ -161,12 +163,14 @@ class ClosesWithoutAnswer(EndpointHandler):
 
 
 class Lenient(EndpointHandler):
-    """Parses numbers as Python does, and accepts invalid header fields."""
+    """Parses numbers as Python does, and accepts header fields that are not valid."""
 
     def read_fields(self) -> tuple[tuple[str, str], ...]:
         lines = iter(lambda: self.rfile.readline(65536).strip(b"\r\n"), b"")
-        pairs = (line.partition(b":") for line in lines)
-        return tuple((name.decode("latin-1").strip(), value.decode("latin-1").strip()) for name, _, value in pairs)
+        pairs = [line.partition(b":") for line in lines]
+        if any(name != name.strip() for name, _, _ in pairs):
+            raise InvalidRequest
+        return tuple((name.decode("latin-1"), value.decode("latin-1").strip()) for name, _, value in pairs)
 
     def check_head(self, request: EndpointRequest) -> None:
         try:
@@ -302,14 +306,14 @@ def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: R
     )
 
     assert result.lines == []
-    assert result.skipped.keys() <= {"extended_generation_finds_no_violations"}
+    assert result.skipped.keys() <= {"extended_generation_finds_no_violations", *CHECKS_OF_TYPED_CHAINS}
 
 
 def test_every_clause_is_exercised(run_suite: RunSuite) -> None:
-    """With an echo and errors on demand, every clause is exercised."""
+    """With an echo and errors on demand, every clause is exercised, except the one that compares other chains' answers."""
     ledger = run_suite(correct_endpoint, overload=True).ledger
 
-    assert [] == [clause.id for clause in CLAUSES if not ledger.exercise_count(clause)]
+    assert ["answer-repeatable"] == [clause.id for clause in CLAUSES if not ledger.exercise_count(clause)]
 
 
 def test_a_busy_endpoint_has_no_findings(run_suite: RunSuite) -> None:
@@ -322,7 +326,7 @@ def test_a_chain_with_an_input_schema_has_no_findings(run_suite: RunSuite) -> No
     result = run_suite(typed_endpoint, echo=False, steerable=False)
 
     assert result.lines == []
-    assert set(result.skipped) == {
+    assert set(result.skipped) - CHECKS_OF_TYPED_CHAINS == {
         "extended_generation_finds_no_violations",
         "every_documented_error_is_returned_on_demand",
         "concurrent_requests_get_their_own_answers",
