@@ -30,7 +30,7 @@ def test_an_expression_selects_as_in_pytest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "message"), [("a or or", "expected an expression"), ("nothing", "no check matches")]
+    ("expression", "message"), [("a or or", "expected an expression"), ("no_such_check", "no check matches")]
 )
 def test_an_expression_without_checks_is_a_usage_error(expression: str, message: str) -> None:
     """An invalid expression and one that matches nothing are not a passing run."""

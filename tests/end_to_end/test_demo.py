@@ -79,12 +79,13 @@ def test_every_planned_request_is_accounted_for(demo):
 
 
 def test_every_clause_but_retry_after_is_exercised(demo):
-    """The emulator echoes and can be steered, so all clauses but one are exercised and pass."""
+    """The emulator echoes and can be steered, so all clauses but two are exercised and pass."""
     folder, _ = demo
     rows = as_json(folder, "out/conformance")[0]["clauses"]
 
-    # No source documents a Retry-After header of the service, so the emulator sends none.
-    assert [row["clause"] for row in rows if row["state"] != "passed"] == ["retry-after"]
+    # No source documents a Retry-After header of the service, so the emulator sends none. The outputs of an echo chain are
+    # compared with what was sent, not with each other.
+    assert [row["clause"] for row in rows if row["state"] != "passed"] == ["retry-after", "answer-repeatable"]
 
 
 def test_an_interrupted_demo_writes_its_report(tmp_path):

@@ -96,4 +96,5 @@ def test_an_invalid_payload_file_is_a_usage_error(launch: Launch, tmp_path: Path
     done = launch("http://127.0.0.1:9", "--payloads", str(tmp_path / "mine.jsonl")).end()
 
     assert 2 == done.code
-    assert "expected a JSON object in line 1 of" in done.errors
+    assert "line 1 of" in done.errors
+    assert "expected a JSON object, found list" in done.errors
