@@ -16,8 +16,8 @@ from .conftest import HANDWRITTEN_CHECKS, RunSuite
 
 TEXT_CHAIN = f"{Path(__file__).with_name('text_chain.py')}:TextChain"
 
-NUMBERED = tuple(check for check in HANDWRITTEN_CHECKS if check.module == "identity")
-"""The checks whose bodies contain numbers."""
+PAYLOADS = tuple(b'{"number":%d}' % number for number in range(8))
+"""Inputs of the chain, which raises an exception for some of them."""
 
 REPORTED_AS_STATUS = {clauses.KEY_VERIFIED.id}
 """An undocumented status of a rejection violates only the clause on statuses: the key was verified."""
@@ -30,6 +30,8 @@ def expected_violations(emulated: Contract, tested: Contract) -> set[str]:
     """The clauses of one contract that an emulator of another one violates."""
     rows = [row for row in DEVIATIONS if row.applies_to(emulated) and not row.applies_to(tested)]
     names = {clause.id for row in rows for clause in row.violates} - REPORTED_AS_STATUS
+    if clauses.MEDIA_TYPE_REQUIRED.id in names:
+        names.add(clauses.MEDIA_TYPE_MISSING.id)  # a warning about the same deviation
     return names - {hidden for hidden, hiding in HIDDEN_BY.items() if hiding in names}
 
 
@@ -43,7 +45,12 @@ def test_a_run_reports_exactly_what_its_contract_does_not_allow(emulated: Contra
             options_of_run = {"contract": tested, "key": EMULATOR_KEY, "examples": 1}
             found[tested] |= run_suite(echo.target.origin, checks=HANDWRITTEN_CHECKS, **options_of_run).clauses
             found[tested] |= run_suite(
-                chain.target.origin, checks=NUMBERED, echo=False, steerable=False, **options_of_run
+                chain.target.origin,
+                checks=[check for check in HANDWRITTEN_CHECKS if check.module == "identity"],
+                echo=False,
+                steerable=False,
+                payloads=PAYLOADS,
+                **options_of_run,
             ).clauses
 
     assert {tested: expected_violations(emulated, tested) for tested in Contract} == found
