@@ -16,7 +16,7 @@ from chainproof.contract.violations import Violation
 from chainproof.json_text import parse_json
 from chainproof.results.exchange import Exchange, Outcome, Transport
 from chainproof.results.exemplar import Exemplar, exemplar
-from chainproof.results.finding import ClauseCount, Finding, finding
+from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.stored_body import StoredBody
 
 from .request_ids import REPEATED_ID, RequestIds
@@ -71,10 +71,10 @@ class FindingCounter:
 
     def add(self, violation: Violation, request_id: str | None, reproduce: Callable[[], str]) -> None:
         """Count a violation. The first of its kind is stored with the curl line that *reproduce* returns."""
-        key = (violation.clause.id, violation.expected, violation.actual)
+        key = finding_key(violation.clause.id, violation.expected, violation.actual)
         if key not in self._findings and len(self._findings) >= MAX_FINDINGS:
             violation = Violation(clause=violation.clause, expected=violation.clause.statement, actual=OTHER_VIOLATIONS)
-            key = (violation.clause.id, violation.expected, violation.actual)
+            key = finding_key(violation.clause.id, violation.expected, violation.actual)
         known = self._findings.get(key)
         self._findings[key] = (
             known.with_added_count()
