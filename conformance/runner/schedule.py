@@ -125,7 +125,8 @@ class Schedule:
         return self._progress[check.id]
 
     def _run_all(self) -> None:
-        """Run all checks, each in one round or in two."""
+        """Run all checks, each in one round or in two. An error here is one of every check that has not ended."""
+        failure: BaseException = RuntimeError("the check was not run")
         try:
             if self._plan.two_rounds:
                 self._run_round(self._checks, Round.FIRST)
@@ -133,9 +134,11 @@ class Schedule:
                 self._run_round(unfinished, Round.REST)
             else:
                 self._run_round(self._checks, Round.ALL)
-        finally:
-            for check in self._checks:
-                self._progress.setdefault(check.id, CheckProgress())
+        except BaseException as error:  # noqa: BLE001  # raised again where pytest reports it
+            failure = error
+        for check in self._checks:
+            if not self._ended[check.id].is_set():
+                self._progress.setdefault(check.id, CheckProgress()).error = failure
                 self._ended[check.id].set()
 
     def _run_round(self, checks: Sequence[Check], turn: Round) -> None:

@@ -24,6 +24,7 @@ from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope, Limits, ResponseTimes, Round, TimeBudget
 from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.runner import schedule as schedule_module
 from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run
 from chainproof.conformance.runner.power_order import CheckPower
 from chainproof.conformance.runner.schedule import CheckRunner, Schedule
@@ -40,7 +41,7 @@ UNLIMITED = float("inf")
 
 
 class FakeClock:
-    """A clock that only moves when told to."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now: Seconds = 100.0
@@ -344,6 +345,22 @@ def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
 
     assert 1 == len(set(reasons))
     assert "--time-budget" in requester.ledger.cut_by
+
+
+def test_an_error_outside_the_checks_is_an_error_of_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that was never run does not count as passed."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise ValueError("no order")
+
+    monkeypatch.setattr(schedule_module, "in_order", failing)
+    with requester_for(correct_endpoint) as requester:
+        plan = RunPlan(concurrency=2, two_rounds=True, examples_scale=0.5)
+        schedule = Schedule(ALL_CHECKS[:3], requester, plan, ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        errors = [str(schedule.progress(each).error) for each in ALL_CHECKS[:3]]
+
+    assert ["no order"] * 3 == errors
 
 
 def late(server: AnswerFunction, seconds: float) -> AnswerFunction:
