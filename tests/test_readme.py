@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from chainproof.conformance.options import Depth
+from chainproof.conformance.runner.forecast import forecast_counts
+from chainproof.emulator.faults import FAULTS
+from chainproof.emulator.faults.variants import VARIANTS
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -30,6 +35,17 @@ def test_commands_create_a_virtual_environment():
     """Both commands start with a virtual environment, so nothing is installed globally."""
     for name in ("demo", "tests"):
         assert command_line(name).startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def test_figures_are_those_of_the_code():
+    """The numbers of faults, variants and requests in the README are the current ones."""
+    faults, variants = (
+        int(number) for number in re.search(r"serve (\d+) faulty endpoints and (\d+) unusual", README).groups()
+    )
+    requests = int(re.search(r"`quick` sends about ([\d,]+) requests", README)[1].replace(",", ""))
+
+    assert (len(FAULTS), len(VARIANTS)) == (faults, variants)
+    assert round(sum(count.requests for count in forecast_counts(Depth.QUICK).values()), -2) == requests
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!https?://|#)([^)#]+)", README))
