@@ -391,7 +391,7 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < until and process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
             return
-        time.sleep(0.1)
+        time.sleep(0.1)  # another process starts, so there is no clock to replace
     raise TimeoutError("does not accept connections")
 
 

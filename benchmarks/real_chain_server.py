@@ -115,7 +115,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], origin: tuple[str, int],
                 return
         except OSError:
             pass
-        time.sleep(0.2)
+        time.sleep(0.2)  # another process starts, so there is no clock to replace
     raise SystemExit(f"the chain server did not start; the end of its log:\n{log.read_text()[-2000:]}")
 
 

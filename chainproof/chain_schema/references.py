@@ -1,6 +1,6 @@
 """
-The only place where references in a schema are resolved: `$ref`, `$dynamicRef`, `$recursiveRef`, with `$id`, anchors and
-pointers as each draft defines them.
+Resolves the references in a schema as each draft defines them: `$ref`, `$dynamicRef` and `$recursiveRef`, also by `$id` or
+anchor.
 """
 
 from __future__ import annotations

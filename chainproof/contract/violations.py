@@ -115,7 +115,7 @@ def is_chain_failure(answer: Answer) -> bool:
     Source: basetenlabs/truss, truss/templates/server (04 is the chain's server; 600 the chain's code, 500 the server's).
     """
     if answer.status < 500:
-        return False  # by a 4xx the chain says that the caller has to act
+        return False  # the caller is responsible for a 4xx
     value = parse_json(answer.body)
     error = value.get("error") if isinstance(value, dict) else None
     if isinstance(error, dict) and "exception_cls_name" in error:

@@ -13,8 +13,8 @@ from chainproof.contract import clauses
 from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase, non_objects_around, spaced_inputs
 from ..inputs.boundary_inputs import boundary_inputs
 from ..inputs.generated_inputs import rich_input, serializations, valid_input_bodies
+from ..inputs.invalid_inputs import invalid_inputs
 from ..inputs.invalid_json import COMMON_ERRORS, invalid_json, invalid_json_elsewhere, valid_elsewhere
-from ..inputs.near_misses import near_misses
 from ..inputs.strategies import almost_json, json_objects, non_objects
 from ..inputs.valid_json import (
     BODY_GROUPS,
@@ -35,7 +35,7 @@ from . import check_for
 _TABLE_SHARE: dict[Depth, float] = {Depth.QUICK: 0.25, Depth.STANDARD: 1.0, Depth.DEEP: 1.0}
 """Share of a long table that is sent; most defects show in several rows."""
 
-_MAX_NEAR_MISSES: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 100, Depth.DEEP: 1000}
+_MAX_INVALID_INPUTS: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 100, Depth.DEEP: 1000}
 """How many inputs are sent that do not match the schema in one place."""
 
 _POSITION_SHARE: dict[Depth, float] = {Depth.QUICK: 0.03, Depth.STANDARD: 0.2, Depth.DEEP: 1.0}
@@ -122,9 +122,9 @@ def implementation_defined_json_gets_a_documented_answer(requester: Requester) -
     _send_all(requester, _embedded(requester, IMPLEMENTATION_DEFINED))
     schema = requester.terms.input_schema
     if schema is not None:
-        invalid = near_misses(schema)
-        count = min(len(invalid), _MAX_NEAR_MISSES[requester.settings.depth])
-        _send_all(requester, requester.rng("near misses").sample(invalid, count))
+        invalid = invalid_inputs(schema)
+        count = min(len(invalid), _MAX_INVALID_INPUTS[requester.settings.depth])
+        _send_all(requester, requester.rng("invalid inputs").sample(invalid, count))
 
 
 @check_for(clauses.BODY_REQUIRED)

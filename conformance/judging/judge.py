@@ -380,7 +380,7 @@ def _judge_expected(
 
 
 def _without_bypass(violation: Violation, answer: Answer) -> Violation:
-    """The violation of a rejection with another status than 401. Nobody was let in, so it is none of authentication."""
+    """The violation of a rejection with another status than 401. No caller got access, so it is no violation of authentication."""
     if violation.clause not in AUTHENTICATION_CLAUSES or not 400 <= answer.status < 500:
         return violation
     return replace(

@@ -20,7 +20,7 @@ from ..transport.request import CheckRequest, reproduction_command
 from .requester import Requester
 
 _ATTEMPTS = 3
-"""How often a request must show the violation, so that a violation by chance is not taken for one that always shows."""
+"""How often a request must show the violation, so that a violation by chance does not count as one that always shows."""
 
 _MAX_TIMEOUT: Seconds = 2.0
 """How long a request that was not answered is waited for again."""

@@ -240,7 +240,7 @@ class Requester:
         why_not = ""
         if self._unchanged is not None or last_acceptance.at <= rejections.last:
             why_not = self._why_not_accepted()
-        if why_not is _RUN_ENDED and last_acceptance.at > rejections.first:
+        if why_not == _RUN_ENDED and last_acceptance.at > rejections.first:
             why_not = ""
         self._recorder.settle_rejections(rejections, why_not)
 

@@ -135,7 +135,7 @@ def test_accepting_more_than_the_schema_is_not_a_violation(run_suite: RunSuite) 
     assert [] == run_typed_suite(run_suite, lenient, checks=HANDWRITTEN_CHECKS).lines
 
 
-def test_a_failure_on_a_near_miss_is_found(run_suite: RunSuite) -> None:
+def test_a_failure_on_an_invalid_input_is_found(run_suite: RunSuite) -> None:
     """A chain that answers 500 where a required argument is missing violates `status`, and the finding names the argument."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:

@@ -1,4 +1,4 @@
-"""Inputs that the checks make from the chain's schema: values at their bounds, near misses, labels, and Schemathesis's document."""
+"""Inputs that the checks make from the chain's schema: values at their bounds, invalid inputs, labels, and Schemathesis's document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.inputs.boundary_inputs import boundary_inputs
 from chainproof.conformance.inputs.generated_inputs import distinct_inputs, input_label, rich_input, valid_inputs
-from chainproof.conformance.inputs.near_misses import near_misses
+from chainproof.conformance.inputs.invalid_inputs import invalid_inputs
 from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
 
 CHAIN = """
@@ -59,9 +59,9 @@ def test_boundary_inputs_are_valid_and_at_the_bounds(schema: Schema) -> None:
     assert "opts" not in found["no `opts`, which is optional"]
 
 
-def test_near_misses_are_rejected_by_the_model(schema: Schema) -> None:
+def test_invalid_inputs_are_rejected_by_the_model(schema: Schema) -> None:
     """One change each: another type, a bound exceeded by one, a missing required argument, no member of an enum."""
-    found = {body.label: json.loads(body.content) for body in near_misses(schema)}
+    found = {body.label: json.loads(body.content) for body in invalid_inputs(schema)}
 
     assert all(map(schema.surely_rejects, found.values()))
     assert {

@@ -59,7 +59,7 @@ def equal_inputs_get_equal_answers(requester: Requester) -> None:
         for body in bodies[:2]:
             requester.send(requester.build_request(body, label=f"an input sent again after {label}"))
     _send_on_one_connection(requester, bodies)
-    time.sleep(min(requester.waits.idle, _PAUSE))
+    time.sleep(min(requester.waits.idle, _PAUSE))  # the target runs in real time: a cached answer has to expire
     for body in bodies:
         requester.send(requester.build_request(body, label="an input sent again after a pause"))
 

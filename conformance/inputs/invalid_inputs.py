@@ -28,7 +28,7 @@ _WRONG_TYPES: dict[str, tuple[tuple[str, JSON], ...]] = {
 }
 
 
-def near_misses(schema: Schema) -> tuple[BodyCase, ...]:
+def invalid_inputs(schema: Schema) -> tuple[BodyCase, ...]:
     """
     Inputs that the chain surely rejects because of one change to a valid one: another type, a value out of bounds, a
     missing required argument. The label names the change. For a class, its model rejects each of them. Raises SchemaError
