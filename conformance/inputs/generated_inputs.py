@@ -19,6 +19,7 @@ from chainproof.chain_schema.schema import Schema
 from chainproof.json_text import JSON, encode_json, parse_json
 
 from .bodies import BodyCase, describe_body
+from .input_variations import encoded
 
 VALID_INPUT_LABEL = "an input that matches the schema"
 """The label of a valid input in findings."""
@@ -82,10 +83,6 @@ def distinct_inputs(schema: Schema, number: int, seed: int) -> tuple[bytes, ...]
     return tuple(sorted(contents, key=len, reverse=True)[:number])
 
 
-def _compact(value: JSON) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
 def _unescaped(value: JSON) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
@@ -95,7 +92,7 @@ def _with_whitespace(value: JSON) -> bytes:
 
 
 _SERIALIZERS: dict[str, Callable[[JSON], bytes]] = {
-    VALID_INPUT_LABEL: _compact,
+    VALID_INPUT_LABEL: encoded,
     f"{VALID_INPUT_LABEL}, with unescaped characters": _unescaped,
     f"{VALID_INPUT_LABEL}, with whitespace": _with_whitespace,
 }

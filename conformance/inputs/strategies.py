@@ -10,7 +10,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from . import invalid_json, valid_json
 from .bodies import BodyCase, non_object
-from .chain_inputs import ChainInputs
+from .chain_inputs import ChainInputs, with_member
 
 _CHARACTERS = st.characters(exclude_categories=["Cs"])
 """
@@ -114,9 +114,7 @@ def non_objects() -> SearchStrategy[BodyCase]:
 
 def _with_member(text: bytes, name: str) -> BodyCase:
     """A valid object made invalid by one more member."""
-    inside = text.strip()[1:-1]
-    separator = b"," if inside.strip() else b""
-    placement = invalid_json.Placement(label_suffix="", before=b"{" + inside + separator, after=b"}")
+    placement = invalid_json.Placement(label_suffix="", before=with_member(text, b"")[:-1], after=b"}")
     return invalid_json.with_invalid_member(name, placement)
 
 

@@ -7,7 +7,6 @@ This works for any chain. Values that differ between equal requests, such as tim
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 from ..transport.request import CheckRequest
-from .expectation import STEERING_HEADER
+from .expectation import STEERING_HEADER, canonical_json
 from .json_equality import is_implementation_defined
 from .output_comparison import Leaves, Path, agree_at, differing_paths, is_distinctive, leaves, without
 
@@ -161,4 +160,4 @@ def input_key(request: CheckRequest) -> str | None:
     value = parse_json(body)
     if isinstance(value, InvalidJson | TooDeep):
         return None
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return canonical_json(value) or None

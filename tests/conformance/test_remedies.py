@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +21,7 @@ from chainproof.contract.remedies import EXPRESS, FASTAPI, FLASK, HAPROXY, NGINX
 from chainproof.contract.target import parse_target
 from chainproof.contract.violations import violations
 
+from ..ordinary_chain.serving import free_port, wait_for_port
 from .endpoints import KEY, EndpointAnswer, EndpointRequest, correct_endpoint, serve
 
 FASTAPI_APP = """
@@ -218,8 +217,7 @@ def _upstream(case: Case) -> Iterator[int]:
 @contextmanager
 def _running(case: Case, folder: Path, upstream: int, *, with_remedy: bool) -> Iterator[str]:
     """Run the server with or without the remedy. Yields its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     code = "\n".join(each.code for each in (*case.also, *([case.remedy] if with_remedy else [])))
     places = {"remedy": "" if case.after else code, "remedy_after": code if case.after else ""}
     file = folder / case.file
@@ -228,11 +226,7 @@ def _running(case: Case, folder: Path, upstream: int, *, with_remedy: bool) -> I
     environment = {**os.environ, "BASETEN_API_KEY": KEY}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 20
-        while process.poll() is None and time.monotonic() < until:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
+        wait_for_port(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

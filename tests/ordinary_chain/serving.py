@@ -49,7 +49,7 @@ def missing_software() -> str:
 def running_chain(name: str, root: Path) -> Iterator[str]:
     """Run the chain with the defect of this name, or none if the name is empty. Yields the origin of nginx."""
     defect = DEFECTS[name] if name else Defect(clauses=())
-    app, port = _free_port(), _free_port()
+    app, port = free_port(), free_port()
     # A worker of another user could not write to the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     values = {"root": root, "user": user, "app": app, "port": port, "upstream": _UPSTREAM, "key": KEY}
@@ -63,7 +63,7 @@ def running_chain(name: str, root: Path) -> Iterator[str]:
     running = [subprocess.Popen(each, env=environment, stdin=subprocess.DEVNULL) for each in servers]
     try:
         for each in (app, port):
-            _wait_for(each)
+            wait_for_port(each)
         yield f"http://127.0.0.1:{port}"
     finally:
         for process in reversed(running):
@@ -71,13 +71,13 @@ def running_chain(name: str, root: Path) -> Iterator[str]:
             process.wait(10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
-def _wait_for(port: int) -> None:
+def wait_for_port(port: int) -> None:
     """Wait until somebody listens on a port. Raises TimeoutError after 20 s."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
