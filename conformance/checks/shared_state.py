@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -78,7 +79,11 @@ def no_answer_contains_data_of_another_request(requester: Requester) -> None:
     for turn in range(_ROUNDS[requester.settings.depth]):
         probes = list(_probes(requester, turn))
         requester.rng(f"order {turn}").shuffle(probes)
+        rng = requester.rng(f"before {turn}")
         for probe in probes:
+            if probe.request.raw is not None:
+                # What a target may add to an incomplete body is in its memory now.
+                _send_probe(requester, _Probe(request=_object(requester, _data(rng, 2 * _SIZES[-1]))), sent)
             _send_probe(requester, probe, sent)
         requester.rng(f"concurrent {turn}").shuffle(probes)
         run_concurrently(lambda probe: _send_probe(requester, probe, sent), probes, threads=_THREADS)
@@ -111,14 +116,25 @@ def _send_part(requester: Requester, probe: _Probe) -> TransportResult | None:
     return None
 
 
+def _data(rng: random.Random, size: int) -> str:
+    """A new token, repeated until it has at least *size* characters."""
+    token = f"chainproof{rng.getrandbits(64):016x}"
+    return token * (1 + size // len(token))
+
+
+def _object(requester: Requester, data: str) -> CheckRequest:
+    """A request whose body is an object with the data."""
+    body = with_member(requester.inputs.base, f'"chainproof":"{data}"'.encode())
+    return requester.build_request(body, label="an object")
+
+
 def _probes(requester: Requester, turn: int) -> Iterator[_Probe]:
     """Requests of every kind, each with a token of its own, short and long."""
     rng = requester.rng(f"tokens {turn}")
     for size in _SIZES:
 
         def data(size: int = size) -> str:
-            token = f"chainproof{rng.getrandbits(64):016x}"
-            return token * (1 + size // len(token))
+            return _data(rng, size)
 
         yield from (_Probe(request=request) for request in _complete_requests(requester, data))
         for has_answer in (True, False):
@@ -136,7 +152,7 @@ def _complete_requests(requester: Requester, data: Callable[[], str]) -> Iterato
     def member() -> bytes:
         return with_member(requester.inputs.base, f'"chainproof":"{data()}"'.encode())
 
-    yield build(member(), label="an object")
+    yield _object(requester, data())
     yield build(fields=(JSON_TYPE, ("X-Chainproof", data())), label="a header field")
     yield build(path=f"{path}?chainproof={data()}", label="a query")
     yield build(member()[:-1], label="a truncated object")
