@@ -20,7 +20,7 @@ from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart
-from chainproof.results.exchange import NotSent
+from chainproof.results.exchange import NotSent, Result
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
@@ -115,14 +115,24 @@ def not_sent(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def unanswered(inputs: CaveatInput) -> Iterator[Caveat]:
-    """Requests without an answer are in no percentile of the answers."""
-    counts = inputs.accounting
-    if counts.timed_out + counts.censored:
+    """Requests that timed out are in no percentile of the answers."""
+    if inputs.accounting.timed_out:
         yield Caveat(
             code=CaveatCode.UNANSWERED,
-            text=f"{counts.timed_out:,} requests timed out and {counts.censored:,} were censored: they took longer "
-            f"than any percentile here can show. {_counted_as_unanswered(inputs)}",
+            text=f"{inputs.accounting.timed_out:,} requests timed out: they took longer than any percentile of the "
+            f"answers can show. {_counted_as_unanswered(inputs)}",
             remedy="A longer --deadline shows how long they really take.",
+        )
+
+
+def censored(inputs: CaveatInput) -> Iterator[Caveat]:
+    """A request that was in flight when the run ended may be good or bad."""
+    if inputs.accounting.censored:
+        yield Caveat(
+            code=CaveatCode.CENSORED,
+            text=f"{inputs.accounting.censored:,} requests were in flight when the run stopped waiting: their times are "
+            "unknown. Objectives count those younger than the threshold as unknown, and older ones as too slow.",
+            remedy="Wait longer for them with --drain.",
         )
 
 
@@ -267,12 +277,12 @@ def coordinated_omission(inputs: CaveatInput) -> Iterator[Caveat]:
 
 def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
     """The p99.9 of 500 requests is just their maximum."""
-    count = sum(times.count for times in inputs.judged.response_time.values())
+    count = inputs.judged.response_time[Result.OK].count
     unbounded = [name for name, fraction in QUANTILES if quantile_ranks(count, fraction)[1] is None] if count else []
     if unbounded:
         yield Caveat(
             code=CaveatCode.TOO_FEW_REQUESTS,
-            text=f"{count:,} answers are too few for an upper confidence bound on {', '.join(unbounded)}: the true "
+            text=f"{count:,} ok answers are too few for an upper confidence bound on {', '.join(unbounded)}: the true "
             "value may be far higher than shown.",
             remedy="A 95 % interval needs 72 answers for p95, 368 for p99 and 3688 for p99.9.",
         )
@@ -373,6 +383,7 @@ CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
     interrupted,
     not_sent,
     unanswered,
+    censored,
     violations,
     lambda inputs: expired_acceptances(inputs.run),
     lambda inputs: unused_acceptances(inputs.run),

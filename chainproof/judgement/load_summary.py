@@ -27,6 +27,8 @@ from chainproof.statistics.confidence_intervals import Estimate, quantile
 from chainproof.statistics.histogram import Histogram, merge_histograms
 from chainproof.workload.objectives import parse_objective
 
+_ANSWERED = (Result.OK, Result.FAILED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
@@ -157,8 +159,8 @@ def summarise_load(run: Run) -> LoadSummary:
 def timings(stats: RequestStats) -> dict[str, Timing]:
     """Response time, service time and schedule lag of some requests."""
     return {
-        "response_time_s": timing(merge_histograms(stats.response_time.values())),
-        "service_time_s": timing(merge_histograms(stats.service_time.values())),
+        "response_time_s": timing(merge_histograms(stats.response_time[result] for result in _ANSWERED)),
+        "service_time_s": timing(merge_histograms(stats.service_time[result] for result in _ANSWERED)),
         "schedule_lag_s": timing(stats.schedule_lag),
     }
 
@@ -170,7 +172,7 @@ def timings_by_result(stats: RequestStats) -> dict[str, dict[str, Timing]]:
             "response_time_s": timing(stats.response_time[result]),
             "service_time_s": timing(stats.service_time[result]),
         }
-        for result in stats.response_time
+        for result in _ANSWERED
     }
 
 
@@ -219,8 +221,8 @@ def _payloads(stats: RequestStats) -> Iterable[PayloadSummary]:
         yield PayloadSummary(
             name=name,
             counts={result: each.count(result) for result in Result},
-            response_time=timing(merge_histograms(each.response_time.values())),
-            response_time_by_result={result.value: timing(times) for result, times in each.response_time.items()},
+            response_time=timing(merge_histograms(each.response_time[result] for result in _ANSWERED)),
+            response_time_by_result={result.value: timing(each.response_time[result]) for result in _ANSWERED},
         )
 
 

@@ -48,6 +48,9 @@ def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdic
         return Verdict.PASS, "The run has no objective."
     verdict = worst_verdict(each.verdict for each in objectives)
     decisive = ", ".join(each.objective.text for each in objectives if each.verdict is verdict)
+    undecided = [each for each in objectives if each.verdict is Verdict.INCONCLUSIVE]
+    if verdict is Verdict.INCONCLUSIVE and all(each.is_undecided_by_censoring for each in undecided):
+        return verdict, f"Requests in flight at the end leave this open: {decisive}. Wait longer for them with --drain."
     reasons = {
         Verdict.PASS: f"Every objective is met: {decisive}.",
         Verdict.FAIL: f"Missed: {decisive}.",

@@ -22,8 +22,11 @@ from chainproof.results.retried_calls import Calls, CallsData
 from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
-ANSWERED_RESULTS = (Result.OK, Result.FAILED)
-"""The results whose times are known: a deadline is not a service time, and a censored request has none."""
+TIMED_RESULTS = (Result.OK, Result.FAILED, Result.CENSORED)
+"""The results that have times: of complete answers, and of censored requests their age when the run stopped waiting."""
+
+_TIMED_TRANSPORTS = frozenset({Transport.ANSWERED, Transport.DRAIN_ENDED})
+"""Requests with times. A deadline is not a service time, and a lost connection has no answer."""
 
 
 class OutcomeData(TypedDict):
@@ -86,11 +89,11 @@ class RequestStats:
     not_sent: Counter[NotSent] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     response_time: dict[Result, Histogram] = field(
-        default_factory=lambda: {result: Histogram() for result in ANSWERED_RESULTS}
+        default_factory=lambda: {result: Histogram() for result in TIMED_RESULTS}
     )
-    """Of complete answers by result: a fast 429 must not improve the times of ok answers."""
+    """By result: a fast 429 must not improve the times of ok answers. Of censored requests: their age, a lower bound."""
     service_time: dict[Result, Histogram] = field(
-        default_factory=lambda: {result: Histogram() for result in ANSWERED_RESULTS}
+        default_factory=lambda: {result: Histogram() for result in TIMED_RESULTS}
     )
     schedule_lag: Histogram = field(default_factory=Histogram)
     """Of every request sent."""
@@ -107,7 +110,7 @@ class RequestStats:
     def add(self, other: RequestStats) -> None:
         """Add the counts and times of other requests."""
         self.add_counts(other)
-        for result in ANSWERED_RESULTS:
+        for result in TIMED_RESULTS:
             self.response_time[result].merge(other.response_time[result])
             self.service_time[result].merge(other.service_time[result])
         self.schedule_lag.merge(other.schedule_lag)
@@ -196,7 +199,7 @@ class Interval(RequestStats):
             parts.append(_part(part.payloads, payload))
         for part in parts:
             part.outcomes[outcome] += len(response_times)
-            if outcome.transport is Transport.ANSWERED:
+            if outcome.transport in _TIMED_TRANSPORTS:
                 part.response_time[outcome.result].record_all(response_times)
                 part.service_time[outcome.result].record_all(service_times)
 
@@ -209,7 +212,7 @@ class Interval(RequestStats):
         payload: str | None = None,
         phase: str | None = None,
     ) -> None:
-        """Count the outcome of a sent request; its times count if the answer was complete."""
+        """Count the outcome of a sent request; its times count if it was answered or censored."""
         _count_outcome(self, outcome, response_time, service_time)
         part: RequestStats = self
         if phase is not None:
@@ -263,8 +266,8 @@ class Interval(RequestStats):
             "in_flight_max": self.in_flight_max,
             "in_flight": self.in_flight,
             "outcomes": _outcomes(self.outcomes),
-            "response_time": {result.value: histogram.to_json() for result, histogram in self.response_time.items()},
-            "service_time": {result.value: histogram.to_json() for result, histogram in self.service_time.items()},
+            "response_time": _times_data(self.response_time),
+            "service_time": _times_data(self.service_time),
             "schedule_lag": self.schedule_lag.to_json(),
         }
         if self.payloads:
@@ -300,16 +303,14 @@ class Interval(RequestStats):
             if "generator_health" in data
             else None,
         )
-        for result in ANSWERED_RESULTS:
-            interval.response_time[result] = Histogram.from_json(data["response_time"][result.value])
-            interval.service_time[result] = Histogram.from_json(data["service_time"][result.value])
+        _read_times(interval, data["response_time"], data["service_time"])
         return interval
 
 
 def _count_outcome(part: RequestStats, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
-    """Count an outcome and, for a complete answer, its times."""
+    """Count an outcome and its times, if it has any."""
     part.outcomes[outcome] += 1
-    if outcome.transport is Transport.ANSWERED:
+    if outcome.transport in _TIMED_TRANSPORTS:
         part.response_time[outcome.result].record(response_time)
         part.service_time[outcome.result].record(service_time)
 
@@ -387,6 +388,15 @@ def _times_data(times: dict[Result, Histogram]) -> dict[str, HistogramData]:
     return {result.value: histogram.to_json() for result, histogram in times.items() if histogram.count}
 
 
+def _read_times(
+    part: RequestStats, response_time: dict[str, HistogramData], service_time: dict[str, HistogramData]
+) -> None:
+    """Set the times that `_times_data` wrote."""
+    for times, data in ((part.response_time, response_time), (part.service_time, service_time)):
+        for result, histogram in data.items():
+            times[Result(result)] = Histogram.from_json(histogram)
+
+
 def _read_parts(parts: dict[str, RequestStatsData]) -> dict[str, RequestStats]:
     """The statistics that `_parts_data` wrote."""
     return {name: _read_part(part) for name, part in parts.items()}
@@ -401,10 +411,7 @@ def _read_part(data: RequestStatsData) -> RequestStats:
         outcomes=_read_outcomes(data.get("outcomes", ())),
         payloads=_read_parts(data.get("payloads", {})),
     )
-    for result, histogram in data.get("response_time", {}).items():
-        part.response_time[Result(result)] = Histogram.from_json(histogram)
-    for result, histogram in data.get("service_time", {}).items():
-        part.service_time[Result(result)] = Histogram.from_json(histogram)
+    _read_times(part, data.get("response_time", {}), data.get("service_time", {}))
     if "schedule_lag" in data:
         part.schedule_lag = Histogram.from_json(data["schedule_lag"])
     return part

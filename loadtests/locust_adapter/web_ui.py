@@ -27,7 +27,8 @@ from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.options import Option, Surface, add_options
 from chainproof.processes import chainproof_command
-from chainproof.statistics.histogram import Histogram, merge_histograms
+from chainproof.results.exchange import Result
+from chainproof.statistics.histogram import Histogram
 
 from ..distributed.merge import DistributedRun
 from ..distributed.session import WriterSession
@@ -200,8 +201,8 @@ class WebUI:
         if writer is None:
             return
         times = {
-            "response": merge_histograms(writer.cumulative.response_time.values()),
-            "service": merge_histograms(writer.cumulative.service_time.values()),
+            "response": writer.cumulative.response_time[Result.OK],
+            "service": writer.cumulative.service_time[Result.OK],
             "lag": writer.cumulative.schedule_lag,
         }
         for name, fraction in _FRACTIONS.items():

@@ -148,6 +148,7 @@ def _objective(result: ObjectiveResult, run: str) -> Object:
         "threshold": result.objective.threshold,
         "unit": _UNITS[result.objective.indicator],
         "good": result.good,
+        "unknown": result.unknown,
         "total": result.total,
         "share": share.value if share is not None else None,
         "share_low": share.low if share is not None else None,

@@ -149,9 +149,10 @@ def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
     elif result.verdict is Verdict.FAIL:
         ending, message = "failure", f"objective missed: observed {objectives.observed(result)}"
     elif result.verdict is Verdict.INCONCLUSIVE:
+        why = "requests in flight at the end" if result.is_undecided_by_censoring else "too few requests"
         ending, message = (
             "skipped",
-            "; ".join(filter(None, ["inconclusive: too few requests", objectives.more_requests_needed(result)])),
+            "; ".join(filter(None, [f"inconclusive: {why}", objectives.more_requests_needed(result)])),
         )
     return Case(kind="load.objective", name=result.objective.text, ending=ending, message=message, text=text)
 

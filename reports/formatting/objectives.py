@@ -26,7 +26,12 @@ def good_share(result: ObjectiveResult) -> str:
     """How many requests met the objective; empty where requests are not counted."""
     if result.share is None or result.good is None or result.total is None:
         return ""
-    return f"{count(result.good)} of {count(result.total)} good ({percent(result.share.value)})"
+    counts = f"{count(result.good)} of {count(result.total)} good"
+    if not result.unknown:
+        return f"{counts} ({percent(result.share.value)})"
+    low, high = (percent(number / result.total) for number in (result.good, result.good + result.unknown))
+    estimate = percent(result.share.value)
+    return f"{counts}, {count(result.unknown)} unknown: from {low} to {high}, Kaplan–Meier estimate {estimate}"
 
 
 def share_bounds(result: ObjectiveResult) -> str:
@@ -38,9 +43,11 @@ def share_bounds(result: ObjectiveResult) -> str:
 
 
 def more_requests_needed(result: ObjectiveResult) -> str:
-    """How many more requests would decide an inconclusive objective; empty for the others."""
+    """What would decide an inconclusive objective; empty for the others."""
     if result.verdict is not Verdict.INCONCLUSIVE:
         return ""
+    if result.is_undecided_by_censoring:
+        return "a longer --drain would show how long the unknown ones take"
     if result.more_requests_needed is None:
         return "no practical number of requests would decide it" if result.total else ""
     return f"about {count(result.more_requests_needed)} more requests would decide it"

@@ -28,6 +28,7 @@ from chainproof.results.manifest import Ending, Guard, LostWorker, Manifest, Run
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Result.FAILED)
 RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED)
+CENSORED = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
 TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 
@@ -178,6 +179,7 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
     "INTERRUPTED": lambda: with_ending(load_run(), Ending.INTERRUPTED),
     "MAX_IN_FLIGHT": lambda: load_run(capped()),
     "UNANSWERED": lambda: load_run(interval(TIMED_OUT)),
+    "CENSORED": lambda: load_run(interval(CENSORED)),
     "CONTRACT_VIOLATIONS": lambda: load_run(findings=(finding(clauses.REQUEST_ID_PRESENT),)),
     "COORDINATED_OMISSION": lambda: with_settings(load_run(), model="closed"),
     "COLD_START": lambda: with_objectives(load_run(), "first_success < 2s"),
@@ -211,6 +213,13 @@ def test_a_run_without_problems_passes_without_a_caveat() -> None:
 def test_a_problem_gives_its_caveat_and_no_other(code: str) -> None:
     """Each run in the table has exactly one problem."""
     assert [code] == [caveat.code for caveat in summarise_load(PROBLEMS[code]()).caveats]
+
+
+def test_the_reason_names_the_drain_if_requests_in_flight_leave_it_open() -> None:
+    """More requests would not help."""
+    assert summarise_load(load_run(interval(CENSORED))).reason == (
+        "Requests in flight at the end leave this open: p95 response_time < 800ms. Wait longer for them with --drain."
+    )
 
 
 @pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING_MISMATCH", "UNREADABLE_LINES"])
@@ -256,6 +265,7 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
         Verdict.PASS,
     ),
     "rejecting quickly": (lambda: load_run(interval(RATE_LIMITED, time=0.001)), Verdict.FAIL),
+    "all in flight at the end": (lambda: load_run(interval(CENSORED)), Verdict.INCONCLUSIVE),
     "the key rejected": (lambda: load_run(interval(UNAUTHORIZED)), Verdict.INCONCLUSIVE),
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chainproof.results.exchange import CodeKind, Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
-from chainproof.results.interval import ANSWERED_RESULTS, Interval, RequestStats, by_second, merge_stats, total
+from chainproof.results.interval import TIMED_RESULTS, Interval, RequestStats, by_second, merge_stats, total
 
 OUTCOMES = [
     Outcome(Transport.ANSWERED, 200, None, Result.OK),
@@ -167,16 +167,16 @@ def test_an_interval_is_read_as_it_was_written(interval: Interval) -> None:
 
 
 @given(intervals())
-def test_only_complete_answers_have_times(interval: Interval) -> None:
-    """Deadlines and lost connections have none; ok and failed answers are separate."""
-    for result in ANSWERED_RESULTS:
-        answered = sum(
+def test_complete_answers_and_censored_requests_have_times(interval: Interval) -> None:
+    """Deadlines and lost connections have none; ok, failed and censored ones are separate."""
+    for result in TIMED_RESULTS:
+        timed = sum(
             count
             for outcome, count in interval.outcomes.items()
-            if outcome.result is result and outcome.transport is Transport.ANSWERED
+            if outcome.result is result and outcome.transport in (Transport.ANSWERED, Transport.DRAIN_ENDED)
         )
 
-        assert answered == interval.response_time[result].count == interval.service_time[result].count
+        assert timed == interval.response_time[result].count == interval.service_time[result].count
 
 
 def test_an_error_code_is_documented_undocumented_or_absent() -> None:
