@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from itertools import islice, pairwise
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count, islice, pairwise
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean, pstdev, stdev
 
 import orjson
 import pytest
@@ -90,13 +93,64 @@ def test_other_plans_fail_the_poisson_test(arrivals: str, variation: float) -> N
 @pytest.mark.parametrize("variation", [0.25, 0.5, 1.0, 2.0])
 def test_gamma_gaps_are_gamma(seed: int, variation: float) -> None:
     """The gaps have mean 1/rate and the given coefficient of variation, and pass a test against the gamma distribution."""
-    starts = [0.0, *islice(gamma(50.0, seed, variation), 20_000)]
+    starts = islice(gamma(50.0, seed, variation), 20_001)
     gaps = [second - first for first, second in pairwise(starts)]
     law = stats.gamma(a=variation**-2, scale=variation**2 / 50)
 
     assert stats.kstest(gaps, law.cdf).pvalue > FALSE_ALARM / 20
     assert fmean(gaps) == pytest.approx(1 / 50, abs=6 * variation / 50 / math.sqrt(len(gaps)))
     assert pstdev(gaps) / fmean(gaps) == pytest.approx(variation, rel=0.25)
+
+
+STATIONARY = {
+    "poisson": ("poisson", 1.0),
+    "regular": ("gamma", 0.25),
+    "clustered": ("gamma", 5.0),
+    "one cluster": ("gamma", 20.0),
+}
+
+
+@pytest.mark.parametrize("demand", ["level", "ramp", "steps"])
+@pytest.mark.parametrize("kind", STATIONARY)
+def test_a_plan_begins_at_its_own_rate(kind: str, demand: str) -> None:
+    """
+    In every fifth of a plan, the first included, the mean number of requests over many seeds is the expected one.
+
+    This also holds for a worker's share of it. A gamma process that began with a request would give 262 instead of 100.
+    """
+    arrivals, variation = STATIONARY[kind]
+    seeds = 150
+    phases = DEMANDS[demand] or (Phase(name="level", duration=20.0, rate=50.0, final_rate=50.0),)
+    ends = [4.0, 8.0, 12.0, 16.0, 20.0]
+    expected = [len(list(rescale_events(count(), [*_until(phases, end)]))) for end in (0.0, *ends)]
+    counts: list[tuple[list[int], list[int]]] = [([], []) for _ in ends]
+    for seed in range(seeds):
+        plan = plan_of(demand, seed, arrivals, variation)
+        for workers, which in ((1, 0), (3, 1)):
+            share = plan[workers - 1 :: workers]
+            places = [0, *(bisect_left(share, end) for end in ends)]
+            for fifth, (start, end) in zip(counts, pairwise(places), strict=True):
+                fifth[which].append(end - start)
+
+    for fifth, (before, after) in zip(counts, pairwise(expected), strict=True):
+        for values, workers in zip(fifth, (1, 3), strict=True):
+            # The seeds are fixed. A share and the expected numbers are rounded by less than one request each.
+            error = 4.5 * stdev(values) / math.sqrt(seeds) + 1.0
+            assert fmean(values) == pytest.approx((after - before) / workers, abs=error)
+
+
+def _until(phases: tuple[Phase, ...], end: float) -> Iterator[Phase]:
+    """The phases up to an instant."""
+    for phase in phases:
+        if end > 0:
+            yield phase if end >= phase.duration else _cut(phase, end)
+        end -= phase.duration
+
+
+def _cut(phase: Phase, end: float) -> Phase:
+    """The first part of a phase."""
+    line = phase.rate + (phase.final_rate - phase.rate) * end / phase.duration
+    return replace(phase, duration=end, final_rate=line)
 
 
 def test_gamma_with_variation_1_is_poisson() -> None:
