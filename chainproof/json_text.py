@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -12,15 +16,29 @@ JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 """A JSON value."""
 
 
-def encode_json(value: object) -> bytes:
+def encode_json(value: object, default: Callable[[Any], object] | None = None) -> bytes:
     """
     A value as compact JSON in UTF-8. Integers may have any size. Half of a surrogate pair is escaped. Raises ValueError for
-    NaN and infinity, TypeError for what JSON does not have.
+    NaN and infinity, TypeError for what JSON does not have and *default* does not convert.
     """
+    with long_integers():
+        try:
+            return json.dumps(
+                value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default
+            ).encode()
+        except UnicodeEncodeError:
+            return json.dumps(value, allow_nan=False, separators=(",", ":"), default=default).encode()
+
+
+@contextmanager
+def long_integers() -> Iterator[None]:
+    """Read and write integers of more than 4300 digits, which Python otherwise rejects. For input of the user only."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 class InvalidJson(Enum):
@@ -47,6 +65,79 @@ def parse_json(body: bytes) -> JSON | InvalidJson | TooDeep:
         return cast(JSON, orjson.loads(body))
     except orjson.JSONDecodeError:
         return _parse_slowly(body)
+
+
+def parse_object(text: bytes) -> dict[str, JSON]:
+    """
+    The JSON object in a text that a user wrote. Raises ValueError with what was found and what to do.
+
+    Numbers that a reader would take for infinity are rejected as well, such as 1e400. A float takes the place of an integer
+    beyond 64 bits: the text is what is sent.
+    """
+    try:
+        value = cast(JSON, orjson.loads(text))
+    except orjson.JSONDecodeError:
+        literal = _non_finite_literal(text)
+        if literal:
+            raise ValueError(
+                f"expected finite numbers, found {literal}: JSON has no such number; write a string or null"
+            ) from None
+        parsed = _parse_slowly(text)
+        if isinstance(parsed, TooDeep):
+            raise ValueError("expected a JSON object that can be checked, found one nested too deeply") from None  # noqa: TRY004  # the caller handles one type
+        if isinstance(parsed, InvalidJson):
+            raise ValueError(f"expected a JSON object, found a text that is {_reason(text, parsed)}") from None  # noqa: TRY004  # as above
+        value = parsed
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {_TYPE_NAMES[type(value)]}")  # noqa: TRY004  # as above
+    return value
+
+
+_TYPE_NAMES = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
+
+
+def exact_value(text: bytes) -> Any:
+    """The value of a JSON text of ours, with integers of any size. Slower than the parsers of answers."""
+    with long_integers():
+        return json.loads(text)
+
+
+def _non_finite_literal(text: bytes) -> str:
+    """The first number of a text that is not finite, as written: `NaN`, `-Infinity`, `1e400`; empty if there is none."""
+
+    def finite(literal: str) -> float:
+        value = float(literal)
+        if not math.isfinite(value):
+            raise OverflowError(literal)
+        return value
+
+    try:
+        json.loads(text, parse_float=finite, parse_constant=finite, parse_int=bool)
+    except OverflowError as error:
+        return str(error)
+    except (ValueError, RecursionError):
+        pass  # invalid for another reason
+    return ""
+
+
+def _reason(text: bytes, invalid: InvalidJson) -> str:
+    """Why a text is not JSON, with the place of a syntax error."""
+    if invalid is not InvalidJson.NOT_JSON:
+        return str(invalid.value)
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"not JSON ({error.msg.lower()} at column {error.colno})"
+    except (ValueError, RecursionError):
+        pass  # a text that Python accepts, or that has no place of its own
+    return "not JSON"
 
 
 def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:

@@ -19,6 +19,7 @@ from chainproof.contract.addresses import DEPLOYMENT_ID, ENVIRONMENT_NAME, RESER
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.durations import parse_duration
 from chainproof.errors import UsageError
+from chainproof.text_files import load_toml
 
 from .behaviour.gateway_retries import RetryPolicy
 from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
@@ -76,14 +77,8 @@ def find_scenario(name: str) -> Scenario:
 
 
 def load_scenario(path: Path) -> Scenario:
-    """The scenario in a TOML file. Raises ScenarioError with every error in it."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ScenarioError(f"cannot read the scenario {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path} is not TOML: {error}") from error
-    return parse_scenario(table, name=path.stem)
+    """The scenario in a TOML file. Raises UsageError with every error in it."""
+    return parse_scenario(load_toml(path, "the scenario"), name=path.stem)
 
 
 def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:

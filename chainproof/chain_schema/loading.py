@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from chainproof.errors import UsageError
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.text_files import read_file
 
 from .entrypoint import Entrypoint, hint_errors, load_entrypoint
 from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
@@ -72,9 +74,9 @@ def _names_json_file(text: str) -> bool:
 def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
     """The schema in a JSON file. Raises SchemaError."""
     try:
-        value = parse_json(Path(text).read_bytes())
-    except OSError as error:
-        raise SchemaError(f"cannot read the schema {text}: {error.strerror}") from None
+        value = parse_json(read_file(Path(text), "the schema"))
+    except UsageError as error:
+        raise SchemaError(str(error)) from None
     if isinstance(value, InvalidJson | TooDeep) or not isinstance(value, dict):
         problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")

@@ -10,7 +10,8 @@ from pathlib import Path
 import orjson
 
 from chainproof.errors import UsageError
-from chainproof.json_text import JSON, InvalidJson, encode_json, parse_json
+from chainproof.json_text import JSON, encode_json, parse_object
+from chainproof.text_files import read_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class Payload:
     """The body as the user wrote it; None to encode `body`."""
 
     def encoded(self) -> bytes:
-        """The body as bytes. Raises PayloadError for NaN, infinity and values that JSON does not have."""
+        """The body as bytes. Raises UsageError for NaN, infinity and values that JSON does not have."""
         return encode_body(self.body) if self.text is None else self.text
 
 
@@ -32,61 +33,56 @@ DEFAULT_PAYLOADS: tuple[Payload, ...] = (Payload(name="hello", body={"names": ["
 """The payload of a workload without payloads."""
 
 
-class PayloadError(UsageError):
-    """A payload file that cannot be used. The message names the line."""
-
-
 def encode_body(body: object) -> bytes:
-    """A body as JSON. Raises PayloadError for NaN, infinity and values that JSON does not have."""
+    """A body as JSON. Raises UsageError for NaN, infinity and values that JSON does not have."""
     try:
         encoded = orjson.dumps(body)
     except orjson.JSONEncodeError:
-        encoded = None  # an integer beyond 64 bits, or half of a surrogate pair
-    if encoded is not None and b"null" not in encoded:
+        encoded = b"null"  # an integer beyond 64 bits, or half of a surrogate pair
+    if b"null" not in encoded:
         return encoded
     try:
         # The fast encoder writes NaN and infinity as null.
-        return encode_json(body)
-    except ValueError:
-        raise PayloadError("expected finite numbers in a payload, found NaN or infinity") from None
+        return encode_json(body, _as_fast_encoder)
+    except (ValueError, RecursionError) as error:
+        problem = "nested too deeply" if isinstance(error, RecursionError) else "NaN or infinity"
+        raise UsageError(f"expected a payload with finite numbers and without cycles, found {problem}") from None
     except TypeError as error:
-        if encoded is not None:
-            return encoded  # a date, with null beside it
-        raise PayloadError(f"expected a payload of JSON values: {error}") from None
+        raise UsageError(f"expected a payload of JSON values: {error}") from None
+
+
+def _as_fast_encoder(value: object) -> object:
+    """A date or another value that JSON does not have, as the fast encoder writes it. Raises TypeError."""
+    return orjson.loads(orjson.dumps(value))
 
 
 def payload_from_text(name: str, text: bytes, weight: float = 1.0) -> Payload:
-    """A payload that is sent as it is written. Raises PayloadError if it is not a JSON object."""
-    value = parse_json(text)
-    if isinstance(value, InvalidJson):
-        raise PayloadError(f"expected a JSON object, found a text that is {value.value}")
-    if not isinstance(value, dict):
-        raise PayloadError(f"expected a JSON object, found {type(value).__name__}")
+    """A payload that is sent as it is written. Raises UsageError if it is not a JSON object."""
+    try:
+        value = parse_object(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     return Payload(name=name, body=value, weight=weight, text=text)
 
 
 def load_payloads(path: Path, *, name: str = "", weight: float = 1.0) -> tuple[Payload, ...]:
     """
-    The payloads in a file with one JSON object per line. Raises PayloadError.
+    The payloads in a file with one JSON object per line. Raises UsageError.
 
     They all have the same name (by default the file's), and share *weight* equally. Each is sent with the bytes of its line.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise PayloadError(f"cannot read the payloads {path}: {error.strerror}") from None
-    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    numbered = read_lines(path, "the payloads")
     if not numbered:
-        raise PayloadError(f"expected one JSON object per line in {path}, found none")
+        raise UsageError(f"expected one JSON object per line in {path}, found none")
     return tuple(_line(path, number, line, name or path.stem, weight / len(numbered)) for number, line in numbered)
 
 
 def _line(path: Path, number: int, line: bytes, name: str, weight: float) -> Payload:
-    """The payload in a line of a file. Raises PayloadError."""
+    """The payload in a line of a file. Raises UsageError."""
     try:
-        return payload_from_text(name, line.strip(), weight)
-    except PayloadError as error:
-        raise PayloadError(f"line {number} of {path}: {error}") from None
+        return payload_from_text(name, line, weight)
+    except UsageError as error:
+        raise UsageError(f"line {number} of {path}: {error}") from None
 
 
 def draw_payloads(payloads: tuple[Payload, ...], seed: int) -> Iterator[Payload]:

@@ -16,6 +16,7 @@ import orjson
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.errors import UsageError
+from chainproof.text_files import read_lines
 
 DEFAULT_TIMESTAMP_KEY = "timestamp"
 """The default key of the time in a JSON object."""
@@ -23,19 +24,11 @@ MAX_INSTANTS = 2_000_000
 """The longest recording. All of it is sent to every worker."""
 
 
-class RecordingError(UsageError):
-    """A recording that cannot be used. The message names the line."""
-
-
 def load_instants(path: Path, key: str = DEFAULT_TIMESTAMP_KEY) -> tuple[Seconds, ...]:
-    """The instants in a file, ascending from 0. Raises RecordingError."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise RecordingError(f"cannot read the recording {path}: {error.strerror}") from None
-    instants = [_instant(line, key, f"line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip()]
+    """The instants in a file, ascending from 0. Raises UsageError."""
+    instants = [_instant(line, key, f"line {number} of {path}") for number, line in read_lines(path, "the recording")]
     if not 0 < len(instants) <= MAX_INSTANTS:
-        raise RecordingError(f"expected from 1 to {MAX_INSTANTS} instants in {path}, found {len(instants)}")
+        raise UsageError(f"expected from 1 to {MAX_INSTANTS} instants in {path}, found {len(instants)}")
     return shift_to_zero(instants)
 
 
@@ -67,26 +60,52 @@ def mean_rate(instants: Sequence[Seconds]) -> PerSecond:
 
 
 def _instant(line: bytes, key: str, location: str) -> Seconds:
-    """The instant in one line. Raises RecordingError."""
+    """The instant in one line. Raises UsageError."""
     bare = line.strip()
     value = _member(bare, key, location) if bare.startswith(b"{") else bare.decode("utf-8", "replace")
     try:
         instant = _seconds(value)
     except ValueError:
-        raise RecordingError(f"expected seconds or an ISO 8601 date and time in {location}, found {value!r}") from None
+        raise UsageError(f"expected seconds or an ISO 8601 date and time in {location}, found {value!r}") from None
     if not math.isfinite(instant):
-        raise RecordingError(f"expected a finite instant in {location}, found {value!r}")
+        raise UsageError(
+            f"expected a finite number of seconds in {location}, found {value!r}: correct the line or leave it out"
+        )
+    problem = unit_error(instant)
+    if problem:
+        raise UsageError(f"expected seconds in {location}, {problem}")
     return instant
 
 
+def unit_error(instant: Seconds) -> str:
+    """
+    What was found and what to do, if an instant is so large that its unit is not the second; else empty.
+
+    >>> unit_error(1_700_000_000_000)
+    'found 1700000000000, which are milliseconds since 1970: divide every time by 1000'
+    """
+    unit = next((unit for limit, unit in _LARGE_INSTANTS.items() if abs(instant) >= limit), None)
+    return f"found {instant:.0f}, which are {unit[0]} since 1970: divide every time by {unit[1]}" if unit else ""
+
+
+_LARGE_INSTANTS = {
+    1e17: ("nanoseconds", 1_000_000_000),
+    1e14: ("microseconds", 1_000_000),
+    1e11: ("milliseconds", 1_000),
+}
+"""From these numbers on, an instant is read in another unit: as seconds they are after the year 5000, in that unit after 1973."""
+
+
 def _member(line: bytes, key: str, location: str) -> object:
-    """The value of a key in a JSON object. Raises RecordingError."""
+    """The value of a key in a JSON object. Raises UsageError."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise RecordingError(f"{location} is not JSON: {error.msg}") from None
+        raise UsageError(
+            f"expected a JSON object or a time in {location}, found a text that is not JSON: {error.msg}"
+        ) from None
     if key not in row:
-        raise RecordingError(
+        raise UsageError(
             f"expected a key {key!r} in {location}, found {', '.join(sorted(row)) or 'none'}; name the key with --replay-key"
         )
     return row[key]

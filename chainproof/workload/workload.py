@@ -7,7 +7,7 @@ All errors in a file are reported at once.
 from __future__ import annotations
 
 import math
-import tomllib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -19,6 +19,7 @@ from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON
+from chainproof.text_files import load_toml
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, take_until
 from chainproof.workload.objectives import Objective, parse_objective
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads, payload_from_text
@@ -29,6 +30,7 @@ from chainproof.workload.replay import (
     mean_rate,
     recording_duration,
     shift_to_zero,
+    unit_error,
 )
 from chainproof.workload.search_settings import SearchSettings, parse_share
 
@@ -278,14 +280,9 @@ class Workload:
 
 
 def load_workload(path: Path) -> Workload:
-    """The workload in a TOML file. Raises WorkloadError with all errors."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        _resolve_files(table, path.parent)
-    except OSError as error:
-        raise WorkloadError(f"cannot read the workload {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkloadError(f"{path} is not TOML: {error}") from error
+    """The workload in a TOML file. Raises UsageError with all errors."""
+    table = load_toml(path, "the workload")
+    _resolve_files(table, path.parent)
     return parse_workload(table, name=path.stem)
 
 
@@ -334,14 +331,16 @@ def _text(value: object) -> str:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"expected a number, found {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"expected a finite number, found {value!r}")
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError("expected a finite number, found one beyond 1.8e308")
     return float(value)
 
 
 def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"expected a whole number, found {value!r}")
+    if abs(value) > sys.maxsize:
+        raise ValueError("expected a whole number of at most 18 digits, found a longer one")
     return value
 
 
@@ -381,7 +380,7 @@ def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
     if "text" in row:
         return (payload_from_text(name, _text(row["text"]).encode(), weight),)
     payload = Payload(name=name, weight=weight, body=cast(dict[str, JSON], row["body"]))
-    payload.encoded()  # raises PayloadError for what JSON cannot hold
+    payload.encoded()  # raises UsageError for what JSON cannot hold
     return (payload,)
 
 
@@ -447,7 +446,11 @@ def _replay(value: object) -> tuple[Seconds, ...]:
         return load_instants(Path(_text(value["file"])), _text(value.get("key", DEFAULT_TIMESTAMP_KEY)))
     if not isinstance(value, list) or not value:
         raise TypeError(f"expected a file name, a table with file and key, or a list of instants, found {value!r}")
-    return shift_to_zero([_number(instant) for instant in value])
+    instants = [_number(instant) for instant in value]
+    problem = next(filter(None, map(unit_error, instants)), None)
+    if problem is not None:
+        raise ValueError(f"expected seconds, {problem}")
+    return shift_to_zero(instants)
 
 
 def _search(value: object) -> SearchSettings:

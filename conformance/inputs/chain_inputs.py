@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from chainproof.errors import UsageError
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import parse_object
+from chainproof.text_files import read_file, read_lines
 
 UNNAMED_MEMBER = "chainproof"
 """Name of the member that probes add to an input; no signature has it."""
@@ -36,10 +36,6 @@ _ANY_OBJECTS = (b"{}", b'{"a":1}', b'{"names":["Ada"]}')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _TOKEN = re.compile(_STRING.pattern + rb"|([{}\[\]:,])")
-
-
-class PayloadFileError(UsageError):
-    """A file of `--payloads` that cannot be used. The message names the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,37 +191,27 @@ def padded(text: bytes, size: int) -> bytes:
 
 
 def load_payload_file(text: str) -> tuple[bytes, ...]:
-    """The inputs in a JSONL file, each with the bytes that the file has. Raises PayloadFileError."""
-    found = tuple(_payloads(_content(text), text))
+    """The inputs in a JSONL file, each with the bytes that the file has. Raises UsageError."""
+    found = tuple(_payload(line, f"line {number} of {text}") for number, line in read_lines(Path(text), "the payloads"))
     if not found:
-        raise PayloadFileError(f"expected one JSON object per line in {text}, found none")
+        raise UsageError(f"expected one JSON object per line in {text}, found none")
     return found
 
 
 def load_slow_payload(text: str) -> bytes:
-    """The JSON object in a file, with the bytes that the file has. Raises PayloadFileError."""
-    content = _content(text).strip()
-    if not isinstance(parse_json(content), dict):
-        raise PayloadFileError(f"expected one JSON object in {text}")
+    """The JSON object in a file, with the bytes that the file has. Raises UsageError."""
+    content = read_file(Path(text), "the payload").strip()
+    try:
+        parse_object(content)
+    except ValueError as error:
+        raise UsageError(f"{text}: {error}") from None
     return content
 
 
-def _content(path: str) -> bytes:
-    """The bytes of a file. Raises PayloadFileError."""
+def _payload(line: bytes, location: str) -> bytes:
+    """The line itself. Raises UsageError if it is not a JSON object."""
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise PayloadFileError(f"cannot read the payloads {path}: {error.strerror}") from None
-
-
-def _payloads(content: bytes, source: str) -> Iterator[bytes]:
-    """The non-empty lines. Raises PayloadFileError for the first one that is not a JSON object."""
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        value = parse_json(line)
-        if isinstance(value, InvalidJson):
-            raise PayloadFileError(f"line {number} of {source} is {value.value}: expected one JSON object per line")
-        if not isinstance(value, dict | TooDeep):
-            raise PayloadFileError(f"expected a JSON object in line {number} of {source}, found {type(value).__name__}")
-        yield line.removesuffix(b"\r")
+        parse_object(line)
+    except ValueError as error:
+        raise UsageError(f"{location}: {error}") from None
+    return line

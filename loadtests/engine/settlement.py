@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import gevent
-import orjson
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
@@ -17,6 +16,7 @@ from chainproof.contract.content_coding import content_codings, decoded_answer, 
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code, is_chain_failure, violations
 from chainproof.endpoint import Endpoint
+from chainproof.json_text import exact_value
 from chainproof.results.curl import request_command
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.shell_words import variable_secret
@@ -142,7 +142,7 @@ class Settlement:
     ) -> tuple[Violation, ...]:
         """The violations, with those of the user's check. A check that raises an exception ends the run."""
         try:
-            payload = orjson.loads(request.encoded_request.body) if request.encoded_request is not None else {}
+            payload = exact_value(request.encoded_request.body) if request.encoded_request is not None else {}
             return check(payload, answer, found)
         except Exception:  # noqa: BLE001  # responsible: the user's check
             self._state.abort_on_exception()

@@ -11,7 +11,6 @@ import pytest
 
 from chainproof.conformance.inputs.chain_inputs import (
     ChainInputs,
-    PayloadFileError,
     initial_inputs,
     load_payload_file,
     padded,
@@ -19,6 +18,7 @@ from chainproof.conformance.inputs.chain_inputs import (
 )
 from chainproof.conformance.inputs.input_search import MAX_ATTEMPTS, InputSearch
 from chainproof.contract.answer import Answer
+from chainproof.errors import UsageError
 
 _Validate = Callable[[dict[str, object]], str | list[object] | None]
 """The error of a chain for an input; None if it accepts the input."""
@@ -110,8 +110,9 @@ def test_payloads_keep_the_bytes_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"a":1}\n[1]\n', "expected a JSON object in line 2"),
-        (b'{"a":1}\n\n{"a":NaN}\n', "line 3"),
+        (b'{"a":1}\n[1]\n', "line 2 of .*: expected a JSON object, found an array"),
+        (b'{"a":1}\n\n{"a":NaN}\n', "line 3 of .*: expected finite numbers, found NaN"),
+        (b'\xef\xbb\xbf{"a":1}\n', "line 1 of .*byte order mark"),
         (b"\n", "found none"),
         (b'{"a":"\xff"}\n', "line 1"),
     ],
@@ -120,13 +121,13 @@ def test_payload_file_errors_name_the_line(tmp_path: Path, content: bytes, messa
     """An unusable line is reported with its number."""
     path = tmp_path / "inputs.jsonl"
     path.write_bytes(content)
-    with pytest.raises(PayloadFileError, match=message):
+    with pytest.raises(UsageError, match=message):
         load_payload_file(str(path))
 
 
 def test_a_missing_payload_file_is_a_usage_error() -> None:
     """A file that cannot be read is reported with its name."""
-    with pytest.raises(PayloadFileError, match=r"nowhere\.jsonl"):
+    with pytest.raises(UsageError, match=r"nowhere\.jsonl"):
         load_payload_file("nowhere.jsonl")
 
 

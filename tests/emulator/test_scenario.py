@@ -14,6 +14,7 @@ from chainproof.emulator.scenario import (
     load_scenario,
     parse_scenario,
 )
+from chainproof.errors import UsageError
 
 
 def test_builtin_scenarios_load():
@@ -120,7 +121,7 @@ def test_invalid_value_is_rejected(key, value):
 @pytest.mark.parametrize("name", ["lukewarm", "missing.toml"])
 def test_unknown_scenario_is_rejected(name):
     """An unknown name and a missing file are reported."""
-    with pytest.raises(ScenarioError, match=r"expected one of flaky|cannot read"):
+    with pytest.raises(UsageError, match=r"expected one of flaky|cannot read"):
         find_scenario(name)
 
 
@@ -129,5 +130,5 @@ def test_invalid_toml_is_rejected(tmp_path):
     file = tmp_path / "broken.toml"
     file.write_text("a = = 1")
 
-    with pytest.raises(ScenarioError, match=r"is not TOML.*line 1"):
+    with pytest.raises(UsageError, match=r"is not TOML.*line 1"):
         load_scenario(file)

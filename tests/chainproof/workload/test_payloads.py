@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from chainproof.errors import UsageError
-from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, draw_payloads, load_payloads
+from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, draw_payloads, encode_body, load_payloads
 from chainproof.workload.workload import load_workload, parse_workload
 
 KINDS = tuple(Payload(name=f"kind {weight}", body={"weight": weight}, weight=weight) for weight in (1, 2, 7))
@@ -44,7 +45,7 @@ def test_payload_is_encoded_as_json() -> None:
 LINES = (
     b'{"id":123456789012345678901234567890}',
     b'{"a":1,"a":2}',
-    b'{"x": 1E2, "y" : "\\ud800", "z":"\xc3\xa9"}',
+    b' {"x": 1E2,\r "y" : "\\ud800", "z":"\xc3\xa9"}',
 )
 
 
@@ -64,23 +65,68 @@ def test_integers_may_have_any_size() -> None:
     assert b'{"a":1208925819614629174706176,"b":null}' == Payload(name="p", body={"a": 2**80, "b": None}).encoded()
 
 
-@pytest.mark.parametrize("number", ["nan", "-inf", "1e400"])
-def test_numbers_that_json_does_not_have_are_refused(number: str, tmp_path: Path) -> None:
-    """NaN and infinity in a workload are a usage error; they would be sent as null."""
-    path = tmp_path / "w.toml"
-    path.write_text(f"[[payloads]]\nbody = {{ a = {{ b = [1, {number}] }}, c = 2026-01-01 }}\n")
+@given(body=st.dictionaries(st.text(), st.integers() | st.integers().map(lambda number: number**40) | st.none()))
+def test_integers_of_payloads_are_exact(body: dict[str, int | None]) -> None:
+    """Whatever its size, an integer is encoded with all its digits, also beside null."""
+    assert body == json.loads(Payload(name="p", body=dict(body)).encoded())
 
-    with pytest.raises(UsageError, match="expected finite numbers in a payload, found NaN or infinity"):
+
+def test_an_integer_may_have_more_digits_than_python_reads(tmp_path: Path) -> None:
+    """An integer of 5,000 digits is sent exactly, from TOML and from a line of JSON."""
+    digits = b"9" * 5000
+    (tmp_path / "w.toml").write_bytes(b"[[payloads]]\nbody = { n = %b }\n" % digits)
+    (tmp_path / "p.jsonl").write_bytes(b'{"n":%b}' % digits)
+
+    for payload in (*load_workload(tmp_path / "w.toml").payloads, *load_payloads(tmp_path / "p.jsonl")):
+        assert b'{"n":%b}' % digits == payload.encoded()
+
+
+@pytest.mark.parametrize("number", ["nan", "+nan", "-inf", "1e400", "-1_0e9_99"])
+@pytest.mark.parametrize("before", ["", "[[payloads]]\nbody = { a = [1,\n# nan\n2,\n'inf', ", f"a = {'9' * 5000}\n\n"])
+def test_numbers_of_toml_are_finite(number: str, before: str, tmp_path: Path) -> None:
+    """NaN, infinity and floats that overflow are a usage error with line and remedy; they would be sent as null."""
+    path = tmp_path / "w.toml"
+    path.write_text(f"{before or 'rate = '}{number if before[:1] != 'a' else f'b = {number}'}\n] }} more\n")
+    line = before.count("\n") + 1
+
+    with pytest.raises(
+        UsageError, match=f"^expected finite numbers in line {line} of .*w.toml, found .*: write a finite"
+    ):
         load_workload(path)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "-1E999"])
+def test_numbers_of_a_payload_line_are_finite(number: str, tmp_path: Path) -> None:
+    """A number that JSON does not have, or that readers take for infinity, is a usage error with line and remedy."""
+    path = tmp_path / "p.jsonl"
+    path.write_text(f'{{"a":"1e400 NaN"}}\n{{"a":[1,{{"b":{number}}}]}}\n')
+
+    with pytest.raises(UsageError, match=f"line 2 of .*: expected finite numbers, found {number}: .*write a string"):
+        load_payloads(path)
+
+
+@pytest.mark.parametrize("body", [{"a": float("nan")}, {"a": [float("inf")], "b": 2**80}, {"a": object()}])
+def test_values_that_json_does_not_have_are_refused(body: dict[str, object]) -> None:
+    """A body from Python code has only values that JSON has."""
+    with pytest.raises(UsageError, match="expected a payload"):
+        encode_body(body)
+
+
+@pytest.mark.parametrize("name", ["w.toml", "p.jsonl"])
+def test_byte_order_marks_are_refused(name: str, tmp_path: Path) -> None:
+    """The message names file and line, and says how to remove the mark."""
+    path = tmp_path / name
+    path.write_bytes(b"\xef\xbb\xbf" + (b'{"a":1}' if name == "p.jsonl" else b"rate = 5"))
+
+    with pytest.raises(UsageError, match=f"line 1 of .*{name}, found a byte order mark: save it as UTF-8 without one"):
+        load_workload(path) if name == "w.toml" else load_payloads(path)
 
 
 def test_dates_of_a_workload_are_text(tmp_path: Path) -> None:
     """A date in TOML is sent as RFC 3339 writes it, and an integer beyond 64 bits with all its digits."""
     path = tmp_path / "w.toml"
-    path.write_text(
-        "[[payloads]]\nbody = { at = 2026-01-01T10:00:00Z }\n[[payloads]]\nbody = { n = 36893488147419103232 }\n"
-    )
+    path.write_text("[[payloads]]\nbody = { at = 2026-01-01T10:00:00Z, n = 36893488147419103232 }\n")
 
-    assert [b'{"at":"2026-01-01T10:00:00+00:00"}', b'{"n":36893488147419103232}'] == [
+    assert [b'{"at":"2026-01-01T10:00:00+00:00","n":36893488147419103232}'] == [
         payload.encoded() for payload in load_workload(path).payloads
     ]

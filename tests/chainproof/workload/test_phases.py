@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.workload.payloads import PayloadError, draw_payloads, load_payloads
+from chainproof.errors import UsageError
+from chainproof.workload.payloads import draw_payloads, load_payloads
 from chainproof.workload.phases import Phase, phase_at, phase_ends, rescale_events
 from chainproof.workload.workload import Workload, WorkloadError, load_workload, parse_workload
 
@@ -147,11 +148,11 @@ def test_payload_file_is_relative_to_the_workload(tmp_path: Path) -> None:
     [
         ("", "expected one JSON object per line"),
         ('{"a": 1}\n{"a": ', "line 2 of"),
-        ("[1]\n", "line 1 of .*: expected a JSON object, found list"),
+        ("[1]\n", "line 1 of .*: expected a JSON object, found an array"),
     ],
 )
 def test_invalid_payload_file_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     """The message names the line."""
     (tmp_path / "a.jsonl").write_text(text)
-    with pytest.raises(PayloadError, match=message):
+    with pytest.raises(UsageError, match=message):
         load_payloads(tmp_path / "a.jsonl")

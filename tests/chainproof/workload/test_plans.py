@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from chainproof.errors import UsageError
 from chainproof.workload.arrivals import constant, digest, gamma, take_until
 from chainproof.workload.phases import Phase, rescale_events
-from chainproof.workload.replay import RecordingError, load_instants, recording_duration, shift_to_zero
+from chainproof.workload.replay import load_instants, recording_duration, shift_to_zero
 from chainproof.workload.workload import REPLAY, Workload, WorkloadError, load_workload, parse_workload
 
 FALSE_ALARM = 1e-6
@@ -228,9 +229,18 @@ def test_documented_recording_formats_are_read(lines: str, tmp_path: Path) -> No
 INVALID = {
     "nothing": (b"\n", "expected from 1 to"),
     "a word": (b"1\nsoon\n", "expected seconds or an ISO 8601 date and time in line 2 of"),
-    "infinity": (b"inf\n", "expected a finite instant in line 1 of"),
+    "infinity": (b"inf\n", "expected a finite number of seconds in line 1 of"),
     "no such key": (b'{"at": 1}\n', "expected a key 'timestamp' in line 1 of"),
     "truncated JSON": (b'{"at": \n', "line 1 of"),
+    "milliseconds": (
+        b"1\n1700000000000\n",
+        "expected seconds in line 2 of .*milliseconds.* divide every time by 1000$",
+    ),
+    "microseconds in JSON": (b'{"timestamp": "1.7e15"}\n', "line 1 of .* microseconds.* divide every time by 1000000$"),
+    "nanoseconds": (b"1700000000000000000\n", "nanoseconds.* divide every time by 1000000000$"),
+    "a byte order mark": (b"\xef\xbb\xbf1\n", "expected UTF-8 in line 1 of .*byte order mark: save it"),
+    "a byte order mark in joined files": (b"1\n\xef\xbb\xbf2\n", "line 2 of .*byte order mark"),
+    "UTF-16": ("1\n2\n".encode("utf-16"), "found UTF-16: convert it"),
     "a boolean": (b'{"timestamp": true}\n', "expected seconds or an ISO 8601 date"),
 }
 
@@ -240,9 +250,9 @@ def test_invalid_recording_is_rejected(label: str, tmp_path: Path) -> None:
     """The message names the line and says what was expected."""
     content, message = INVALID[label]
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(RecordingError, match=message):
+    with pytest.raises(UsageError, match=message):
         load_instants(tmp_path / "a")
-    with pytest.raises(RecordingError, match="cannot read the recording"):
+    with pytest.raises(UsageError, match="cannot read the recording"):
         load_instants(tmp_path / "nowhere")
 
 
@@ -264,6 +274,10 @@ TABLES = {
         "arrivals: not allowed together with replay",
     ),
     "users": ({"replay": [0, 1], "model": "closed"}, "replay: expected the open model"),
+    "a list of milliseconds": (
+        {"replay": [1.7e12]},
+        "replay: expected seconds, found 1700000000000, which are milliseconds since 1970",
+    ),
     "nothing to replay": ({"replay": []}, "replay: expected a file name"),
     "a file and more": ({"replay": {"file": "a", "speed": 2}}, "replay: expected a file name"),
     "no such file": ({"replay": "/nowhere/a"}, "replay: cannot read the recording"),

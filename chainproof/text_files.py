@@ -1,0 +1,101 @@
+"""Read the text files that a user writes: lines and TOML. Every error names the file, the line and what to do."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from bisect import bisect_left
+from collections.abc import Iterator
+from pathlib import Path
+
+from chainproof.errors import UsageError
+from chainproof.json_text import long_integers
+
+_BYTE_ORDER_MARKS = {
+    b"\xef\xbb\xbf": "a byte order mark: save it as UTF-8 without one (sed -i 's/^\\xEF\\xBB\\xBF//' {path})",
+    b"\xff\xfe": "UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8 {path})",
+    b"\xfe\xff": "UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8 {path})",
+}
+"""What the bytes at the start of a line show, and the remedy."""
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """The bytes of a file, which the message calls *what*. Raises UsageError if it cannot be read or has a byte order mark."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
+    reject_byte_order_mark(content, path)
+    return content
+
+
+def reject_byte_order_mark(content: bytes, path: Path | str, number: int = 1) -> None:
+    """Raise UsageError if a line of a file begins with a byte order mark."""
+    for mark, found in _BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            raise UsageError(f"expected UTF-8 in line {number} of {path}, found {found.format(path=path)}")
+
+
+def read_lines(path: Path, what: str) -> list[tuple[int, bytes]]:
+    """The lines of a file that are not blank, with their numbers and without their ends. Raises UsageError."""
+    return list(numbered_lines(read_file(path, what), path))
+
+
+def numbered_lines(content: bytes, path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """As `read_lines`, of the bytes of a file. Raises UsageError for a byte order mark, also in the middle of joined files."""
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            reject_byte_order_mark(line, path, number)
+            yield number, line.removesuffix(b"\r")
+
+
+class _NonFinite(Exception):
+    """A number of a TOML text that is not finite."""
+
+
+def load_toml(path: Path, what: str) -> dict[str, object]:
+    """The table in a TOML file. Integers may have any size. Raises UsageError, also for NaN, infinity and 1e400."""
+    content = read_file(path, what)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"expected UTF-8 in line {number} of {path}, found other bytes: save the file as UTF-8"
+        ) from None
+    try:
+        with long_integers():
+            return tomllib.loads(text, parse_float=_finite)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply") from None
+    except _NonFinite as error:
+        raise UsageError(
+            f"expected finite numbers in line {_line_of_non_finite(text)} of {path}, found {error}: "
+            "write a finite number or a string, or leave it out"
+        ) from None
+
+
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if not math.isfinite(value):
+        raise _NonFinite(literal)
+    return value
+
+
+def _line_of_non_finite(text: str) -> int:
+    """The number of the first line with a number that is not finite: the parser reads up to it, whatever follows."""
+    lines = text.split("\n")
+
+    def is_before_end_of(number: int) -> bool:
+        try:
+            with long_integers():
+                tomllib.loads("\n".join(lines[:number]), parse_float=_finite)
+        except _NonFinite:
+            return True
+        except tomllib.TOMLDecodeError:  # cut in the middle of a value
+            return False
+        return False
+
+    return 1 + bisect_left(range(1, len(lines)), 1, key=is_before_end_of)
