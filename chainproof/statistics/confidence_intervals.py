@@ -1,20 +1,26 @@
 """
-Exact confidence intervals for proportions and, by order statistics, for quantiles.
+Confidence intervals for proportions and, by order statistics, for quantiles.
 
-Both assume that requests are independent. Requests of one run share queues, so the true uncertainty is larger: these
-intervals are lower bounds of it.
+Requests of one run depend on each other. Every interval takes their measured dependence and is that of as many
+independent requests as tell the same (Korn and Graubard, Survey Methodology 24(2), 1998). Without dependence, the
+intervals are exact.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from scipy import special
 
 from chainproof.clock import Seconds
+from chainproof.statistics.dependence import Dependence, independent
 from chainproof.statistics.histogram import Histogram
 
 CONFIDENCE = 0.95
+ONE_SIDED = 1.0 - 2 * (1.0 - CONFIDENCE)
+"""The confidence of a two-sided interval whose ends are one-sided 95 % bounds."""
+_INDEPENDENT = independent()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +32,43 @@ class Estimate:
     high: float | None
 
 
-def proportion(good: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
-    """The exact interval for a proportion (Clopper and Pearson, Biometrika 26, 1934). *of* is at least 1."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareEstimate(Estimate):
+    """A share with its interval; both ends are known."""
+
+    low: float
+    high: float
+
+
+def proportion(
+    good: float, of: float, confidence: float = CONFIDENCE, dependence: Dependence = _INDEPENDENT
+) -> ShareEstimate:
+    """
+    The interval for a proportion (Clopper and Pearson, Biometrika 26, 1934). *of* is at least 1.
+
+    >>> proportion(95, 100).low < 0.95 < proportion(95, 100).high
+    True
+    """
     if not 0 <= good <= of or of == 0:
         raise ValueError(f"expected 0 ≤ good ≤ of and of ≥ 1, found good {good} of {of}")
     tail = (1.0 - confidence) / 2.0
-    low = 0.0 if good == 0 else float(special.betaincinv(good, of - good + 1, tail))
-    high = 1.0 if good == of else float(special.betaincinv(good + 1, of - good, 1.0 - tail))
-    return Estimate(value=good / of, low=low, high=high)
+    size = dependence.effective_size(of, tail)
+    share = good / of
+    hits = share * size
+    low = 0.0 if good == 0 else float(special.betaincinv(hits, size - hits + 1, tail))
+    high = 1.0 if good == of else float(special.betaincinv(hits + 1, size - hits, 1.0 - tail))
+    return ShareEstimate(value=share, low=low, high=high)
 
 
-def quantile_ranks(count: int, fraction: float, confidence: float = CONFIDENCE) -> tuple[int | None, int | None]:
+def quantile_ranks(
+    count: int, fraction: float, confidence: float = CONFIDENCE, dependence: Dependence = _INDEPENDENT
+) -> tuple[int | None, int | None]:
     """
     The ranks that enclose a quantile with the given confidence, for any distribution; None for an end beyond the sample.
 
     With B ~ Binomial(count, fraction), the values of rank l and u enclose the quantile with probability
-    P(l ≤ B < u) (David and Nagaraja, Order Statistics, 3rd ed., §7.1).
+    P(l ≤ B < u) (David and Nagaraja, Order Statistics, 3rd ed., §7.1). Dependent requests have the ranks of a smaller
+    sample, scaled and rounded outwards.
 
     >>> quantile_ranks(300, 0.95)
     (277, 293)
@@ -49,10 +76,11 @@ def quantile_ranks(count: int, fraction: float, confidence: float = CONFIDENCE) 
     (293, None)
     """
     tail = (1.0 - confidence) / 2.0
-    low = _first_rank(count, fraction, tail)
-    lower = low if low >= 1 else None
-    high = _first_rank(count, fraction, 1.0 - tail) + 1
-    upper = high if high <= count else None
+    size = max(math.floor(dependence.effective_size(count, tail)), 1) if count else 0
+    low = _first_rank(size, fraction, tail)
+    high = _first_rank(size, fraction, 1.0 - tail) + 1
+    lower = low * count // size if low >= 1 else None
+    upper = -(-high * count // size) if high <= size else None
     return lower, upper
 
 
@@ -68,12 +96,34 @@ def _first_rank(count: int, fraction: float, probability: float) -> int:
     return low
 
 
-def quantile(histogram: Histogram, fraction: float, confidence: float = CONFIDENCE) -> Estimate | None:
-    """A quantile with its interval from order statistics, in seconds; None if the histogram is empty."""
+def quantile(
+    histogram: Histogram, fraction: float, confidence: float = CONFIDENCE, dependence: Dependence = _INDEPENDENT
+) -> Estimate | None:
+    """
+    A quantile with its interval from order statistics, in seconds; None if the histogram is empty.
+
+    *dependence* is what `TimeBatches.dependence_of_quantile` measures for this fraction.
+    """
     value = histogram.quantile(fraction)
     if value is None:
         return None
-    lower, upper = quantile_ranks(histogram.count, fraction, confidence)
+    lower, upper = quantile_ranks(histogram.count, fraction, confidence, dependence)
     low: Seconds | None = histogram.value_at_rank(lower) if lower is not None else None
     high: Seconds | None = histogram.value_at_rank(upper) if upper is not None else None
     return Estimate(value=value, low=low, high=high)
+
+
+def log_quantile_error(histogram: Histogram, fraction: float, dependence: Dependence = _INDEPENDENT) -> float | None:
+    """
+    The standard error of the logarithm of a quantile, within one run; None if the run is too short for one.
+
+    It is half the distance of the logarithms at one standard error of the share (Woodruff, Journal of the American
+    Statistical Association 47, 1952).
+    """
+    if not histogram.count:
+        return None
+    error = math.sqrt(fraction * (1.0 - fraction) * dependence.design_effect / histogram.count)
+    if not error < min(fraction, 1.0 - fraction):
+        return None
+    low, high = histogram.quantile(fraction - error), histogram.quantile(fraction + error)
+    return math.log(high / low) / 2 if low and high else None

@@ -1,0 +1,95 @@
+"""
+The durations of a run in consecutive spans of time, from which the dependence of requests is measured.
+
+Requests without a duration (failed, timed out, never sent) count as slower than any limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainproof.clock import Seconds
+from chainproof.statistics.dependence import MAX_BATCHES, Dependence, measure_dependence, stronger
+from chainproof.statistics.histogram import Histogram, bucket_midpoint
+
+INNER_FACTOR = 3
+"""The dependence of p95 is also measured at p85, with three times as many slower requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBatches:
+    """Durations by span of time, as ascending values with cumulated counts."""
+
+    seconds: Seconds
+    """The length of a span."""
+    totals: NDArray[np.int64]
+    """The number of requests in each span, also of those without a duration."""
+    values: tuple[NDArray[np.float64], ...]
+    cumulated: tuple[NDArray[np.int64], ...]
+
+    def counts_at_most(self, limit: Seconds) -> list[int]:
+        """The number of durations up to *limit* in each span."""
+        return [
+            int(counts[place - 1]) if place else 0
+            for values, counts in zip(self.values, self.cumulated, strict=True)
+            for place in [int(np.searchsorted(values, limit, side="right"))]
+        ]
+
+    def dependence_at(self, limit: Seconds) -> Dependence:
+        """The dependence of the share of requests that took at most *limit*."""
+        return measure_dependence(self.counts_at_most(limit), self.totals.tolist(), seconds=self.seconds)
+
+    def dependence_of_quantile(self, fraction: float) -> Dependence:
+        """
+        The dependence of the share below a quantile: the stronger one of two levels.
+
+        A run may not have seen the slow spells that decide its p99, and then its p99 looks independent. So dependence is
+        also measured further inside, where `INNER_FACTOR` times as many requests are slower and slow spells show earlier.
+        """
+        tail = min(fraction, 1.0 - fraction)
+        inner = min(INNER_FACTOR * tail, 0.5)
+        levels = {fraction, 1.0 - inner if fraction > 0.5 else inner}
+        return stronger(*(self.dependence_at(limit) for level in levels for limit in [self.quantile(level)]))
+
+    def quantile(self, fraction: float) -> Seconds:
+        """The nearest-rank quantile; of requests without a duration, the largest duration there is."""
+        values = np.concatenate(self.values) if self.values else np.empty(0)
+        if not len(values):
+            return 0.0
+        counts = np.concatenate([np.diff(each, prepend=0) for each in self.cumulated])
+        order = np.argsort(values, kind="stable")
+        rank = max(fraction * float(self.totals.sum()) - 1e-9, 0.0)
+        place = int(np.searchsorted(np.cumsum(counts[order]), rank))
+        return float(values[order[min(place, len(values) - 1)]])
+
+
+def time_batches(histograms: Sequence[Histogram], totals: Sequence[int] | None = None) -> TimeBatches:
+    """
+    The durations of consecutive seconds, in at most `MAX_BATCHES` spans.
+
+    *totals* are the numbers of requests of each second, if there are requests without a duration.
+    """
+    numbers = np.asarray([each.count for each in histograms] if totals is None else totals, dtype=np.int64)
+    per_span = max(-(-len(histograms) // MAX_BATCHES), 1)
+    starts = range(0, len(histograms), per_span)
+    spans = [_ascending(histograms[start : start + per_span]) for start in starts]
+    return TimeBatches(
+        seconds=float(per_span),
+        totals=np.asarray([int(numbers[start : start + per_span].sum()) for start in starts], dtype=np.int64),
+        values=tuple(values for values, _ in spans),
+        cumulated=tuple(counts for _, counts in spans),
+    )
+
+
+def _ascending(histograms: Sequence[Histogram]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The values of several histograms, ascending, with cumulated counts."""
+    indices = np.concatenate([np.fromiter(each.buckets, np.int64) for each in histograms])
+    counts = np.concatenate([np.fromiter(each.buckets.values(), np.int64) for each in histograms])
+    used, places = np.unique(indices, return_inverse=True)
+    midpoints = np.fromiter(map(bucket_midpoint, used.tolist()), np.float64, len(used))
+    summed = np.bincount(places, weights=counts, minlength=len(used)).astype(np.int64)
+    return midpoints, np.cumsum(summed)
