@@ -356,7 +356,8 @@ _DISTRIBUTION_OPTIONS = (
         name="--workers",
         parse=count,
         metavar="N",
-        help="wait for N workers, and spread the requests over them; start each with: locust -f …/locustfile.py --worker --master-host THIS_HOST",
+        help="wait for N workers, and spread the requests over them; they need the token of CHAINPROOF_WORKER_TOKEN, and for other machines "
+        "add: -- --master-bind-host ADDRESS; start each with: locust -f …/locustfile.py --worker --master-host ADDRESS",
         group=_DISTRIBUTION,
         excludes="distribution",
         valid_in=_COMMAND,
@@ -429,7 +430,8 @@ _PASSED_ON = tuple(
 
 def add_locust_options(parser: argparse.ArgumentParser, **_: object) -> None:
     """Add the options to Locust's command line."""
-    parser.set_defaults(web_host="127.0.0.1")  # not reachable from other machines unless --web-host says so
+    # Not reachable from other machines unless --web-host or --master-bind-host says so.
+    parser.set_defaults(web_host="127.0.0.1", master_bind_host="127.0.0.1")
     group = parser.add_argument_group("chainproof", "Options of a load run; see also chainproof loadtests --help.")
     add_options(parser, OPTIONS, Surface.LOCUST, group)
 

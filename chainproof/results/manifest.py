@@ -211,6 +211,8 @@ class RunEndData(TypedDict):
     """Load runs only."""
     guard: NotRequired[str]
     """Only if a guard ended the run."""
+    ignored: NotRequired[dict[str, int]]
+    """Only if a master ignored something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +232,8 @@ class RunEnd:
     """Totals of the counts in `NetworkStats`."""
     guard: Guard | None = None
     """The guard that ended the run; None if none did."""
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    """What arrived at the port of a master and was ignored, by reason."""
 
     def to_json(self) -> RunEndData:
         """The end as JSON types."""
@@ -245,6 +249,8 @@ class RunEnd:
             data["lost_workers"] = [worker.to_json() for worker in self.lost_workers]
         if self.network:
             data["network"] = dict(self.network)
+        if self.ignored:
+            data["ignored"] = dict(self.ignored)
         return data
 
     @classmethod
@@ -258,6 +264,7 @@ class RunEnd:
             lost_workers=tuple(LostWorker.from_json(worker) for worker in data.get("lost_workers", ())),
             network=data.get("network", {}),
             guard=Guard(data["guard"]) if "guard" in data else None,
+            ignored=data.get("ignored", {}),
         )
 
 

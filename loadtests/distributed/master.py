@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 from array import array
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ import gevent
 from gevent.event import Event
 from locust.env import Environment
 
+from chainproof import __version__
 from chainproof.clock import Seconds
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
 from chainproof.errors import UsageError
@@ -32,9 +34,12 @@ from chainproof.workload.workload import WorkloadModel
 
 from ..demand import Demand, Shard
 from ..engine.replan import RateChange
+from .locust_messages import Ignored
 from .merge import DistributedRun, WorkerState
 from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
+from .transport import IGNORED
+from .worker_token import required_token
 
 START_DELAY: Seconds = 1.0
 """Time from the message to begin to second 0: it must reach every worker, and all users must be started."""
@@ -52,6 +57,8 @@ class Master(WriterSession):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        if not self.options.processes:
+            required_token(os.environ)
         self._main = gevent.getcurrent()
         self._members: list[WorkerState] = []
         self._ready: dict[str, ReadyMessage] = {}
@@ -61,6 +68,8 @@ class Master(WriterSession):
     def attach(self) -> None:
         """Also listen to the workers' messages."""
         super().attach()
+        self._handle_message = self.runner.handle_message
+        self.runner.handle_message = self.handle_message
         self.runner.register_message(READY, self.on_ready)
         self.runner.register_message(REPORT, self.on_report)
 
@@ -71,11 +80,21 @@ class Master(WriterSession):
 
     # ------------------------------------------------------------------ messages of workers
 
+    def handle_message(self, client_id: str, message: Any) -> None:
+        """Let Locust handle a message. It would stop listening to all workers after an exception."""
+        try:
+            self._handle_message(client_id, message)
+        except Exception:  # noqa: BLE001  # responsible: the sender; `locust_messages.py` has checked all that we know of
+            traceback.print_exc()
+            IGNORED[Ignored.MALFORMED] += 1
+
     @abort_on_error
     def on_ready(self, msg: Any, **_: Any) -> None:
         """A worker is ready, or reports why it cannot start."""
         message = ReadyMessage.decode(msg.data)
-        if message.run == self._run:
+        if message is None:
+            IGNORED[Ignored.MALFORMED] += 1
+        elif message.run == self._run:
             self._ready[msg.node_id] = message
             self._ready_changed.set()
 
@@ -83,7 +102,9 @@ class Master(WriterSession):
     def on_report(self, msg: Any, **_: Any) -> None:
         """A worker reports results."""
         report = WorkerReport.decode(msg.data)
-        if report.run == self._run and isinstance(self.run, DistributedRun):
+        if report is None:
+            IGNORED[Ignored.MALFORMED] += 1
+        elif report.run == self._run and isinstance(self.run, DistributedRun):
             self.run.add_report(msg.node_id, report)
 
     # ------------------------------------------------------------------ from beginning to end
@@ -158,7 +179,12 @@ class Master(WriterSession):
         for state in self._members:
             message = self._ready[state.client]
             if message.error:
-                raise UsageError(f"worker {state.worker} ({state.client.rpartition('_')[0]}): {message.error}")
+                raise UsageError(f"worker {state.worker} ({state.host}): {message.error}")
+            if message.version != __version__:
+                raise UsageError(
+                    f"worker {state.worker} ({state.host}) has chainproof {message.version}, the master {__version__}: "
+                    "install the same version for all"
+                )
             if message.digest != own_digest:
                 raise UsageError(
                     f"worker {state.worker} drew a different plan from the same seed: use the same versions of "
@@ -177,6 +203,7 @@ class Master(WriterSession):
             halt=self._halt,
             terminate_worker=self._terminate,
             phase_of=self.phase_of,
+            ignored=IGNORED,
         )
         self.run = run
         freeze_garbage_collector()

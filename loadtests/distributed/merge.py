@@ -29,6 +29,7 @@ from ..demand import Demand, Shard
 from ..engine.base_run import BaseRun
 from ..recording.recorder import Sink
 from ..recording.request_ids import REPEATED_ID, ReportedIds
+from .locust_messages import Ignored
 from .messages import WorkerReport
 
 REPORT_TIMEOUT: Seconds = 5.0
@@ -67,6 +68,11 @@ class WorkerState:
         return str(self.shard.index)
 
     @property
+    def host(self) -> str:
+        """The name of its machine, which Locust puts in front of the id of its node."""
+        return self.client.rpartition("_")[0] or self.client
+
+    @property
     def settled(self) -> bool:
         """Whether no further report is expected."""
         return self.end is not None or bool(self.lost)
@@ -100,10 +106,12 @@ class DistributedRun(BaseRun):
         halt: Callable[[str], None],
         terminate_worker: Callable[[WorkerState], None],
         phase_of: Callable[[Seconds], str | None] | None = None,
+        ignored: Counter[str] | None = None,
     ) -> None:
         """
         *halt* orders every worker to `stop`, `interrupt` or `censor`. *terminate_worker* ends a lost worker if it can.
-        *phase_of* names the phase of an intended start; by default the demand's.
+        *phase_of* names the phase of an intended start; by default the demand's. *ignored* counts the messages that
+        are ignored; it is reset when the run ends.
         """
         super().__init__()
         self.demand = demand
@@ -118,6 +126,7 @@ class DistributedRun(BaseRun):
         self._clauses: dict[str, dict[str, ClauseCount]] = {}
         self._request_ids = ReportedIds()
         self._repeated = 0
+        self._ignored: Counter[str] = Counter() if ignored is None else ignored
         self._changed = Event()
 
     # ------------------------------------------------------------------ from beginning to end
@@ -186,8 +195,14 @@ class DistributedRun(BaseRun):
     def add_report(self, client: str, report: WorkerReport) -> None:
         """Write the content of a report to the run folder."""
         state = self.worker_states.get(client)
-        if state is None or state.settled or report.number < state.reports:
-            return  # a report of another run, or of a lost worker whose requests are already accounted for
+        if state is None:
+            self._ignored[Ignored.FOREIGN] += 1
+            return
+        if report.number < state.reports:
+            self._ignored[Ignored.DUPLICATE] += 1
+            return
+        if state.settled:
+            return  # the requests of a lost worker are already accounted for
         if report.number > state.reports:
             self._lose(state, f"{report.number - state.reports} of its reports did not arrive")
             return
@@ -266,7 +281,7 @@ class DistributedRun(BaseRun):
                 worker=state.worker,
                 start=float(int(state.complete_until)),
                 end=seconds,
-                why=state.lost,
+                why=f"{state.lost}; it ran on {state.host}",
             )
             for state in self.lost
         )
@@ -282,8 +297,10 @@ class DistributedRun(BaseRun):
                 lost_workers=lost,
                 network=dict(network),
                 guard=self._guard,
+                ignored={str(why): count for why, count in self._ignored.items()},
             )
         )
+        self._ignored.clear()
 
     def _plan_mismatch(self, cumulative: Accounting) -> str:
         """A message if the workers planned a different number of requests than the plan has; else empty."""

@@ -16,17 +16,21 @@ from typing import TypedDict, cast
 
 import orjson
 
+from chainproof import __version__
 from chainproof.clock import Seconds
 from chainproof.contract.levels import Contract
+from chainproof.judgement.accounting import Accounting
 from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.interval import Interval, IntervalData
 from chainproof.results.manifest import RunEnd, RunEndData
 from chainproof.target_options import TargetOptions
+from chainproof.typed_json import has_type
 from chainproof.workload.workload import parse_workload
 
 from ..demand import Demand, Shard
 from ..output_schema import OutputSchema
+from ..recording.request_ids import DIGEST_BYTES
 
 PREPARE = "chainproof.prepare"
 READY = "chainproof.ready"
@@ -34,6 +38,11 @@ BEGIN = "chainproof.begin"
 REPORT = "chainproof.report"
 HALT = "chainproof.halt"
 REPLAN = "chainproof.replan"
+
+_MAX_SECOND = 1e9
+
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a message raises if another version of chainproof, or something else, has written it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +115,16 @@ def _output(text: str | None) -> OutputSchema | None:
     return None if text is None else OutputSchema(**json.loads(text))
 
 
+class ReadyData(TypedDict):
+    """A worker's answer to an assignment in JSON."""
+
+    run: str
+    digest: str
+    pid: int
+    error: str
+    version: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
     """A worker's answer to an assignment."""
@@ -116,15 +135,20 @@ class ReadyMessage:
     pid: int
     error: str = ""
     """Why the worker cannot start; empty if it is ready."""
+    version: str = __version__
 
     def encode(self) -> bytes:
         """The answer as bytes."""
-        return orjson.dumps({"run": self.run, "digest": self.digest, "pid": self.pid, "error": self.error})
+        return orjson.dumps(asdict(self))
 
     @classmethod
-    def decode(cls, octets: bytes) -> ReadyMessage:
-        """The answer that `encode` wrote."""
-        return cls(**orjson.loads(octets))
+    def decode(cls, octets: object) -> ReadyMessage | None:
+        """The answer that `encode` wrote; None if it is malformed."""
+        try:
+            data = orjson.loads(cast(bytes, octets))
+            return cls(**data) if has_type(data, ReadyData) else None
+        except _MALFORMED:
+            return None
 
 
 class WorkerReportData(TypedDict):
@@ -184,9 +208,17 @@ class WorkerReport:
         return orjson.dumps(data)
 
     @classmethod
-    def decode(cls, octets: bytes) -> WorkerReport:
-        """The report that `encode` wrote."""
-        data = cast(WorkerReportData, orjson.loads(octets))
+    def decode(cls, octets: object) -> WorkerReport | None:
+        """The report that `encode` wrote; None if it is malformed."""
+        try:
+            data = orjson.loads(cast(bytes, octets))
+            report = cls._from_json(data) if has_type(data, WorkerReportData) else None
+            return report if report is not None and _has_valid_numbers(report) else None
+        except _MALFORMED:
+            return None
+
+    @classmethod
+    def _from_json(cls, data: WorkerReportData) -> WorkerReport:
         return cls(
             run=data["run"],
             number=data["number"],
@@ -200,3 +232,15 @@ class WorkerReport:
             request_ids=b64decode(data["request_ids"]),
             end=RunEnd.from_json(data["end"]) if data["end"] is not None else None,
         )
+
+
+def _has_valid_numbers(report: WorkerReport) -> bool:
+    """Whether counts and seconds are possible. Raises TypeError for other names of counts."""
+    Accounting(**report.accounting)
+    counts = (report.number, report.in_flight, *report.accounting.values())
+    seconds = (report.complete_until, *(interval.second for interval in report.intervals))
+    return (
+        min(counts) >= 0
+        and all(abs(second) < _MAX_SECOND for second in seconds)
+        and len(report.request_ids) % DIGEST_BYTES == 0
+    )

@@ -17,6 +17,7 @@ from chainproof.linux import end_with_parent
 
 from ..distributed.master import Master
 from ..distributed.session import LocalSession, WriterSession, add_listener, open_session
+from ..distributed.transport import use_encrypted_sockets
 from ..distributed.worker import Worker
 from ..options import add_locust_options
 from .users import ClosedUser, OpenUser, keep_default_tasks
@@ -35,6 +36,7 @@ def _start_session(environment: Environment, **_: Any) -> None:
         WebUI(session, environment.web_ui).attach()
 
 
+use_encrypted_sockets()
 os.register_at_fork(after_in_child=end_with_parent)
 add_listener(events.init_command_line_parser, add_locust_options)
 add_listener(events.init, _start_session)

@@ -27,6 +27,7 @@ from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.demand import Demand, Shard
 from chainproof.loadtests.distributed.merge import DistributedRun, WorkerState, closing_intervals
 from chainproof.loadtests.distributed.messages import Assignment, WorkerReport
+from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval, total
@@ -37,6 +38,7 @@ from chainproof.workload.workload import Workload
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
+TOKEN = "a-token-for-tests-only"
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 
 
@@ -135,7 +137,7 @@ def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "BASETEN_API_KEY": key, "LOCUST_SKIP_MONKEY_PATCH": ""},
+        env={**os.environ, "BASETEN_API_KEY": key, TOKEN_VARIABLE: TOKEN, "LOCUST_SKIP_MONKEY_PATCH": ""},
     )
 
 
@@ -224,7 +226,7 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "BASETEN_API_KEY": "key"},
+            env={**os.environ, "BASETEN_API_KEY": "key", TOKEN_VARIABLE: TOKEN},
         )
         workers = [locust(*worker_options) for _ in range(2)]
         while search.poll() is None and time.monotonic() < give_up:
@@ -323,7 +325,7 @@ def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_serve
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**keyless, "LOCUST_SKIP_MONKEY_PATCH": ""},
+            env={**keyless, TOKEN_VARIABLE: TOKEN, "LOCUST_SKIP_MONKEY_PATCH": ""},
         )
         output = master.communicate(timeout=40)[0]
         worker.wait(20)
@@ -411,7 +413,7 @@ def test_a_missing_report_makes_a_worker_lost() -> None:
     run.supervise()
 
     assert sink.end is not None
-    assert [("0", 1.0, "1 of its reports did not arrive")] == [
+    assert [("0", 1.0, "1 of its reports did not arrive; it ran on a")] == [
         (w.worker, w.start, w.why) for w in sink.end.lost_workers
     ]
     assert {"planned": 3, "sent": 1, "not_sent": 2, "ok": 1}.items() <= sink.end.accounting.items()

@@ -1,0 +1,161 @@
+"""
+The sockets between a master and its workers: Locust's, encrypted, and closed to processes without the shared token.
+
+They use CurveZMQ (https://rfc.zeromq.org/spec/26/). The master's key pair is derived from the token. A client needs its
+public key to begin a handshake, and that key never leaves the processes that know the token. So knowing it proves
+knowing the token: no message of another process is ever read. Messages are encrypted, and a recorded connection cannot
+be read or replayed with a token that leaks later.
+
+A message that is not one of Locust's is ignored and counted. Locust would stop listening after the first one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import gevent
+import zmq
+from locust import runners
+from locust.exception import RPCError
+from locust.rpc import Message, zmqrpc
+from zmq.utils import z85
+from zmq.utils.monitor import recv_monitor_message
+
+from chainproof.errors import UsageError
+from chainproof.judgement.verdict import ExitCode
+
+from .locust_messages import Ignored, is_valid
+from .worker_token import TOKEN_VARIABLE, find_token, new_token, required_token, secret_key
+
+MAX_MESSAGE_BYTES = 64 << 20
+"""The longest message that a master reads: a report with all bodies of exemplars has less than 10 MiB."""
+_RECONNECT_MS = (250, 2000)
+"""A worker tries again after this time; the time doubles up to the second value."""
+_HANDSHAKE_FAILURES = (
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL | zmq.Event.HANDSHAKE_FAILED_AUTH | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+)
+_WATCHED = _HANDSHAKE_FAILURES | zmq.Event.MONITOR_STOPPED
+
+_MAIN_PROCESS = os.getpid()
+_FAMILY_TOKEN = new_token()
+"""The token of a master and the workers that it forks (`--processes`). It must exist before the first fork."""
+
+
+IGNORED = Counter[str]()
+"""What this master ignored since its last run. Locust creates the sockets, so they share this counter."""
+
+
+class Server(zmqrpc.Server):
+    """The master's socket."""
+
+    def __init__(self, host: str, port: int) -> None:
+        _open(self, zmq.ROUTER, host, port)
+        self._warned = False
+        secret = z85.encode(secret_key(_own_token(is_worker=False)))
+        self.socket.curve_secretkey, self.socket.curve_publickey = secret, zmq.curve_public(secret)
+        self.socket.curve_server = True
+        self.socket.maxmsgsize = MAX_MESSAGE_BYTES
+        gevent.spawn(_watch_handshakes, self.socket.get_monitor_socket(_WATCHED), self._on_rejection)
+        try:
+            self.socket.bind(f"tcp://{host}:{port or '*'}")
+        except zmq.ZMQError as error:
+            raise RPCError(f"Socket bind failure: {error}") from None  # Locust shows this text
+        endpoint: Any = self.socket.last_endpoint
+        self.port = int(endpoint.rpartition(b":")[2].rstrip(b"\0"))
+
+    def recv_from_client(self) -> tuple[str, Message]:
+        """The next valid message, with the id of its sender. Raises RPCError if the socket does not work."""
+        while True:
+            try:
+                frames = self.socket.recv_multipart()
+            except zmq.ZMQError as error:
+                raise RPCError("ZMQ network broken") from error
+            message = parse_message(frames)
+            if message is not None:
+                return message.node_id, message
+            IGNORED[Ignored.MALFORMED] += 1
+
+    def _on_rejection(self) -> None:
+        IGNORED[Ignored.CONNECTION] += 1
+        if not self._warned:
+            self._warned = True
+            _print(
+                f"rejected a connection without the shared token: if it was a worker, give it the {TOKEN_VARIABLE} of "
+                "this master; further ones are only counted"
+            )
+
+
+class Client(zmqrpc.Client):
+    """A worker's socket."""
+
+    def __init__(self, host: str, port: int, identity: str) -> None:
+        _open(self, zmq.DEALER, host, port)
+        self._master = f"{host}:{port}"
+        self._warned = False
+        self.socket.curve_publickey, self.socket.curve_secretkey = zmq.curve_keypair()
+        self.socket.curve_serverkey = zmq.curve_public(z85.encode(secret_key(_own_token(is_worker=True))))
+        self.socket.identity = identity.encode()
+        self.socket.reconnect_ivl, self.socket.reconnect_ivl_max = _RECONNECT_MS
+        gevent.spawn(_watch_handshakes, self.socket.get_monitor_socket(_WATCHED), self._on_rejection)
+        self.socket.connect(f"tcp://{host}:{port}")
+
+    def _on_rejection(self) -> None:
+        if not self._warned:
+            self._warned = True
+            _print(
+                f"the master at {self._master} rejects this worker, which tries again: expected the {TOKEN_VARIABLE} and "
+                "the version of chainproof of the master"
+            )
+
+
+def parse_message(frames: Sequence[bytes]) -> Message | None:
+    """A valid message of Locust's protocol from the frames of a ROUTER socket; None if it is not valid."""
+    if len(frames) != 2:
+        return None
+    try:
+        message: Message = Message.unserialize(frames[1])  # type: ignore[no-untyped-call]  # Locust has no type hints here
+        sender = frames[0].decode()
+    except Exception:  # noqa: BLE001  # responsible: the sender, whatever its bytes do to the decoder
+        return None
+    return message if message.node_id == sender and is_valid(message.type, message.data) else None
+
+
+def _open(owner: zmqrpc.BaseSocket, kind: int, host: str, port: int) -> None:
+    """Create the ZeroMQ socket of a Locust socket, with Locust's options and without its bind or connect."""
+    any_owner: Any = zmqrpc.BaseSocket
+    any_owner.__init__(owner, kind, owner.ipv4_only(host, port))
+
+
+def use_encrypted_sockets() -> None:
+    """Let Locust use these sockets. It has no hook for them, and creates them right after importing the locustfile."""
+    module: Any = runners
+    module.rpc.Server, module.rpc.Client = Server, Client
+
+
+def _own_token(*, is_worker: bool) -> str:
+    """The token of this process. A usage error ends it with one line."""
+    try:
+        # A master without one is rejected by its session, unless it forks its workers.
+        if is_worker and os.getpid() == _MAIN_PROCESS:
+            return required_token(os.environ)
+        return find_token(os.environ) or _FAMILY_TOKEN
+    except UsageError as error:
+        _print(str(error))
+        sys.exit(ExitCode.USAGE)
+
+
+def _watch_handshakes(monitor: Any, on_failure: Any) -> None:
+    """Call a function for every failed handshake, until the socket is closed."""
+    try:
+        while recv_monitor_message(monitor)["event"] != zmq.Event.MONITOR_STOPPED:
+            on_failure()
+    except zmq.ZMQError:
+        return  # the process ends
+
+
+def _print(message: str) -> None:
+    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
