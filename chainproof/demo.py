@@ -13,7 +13,7 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import CONTRACT_OPTION, Option, duration, folder, integer, number
 from chainproof.processes import ProcessExit, chainproof_command, run_process
-from chainproof.results.folder import DEFAULT_ROOT, MANIFEST, check_writable, default_run_path, utc_timestamp
+from chainproof.results.folder import MANIFEST, check_writable, create_run_folder
 from chainproof.workload.workload import Workload
 
 OBJECTIVES = ("p95 response_time < 800ms", "error_rate < 10%")
@@ -45,10 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     Workload(name="demo", rate=options.rate, duration=options.duration).validated()
-    out = options.out or default_run_path(
-        "demo", Target(scheme="http", host="emulator", port=80), utc_timestamp(), DEFAULT_ROOT
-    )
-    check_writable(out)
+    if options.out:
+        check_writable(options.out)
+    out = options.out or create_run_folder("demo", Target(scheme="http", host="emulator", port=80))
     print("1/3  Conformance: checking the emulator (scenario warm) against the contract.", flush=True)
     with start_emulator("warm", options=_shared(options)) as endpoint:
         exits = [_conformance(endpoint, out, options)]

@@ -181,11 +181,12 @@ def _report(setup: RunSetup) -> None:
     conformance_run = setup.conformance_run
     assert conformance_run is not None
     sys.stdout.flush()
-    shown = run_process(chainproof_command("reports", str(setup.path)))
+    path = conformance_run.folder.path
+    shown = run_process(chainproof_command("reports", str(path)))
     if shown.code in (ExitCode.USAGE, ExitCode.SOFTWARE):
         evidence = conformance_run.evidence
         for found in conformance_run.requester.ledger.findings:
             print(f"\n{'accepted: ' * evidence.is_accepted(found)}{finding_text(found)}")
         if conformance_run.blocked_reason:
             print(f"inconclusive: {conformance_run.blocked_reason}")
-    print(f"run folder: {setup.path}")
+    print(f"run folder: {path}")

@@ -22,7 +22,7 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command
-from chainproof.results.folder import MANIFEST, check_writable, default_run_path, utc_timestamp
+from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 
@@ -53,17 +53,18 @@ def main(arguments: Sequence[str]) -> int:
     if options.out is not None:
         check_writable(Path(options.out))
     with open_endpoint(requested, scenario=_scenario(options)) as endpoint:
-        folder = (
-            Path(options.out)
-            if options.out is not None
-            else default_run_path(workload.name, endpoint.target, utc_timestamp())
-        )
-        check_writable(folder)
-        if search is not None:
-            return run_search(options, requested, endpoint, folder, locust_arguments, workload=workload, search=search)
-        code, interrupted = run_locust(
-            options, requested, endpoint, folder, [*distribution_options(options), *locust_arguments]
-        )
+        folder = Path(options.out) if options.out is not None else create_run_folder(workload.name, endpoint.target)
+        try:
+            if search is not None:
+                return run_search(
+                    options, requested, endpoint, folder, locust_arguments, workload=workload, search=search
+                )
+            code, interrupted = run_locust(
+                options, requested, endpoint, folder, [*distribution_options(options), *locust_arguments]
+            )
+        finally:
+            if options.out is None:
+                remove_if_empty(folder)
     return _judge(folder, code, interrupted=interrupted)
 
 

@@ -9,8 +9,11 @@ last; a folder without it is a run that was killed.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,12 +55,40 @@ def utc_timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def default_run_path(name: str, target: Target, started: str, root: Path = DEFAULT_ROOT) -> Path:
-    """`runs/<utc>_<name>_<target>`, with a number appended if that already exists."""
-    stamp = started.partition(".")[0].replace("-", "").replace(":", "") + "Z"
-    first = root / f"{stamp}_{name}_{target.label}"
-    candidates = (first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 1000)))
-    return next(path for path in candidates if not path.exists())
+def create_run_folder(name: str, target: Target, root: Path = DEFAULT_ROOT, *, started: str = "") -> Path:
+    """
+    A new, empty folder `runs/<utc>_<name>_<target>`, with a number appended if that name is taken.
+
+    Several processes get different folders, also at the same time. *started* defaults to now. Raises FolderError.
+    """
+    stamp = (started or utc_timestamp()).partition(".")[0].replace("-", "").replace(":", "") + "Z"
+    first = f"{stamp}_{name}_{target.label}"
+    for number in itertools.count(1):
+        path = root / (first if number == 1 else f"{first}-{number}")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError:
+            if not root.is_dir():
+                raise FolderError(
+                    f"cannot write a run folder at {path}: {root} is a file; name another with --out"
+                ) from None
+        except FileNotFoundError:
+            continue  # another process has removed the empty root
+        except OSError as error:
+            raise FolderError(
+                f"cannot write a run folder at {path}: {(error.strerror or str(error)).lower()}; name another with --out"
+            ) from error
+        else:
+            return path
+    raise AssertionError("unreachable: the loop has no end")
+
+
+def remove_if_empty(path: Path) -> None:
+    """Remove a run folder to which nothing was written, and the folder above it if that is empty too."""
+    with suppress(OSError):
+        path.rmdir()
+        path.parent.rmdir()
 
 
 class RunWriter:
@@ -135,19 +166,10 @@ def check_writable(path: Path) -> None:
             )
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise FolderError(f"cannot write a run folder at {path}: no permission to write in {nearest}")
-        if not path.exists():
-            # Permissions do not tell everything: in /proc, for example, not even root can create a folder.
-            _try_to_create(path)
+        # Permissions do not tell everything: in /proc, for example, not even root can create a folder.
+        Path(tempfile.mkdtemp(prefix=".chainproof-", dir=nearest)).rmdir()
     except OSError as error:
         raise FolderError(f"cannot write a run folder at {path}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _try_to_create(path: Path) -> None:
-    """Create a folder with its parents, and remove them again. Raises OSError."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True)
-    for folder in missing:
-        folder.rmdir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,7 @@ from chainproof.contract.target import is_loopback, parse_target
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.options import TARGET_OPTIONS, TARGET_VARIABLE
-from chainproof.results.folder import (
-    DEFAULT_ROOT,
-    RunWriter,
-    check_writable,
-    default_run_path,
-    utc_timestamp,
-)
+from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import Manifest, RunKind, as_settings, versions
 from chainproof.target_options import TargetOptions, parse_target_options
 
@@ -60,7 +54,8 @@ class RunSetup:
 
     settings: Settings
     endpoint: Endpoint
-    path: Path
+    path: Path | None
+    """The run folder of `--out`; None: a new one under runs/."""
     loaded: LoadedOptions
     forecast: tuple[str, ...] = ()
     """The forecast of requests, line by line."""
@@ -97,14 +92,10 @@ def prepare_run(settings: Settings, loaded: LoadedOptions, endpoint: Endpoint) -
         echo=settings.echo or emulated,
         overload=settings.overload or emulated,
     )
-    path = (
-        Path(settings.out)
-        if settings.out
-        else default_run_path(settings.depth, endpoint.target, utc_timestamp(), DEFAULT_ROOT)
-    )
     # Under pytest-xdist each worker runs some of the checks, and needs a run folder of its own.
-    path = path / os.environ.get("PYTEST_XDIST_WORKER", "")
-    check_writable(path)
+    path = Path(settings.out, os.environ.get("PYTEST_XDIST_WORKER", "")) if settings.out else None
+    if path is not None:
+        check_writable(path)
     client = make_client(endpoint, settings)
     client.check_connection()
     client.close()
@@ -152,7 +143,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     settings, target = setup.settings, setup.endpoint.target
     assert settings.seed is not None
     manifest = _manifest(setup)
-    folder = stack.enter_context(RunWriter(setup.path, manifest))
+    folder = stack.enter_context(RunWriter(setup.path or create_run_folder(settings.depth, target), manifest))
     client = make_client(setup.endpoint, settings)
     stack.callback(client.close)
     is_embedded = target.emulated and TARGET_VARIABLE not in os.environ

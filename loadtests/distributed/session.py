@@ -36,7 +36,7 @@ from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement import verdict
 from chainproof.judgement.verdict import ExitCode
-from chainproof.results.folder import RunWriter, check_writable, default_run_path, read_run, utc_timestamp
+from chainproof.results.folder import RunWriter, check_writable, create_run_folder, read_run, utc_timestamp
 from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
 from chainproof.target_options import TargetOptions
@@ -347,8 +347,7 @@ class WriterSession(Session):
         sources = [name for kind in self.environment.user_classes for name in getattr(kind, "payload_sources", list)()]
         if sources:
             settings |= as_settings(payloads=sources)
-        default = default_run_path(demand.workload.name, endpoint.target, started)
-        out = Path(self.options.out) if self.options.out else default
+        out = Path(self.options.out) if self.options.out else create_run_folder(demand.workload.name, endpoint.target)
         manifest = Manifest(
             kind=RunKind.LOAD,
             name=demand.workload.name,

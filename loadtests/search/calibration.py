@@ -27,7 +27,7 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import TARGET_VARIABLE
-from chainproof.results.folder import DEFAULT_ROOT, check_writable, default_run_path, utc_timestamp
+from chainproof.results.folder import check_writable, create_run_folder
 from chainproof.target_options import TargetOptions
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings
@@ -90,9 +90,9 @@ def run_calibration(options: argparse.Namespace) -> int:
         max_probe_duration=max(5 * duration, 10.0),
     )
     with null_server() as endpoint:
-        default = default_run_path(work.name, endpoint.target, utc_timestamp(), DEFAULT_ROOT)
-        folder = Path(options.out) if options.out else default
-        check_writable(folder)
+        if options.out:
+            check_writable(Path(options.out))
+        folder = Path(options.out) if options.out else create_run_folder(work.name, endpoint.target)
         probes = ProbeRunner(options, TargetOptions(), endpoint, folder, (), workload=work, search=search)
         try:
             floor_probe = probes.probe(lowest, ProbePurpose.DOUBLING)

@@ -30,11 +30,11 @@ from chainproof.results.folder import (
     FolderError,
     RunWriter,
     check_writable,
-    default_run_path,
+    create_run_folder,
     find_runs,
     find_searches,
     read_run,
-    utc_timestamp,
+    remove_if_empty,
 )
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import FORMAT, Ending, Manifest, RunEnd, RunKind, versions
@@ -228,16 +228,39 @@ def test_a_run_created_after_the_check_keeps_its_folder(tmp_path: Path, monkeypa
 
 def test_an_existing_name_gets_a_number(tmp_path: Path) -> None:
     """Runs of the same second get different names, valid on every file system."""
-    paths = []
-    for _ in range(3):
-        paths.append(default_run_path("steady", TARGET, STARTED, tmp_path))
-        paths[-1].mkdir()
+    paths = [create_run_folder("steady", TARGET, tmp_path, started=STARTED) for _ in range(3)]
 
     assert [path.name for path in paths] == [
         f"20261122T132700Z_steady_127.0.0.1-8080{suffix}" for suffix in ("", "-2", "-3")
     ]
-    assert default_run_path("x", TARGET, utc_timestamp(), tmp_path).name.endswith("Z_x_127.0.0.1-8080")
+    assert create_run_folder("x", TARGET, tmp_path).name.endswith("Z_x_127.0.0.1-8080")
     assert set(paths[0].name) <= set(string.ascii_letters + string.digits + "_.-")
+
+
+def test_simultaneous_runs_get_folders_of_their_own(tmp_path: Path) -> None:
+    """Every caller gets a new folder, even if others remove empty ones and the root at the same time."""
+
+    def attempt(number: int) -> Path:
+        path = create_run_folder("steady", TARGET, tmp_path / "runs", started=STARTED)
+        if number % 2:
+            write(path)
+        else:
+            remove_if_empty(path)
+        return path
+
+    with ThreadPoolExecutor(16) as pool:
+        paths = list(pool.map(attempt, range(64)))
+
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {path.name for path in paths[1::2]}
+    assert 32 == len(set(paths[1::2]))
+
+
+def test_a_root_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
+    """The message says what is in the way."""
+    (tmp_path / "runs").touch()
+
+    with pytest.raises(FolderError, match="runs is a file; name another with --out"):
+        create_run_folder("steady", TARGET, tmp_path / "runs")
 
 
 def test_find_runs_finds_the_run_or_the_runs_in_a_folder(tmp_path: Path) -> None:
