@@ -20,15 +20,13 @@ from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart
+from chainproof.judgement.latency import QUANTILES
 from chainproof.results.exchange import NotSent, Result
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
 from chainproof.statistics.confidence_intervals import quantile_ranks
 from chainproof.workload.objectives import INSTANTS, parse_objective
-
-QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
-"""The quantiles that every report gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from chainproof.clock import PerSecond, Seconds
 from chainproof.contract.errors import Responsible, responsible
 from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.judgement.caveat import Caveat
-from chainproof.judgement.caveats import QUANTILES, CaveatInput, load_caveats
+from chainproof.judgement.caveats import CaveatInput, load_caveats
 from chainproof.judgement.cold_start import ColdStart, cold_start
 from chainproof.judgement.generator_caveats import generator_caveats
+from chainproof.judgement.latency import Timing, judged_requests, timing, timings
 from chainproof.judgement.load_verdict import load_verdict
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
 from chainproof.judgement.severity import sort_findings
@@ -20,26 +21,9 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval, RequestStats, by_second, merge_stats, total
-from chainproof.results.manifest import Manifest
+from chainproof.results.interval import Interval, RequestStats, by_second, total
 from chainproof.results.settings import PhaseSpan
-from chainproof.statistics.confidence_intervals import Estimate, quantile
-from chainproof.statistics.histogram import Histogram, merge_histograms
 from chainproof.workload.objectives import parse_objective
-
-_ANSWERED = (Result.OK, Result.FAILED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """A distribution of times in a few numbers, in seconds."""
-
-    count: int
-    quantiles: dict[str, Estimate]
-    """By name (`p50` … `p99.9`), each with its 95 % interval; empty if nothing was counted."""
-    max: float | None
-    min: float | None
-    mean: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +43,9 @@ class PayloadSummary:
     name: str
     counts: dict[Result, int]
     response_time: Timing
-    """Of every complete answer."""
-    response_time_by_result: dict[str, Timing]
-    """Of ok and of failed answers."""
+    """Of ok answers."""
+    rejected: Timing
+    """The response time of answers that are not ok."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +55,6 @@ class PhaseSummary:
     phase: PhaseSpan
     accounting: Accounting
     timings: dict[str, Timing]
-    timings_by_result: dict[str, dict[str, Timing]]
     throughput: PerSecond
     """Complete answers per second during the phase, whenever their requests were sent."""
     ok_per_second: PerSecond
@@ -93,9 +76,7 @@ class LoadSummary:
     seconds: tuple[Interval, ...]
     """One interval per second, workers merged."""
     timings: dict[str, Timing]
-    """`response_time_s`, `service_time_s` (every complete answer) and `schedule_lag_s` (every request sent)."""
-    timings_by_result: dict[str, dict[str, Timing]]
-    """The first two for ok and for failed answers."""
+    """Every kind of time, in the order of `latency.TIMINGS`."""
     throughput: PerSecond
     """Complete answers per second while requests were sent, in the judged phases if there are phases."""
     ok_per_second: PerSecond
@@ -118,7 +99,7 @@ class LoadSummary:
 def summarise_load(run: Run) -> LoadSummary:
     """The summary of one load run."""
     seconds, totals = tuple(by_second(run.intervals)), total(run.intervals)
-    judged, counts = _judged_requests(run.manifest, totals), accounting(totals)
+    judged, counts = judged_requests(run.manifest, totals), accounting(totals)
     throughput, ok_per_second = _rates(run, seconds)
     start = cold_start(run, seconds)
     objectives = tuple(
@@ -144,7 +125,6 @@ def summarise_load(run: Run) -> LoadSummary:
         judged=judged,
         seconds=seconds,
         timings=timings(judged),
-        timings_by_result=timings_by_result(judged),
         throughput=throughput,
         ok_per_second=ok_per_second,
         cold_start=start,
@@ -154,49 +134,6 @@ def summarise_load(run: Run) -> LoadSummary:
         objectives=objectives,
         caveats=caveats,
     )
-
-
-def timings(stats: RequestStats) -> dict[str, Timing]:
-    """Response time, service time and schedule lag of some requests."""
-    return {
-        "response_time_s": timing(merge_histograms(stats.response_time[result] for result in _ANSWERED)),
-        "service_time_s": timing(merge_histograms(stats.service_time[result] for result in _ANSWERED)),
-        "schedule_lag_s": timing(stats.schedule_lag),
-    }
-
-
-def timings_by_result(stats: RequestStats) -> dict[str, dict[str, Timing]]:
-    """Response time and service time of some requests, for ok and for failed answers."""
-    return {
-        result.value: {
-            "response_time_s": timing(stats.response_time[result]),
-            "service_time_s": timing(stats.service_time[result]),
-        }
-        for result in _ANSWERED
-    }
-
-
-def timing(histogram: Histogram) -> Timing:
-    """A distribution in a few numbers."""
-    estimates = {name: quantile(histogram, fraction) for name, fraction in QUANTILES}
-    return Timing(
-        count=histogram.count,
-        quantiles={name: estimate for name, estimate in estimates.items() if estimate is not None},
-        max=histogram.max,
-        min=histogram.min,
-        mean=histogram.mean,
-    )
-
-
-def _judged_requests(manifest: Manifest, totals: Interval) -> RequestStats:
-    """The requests of the judged phases; all requests if no phase is judged or recorded."""
-    judged = dict.fromkeys(phase.name for phase in manifest.phases if phase.judged)
-    if judged and totals.phases:
-        return merge_stats(totals.phases[name] for name in judged if name in totals.phases)
-    everything = merge_stats([totals])
-    for stats in totals.phases.values():
-        everything.add(RequestStats(payloads=stats.payloads))
-    return everything
 
 
 def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:
@@ -209,7 +146,6 @@ def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterab
             phase=phase,
             accounting=accounting(stats),
             timings=timings(stats),
-            timings_by_result=timings_by_result(stats),
             throughput=throughput,
             ok_per_second=ok_per_second,
         )
@@ -221,8 +157,8 @@ def _payloads(stats: RequestStats) -> Iterable[PayloadSummary]:
         yield PayloadSummary(
             name=name,
             counts={result: each.count(result) for result in Result},
-            response_time=timing(merge_histograms(each.response_time[result] for result in _ANSWERED)),
-            response_time_by_result={result.value: timing(each.response_time[result]) for result in _ANSWERED},
+            response_time=timing(each.response_time[Result.OK]),
+            rejected=timing(each.response_time[Result.FAILED]),
         )
 
 

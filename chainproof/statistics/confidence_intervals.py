@@ -97,20 +97,33 @@ def _first_rank(count: int, fraction: float, probability: float) -> int:
 
 
 def quantile(
-    histogram: Histogram, fraction: float, confidence: float = CONFIDENCE, dependence: Dependence = _INDEPENDENT
+    histogram: Histogram,
+    fraction: float,
+    confidence: float = CONFIDENCE,
+    dependence: Dependence = _INDEPENDENT,
+    *,
+    beyond: int = 0,
 ) -> Estimate | None:
     """
-    A quantile with its interval from order statistics, in seconds; None if the histogram is empty.
+    A quantile with its interval from order statistics, in seconds; None if there is no value.
 
-    *dependence* is what `TimeBatches.dependence_of_quantile` measures for this fraction.
+    *dependence* is what `TimeBatches.dependence_of_quantile` measures for this fraction. *beyond* more values are longer
+    than any other, such as those of requests that were never answered: they are infinite.
     """
-    value = histogram.quantile(fraction)
-    if value is None:
+    count = histogram.count + beyond
+    if not count:
         return None
-    lower, upper = quantile_ranks(histogram.count, fraction, confidence, dependence)
-    low: Seconds | None = histogram.value_at_rank(lower) if lower is not None else None
-    high: Seconds | None = histogram.value_at_rank(upper) if upper is not None else None
-    return Estimate(value=value, low=low, high=high)
+
+    def value_at(rank: int) -> Seconds:
+        value = histogram.value_at_rank(rank)
+        return math.inf if value is None else value
+
+    lower, upper = quantile_ranks(count, fraction, confidence, dependence)
+    return Estimate(
+        value=value_at(max(1, math.ceil(fraction * count - 1e-9))),
+        low=value_at(lower) if lower is not None else None,
+        high=value_at(upper) if upper is not None else None,
+    )
 
 
 def log_quantile_error(histogram: Histogram, fraction: float, dependence: Dependence = _INDEPENDENT) -> float | None:

@@ -360,7 +360,7 @@ class WriterSession(Session):
             objectives=tuple(objective.text for objective in demand.workload.objectives),
             versions=versions("locust", "gevent", "httptools", "orjson"),
         )
-        self.writer = TotalsWriter(RunWriter(out, manifest))
+        self.writer = TotalsWriter(RunWriter(out, manifest), manifest)
         return self.writer
 
     def follow(self, run: BaseRun) -> None:

@@ -25,9 +25,9 @@ from chainproof.clock import Seconds
 from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
+from chainproof.judgement.time_kinds import TIME_KINDS
 from chainproof.options import Option, Surface, add_options
 from chainproof.processes import chainproof_command
-from chainproof.results.exchange import Result
 from chainproof.statistics.histogram import Histogram
 
 from ..distributed.merge import DistributedRun
@@ -45,13 +45,11 @@ _TABS = {
     ),
     PERCENTILES: (
         "Percentiles",
-        {"what": "", "response": "Response time", "service": "Service time", "lag": "Schedule lag"},
+        {"what": "", **{key: f"{words.title}, {words.of}" for key, words in TIME_KINDS.items()}},
     ),
     ACCOUNTS: ("Requests and generator", {"what": "", "value": "Value", "meaning": "Meaning"}),
 }
 """Title and columns of each tab, by key. Locust's page sorts rows by `name` where there is one."""
-
-_FRACTIONS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 
 Row = dict[str, str | int]
 
@@ -196,18 +194,18 @@ class WebUI:
             }
 
     def _percentiles(self) -> Iterable[Row]:
-        """Percentiles of response time, service time and schedule lag of the run so far."""
+        """The times of the run so far with their 95 % intervals, as in the report."""
+        from chainproof.judgement import latency  # noqa: PLC0415  # heavy: only for the page
+
         writer = self._session.writer
         if writer is None:
             return
-        times = {
-            "response": writer.cumulative.response_time[Result.OK],
-            "service": writer.cumulative.service_time[Result.OK],
-            "lag": writer.cumulative.schedule_lag,
-        }
-        for name, fraction in _FRACTIONS.items():
-            yield {"what": name, **{key: _quantile_text(each, fraction) for key, each in times.items()}}
-        yield {"what": "count", **{key: each.count for key, each in times.items()}}
+        judged = latency.judged_requests(writer.manifest, writer.cumulative)
+        judged.planned = judged.outcomes.total() + judged.not_sent.total()  # others may still be answered
+        timings = latency.timings(judged)
+        yield {"what": "count", **{key: timing.count for key, timing in timings.items()}}
+        for name in (*(name for name, _ in latency.QUANTILES), "max"):
+            yield {"what": name, **{key: latency.text_with_interval(timing, name) for key, timing in timings.items()}}
 
     def _accounts(self) -> Iterable[Row]:
         """The number of requests in each state, and how well the generator keeps up."""

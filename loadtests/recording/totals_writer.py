@@ -8,15 +8,17 @@ from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import RunEnd
-from chainproof.results.replan import Replan
+from chainproof.results.manifest import Manifest, RunEnd
+from chainproof.results.replan import Replan, apply_replans
 
 
 class TotalsWriter:
     """A run folder's writer that also sums up the intervals."""
 
-    def __init__(self, writer: RunWriter) -> None:
+    def __init__(self, writer: RunWriter, manifest: Manifest) -> None:
         self._writer = writer
+        self.manifest = manifest
+        """The manifest of the run, with the present plan."""
         self.cumulative = Interval(second=-1)
         """All intervals written so far, merged."""
 
@@ -41,6 +43,7 @@ class TotalsWriter:
     def write_replan(self, replan: Replan) -> None:
         """Write a change of the plan."""
         self._writer.write_replan(replan)
+        self.manifest = apply_replans(self.manifest, [replan])
 
     def write_clause(self, count: ClauseCount) -> None:
         """Write the counts of a clause, or their update."""

@@ -22,6 +22,7 @@ from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
+from chainproof.judgement.time_kinds import RESPONSE_TIME
 from chainproof.judgement.verdict import ExitCode, Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
@@ -188,7 +189,7 @@ class ProbeRunner:
         return summary
 
     def _read(self, summary: LoadSummary, rate: PerSecond, purpose: ProbePurpose, duration: Seconds) -> Probe:
-        quantiles = summary.timings_by_result[Result.OK.value]["response_time_s"].quantiles
+        quantiles = summary.timings[RESPONSE_TIME].quantiles
         return Probe(
             rate=rate,
             purpose=purpose,

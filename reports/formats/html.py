@@ -13,11 +13,12 @@ from markupsafe import Markup
 
 from chainproof import __version__
 from chainproof.contract.remedies import remedies_for
-from chainproof.judgement.caveats import QUANTILES
+from chainproof.judgement import latency
 from chainproof.judgement.conformance_summary import ClauseRow, ClauseState, ConformanceSummary
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.summary import Report, acceptance
+from chainproof.judgement.time_kinds import RESPONSE_TIME, TIME_KINDS
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar
@@ -36,7 +37,6 @@ from ..formatting import (
     runs,
     safe_text,
     searches,
-    timings,
 )
 from ..time_series import Span, spans
 
@@ -236,9 +236,11 @@ _TEMPLATES.globals.update(
     runs=runs,
     safe_text=safe_text,
     searches=searches,
-    timings=timings,
+    latency=latency,
+    RESPONSE_TIME=RESPONSE_TIME,
+    time_kinds=TIME_KINDS,
     signs=_SIGNS,
-    quantiles=[name for name, _ in QUANTILES],
+    quantiles=[name for name, _ in latency.QUANTILES],
     part_columns=("p50", "p95", "p99", "max"),
     acceptance=acceptance,
     exemplar_outcome=exemplar_outcome,

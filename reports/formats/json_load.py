@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from chainproof.clock import Seconds
 from chainproof.json_text import JSON
 from chainproof.judgement.generator_caveats import mean_in_flight
-from chainproof.judgement.load_summary import LoadSummary, OutcomeCount, PayloadSummary, PhaseSummary, Timing, timing
+from chainproof.judgement.latency import QUANTILES, Timing, timing
+from chainproof.judgement.load_summary import LoadSummary, OutcomeCount, PayloadSummary, PhaseSummary
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.results.exchange import NotSent
 from chainproof.results.transport_stats import TIME_FIELDS as NETWORK_TIMES
@@ -20,7 +23,6 @@ LOAD_KEYS = (
     "accounting",
     "not_sent_reasons",
     "timings",
-    "timings_by_result",
     "throughput_per_s",
     "ok_per_s",
     "outcomes",
@@ -37,7 +39,6 @@ def load_run(summary: LoadSummary) -> Object:
         "accounting": dict(summary.accounting.to_json()),
         "not_sent_reasons": _not_sent_reasons(summary.totals.not_sent),
         "timings": _timings(summary.timings),
-        "timings_by_result": {result: _timings(timings) for result, timings in summary.timings_by_result.items()},
         "throughput_per_s": summary.throughput,
         "ok_per_s": summary.ok_per_second,
         "outcomes": _outcomes(summary.outcomes),
@@ -91,23 +92,25 @@ def _timings(timings: Mapping[str, Timing]) -> Object:
     return {name: _timing(each) for name, each in timings.items()}
 
 
-_QUANTILE_NAMES = ("p50", "p90", "p95", "p99", "p99.9")
-
-
 def _timing(times: Timing) -> Object:
-    """One kind of time in seconds; null where nothing was counted."""
-    quantiles = times.quantiles
+    """One kind of time in seconds; null where nothing was counted, or the request was never answered."""
+    estimates = {name: times.quantiles.get(name) for name, _ in QUANTILES}
     return {
-        **{name: quantiles[name].value if name in quantiles else None for name in _QUANTILE_NAMES},
-        "max": times.max,
-        "min": times.min,
-        "mean": times.mean,
+        **{name: _finite(each.value) if each is not None else None for name, each in estimates.items()},
+        "max": _finite(times.max),
+        "min": _finite(times.min),
+        "mean": _finite(times.mean),
         "count": times.count,
         "intervals": {
-            name: [quantiles[name].low, quantiles[name].high] if name in quantiles else [None, None]
-            for name in _QUANTILE_NAMES
+            name: [_finite(each.low), _finite(each.high)] if each is not None else [None, None]
+            for name, each in estimates.items()
         },
     }
+
+
+def _finite(seconds: Seconds | None) -> Seconds | None:
+    """The time; None for that of a request that was never answered."""
+    return None if seconds is None or math.isinf(seconds) else seconds
 
 
 def _outcomes(rows: Iterable[OutcomeCount]) -> list[JSON]:
@@ -168,7 +171,6 @@ def _phase(part: PhaseSummary) -> Object:
         "throughput_per_s": part.throughput,
         "ok_per_s": part.ok_per_second,
         "timings": _timings(part.timings),
-        "timings_by_result": {result: _timings(timings) for result, timings in part.timings_by_result.items()},
     }
 
 
@@ -178,7 +180,7 @@ def _payload(payload: PayloadSummary) -> Object:
         "name": payload.name,
         **{result.value: count for result, count in payload.counts.items()},
         "response_time_s": _timing(payload.response_time),
-        "response_time_by_result_s": _timings(payload.response_time_by_result),
+        "rejected_response_time_s": _timing(payload.rejected),
     }
 
 

@@ -7,10 +7,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from chainproof.contract.remedies import remedies_for
-from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
-from chainproof.judgement.load_summary import LoadSummary, Timing
+from chainproof.judgement.latency import (
+    QUANTILES,
+    TOO_FEW,
+    Timing,
+    columns,
+    text_with_interval,
+    too_few,
+)
+from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report, Summary, acceptance
+from chainproof.judgement.time_kinds import RESPONSE_TIME, TIME_KINDS
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
@@ -27,7 +35,6 @@ from ..formatting import (
     runs,
     safe_text,
     searches,
-    timings,
 )
 
 MAX_FINDINGS = 10
@@ -124,7 +131,7 @@ def _load(summary: LoadSummary) -> Iterator[str]:
     """The results of a load run."""
     yield _objectives(summary)
     yield plain(summary.accounting.sentence)
-    yield f"Latency of complete answers{phases.judged_phases_note(summary)}:"
+    yield f"Latency{phases.judged_phases_note(summary)}, with 95 % intervals:"
     yield _latency(summary)
     yield f"Throughput: {quantities.rate(summary.throughput)} complete answers, {quantities.rate(summary.ok_per_second)} ok."
     for title, sentence in load_details.details(summary):
@@ -151,22 +158,16 @@ def _objectives(summary: LoadSummary) -> str:
 
 def _latency(summary: LoadSummary) -> str:
     """One row per percentile, one column per kind of time."""
-    names = [name for name, _ in QUANTILES] + ["max"]
-    columns = summary.timings.values()
-    rows = [
-        [
-            name,
-            *(
-                quantities.time(timings.columns(each).get(name)) + "\\*" * timings.too_few(each, name)
-                for each in columns
-            ),
-        ]
-        for name in names
+    kinds = summary.timings.values()
+    rows = [["count", *(quantities.count(each.count) for each in kinds)]]
+    rows += [
+        [name, *(text_with_interval(each, name) for each in kinds)]
+        for name in (*(name for name, _ in QUANTILES), "max")
     ]
-    rows.append(["count", *(quantities.count(each.count) for each in columns)])
-    is_unbounded = any(timings.too_few(each, name) for each in columns for name in names)
-    note = "\n\n\\* too few answers for an upper 95 % bound: the true value may be much higher" if is_unbounded else ""
-    return _table(["", *(timings.TIMINGS[key] for key in summary.timings)], rows, right=(1, 2, 3)) + note
+    is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
+    note = "\n\ntoo few: too few answers for this 95 % bound, the true value may be much higher" if is_unbounded else ""
+    header = ["", *(f"{TIME_KINDS[key].title}, {TIME_KINDS[key].of}" for key in summary.timings)]
+    return _table(header, rows, right=tuple(range(1, len(header)))) + note
 
 
 _TIMES = ("p50", "p95", "p99", "max")
@@ -178,7 +179,7 @@ def _phases(summary: LoadSummary) -> str:
     for part in summary.phases[:MAX_OUTCOMES]:
         counts = part.accounting.to_json()
         numbers = [quantities.count(counts[key]) for key in ("planned", *(result.value for result in Result))]
-        times = _times(part.timings_by_result[Result.OK.value]["response_time_s"])
+        times = _times(part.timings[RESPONSE_TIME])
         about = [
             code(safe_text.truncate(part.phase.name, MAX_NAME_LENGTH)),
             phases.phase_range(part.phase),
@@ -197,7 +198,7 @@ def _payloads(summary: LoadSummary) -> str:
         [
             code(safe_text.truncate(payload.name, MAX_NAME_LENGTH)),
             *(quantities.count(payload.counts[result]) for result in Result),
-            *_times(payload.response_time_by_result[Result.OK.value]),
+            *_times(payload.response_time),
         ]
         for payload in summary.payloads[:MAX_OUTCOMES]
     ]
@@ -209,8 +210,8 @@ def _payloads(summary: LoadSummary) -> str:
 
 def _times(timing: Timing) -> list[str]:
     """Some percentiles of one kind of time."""
-    values = timings.columns(timing)
-    return [quantities.time(values.get(name)) + "\\*" * timings.too_few(timing, name) for name in _TIMES]
+    values = columns(timing)
+    return [quantities.time(values.get(name)) + "\\*" * too_few(timing, name) for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> str:

@@ -10,10 +10,18 @@ from dataclasses import dataclass
 
 from chainproof.contract.remedies import remedies_for
 from chainproof.judgement.caveat import Caveat
-from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
-from chainproof.judgement.load_summary import LoadSummary, Timing
+from chainproof.judgement.latency import (
+    QUANTILES,
+    TOO_FEW,
+    Timing,
+    columns,
+    interval_text,
+    too_few,
+)
+from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report, Summary, acceptance
+from chainproof.judgement.time_kinds import RESPONSE_TIME, TIME_KINDS
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
@@ -30,7 +38,6 @@ from ..formatting import (
     runs,
     safe_text,
     searches,
-    timings,
 )
 
 WIDTH = 100
@@ -114,7 +121,7 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     """The sections of a load run."""
     yield "Objectives", _objectives(summary, pen)
     yield "Accounting", _accounting(summary)
-    yield f"Latency of complete answers{phases.judged_phases_note(summary)}", _latency(summary)
+    yield f"Latency{phases.judged_phases_note(summary)}, with 95 % intervals", _latency(summary)
     yield "Throughput", _throughput(summary)
     for title, sentence in load_details.details(summary):
         yield title, _wrapped(sentence, "    ")
@@ -159,16 +166,18 @@ def _accounting(summary: LoadSummary) -> list[str]:
 
 
 def _latency(summary: LoadSummary) -> list[str]:
-    """One row per kind of time, one column per percentile."""
-    names = [name for name, _ in QUANTILES] + ["max"]
-    rows = [["", *names, "count"]]
-    for key, timing in summary.timings.items():
-        values = timings.columns(timing)
-        cells = [quantities.time(values.get(name)) + ("*" if timings.too_few(timing, name) else " ") for name in names]
-        rows.append([timings.TIMINGS[key], *cells, quantities.count(timing.count)])
-    is_unbounded = any(timings.too_few(timing, name) for timing in summary.timings.values() for name in names)
-    note = ["    * too few answers for an upper 95 % bound: the true value may be much higher"] if is_unbounded else []
-    return _table(rows) + note
+    """One column per kind of time: the count, then every percentile with its interval below it."""
+    each = summary.timings.items()
+    rows = [["", *(TIME_KINDS[key].title for key, _ in each)], ["", *(TIME_KINDS[key].of for key, _ in each)]]
+    rows.append(["count", *(quantities.count(timing.count) for _, timing in each)])
+    for name in (*(name for name, _ in QUANTILES), "max"):
+        rows.append([name, *(quantities.time(columns(timing).get(name)) for _, timing in each)])
+        rows.append(["", *(interval_text(timing, name).replace(" – ", "–") for _, timing in each)])
+    is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
+    note = (
+        ["    too few: too few answers for this 95 % bound, the true value may be much higher"] if is_unbounded else []
+    )
+    return _table([row for row in rows if any(row)]) + note
 
 
 def _throughput(summary: LoadSummary) -> list[str]:
@@ -184,7 +193,7 @@ def _phases(summary: LoadSummary) -> list[str]:
             "" if part.phase.judged else " †"
         )
         counts = (part.accounting.planned, part.accounting.ok, part.accounting.failed)
-        times = _times(part.timings_by_result[Result.OK.value]["response_time_s"])
+        times = _times(part.timings[RESPONSE_TIME])
         rows.append([name, phases.phase_range(part.phase), *map(quantities.count, counts), *times])
     left = len(summary.phases) - MAX_OUTCOMES
     more = [f"    … and {quantities.count(left)} more phases"] if left > 0 else []
@@ -198,7 +207,7 @@ def _payloads(summary: LoadSummary) -> list[str]:
     for payload in summary.payloads[:MAX_OUTCOMES]:
         name = safe_text.truncate(safe_text.escape_unprintable(payload.name), MAX_NAME_LENGTH)
         numbers = [quantities.count(payload.counts[result]) for result in Result]
-        rows.append([name, *numbers, *_times(payload.response_time_by_result[Result.OK.value])])
+        rows.append([name, *numbers, *_times(payload.response_time)])
     left = len(summary.payloads) - MAX_OUTCOMES
     more = [f"    … and {quantities.count(left)} more payloads"] if left > 0 else []
     return _table(rows) + more if summary.payloads else []
@@ -210,8 +219,8 @@ _TIMES = ("p50", "p95", "p99")
 
 def _times(timing: Timing) -> list[str]:
     """Some percentiles of one kind of time."""
-    values = timings.columns(timing)
-    return [quantities.time(values.get(name)) + ("*" if timings.too_few(timing, name) else " ") for name in _TIMES]
+    values = columns(timing)
+    return [quantities.time(values.get(name)) + ("*" if too_few(timing, name) else " ") for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> list[str]:

@@ -1,15 +1,15 @@
-"""Numbers with their units. Elsewhere durations are seconds; here they become milliseconds."""
+"""Numbers with their units. For times see `chainproof.judgement.latency`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.judgement.latency import time_text
 from chainproof.statistics.histogram import Histogram
 
 from .safe_text import escape_unprintable
 
+time = time_text
 NOTHING = "–"
 """Shown where there is no value."""
 
@@ -43,11 +43,6 @@ def percent(share: float) -> str:
 def rate(per_second: float) -> str:
     """A rate in events per second."""
     return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
-
-
-def time(seconds: Seconds | None) -> str:
-    """A duration with its unit, or a dash for None."""
-    return NOTHING if seconds is None else format_duration(seconds)
 
 
 def median_and_p99(times: Histogram) -> str:

@@ -76,7 +76,7 @@ def test_planned_requests_are_those_of_the_last_plan(
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=1)
     plan, phase_names = demand.plan(), PhaseNames(workload)
     manifest = Manifest(kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/")
-    writer = TotalsWriter(RunWriter(folder, manifest))
+    writer = TotalsWriter(RunWriter(folder, manifest), manifest)
     recorder = Recorder(writer, contract=Contract.STRICT, seed=1, phase_of=phase_names)
     recorder.plan(plan)
     for rate_change in rate_changes:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from chainproof.judgement.latency import text_with_interval
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.options import FORM_OPTIONS
@@ -241,7 +242,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         await_text(tab, "rate_limited", "429", "200")
         screenshot(tab, "5-outcomes")
         click(tab, "Percentiles")
-        await_text(tab, "p99.9", "Response time", "Service time", "Schedule lag", " ms")
+        await_text(tab, "p99.9", "Response time", "All planned", "Rejected", "Schedule lag", " ms", "not answered")
         screenshot(tab, "6-percentiles")
         click(tab, "Requests and generator")
         await_text(tab, "timed out", "= sent + not sent", "run folder")
@@ -282,6 +283,15 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
 
         assert html_report(ui.runs[0].path) == last_report
         assert "REPLANNED" in last_report.decode()
+
+        tabs = {tab["key"]: tab["data"] for tab in json.loads(ui.fetch("/stats/requests")[1])["extended_stats"]}
+        reported = summarise_load(ui.runs[0]).timings
+
+        assert [
+            {"what": name, **{kind: text_with_interval(timing, name) for kind, timing in reported.items()}}
+            for name in ("p50", "p90", "p95", "p99", "p99.9", "max")
+        ] == tabs["percentiles"][1:]
+        assert {kind: timing.count for kind, timing in reported.items()}.items() <= tabs["percentiles"][0].items()
 
         pages = [ui.fetch(path)[1] for path in ("/", "/stats/requests", "/logs", "/chainproof/report", "/tasks")]
     (run,) = ui.runs

@@ -1,0 +1,120 @@
+"""
+The times of a load run: of ok answers, of all planned requests, and of rejected ones. Every report shows these figures.
+
+The headline is the response time of ok answers, since a fast refusal is no answer. It says nothing of the requests that were
+not answered ok; in the times of all planned requests those count as never answered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chainproof.clock import Seconds
+from chainproof.durations import format_duration
+from chainproof.judgement.objectives import planned_requests
+from chainproof.judgement.time_kinds import TIME_KINDS
+from chainproof.results.exchange import Result
+from chainproof.results.interval import Interval, RequestStats, merge_stats
+from chainproof.results.manifest import Manifest
+from chainproof.statistics.confidence_intervals import Estimate, quantile
+from chainproof.statistics.histogram import Histogram
+
+QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
+"""The quantiles that every report gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """A distribution of times in a few numbers, in seconds. The time of a request that was never answered is infinite."""
+
+    count: int
+    quantiles: Mapping[str, Estimate]
+    """By name (`p50` … `p99.9`), each with its 95 % interval; empty if nothing was counted."""
+    max: Seconds | None
+    min: Seconds | None
+    mean: Seconds | None
+
+
+def timings(stats: RequestStats) -> dict[str, Timing]:
+    """Every kind of time of some requests, in the order of `TIME_KINDS`."""
+    response, ok = stats.response_time, stats.response_time[Result.OK]
+    never_answered = max(planned_requests(stats) - ok.count, 0)
+    each = (
+        timing(ok),
+        timing(stats.service_time[Result.OK]),
+        timing(ok, never_answered),
+        timing(response[Result.FAILED]),
+        timing(stats.schedule_lag),
+    )
+    return dict(zip(TIME_KINDS, each, strict=True))
+
+
+def timing(histogram: Histogram, never_answered: int = 0) -> Timing:
+    """A distribution in a few numbers, of the times in a histogram and of requests that were never answered."""
+    estimates = {name: quantile(histogram, fraction, beyond=never_answered) for name, fraction in QUANTILES}
+    return Timing(
+        count=histogram.count + never_answered,
+        quantiles={name: estimate for name, estimate in estimates.items() if estimate is not None},
+        max=math.inf if never_answered else histogram.max,
+        min=histogram.min if histogram.count or not never_answered else math.inf,
+        mean=None if never_answered else histogram.mean,
+    )
+
+
+def judged_requests(manifest: Manifest, totals: Interval) -> RequestStats:
+    """The requests of the judged phases; all requests if no phase is judged or recorded."""
+    judged = dict.fromkeys(phase.name for phase in manifest.phases if phase.judged)
+    if judged and totals.phases:
+        return merge_stats(totals.phases[name] for name in judged if name in totals.phases)
+    everything = merge_stats([totals])
+    for stats in totals.phases.values():
+        everything.add(RequestStats(payloads=stats.payloads))
+    return everything
+
+
+NOT_ANSWERED = "not answered"
+TOO_FEW = "too few"
+"""Shown where there are too few answers for a confidence bound."""
+
+
+def time_text(seconds: Seconds | None) -> str:
+    """A time with its unit; "not answered" if it is infinite, a dash for None."""
+    if seconds is None:
+        return "–"
+    return NOT_ANSWERED if math.isinf(seconds) else format_duration(seconds)
+
+
+def columns(timing: Timing) -> dict[str, Seconds | None]:
+    """Values by name: p50 … p99.9, max."""
+    return {name: estimate.value for name, estimate in timing.quantiles.items()} | {"max": timing.max}
+
+
+def too_few(timing: Timing, name: str) -> bool:
+    """True if a quantile has no upper confidence bound, so that the true value may be much higher."""
+    estimate = timing.quantiles.get(name)
+    return estimate is not None and estimate.high is None
+
+
+def interval_text(timing: Timing, name: str) -> str:
+    """The 95 % interval of a quantile, "too few" for a missing bound; empty where nothing was counted or answered."""
+    estimate = timing.quantiles.get(name)
+    if estimate is None or estimate.low == math.inf:
+        return ""
+    if estimate.low is None and estimate.high is None:
+        return TOO_FEW
+    return " – ".join(map(_bound_text, (estimate.low, estimate.high)))
+
+
+def text_with_interval(timing: Timing, name: str) -> str:
+    """A quantile with its 95 % interval in brackets."""
+    value, interval = time_text(columns(timing).get(name)), interval_text(timing, name)
+    return f"{value} ({interval})" if interval else value
+
+
+def _bound_text(bound: Seconds | None) -> str:
+    """One end of an interval."""
+    if bound is None:
+        return TOO_FEW
+    return "never" if math.isinf(bound) else format_duration(bound)
