@@ -56,7 +56,11 @@ LAYERS = layers()
 MAY_USE_NETWORK = {"command", "processes", "endpoint", "demo", "__main__"}
 NETWORK = {"socket", "ssl", "subprocess", "asyncio", "selectors", "http", "urllib.request", "multiprocessing"}
 
-SHARED_DEPENDENCIES = {"httptools": ("emulator", "loadtests"), "orjson": ("chainproof", *TOOLS)}
+SHARED_DEPENDENCIES = {
+    "httptools": ("emulator", "loadtests"),
+    "numpy": ("chainproof", "loadtests"),
+    "orjson": ("chainproof", *TOOLS),
+}
 """Dependencies of more than one folder, as the sentence below the table of dependencies says."""
 
 MAY_USE_PYTEST = {"runner", "plugin", "suite", "command", "test_checks"}

@@ -20,7 +20,7 @@ from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.generator_health import GeneratorHealth, GeneratorHealthData
 from chainproof.results.retried_calls import Calls, CallsData
 from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
-from chainproof.statistics.histogram import Histogram, HistogramData
+from chainproof.statistics.histogram import Durations, Histogram, HistogramData
 
 TIMED_RESULTS = (Result.OK, Result.FAILED, Result.CENSORED)
 """The results that have times: of complete answers, and of censored requests their age when the run stopped waiting."""
@@ -183,8 +183,8 @@ class Interval(RequestStats):
     def count_outcomes(
         self,
         outcome: Outcome,
-        response_times: Sequence[Seconds],
-        service_times: Sequence[Seconds],
+        response_times: Durations,
+        service_times: Durations,
         *,
         payload: str | None = None,
         phase: str | None = None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TypedDict
 
 from chainproof.clock import Seconds
-from chainproof.statistics.histogram import Histogram, HistogramData
+from chainproof.statistics.histogram import Durations, Histogram, HistogramData
 
 
 class NetworkStatsData(TypedDict, total=False):
@@ -58,7 +58,7 @@ class NetworkStats:
             getattr(self, name).count for name in TIME_FIELDS
         )
 
-    def record_answers(self, first_bytes: list[Seconds], read_delays: list[Seconds]) -> None:
+    def record_answers(self, first_bytes: Durations, read_delays: list[Seconds]) -> None:
         """Count complete answers, with their times to first byte and their read delays (0 without a kernel timestamp)."""
         self.time_to_first_byte.record_all(first_bytes)
         self.read_delay.record_all(read_delays)

@@ -19,6 +19,7 @@ from chainproof.clock import Seconds
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 
+from .answer_templates import AnswerTemplates
 from .connect import Connector
 from .connection import KeepAliveConnection
 from .deadlines import Deadlines
@@ -38,6 +39,7 @@ class LoadClient:
         self._connector = Connector(target, route if route is not None else Route())
         self._timestamps = ReceiveTimestamps()
         self._deadlines = Deadlines(self._hub)
+        self._templates = AnswerTemplates()
         self._idle: list[KeepAliveConnection] = []
         self.opened = 0
         """How many connections were opened."""
@@ -58,7 +60,7 @@ class LoadClient:
             now = time.monotonic()
             return Reply(failed.transport, now, None, failed.reason, now, replaced=replaced)
         self.opened += 1
-        connection = KeepAliveConnection(stream, self._hub, self._timestamps, self._deadlines, idle)
+        connection = KeepAliveConnection(stream, self._hub, self._timestamps, self._deadlines, self._templates, idle)
         return connection.exchange(request, deadline)._replace(replaced=replaced)
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.results.exchange import Transport
 
+from .answer_templates import AnswerTemplate
+
 
 class Reply(NamedTuple):
     """An answer, or the transport error in place of it. Times are instants of the monotonic clock."""
@@ -17,7 +19,8 @@ class Reply(NamedTuple):
     transport: Transport
     end: Seconds
     """When the kernel received the end of the answer. Without a timestamp or an answer, the time of the read."""
-    answer: Answer | None = None
+    parsed_answer: Answer | None = None
+    """The answer, unless it repeats an earlier one. Use `answer`."""
     reason: str = ""
     """The transport error; empty if there is an answer."""
     read_at: Seconds = 0.0
@@ -34,3 +37,29 @@ class Reply(NamedTuple):
     """Bytes received, counted after decryption."""
     replaced: int = 0
     """Idle connections that turned out to be closed before this request was sent."""
+    template: AnswerTemplate | None = None
+    """What the answer repeats, or what later answers may repeat; None if it has no template."""
+    template_id: bytes = b""
+    """The request id of an answer with a template; empty if it has none."""
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer; None after a transport error."""
+        if self.template is None or self.parsed_answer is not None:
+            return self.parsed_answer
+        return self.template.answer(self.template_id)
+
+    @property
+    def body_length(self) -> int:
+        """The number of bytes in the body of the answer; 0 without one."""
+        if self.template is not None:
+            return self.template.body_length
+        return 0 if self.parsed_answer is None else len(self.parsed_answer.body)
+
+    @property
+    def request_id(self) -> bytes:
+        """The request id of the answer in UTF-8; empty without one."""
+        if self.template is not None:
+            return self.template_id
+        answer = self.parsed_answer
+        return ((answer.request_id if answer is not None else None) or "").encode("utf-8", "surrogatepass")

@@ -18,7 +18,8 @@ from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 from ..output_schema import OutputSchema
-from ..recording.exemplars import NON_OBJECT_CLAUSES, OTHER_VIOLATIONS
+from ..recording.assessment import NON_OBJECT_CLAUSES
+from ..recording.exemplars import OTHER_VIOLATIONS
 
 SHORT_OUTPUT_BYTES = 1024
 """Errors in outputs up to this size are located in microseconds; longer outputs may take milliseconds."""

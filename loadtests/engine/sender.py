@@ -81,7 +81,7 @@ class RetryingSender:
             end, attempts = self._send_once(last), attempts + 1
         if last.outcome is not None:
             state.recorder.count_call(attempts, last.outcome.result, end - request.intended_start, state.now())
-        request.answer = last.answer
+        request.reply = last.reply
         return end
 
     def _sleep_until_retry(self, instant: Seconds) -> bool:

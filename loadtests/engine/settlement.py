@@ -23,8 +23,9 @@ from chainproof.results.shell_words import variable_secret
 from chainproof.results.stored_body import stored_body
 
 from ..client.reply import Reply
-from ..client.request import header_fields
+from ..client.request import EncodedRequest, header_fields
 from ..demand import Demand
+from ..recording.assessment import VALID_OUTPUT, Assessment, answer_parts
 from ..recording.exemplars import KeptBodies, no_bodies
 from ..recording.in_flight_request import InFlightRequest
 from ..recording.recorder import Recorder
@@ -39,8 +40,8 @@ SchemaCheck = Callable[[Answer, tuple[Violation, ...]], tuple[Violation, ...]]
 ExchangeListener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], None]
 """Called with outcome, response time and reply of each settled request, and a function that makes its Exchange."""
 
-_OK = (Outcome(Transport.ANSWERED, 200, None, Result.OK), "")
-"""The outcome of nearly every request. One shared object, because the recorder groups outcomes by identity."""
+_OK = Assessment(Outcome(Transport.ANSWERED, 200, None, Result.OK), parts=VALID_OUTPUT)
+"""The assessment of nearly every answer. One shared object, because the recorder groups by identity."""
 
 _BODY_CLAUSES = frozenset({clauses.OUTPUT_JSON, clauses.ERROR_JSON})
 """Clauses that cannot be judged if the body has a coding that is not supported."""
@@ -68,6 +69,7 @@ class Settlement:
         """*variable* names the environment variable of the key in curl lines. *start_waiting* is called for free slots."""
         self._state = state
         self._recorder = state.recorder
+        self._recorder.reproduce = self._curl
         self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
@@ -81,20 +83,19 @@ class Settlement:
         end = reply.end - state.start_time
         if request.number not in state.requests or request.start is None:
             return end
-        request.end, request.answer = end, reply.answer
-        request.outcome, reason = self._outcome(request, reply)
-        exchange = partial(self._exchange, request, reply)
+        request.end, request.reply = end, reply
+        assessment = self._assess(request, reply)
+        request.outcome = assessment.outcome
         del state.requests[request.number]
-        if recorder.count_settled(request, request.outcome, state.now()):
+        if recorder.count_settled(request, assessment, reply.read_at - state.start_time):
             bodies = partial(self._bodies, request) if state.demand.keep_bodies else no_bodies
-            recorder.keep_exemplar(exchange(), reason, bodies)
-        recorder.record_timing(reply, request.start + state.start_time)
+            recorder.keep_exemplar(self._exchange(request, reply), assessment.reason, bodies)
         if state.waiting:
             self._start_waiting()
         if not state.requests:
             state.check_drained()
         if self._listener is not None:
-            self._listener(request.outcome, request.response_time, reply, exchange)
+            self._listener(request.outcome, request.response_time, reply, partial(self._exchange, request, reply))
         return end
 
     def give_up(self, request: InFlightRequest, reason: str) -> None:
@@ -106,15 +107,27 @@ class Settlement:
             del state.requests[request.number]
             self._recorder.count_not_sent(request.intended_start, NotSent.STOPPED)
         else:
-            self.settle(request, Reply(Transport.DRAIN_ENDED, time.monotonic(), None, reason))
+            now = time.monotonic()
+            self.settle(request, Reply(Transport.DRAIN_ENDED, now, None, reason, now))
         if request.greenlet is not None and request.greenlet is not gevent.getcurrent():
             request.greenlet.kill(block=False)
 
-    def _outcome(self, request: InFlightRequest, reply: Reply) -> tuple[Outcome, str]:
-        """The outcome of a request, and the reason why it is not ok."""
-        answer = reply.answer
-        if answer is None:
-            return Outcome(reply.transport, None, None, _RESULTS.get(reply.transport, Result.FAILED)), reply.reason
+    def _assess(self, request: InFlightRequest, reply: Reply) -> Assessment:
+        """What became of a request. An answer that repeats an earlier one is not judged again, unless it is checked as well."""
+        template = reply.template
+        if template is None or self._schema_check is not None or self._user_check is not None:
+            answer = reply.answer
+            if answer is None:
+                result = _RESULTS.get(reply.transport, Result.FAILED)
+                return Assessment(Outcome(reply.transport, None, None, result), reply.reason)
+            return self._judge(request, answer)
+        assessment = template.conclusion
+        if not isinstance(assessment, Assessment):
+            assessment = template.conclusion = self._judge(request, template.answer(reply.template_id))
+        return assessment
+
+    def _judge(self, request: InFlightRequest, answer: Answer) -> Assessment:
+        """What an answer means."""
         found = violations(answer, self._state.demand.contract)
         if found and answer.field("content-encoding") is not None:
             answer, found = self._decoded(answer, found)
@@ -122,13 +135,13 @@ class Settlement:
             found = self._schema_check(answer, found)
         if self._user_check is not None:
             found = self._with_user_check(self._user_check, request, answer, found)
-        self._recorder.record_answer(answer, found, lambda: self._curl(request))
         if answer.status == 200 and not found:
             return _OK
         result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
         code = self._recorder.code_label(None if answer.status == 200 else error_code(answer))
         reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
-        return Outcome(Transport.ANSWERED, answer.status, code, result, is_chain_failure(answer)), reason
+        outcome = Outcome(Transport.ANSWERED, answer.status, code, result, is_chain_failure(answer))
+        return Assessment(outcome, reason, found, answer_parts(answer, found))
 
     def _decoded(self, answer: Answer, found: tuple[Violation, ...]) -> tuple[Answer, tuple[Violation, ...]]:
         """An answer without its content coding, and its violations: a coding is legal where the request does not refuse it."""
@@ -172,13 +185,13 @@ class Settlement:
         sent = stored_body(request.encoded_request.body, secrets) if request.encoded_request is not None else None
         return sent, stored_body(request.answer.body, secrets) if request.answer is not None else None
 
-    def _curl(self, request: InFlightRequest) -> str:
+    def _curl(self, request: EncodedRequest | None) -> str:
         """The curl line that reproduces a request."""
         return request_command(
             method=METHOD,
             url=self._endpoint.target.url,
             headers=header_fields(self._endpoint.key, self._endpoint.fields),
-            body=request.encoded_request.body if request.encoded_request is not None else b"",
+            body=request.body if request is not None else b"",
             secret=variable_secret(self._endpoint.key.reveal(), self._variable),
             variable=self._variable,
             route=self._endpoint.route,

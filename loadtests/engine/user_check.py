@@ -14,7 +14,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation
 from chainproof.user_check import UserCheck
 
-from ..recording.exemplars import NON_OBJECT_CLAUSES
+from ..recording.assessment import NON_OBJECT_CLAUSES
 
 
 class AnswerUserCheck:

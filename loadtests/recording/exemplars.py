@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from chainproof.contract import clauses
-from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import USER_CHECK, Clause
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import DOCUMENTED_CODES
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import Violation
-from chainproof.json_text import parse_json
 from chainproof.results.exchange import Exchange, Outcome, Transport
 from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.stored_body import StoredBody
 
-from .request_ids import REPEATED_ID, RequestIds
+from .assessment import AnswerPart, Assessment
+from .request_ids import RequestIds
 
 MAX_FINDINGS = 200
 """Distinct findings. Further violations are counted in one more finding per clause."""
@@ -69,7 +68,11 @@ class FindingCounter:
         self._findings: dict[tuple[str, str, str], Finding] = {}
         self._changed: set[tuple[str, str, str]] = set()
 
-    def add(self, violation: Violation, request_id: str | None, reproduce: Callable[[], str]) -> None:
+    def is_new(self, violation: Violation) -> bool:
+        """Whether no violation of its kind was counted."""
+        return finding_key(violation.clause.id, violation.expected, violation.actual) not in self._findings
+
+    def add(self, violation: Violation, request_id: bytes, reproduce: Callable[[], str]) -> None:
         """Count a violation. The first of its kind is stored with the curl line that *reproduce* returns."""
         key = finding_key(violation.clause.id, violation.expected, violation.actual)
         if key not in self._findings and len(self._findings) >= MAX_FINDINGS:
@@ -79,7 +82,13 @@ class FindingCounter:
         self._findings[key] = (
             known.with_added_count()
             if known is not None
-            else finding(violation, reproduce=reproduce(), request_id=request_id, seed=self._seed, check="loadtests")
+            else finding(
+                violation,
+                reproduce=reproduce(),
+                request_id=request_id.decode("utf-8", "surrogatepass") or None,
+                seed=self._seed,
+                check="loadtests",
+            )
         )
         self._changed.add(key)
 
@@ -110,50 +119,24 @@ class ClauseCounter:
         self._counted = tuple(
             clause for clause in (*clauses.SINGLE_ANSWER_CLAUSES, *of_outputs) if not is_waived(clause, contract)
         )
-        self._answers = 0
-        self._outputs = 0
-        self._object_outputs = 0
-        self._errors = 0
-        self._members: Counter[str] = Counter()
-        self._documented_codes = 0
+        self._parts: Counter[AnswerPart] = Counter()
         self._violated: Counter[Clause] = Counter()
         self.ids = RequestIds(track_new=track_new)
         self._with_id = 0
 
-    def add(self, answer: Answer, violations: tuple[Violation, ...]) -> None:
-        """Count the clauses that an answer exercises and violates."""
-        self._answers += 1
-        if answer.status == 200 and not violations:
-            self._outputs += 1
-            self._object_outputs += 1
-            return
-        if 200 <= answer.status < 300:
-            self._outputs += 1
-        elif answer.status >= 400:
-            self._errors += 1
-            self._add_members(answer.body)
-        self._object_outputs += answer.status == 200 and not any(
-            violation.clause in NON_OBJECT_CLAUSES for violation in violations
-        )
-        for violation in violations:
-            self._violated[violation.clause] += 1
+    def add(self, assessment: Assessment, times: int = 1) -> None:
+        """Count the clauses that answers with the same assessment exercise and violate."""
+        for part in assessment.parts:
+            self._parts[part] += times
+        for violation in assessment.violations:
+            self._violated[violation.clause] += times
 
-    def _add_members(self, body: bytes) -> None:
-        value = parse_json(body)
-        if isinstance(value, dict):
-            self._members.update(_MEMBERS.keys() & value.keys())
-            code = value.get("error_code")
-            self._documented_codes += isinstance(code, str) and code in DOCUMENTED_CODES
-
-    def repeated(self, request_id: str | None) -> Violation | None:
-        """The violation if the request id is known already in this process."""
-        if not request_id:
-            return None
-        self._with_id += 1
-        if not self.ids.repeated(request_id):
-            return None
-        self._violated[clauses.REQUEST_ID_UNIQUE] += 1
-        return REPEATED_ID
+    def repeated(self, request_ids: Sequence[bytes]) -> list[int]:
+        """The indices of the request ids that are known already in this process."""
+        self._with_id += len(request_ids)
+        known = self.ids.repeated(request_ids)
+        self._violated[clauses.REQUEST_ID_UNIQUE] += len(known)
+        return known
 
     def counts(self) -> Iterator[ClauseCount]:
         """The counts so far, for each clause."""
@@ -165,26 +148,26 @@ class ClauseCounter:
         return ClauseCount(clause=clause.id, exercised=exercised, violations=self._violated[clause])
 
     def _exercised(self, clause: Clause) -> int:
-        if clause is clauses.ERROR_CODE_STATUS:
-            return self._documented_codes
-        if clause is clauses.OUTPUT_SCHEMA:
-            return self._object_outputs if self.outputs_checked is None else self.outputs_checked()
-        if clause is USER_CHECK:
-            return self._object_outputs
-        member = next((name for name, known in _MEMBERS.items() if known is clause), None)
-        if member is not None:
-            return self._members[member]
-        if clause in _OF_OUTPUTS:
-            return self._outputs
-        return self._errors if clause in _OF_ERRORS else self._answers
+        if clause is clauses.OUTPUT_SCHEMA and self.outputs_checked is not None:
+            return self.outputs_checked()
+        return self._parts[_PART_OF.get(clause, AnswerPart.ANSWER)]
 
 
-_MEMBERS = {"error": clauses.ERROR_MESSAGE, "error_code": clauses.ERROR_CODE, "detail": clauses.ERROR_DETAIL}
-"""Clauses that an error exercises only if it has the member."""
-_OF_OUTPUTS = frozenset({clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
-NON_OBJECT_CLAUSES = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
-"""An output that violates one of these is no JSON object and is not checked further."""
-_OF_ERRORS = frozenset({clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT})
+_PART_OF = {
+    clauses.OUTPUT_MEDIA_TYPE: AnswerPart.OUTPUT,
+    clauses.OUTPUT_JSON: AnswerPart.OUTPUT,
+    clauses.OUTPUT_OBJECT: AnswerPart.OUTPUT,
+    clauses.OUTPUT_SCHEMA: AnswerPart.OBJECT,
+    USER_CHECK: AnswerPart.OBJECT,
+    clauses.ERROR_MEDIA_TYPE: AnswerPart.ERROR,
+    clauses.ERROR_JSON: AnswerPart.ERROR,
+    clauses.ERROR_OBJECT: AnswerPart.ERROR,
+    clauses.ERROR_MESSAGE: AnswerPart.MESSAGE,
+    clauses.ERROR_CODE: AnswerPart.CODE,
+    clauses.ERROR_DETAIL: AnswerPart.DETAIL,
+    clauses.ERROR_CODE_STATUS: AnswerPart.DOCUMENTED_CODE,
+}
+"""The part of an answer that a clause is about, unless it is about all of it."""
 
 
 class Exemplars:

@@ -10,6 +10,7 @@ from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.results.exchange import Outcome
 
+from ..client.reply import Reply
 from ..client.request import EncodedRequest
 
 
@@ -28,9 +29,14 @@ class InFlightRequest:
     greenlet: gevent.Greenlet | None = field(default=None, repr=False)
     """The greenlet that waits for the answer."""
     end: Seconds = 0.0
-    answer: Answer | None = field(default=None, repr=False)
+    reply: Reply | None = field(default=None, repr=False)
     outcome: Outcome | None = None
     """None until it is settled."""
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer; None without one."""
+        return self.reply.answer if self.reply is not None else None
 
     @property
     def response_time(self) -> Seconds:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from chainproof.clock import Seconds
-from chainproof.contract.answer import Answer
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import Violation
 from chainproof.judgement.accounting import Accounting
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result
 from chainproof.results.exemplar import Exemplar
@@ -25,11 +24,14 @@ from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Guard, RunEnd
 
-from ..client.reply import Reply
+from ..client.request import EncodedRequest
+from .assessment import Assessment
 from .exemplars import ClauseCounter, ErrorCodeLabels, Exemplars, FindingCounter, KeptBodies, no_bodies
 from .in_flight_request import InFlightRequest
+from .request_ids import REPEATED_ID
+from .settled_requests import SettledRequests
 
-BATCH_SIZE = 200
+BATCH_SIZE = 500
 """Events that are buffered before they are counted: few enough that counting them delays no request."""
 SLOWEST_INTERVAL = 10
 """Seconds between writing the slowest exemplars. With rising response times each answer is the slowest so far."""
@@ -86,15 +88,17 @@ class Recorder:
         self._planned: dict[int, Counter[str | None]] = {}
         self._current = Interval(second=0, worker=worker)
         self._current_end: Seconds = 1.0
-        self._read: list[tuple[Seconds, Seconds]] = []
-        self._sent_bytes = self._received_bytes = 0
         self._network_totals: Counter[str] = Counter()
         self._usual_outcome: Outcome | None = None
         """The ok outcome, by identity, once it has all exemplars but the slowest."""
         self._slow_threshold: Seconds = 0.0
         """Response time above which an answer is one of the slowest."""
-        self._sent: list[tuple[Seconds, str | None]] = []
-        self._settled: list[tuple[Outcome, Seconds, Seconds, str | None, str | None]] = []
+        self._lags: list[Seconds] = []
+        self._sent_phases: list[str | None] = []
+        """By request sent, if there are phases."""
+        self._settled = SettledRequests()
+        self._ids: list[tuple[bytes, EncodedRequest | None]] = []
+        """Request ids that are not counted yet, with the requests of their answers."""
         self._finished: list[Interval] = []
         self._late: dict[int, Interval] = {}
         self._ahead: dict[int, Interval] = {}
@@ -108,6 +112,8 @@ class Recorder:
         self.code_label: Callable[[str | None], str | None] = self._codes.label
         self.accounting = Accounting()
         self.in_flight = 0
+        self.reproduce: Callable[[EncodedRequest | None], str] = lambda _: ""
+        """Returns a curl line for a request."""
 
     # ------------------------------------------------------------------ events
 
@@ -149,35 +155,33 @@ class Recorder:
         intended_start, slot_wait = request.intended_start, request.slot_wait
         if slot_wait:
             current.network.slot_wait.record(slot_wait)
-        phase = self._phase_of(intended_start) if self._phased else None
-        self._sent.append((request.start - intended_start - slot_wait, phase))
-        if len(self._sent) >= BATCH_SIZE:
+        self._lags.append(request.start - intended_start - slot_wait)
+        if self._phased:
+            self._sent_phases.append(self._phase_of(intended_start))
+        if len(self._lags) >= BATCH_SIZE:
             self._count_buffered()
 
-    def count_settled(self, request: InFlightRequest, outcome: Outcome, now: Seconds) -> bool:
+    def count_settled(self, request: InFlightRequest, assessment: Assessment, now: Seconds) -> bool:
         """Count a settled request at the present instant. True if it may be an exemplar: call `keep_exemplar` then."""
-        assert request.start is not None
+        reply, outcome = request.reply, assessment.outcome
+        assert reply is not None
         self.accounting.settle(outcome.result)
         if now >= self._current_end:
             self._advance_to(now)
         self.in_flight -= 1
-        intended_start, end = request.intended_start, request.end
-        response_time = end - intended_start
-        payload = request.encoded_request.payload_name if request.encoded_request is not None else None
-        phase = self._phase_of(intended_start) if self._phased else None
-        self._settled.append((outcome, response_time, end - request.start, payload, phase))
-        if len(self._settled) >= BATCH_SIZE:
-            self._count_buffered()
-        return outcome is not self._usual_outcome or response_time > self._slow_threshold
-
-    def record_timing(self, reply: Reply, start: Seconds) -> None:
-        """Count the times and bytes of a reply. *start* is when its request was sent, on the monotonic clock."""
-        if reply.first_byte is not None and reply.answer is not None:
-            self._read.append((reply.first_byte - start, reply.read_at - reply.end))
-        self._sent_bytes += reply.sent
-        self._received_bytes += reply.received
+        self._settled.add(request, assessment, self._phase_of(request.intended_start) if self._phased else None)
+        request_id, encoded = reply.request_id, request.encoded_request
+        for violation in assessment.violations:
+            if self._findings.is_new(violation):
+                self._count_ids()  # repeated ids of earlier answers are earlier findings
+            self._findings.add(violation, request_id, lambda: self.reproduce(encoded))
+        if request_id:
+            self._ids.append((request_id, encoded))
         if reply.connect_time is not None or reply.replaced:
             self._current.network.record_connection(reply.connect_time, reply.tls_time, reply.replaced)
+        if len(self._settled) >= BATCH_SIZE:
+            self._count_buffered()
+        return outcome is not self._usual_outcome or request.end - request.intended_start > self._slow_threshold
 
     def count_call(self, attempts: int, result: Result, total_time: Seconds, now: Seconds) -> None:
         """Count the final result of a request with retries."""
@@ -189,15 +193,6 @@ class Recorder:
         slowest_threshold = self._exemplars.slowest_threshold(exchange.outcome)
         if slowest_threshold is not None and exchange.outcome.result is Result.OK:
             self._usual_outcome, self._slow_threshold = exchange.outcome, slowest_threshold
-
-    def record_answer(self, answer: Answer, violations: tuple[Violation, ...], reproduce: Callable[[], str]) -> None:
-        """Count the clauses that an answer exercises and violates. *reproduce* returns a curl line."""
-        self._clauses.add(answer, violations)
-        request_id = answer.request_id
-        repeated = self._clauses.repeated(request_id)
-        if violations or repeated is not None:
-            for violation in (*violations, repeated) if repeated is not None else violations:
-                self._findings.add(violation, request_id, reproduce)
 
     def generator_health(self, now: Seconds) -> GeneratorHealth:
         """The generator's own health in the present second, to be updated."""
@@ -224,6 +219,7 @@ class Recorder:
     def flush(self, now: Seconds) -> None:
         """Write the seconds that are over, and new exemplars and findings."""
         self._advance_to(now)
+        self._count_buffered()
         self._write_intervals()
         for exemplar in self._exemplars.new_exemplars():
             self._sink.write_exemplar(exemplar)
@@ -238,6 +234,7 @@ class Recorder:
     def finish(self, now: Seconds, ending: Ending, note: str, guard: Guard | None = None) -> None:
         """Write everything that is left, and the end of the run."""
         self._advance_to(now).in_flight = self.in_flight
+        self._count_buffered()  # before the present second is written
         self._finished.append(self._current)
         self.flush(now)
         self._write_slowest()
@@ -272,7 +269,8 @@ class Recorder:
 
     def _advance_to(self, now: Seconds) -> Interval:
         """The interval of the present second. Earlier ones are finished."""
-        self._count_buffered()
+        if self._current.second + 1 <= now:
+            self._count_buffered()
         while self._current.second + 1 <= now:
             self._current.in_flight = self.in_flight
             self._finished.append(self._current)
@@ -284,28 +282,24 @@ class Recorder:
         return self._current
 
     def _count_buffered(self) -> None:
-        """Count the buffered events in the present second. In batches this takes a third of the time."""
-        sent, self._sent = self._sent, []
-        lags: dict[str | None, list[Seconds]] = {}
-        for lag, phase in sent:
-            lags.setdefault(phase, []).append(lag)
-        for phase, values in lags.items():
-            self._current.count_all_sent(values, phase=phase)
-        read, self._read = self._read, []
-        network = self._current.network
-        network.record_answers([first_byte for first_byte, _ in read], [delay for _, delay in read])
-        network.sent_bytes += self._sent_bytes
-        network.received_bytes += self._received_bytes
-        self._sent_bytes = self._received_bytes = 0
-        settled, self._settled = self._settled, []
-        times: dict[tuple[int, str | None, str | None], tuple[Outcome, list[Seconds], list[Seconds]]] = {}
-        for outcome, response_time, service_time, payload, phase in settled:
-            # Grouping by identity is faster. Equal outcomes in two groups still add up.
-            group = times.setdefault((id(outcome), payload, phase), (outcome, [], []))
-            group[1].append(response_time)
-            group[2].append(service_time)
-        for (_, payload, phase), (outcome, response_times, service_times) in times.items():
-            self._current.count_outcomes(outcome, response_times, service_times, payload=payload, phase=phase)
+        """Count the buffered events in the present second. In batches this takes a fraction of the time."""
+        lags, self._lags = self._lags, []
+        phases, self._sent_phases = self._sent_phases, []
+        for phase in dict.fromkeys(phases or (None,)):
+            of_phase = [lag for lag, each in zip(lags, phases, strict=True) if each == phase] if phases else lags
+            self._current.count_all_sent(of_phase, phase=phase)
+        settled, self._settled = self._settled, SettledRequests()
+        settled.count_in(self._current)
+        for assessment, times in settled.assessments():
+            self._clauses.add(assessment, times)
+        self._count_ids()
+
+    def _count_ids(self) -> None:
+        """Count the buffered request ids, and find those that are repeated."""
+        ids, self._ids = self._ids, []
+        for index in self._clauses.repeated([request_id for request_id, _ in ids]):
+            request_id, request = ids[index]
+            self._findings.add(REPEATED_ID, request_id, partial(self.reproduce, request))
 
     def _count_plan(self, interval: Interval) -> None:
         """Count the planned requests of a second."""

@@ -7,8 +7,9 @@ already, another worker has received the same id.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
+from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Generic, TypeVar
 
 from chainproof.contract import clauses
@@ -48,6 +49,15 @@ class RecentDigests(Generic[Digest]):
         self._age()
         return known
 
+    def add_new(self, digests: set[Digest]) -> bool:
+        """Add digests if none of them is known and the older ones need not be dropped yet; returns whether they were added."""
+        if len(self._young) + len(digests) >= self._size or not (
+            digests.isdisjoint(self._young) and digests.isdisjoint(self._old)
+        ):
+            return False
+        self._young |= digests
+        return True
+
     def seen_among(self, digests: set[Digest]) -> int:
         """Add digests; returns how many of them were known."""
         new = digests - self._young
@@ -70,15 +80,17 @@ class RequestIds:
         self._track_new = track_new
         self._new = bytearray()
 
-    def repeated(self, request_id: str) -> bool:
-        """Add an id; returns whether it was known."""
-        encoded = request_id.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(encoded, digest_size=DIGEST_BYTES).digest()
-        if self._window.seen(digest):
-            return True
+    def repeated(self, request_ids: Sequence[bytes]) -> list[int]:
+        """Add ids, in the order in which they were received; returns the indices of those that were known."""
+        digests = [blake2b(request_id, digest_size=DIGEST_BYTES).digest() for request_id in request_ids]
+        distinct = set(digests)
+        known: list[int] = []
+        if len(distinct) < len(digests) or not self._window.add_new(distinct):
+            known = [index for index, digest in enumerate(digests) if self._window.seen(digest)]
         if self._track_new:
-            self._new += digest
-        return False
+            old = set(known)
+            self._new += b"".join([digest for index, digest in enumerate(digests) if index not in old])
+        return known
 
     def take_new(self) -> bytes:
         """The concatenated digests of the ids that are new since the last call."""

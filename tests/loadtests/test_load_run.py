@@ -23,9 +23,9 @@ from chainproof.results.manifest import Ending, Manifest, RunKind
 from chainproof.workload.workload import Workload
 
 
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
+async def different(request: Any) -> None:
+    """Answer like no other request, so that every answer is judged."""
+    await request.answer(body=b"{}" + b" " * request.number)
 
 
 def test_an_internal_error_ends_the_run_and_loses_no_request(
@@ -45,7 +45,7 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
         return ()
 
     monkeypatch.setattr(settlement, "violations", judge)
-    with run_server(fine) as server, RunWriter(tmp_path / "run", manifest) as writer:
+    with run_server(different) as server, RunWriter(tmp_path / "run", manifest) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
         endpoint = Endpoint(target=server.target, key=ApiKey("key"), environment={})
         run = LoadRun(demand, demand.plan(), endpoint, recorder)

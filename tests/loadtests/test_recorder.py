@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from chainproof.contract.answer import Answer
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import error_code, violations
+from chainproof.loadtests.client.reply import Reply
+from chainproof.loadtests.recording.assessment import Assessment, answer_parts
 from chainproof.loadtests.recording.exemplars import (
     EXEMPLARS_PER_OUTCOME,
     MAX_CODES,
@@ -50,6 +52,12 @@ requests = st.lists(
 )
 
 
+def settled(request: InFlightRequest, outcome: Outcome) -> InFlightRequest:
+    """The request with a reply that has this outcome."""
+    request.reply = Reply(outcome.transport, request.end, read_at=request.end, first_byte=request.end)
+    return request
+
+
 def record(planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]) -> tuple[Run, Recorder]:
     """The run folder with these requests, flushed at these instants, and its recorder."""
     events: list[tuple[float, int, str, int]] = [(instant, 2, "flush", 0) for instant in flushes]
@@ -73,7 +81,7 @@ def record(planned: list[tuple[float, float, float, Outcome | NotSent]], flushes
             request = InFlightRequest(number, intended_start, None, start, end=start + service)
             if kind == "send":
                 recorder.count_sent(request)
-            elif recorder.count_settled(request, what, instant):
+            elif recorder.count_settled(settled(request, what), Assessment(what), instant):
                 recorder.keep_exemplar(
                     Exchange(
                         number=number, intended_start=intended_start, start=start, end=start + service, outcome=what
@@ -185,8 +193,12 @@ def test_the_number_of_findings_is_bounded_and_all_violations_count(tmp_path: Pa
     ]
     with RunWriter(tmp_path / "run", MANIFEST) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=3)
-        for answer in answers:
-            recorder.record_answer(answer, violations(answer), lambda: "curl …")
+        recorder.reproduce = lambda _: "curl …"
+        for number, answer in enumerate(answers):
+            request = InFlightRequest(number, 0.0, None, 0.0, reply=Reply(Transport.ANSWERED, 0.1, answer, read_at=0.1))
+            recorder.count_sent(request)
+            found = violations(answer)
+            recorder.count_settled(request, Assessment(OUTCOMES[0], "", found, answer_parts(answer, found)), 0.1)
         recorder.finish(0.5, Ending.COMPLETED, "")
     findings = read_run(tmp_path / "run").findings
     counts = Counter[str]()
@@ -218,7 +230,7 @@ def test_a_clause_is_violated_at_most_as_often_as_exercised(answers: list[Answer
     expected = Counter[str]()
     for answer in answers:
         found = violations(answer)
-        clauses.add(answer, found)
+        clauses.add(Assessment(OUTCOMES[0], "", found, answer_parts(answer, found)))
         expected.update(violation.clause.id for violation in found)
     counts = {count.clause: count for count in clauses.counts()}
 

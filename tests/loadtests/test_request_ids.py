@@ -30,7 +30,7 @@ def test_repeated_ids_are_detected_within_the_window(numbers: list[int], window:
     """An id is detected if fewer other ids than the window came in between; new ids are never reported."""
     ids = RequestIds(window)
     for place, number in enumerate(numbers):
-        is_repeated = ids.repeated(f"id-{number}")
+        is_repeated = bool(ids.repeated([b"id-%d" % number]))
         before = numbers[:place]
         last = len(before) - 1 - before[::-1].index(number) if number in before else None
 
@@ -39,13 +39,29 @@ def test_repeated_ids_are_detected_within_the_window(numbers: list[int], window:
             assert is_repeated
 
 
+@given(st.lists(st.integers(0, 30)), st.integers(1, 12), st.lists(st.integers(1, 8)))
+def test_ids_in_bulk_are_found_repeated_as_one_by_one(numbers: list[int], window: int, sizes: list[int]) -> None:
+    """The same ids are found repeated, and the same are new, in whichever batches they are added."""
+    received = [b"id-%d" % number for number in numbers]
+    singly, in_bulk = RequestIds(window, track_new=True), RequestIds(window, track_new=True)
+    expected = [index for index, each in enumerate(received) if singly.repeated([each])]
+    actual: list[int] = []
+    start = 0
+    for size in [*sizes, len(received)]:
+        actual += [start + index for index in in_bulk.repeated(received[start : start + size])]
+        start += size
+
+    assert expected == actual
+    assert singly.take_new() == in_bulk.take_new()
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=60), st.integers(1, 9))
 def test_workers_and_master_count_each_repetition_once(answers: list[tuple[int, int]], every: int) -> None:
     """All answers except the first with each id are counted, whichever worker gets them and whenever it reports."""
     workers, master = [RequestIds(track_new=True) for _ in range(3)], ReportedIds()
     counted = 0
     for place, (worker, number) in enumerate(answers):
-        counted += workers[worker].repeated(f"id-{number}")
+        counted += len(workers[worker].repeated([b"id-%d" % number]))
         if place % every == 0:
             counted += master.repeated_among(workers[worker].take_new())
     counted += sum(master.repeated_among(worker.take_new()) for worker in workers)
@@ -83,8 +99,7 @@ def test_the_master_sums_up_reports_of_lost_workers_too() -> None:
     run = DistributedRun(demand, array("d"), worker_states, sink, halt=lambda _: None, terminate_worker=lambda _: None)
     run.begin(time.monotonic())
     ids = RequestIds(track_new=True)
-    for number in range(3):
-        ids.repeated(f"id-{number}")
+    ids.repeated([b"id-%d" % number for number in range(3)])
     reported = ids.take_new()
     for number in range(2):
         counts = [ClauseCount(clause=UNIQUE, exercised=3 * (number + 1), violations=0)]

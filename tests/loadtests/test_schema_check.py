@@ -28,8 +28,10 @@ from chainproof.loadtests.distributed.messages import Assignment
 from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck
 from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS, add_locust_options, locust_arguments
 from chainproof.loadtests.output_schema import OutputSchema
+from chainproof.loadtests.recording.assessment import Assessment, answer_parts
 from chainproof.loadtests.recording.exemplars import OTHER_VIOLATIONS, ClauseCounter
 from chainproof.loadtests.user_files import load_output
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
@@ -173,7 +175,8 @@ def test_only_json_objects_are_checked_against_the_schema(
         ClauseCounter(Contract.STRICT, has_output_schema=True),
     )
     found = OutputCheck(load_output(HELLO))(answer, violations(answer))
-    counts.add(answer, found)
+    outcome = Outcome(Transport.ANSWERED, status, None, Result.OK)
+    counts.add(Assessment(outcome, "", found, answer_parts(answer, found)))
 
     assert violated == [violation.clause.id for violation in found]
     assert schema_counts(counts.counts()) == [(exercised, violated.count("output-schema"))]
