@@ -37,7 +37,7 @@ class Target:
 
     scheme: str
     host: str
-    """Host name or IP address (IPv6 without brackets)."""
+    """Host name or IP address (IPv6 without brackets, with the zone of a link-local address)."""
     port: int
     path: str = PATH
     """The operation's path. If it is not the documented one, the contract is assumed to hold for it too."""
@@ -51,14 +51,22 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: the port is left out if it is the default of the scheme."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return name if self.port == _PORTS[self.scheme] else f"{name}:{self.port}"
+        """The value of the Host header: the port is left out if it is the default of the scheme. It has no zone (RFC 6874 §4)."""
+        return self._with_port(self.tls_name)
+
+    @property
+    def tls_name(self) -> str:
+        """The name or address in the target's certificate: the host without its zone."""
+        return self.host.partition("%")[0]
 
     @property
     def origin(self) -> str:
-        """Scheme and authority: `https://chain-abc123.api.baseten.co`."""
-        return f"{self.scheme}://{self.authority}"
+        """Scheme and authority: `https://chain-abc123.api.baseten.co`. The percent sign of a zone is encoded (RFC 6874 §2)."""
+        return f"{self.scheme}://{self._with_port(self.host.replace('%', '%25'))}"
+
+    def _with_port(self, host: str) -> str:
+        name = f"[{host}]" if ":" in host else host
+        return name if self.port == _PORTS[self.scheme] else f"{name}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -162,7 +170,7 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
         )
     return Target(
         scheme=parts.scheme,
-        host=parts.hostname,
+        host=without_needless_zone(parts.hostname),
         port=port or _PORTS[parts.scheme],
         path=_operation_path(parts.path, parts.hostname, text),
         emulated=emulated,
@@ -192,6 +200,23 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def without_needless_zone(host: str) -> str:
+    """
+    A host with `%` in place of `%25` before the zone of an IPv6 address, and without the zone if only link-local ones need it.
+
+    >>> without_needless_zone("fe80::1%25eth0"), without_needless_zone("::1%lo")
+    ('fe80::1%eth0', '::1')
+    """
+    address, percent, zone = host.partition("%")
+    if ":" not in address or not percent:
+        return host
+    try:
+        needs_zone = ipaddress.IPv6Address(address).is_link_local
+    except ValueError:
+        return host  # no address: it is rejected elsewhere
+    return f"{address}%{zone.removeprefix('25')}" if needs_zone else address
 
 
 def _is_valid_host(host: str) -> bool:

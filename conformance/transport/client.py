@@ -55,8 +55,8 @@ class Client:
 
     @property
     def on_loopback(self) -> bool:
-        """Whether the first hop is on this machine."""
-        return is_loopback(self._connect_target.route.first_hop(self.target).host)
+        """Whether the target is on this machine; one behind a proxy on this machine is not."""
+        return is_loopback(self._connect_target.route.destination(self.target).host)
 
     def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
         """Send one request exactly as it is, and wait for the answer, for *deadline* seconds if that is given."""

@@ -80,7 +80,7 @@ def _connected_socket(connect_target: ConnectTarget, deadline: Seconds) -> socke
         if connect_target.tls is None:
             return raw
         raw.settimeout(_remaining(deadline))
-        return connect_target.tls.wrap_socket(raw, server_hostname=target.host)
+        return connect_target.tls.wrap_socket(raw, server_hostname=target.tls_name)
     except OSError:
         raw.close()
         raise

@@ -210,7 +210,7 @@ class Connector:
     def _start_tls(self, stream: SocketStream) -> None:
         if self._context is not None:
             stream.stage = RequestStage.TLS_HANDSHAKE
-            stream.start_tls(self._context, self._target.host)
+            stream.start_tls(self._context, self._target.tls_name)
 
     def _resolve(self) -> tuple[AddressInfo, ...]:
         """The addresses of the target. Resolved once per run, with one lookup for all greenlets that wait. Raises OSError."""

@@ -209,9 +209,9 @@ def test_a_tunnel_rejected_by_the_proxy_of_the_environment_is_a_usage_error(laun
 
 
 def test_a_target_may_be_an_ipv6_address(run_server: RunServer, launch: Launch) -> None:
-    """The address has brackets in the URL and in Host, and requests are answered."""
+    """The address has brackets in the URL and in Host, where it has no zone, and requests are answered."""
     with run_server(fine, host="::1") as server:
-        done = launch(f"http://[::1]:{server.port}", *SHORT_RUN).end()
+        done = launch(f"http://[::1%25lo]:{server.port}", *SHORT_RUN).end()
 
     assert 10 == len(server.requests), done.errors
     assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0]

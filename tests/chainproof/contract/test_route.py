@@ -22,6 +22,7 @@ LOOPBACK = parse_target("https://127.0.0.1:8443")
     [
         ("127.0.0.1:8080", Address("127.0.0.1", 8080)),
         ("[::1]:443", Address("::1", 443)),
+        ("[fe80::1%lo]:443", Address("fe80::1%lo", 443)),
         ("localhost:1", Address("localhost", 1)),
     ],
 )
@@ -48,12 +49,12 @@ def test_any_text_is_an_address_or_rejected(text: str) -> None:
         ({}, None),
         ({"https_proxy": "http://proxy:3128"}, Address("proxy", 3128)),
         ({"HTTPS_PROXY": "proxy:3128"}, Address("proxy", 3128)),
-        ({"ALL_PROXY": "http://proxy"}, Address("proxy", 80)),
+        ({"ALL_PROXY": "http://proxy"}, Address("proxy", 1080)),
         ({"HTTPS_PROXY": "http://upper:1", "https_proxy": "http://lower:1"}, Address("lower", 1)),
         ({"http_proxy": "http://proxy:3128"}, None),
         ({"https_proxy": "http://proxy:3128", "no_proxy": "*"}, None),
         ({"https_proxy": "http://proxy:3128", "no_proxy": "example.org, .baseten.co"}, None),
-        ({"https_proxy": "http://proxy:3128", "no_proxy": "api.baseten.co:443"}, None),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": "api.baseten.co:443"}, Address("proxy", 3128)),
         ({"https_proxy": "http://proxy:3128", "no_proxy": "aseten.co,api.baseten.co:80"}, Address("proxy", 3128)),
     ],
 )

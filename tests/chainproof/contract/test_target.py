@@ -73,6 +73,16 @@ def test_url_gives_scheme_host_port_and_authority(text: str) -> None:
     assert f"{scheme}://{authority}{PATH}" == target.url
 
 
+@pytest.mark.parametrize("text", ["https://[fe80::1%25eth0]:8443", "https://[fe80::1%eth0]:8443"])
+def test_a_link_local_address_keeps_its_zone(text: str) -> None:
+    """The zone is in the URL and in the address to connect to, but neither in Host nor in the name that TLS verifies."""
+    target = parse_target(text)
+
+    assert ("fe80::1%eth0", "[fe80::1]:8443", "fe80::1") == (target.host, target.authority, target.tls_name)
+    assert f"https://[fe80::1%25eth0]:8443{PATH}" == target.url
+    assert target == parse_target(target.url)
+
+
 @pytest.mark.parametrize("text", BAD)
 def test_invalid_url_is_rejected(text: str) -> None:
     """The message says what was expected and does not repeat a password."""
