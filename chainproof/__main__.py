@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
 from chainproof import __version__
-from chainproof.command import EXIT_CODES, Main, command
+from chainproof.command import EXIT_CODES, Main, command, did_you_mean
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 
@@ -24,6 +24,7 @@ TOOL_SUMMARIES = {
     "call": "send one request and show it completely",
     "conformance": "check a target against the contract",
     "loadtests": "send a workload to a target and measure latency and errors",
+    "locustfile": "print the path of the locustfile for Locust's own command line",
     "reports": "summarise run folders on the terminal or as HTML, JSON, Markdown or JUnit XML",
     "emulator": "run a local server that behaves like a Baseten chain",
 }
@@ -32,11 +33,12 @@ TOOL_SUMMARIES = {
 CHILD_PROCESS_PACKAGES = {
     "demo": ("uvloop", "schemathesis", "locust", "jinja2"),
     "loadtests": ("locust",),
+    "locustfile": ("locust",),
 }
 """Packages that only the child processes of a tool import."""
 
 
-_EXTRAS = {"demo": "all", "call": "conformance"}
+_EXTRAS = {"demo": "all", "call": "conformance", "locustfile": "loadtests"}
 """The extra that installs a tool, where it has another name."""
 
 
@@ -51,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.PASS
     tools = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if given[0] not in tools:
-        print(f"chainproof: expected one of {', '.join(sorted(tools))}, found {given[0]!r}", file=sys.stderr)
+        hint = did_you_mean(given[0], tools)
+        print(f"chainproof: expected one of {', '.join(sorted(tools))}, found {given[0]!r}{hint}", file=sys.stderr)
         return ExitCode.USAGE
     return command(given[0])(partial(_run, tools[given[0]]))(given[1:])
 

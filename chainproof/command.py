@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import TextIO, cast
+from typing import NoReturn, TextIO, cast
 
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKeyError, load_key_from_environment
 from chainproof.errors import UsageError
@@ -124,11 +125,31 @@ def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:
         return text
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the nearest option in place of an unknown one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with 2."""
+        words = message.partition("unrecognized arguments: ")[2].split()
+        options = [name for action in self._actions for name in action.option_strings]
+        names = [word.partition("=")[0] for word in words if word.startswith("-")]
+        # Values of unknown options are left out: a value may be a secret.
+        if names:
+            message = f"unknown option {names[0]}{did_you_mean(names[0], options)}"
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the known one that it resembles, or where to look."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else "; see --help"
+
+
 def build_parser(
     tool: str, description: str, epilog: str = "", *, options: Iterable[Option] = ()
 ) -> argparse.ArgumentParser:
     """The argument parser of a command: its options, no abbreviations, and the exit codes at the end of `--help`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=f"chainproof {tool}",
         description=description,
         epilog=f"{epilog}\n\n{EXIT_CODES}" if epilog else EXIT_CODES,

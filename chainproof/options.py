@@ -121,8 +121,13 @@ def add_options(
     options: Iterable[Option],
     surface: Surface = Surface.COMMAND,
     default_group: argparse._ArgumentGroup | None = None,
+    further: Callable[[Option], tuple[tuple[str, ...], dict[str, Any]]] = lambda _: ((), {}),
 ) -> None:
-    """Add those options of a table that are valid on a surface to an argparse parser, under their headings."""
+    """
+    Add those options of a table that are valid on a surface to an argparse parser, under their headings.
+
+    *further* gives the other names of an option there, and keyword arguments to add to its own.
+    """
     groups: dict[OptionGroup | None, argparse._ActionsContainer] = {None: default_group or parser}
     exclusive: dict[tuple[OptionGroup | None, str], argparse._ActionsContainer] = {}
     for option in options:
@@ -136,7 +141,8 @@ def add_options(
             if together not in exclusive:
                 exclusive[together] = place.add_mutually_exclusive_group()
             place = exclusive[together]
-        place.add_argument(option.name, **option.keyword_arguments())
+        names, words = further(option)
+        place.add_argument(*names, option.name, **option.keyword_arguments() | words)
         for old in option.replaces:
             parser.add_argument(old, action=RenamedOption, new_name=option.name)
 

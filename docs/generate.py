@@ -209,8 +209,8 @@ def _option_sections() -> Iterator[str]:
     yield from (
         "## chainproof loadtests",
         "",
-        "The last two columns show which options `locust -f loadtests/locustfile.py` and its web form have too. Locust has",
-        "`--users` itself, and the workload is `--workload` there.",
+        "The last two columns show which options `locust -f \"$(chainproof locustfile)\"` and its web form have too. Locust has",
+        "`--users` itself, and the workload is `--workload` there; [locust.md](locust.md) has Locust's own options.",
         "",
     )
     yield from _option_tables(LOADTEST_OPTIONS, (Surface.LOCUST, Surface.WEB_FORM))

@@ -33,7 +33,7 @@ from .search.calibration import run_calibration
 from .search.locust_process import LOCUSTFILE, distribution_options, run_locust
 from .search.runner import requested_search, run_search
 
-__all__ = ["LOCUSTFILE", "main"]
+__all__ = ["LOCUSTFILE", "locustfile", "main"]
 
 _OTHER_FILES = 100
 """Open files that a load run needs in addition to its connections."""
@@ -66,6 +66,15 @@ def main(arguments: Sequence[str]) -> int:
             if options.out is None:
                 remove_if_empty(folder)
     return _judge(folder, code, interrupted=interrupted)
+
+
+@command("locustfile")
+def locustfile(arguments: Sequence[str]) -> int:
+    """Print the path of our locustfile. Returns 0."""
+    description = 'Print the path of chainproof\'s locustfile, as in: locust -f "$(chainproof locustfile)"'
+    build_parser("locustfile", description).parse_args(arguments)
+    print(LOCUSTFILE)
+    return ExitCode.PASS
 
 
 def _scenario(options: argparse.Namespace) -> str:

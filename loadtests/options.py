@@ -1,21 +1,26 @@
 """
 The options of a load run: for `chainproof loadtests`, for Locust's command line and for Locust's web form.
 
-Locust has `--users` with the same meaning. It also has `--host` and `--run-time`; use `--target` and `--duration` in
-their place. Locust's positional arguments are user classes, so the workload is `--workload` there.
+Locust has `--users` with the same meaning. Its `--host`, `--run-time` and `--stop-timeout` are other names of `--target`,
+`--duration` and `--drain` (`locust_options.py`). Its positional arguments are user classes, so the workload is `--workload`
+there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
+from typing import Any
 
+from chainproof.errors import UsageError
 from chainproof.options import (
     CONTRACT_OPTION,
     EVERYWHERE,
     TARGET_GROUP,
     TARGET_OPTIONS,
+    TARGET_VARIABLE,
     Option,
     OptionGroup,
     Surface,
@@ -33,6 +38,7 @@ from chainproof.workload.search_settings import SEARCHES, SearchSettings, parse_
 from chainproof.workload.workload import WorkloadModel
 
 from .catalogue import DEFAULT_WORKLOAD
+from .locust_options import REJECTED, locust_names
 from .retries import RETRY_POLICIES
 
 _COMMAND = frozenset({Surface.COMMAND})
@@ -429,15 +435,90 @@ _PASSED_ON = tuple(
 
 
 def add_locust_options(parser: argparse.ArgumentParser, **_: object) -> None:
-    """Add the options to Locust's command line."""
+    """Add the options to Locust's command line, and replace or reject those of Locust that are not as they were."""
     # Not reachable from other machines unless --web-host or --master-bind-host says so.
     parser.set_defaults(web_host="127.0.0.1", master_bind_host="127.0.0.1")
+    parser.set_defaults(host=None, run_time=None, stop_timeout=0)  # Locust reads them, and they have no options now
+    parser.conflict_handler = "resolve"  # a later option takes the names of an earlier one
+    before = dict(parser._option_string_actions)  # noqa: SLF001  # argparse has no public way to list options
     group = parser.add_argument_group("chainproof", "Options of a load run; see also chainproof loadtests --help.")
-    add_options(parser, OPTIONS, Surface.LOCUST, group)
+    for option in REJECTED:
+        if option.name in before:
+            _reject(group, before[option.name], option.text)
+
+    def further(option: Option) -> tuple[tuple[str, ...], dict[str, Any]]:
+        names = locust_names(option.name)
+        return names, {"action": StoreOnce} | _variable(before.get(names[-1])) if names else {}
+
+    add_options(parser, OPTIONS, Surface.LOCUST, group, further)
+
+
+_LOCUST_HOST = "LOCUST_HOST"
+
+
+def _variable(action: argparse.Action | None) -> dict[str, Any]:
+    """The environment variable of one of Locust's options, as its parser takes it."""
+    variable = getattr(action, "env_var", None)
+    return {"env_var": variable} if variable else {}
+
+
+def _reject(group: argparse._ArgumentGroup, action: argparse.Action, reason: str) -> None:
+    """Let an option of Locust fail with the reason, also in a variable or a configuration file."""
+    group.add_argument(
+        *list(action.option_strings),
+        action=RejectedOption,
+        dest=action.dest,
+        default=action.default,
+        nargs="*" if action.nargs == "*" else "?",
+        reason=reason,
+        is_switch=action.nargs == 0,
+        help=argparse.SUPPRESS,
+        **_variable(action),
+    )
+
+
+class StoreOnce(argparse.Action):
+    """Store a value. A second value under another name of the option is an error."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, option_string: str | None = None
+    ) -> None:
+        """Store the value."""
+        del option_string
+        found = getattr(namespace, self.dest)
+        if found not in (None, values):
+            parser.error(f"expected one value of {'/'.join(self.option_strings)}, found {found} and {values}")
+        setattr(namespace, self.dest, values)
+
+
+class RejectedOption(argparse.Action):
+    """An option of Locust that has no meaning here."""
+
+    def __init__(self, option_strings: list[str], dest: str, *, reason: str, is_switch: bool, **words: Any) -> None:
+        super().__init__(option_strings, dest, **words)
+        self._reason = reason
+        self._is_switch = is_switch
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, option_string: str | None = None
+    ) -> None:
+        """Fail, unless the value switches the option off."""
+        del namespace, option_string
+        if self._is_switch and str(values).lower() in _OFF:
+            return
+        variable = getattr(self, "env_var", None)
+        name = self.option_strings[-1] + (f" (or {variable})" if variable else "")
+        parser.error(f"expected no {name} with chainproof's users: {self._reason}")
+
+
+_OFF = ("false", "no", "off", "0")
 
 
 def requested_target(options: argparse.Namespace) -> TargetOptions:
     """The target that Locust's options describe. Raises UsageError."""
+    host = os.environ.get(_LOCUST_HOST)
+    if host and host == options.target and os.environ.get(TARGET_VARIABLE) not in (None, host):
+        raise UsageError(f"expected {_LOCUST_HOST} or {TARGET_VARIABLE}, found both with different values; unset one")
     if options.target_json is not None:
         return TargetOptions.from_json(json.loads(options.target_json))
     return parse_target_options(vars(options))

@@ -72,6 +72,18 @@ class Master(WriterSession):
         self.runner.handle_message = self.handle_message
         self.runner.register_message(READY, self.on_ready)
         self.runner.register_message(REPORT, self.on_report)
+        # Locust's own wait would end with exit code 1, which is that of a failed target.
+        if self.options.expect_workers_max_wait > 0:
+            gevent.spawn_later(self.options.expect_workers_max_wait, self._give_up_waiting, self.options.expect_workers)
+            self.options.expect_workers_max_wait = 0
+
+    def _give_up_waiting(self, expected: int) -> None:
+        """End a process that starts its run by itself if it waits for more workers than there are."""
+        ready = len(self.runner.clients.ready)
+        if self.run is None and ready < expected and (self.options.headless or self.options.autostart):
+            self.report_usage_error(
+                f"expected {expected} workers, found {ready} in time: see --expect-workers-max-wait"
+            )
 
     def users(self) -> int:
         """In the open model one dispatcher per worker; in the closed model Locust distributes the users."""

@@ -15,6 +15,7 @@ import logging
 import os
 import resource
 import signal
+import subprocess
 import sys
 import traceback
 from array import array
@@ -27,16 +28,16 @@ from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import gevent
-from locust import User, log
+from locust import log
 from locust.env import Environment
 from locust.event import EventHook
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
-from chainproof.judgement import verdict
 from chainproof.judgement.verdict import ExitCode
-from chainproof.results.folder import RunWriter, check_writable, create_run_folder, read_run, utc_timestamp
+from chainproof.processes import chainproof_command
+from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
 from chainproof.target_options import TargetOptions
@@ -55,6 +56,7 @@ from ..options import requested_target
 from ..recording.recorder import Recorder
 from ..recording.totals_writer import TotalsWriter
 from .locust_stats import LocustStats
+from .user_classes import classes_of_model, hosts_of, with_class_host
 
 EXIT_CODE_OF = {
     Ending.COMPLETED: ExitCode.PASS,
@@ -63,6 +65,9 @@ EXIT_CODE_OF = {
     Ending.INTERNAL_ERROR: ExitCode.SOFTWARE,
 }
 """The exit code of the Locust process; the verdict on a completed run is that of `chainproof reports`."""
+
+_MISLEADING = {"locust.runners": "spawn rate", "locust.main": "No run time limit set"}
+"""Messages of Locust that do not hold: all users start at once on purpose, and the plan has an end."""
 
 EventListener = Callable[..., None]
 """A listener of a Locust event: it is called with keyword arguments of unknown types."""
@@ -94,7 +99,6 @@ class Session:
         self._signals = 0
         self._stopping = False
         self._closing = ExitStack()
-        self._logger = logging.getLogger("locust.runners")
 
     @property
     def load_run(self) -> LoadRun | None:
@@ -108,8 +112,8 @@ class Session:
 
     def attach(self) -> None:
         """Listen to Locust's events, and handle signals."""
-        # All users start at once on purpose: Locust's warning about the spawn rate would only confuse.
-        self._logger.addFilter(lambda record: "spawn rate" not in str(record.msg))
+        for name, text in _MISLEADING.items():
+            logging.getLogger(name).addFilter(lambda record, text=text: text not in str(record.msg))  # type: ignore[misc]  # the default binds the text
         events = self.environment.events
         add_listener(events.test_start, self.on_test_start)
         add_listener(events.test_stopping, self.on_test_stopping)
@@ -209,11 +213,21 @@ class WriterSession(Session):
         super().__init__(environment)
         self.writer: TotalsWriter | None = None
         """The writer of the current run folder, or of the last one."""
+        if environment.shape_class is not None:
+            raise UsageError(
+                f"expected no load shape, found {type(environment.shape_class).__name__}: chainproof plans the load; describe "
+                "it with phases in a workload file (--workload FILE.toml)"
+            )
         self._user_classes = list(environment.user_classes)
+        self._hosts = hosts_of(self._user_classes)
         # Locust replaces None by a number of its own later.
         self.requested_users: int | None = self.options.num_users
         self._requested: TargetOptions | None = None
+        self._host: str | None = None
+        """The host that Locust shows."""
         self._has_usage_error = False
+        self._summary: subprocess.CompletedProcess[str] | None = None
+        """The summary of the finished run, and as exit code that of its verdict."""
         self._start = self.runner.start
         self.plan: array[float] = array("d")
         """The intended starts of the current run, or of the last one."""
@@ -227,10 +241,13 @@ class WriterSession(Session):
         """The demand and target of the current options. Changes nothing. Raises UsageError."""
         if self.options.out:
             check_writable(Path(self.options.out))
-        return demand(self.options, self.requested_users), requested_target(self.options)
+        requested_demand, target = demand(self.options, self.requested_users), requested_target(self.options)
+        classes = classes_of_model(self._user_classes, requested_demand.workload.model)
+        return requested_demand, with_class_host(target, self._hosts, classes)
 
     def apply_options(self) -> None:
         """Set demand, endpoint, limits and users from the options, between two runs. Raises UsageError."""
+        self._adopt_host()
         self.demand, requested = self.check()
         if requested != self._requested:
             self._requested = None
@@ -240,7 +257,18 @@ class WriterSession(Session):
             self._requested = requested
         self.limits = limits(self.options, self.endpoint)
         self.demand = apply_limits(self.demand, self.limits)
-        self.environment.user_classes = _of_model(self._user_classes, self.demand.workload.model)
+        self.environment.user_classes = classes_of_model(self._user_classes, self.demand.workload.model)
+        self.environment.host = self._host = self.endpoint.target.origin
+
+    def _adopt_host(self) -> None:
+        """Take the target from Locust's environment if a listener of the locustfile set it. Raises UsageError."""
+        host = self.environment.host
+        if host and host != self._host:
+            if self.options.target not in (None, host):
+                raise UsageError(
+                    f"expected one target, found {self.options.target} and, as environment.host, {host}; leave one out"
+                )
+            self.options.target = host
 
     def attach(self) -> None:
         """Replace Locust's start of users: the run is prepared first, and it sets their number."""
@@ -258,6 +286,7 @@ class WriterSession(Session):
         """Start a run; this replaces Locust's start of users."""
         del user_count, spawn_rate  # our options determine the run
         if self.running:
+            print("chainproof loadtests: the users of a run cannot be changed; nothing was changed", file=sys.stderr)
             return
         try:
             self.run = None  # a second test in the same process must not see the first run
@@ -272,6 +301,8 @@ class WriterSession(Session):
                 text = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
                 print(f"chainproof loadtests: {text}", file=sys.stderr, flush=True)
             users = self.users()
+            if self.options.headless:  # Locust puts these into the name of its --html file
+                self.options.num_users, self.options.run_time = users, self.demand.workload.duration
             self._start(users, float(users))
 
     def prepare(self) -> None:
@@ -335,11 +366,31 @@ class WriterSession(Session):
         if self._has_usage_error:
             return ExitCode.USAGE
         code = super().exit_code()
-        if code != ExitCode.PASS or self.writer is None or self.options.until_eof or not self.options.headless:
+        if self.writer is None or not self._shows_verdict:
             return code
-        from chainproof.judgement.load_summary import summarise_load  # noqa: PLC0415  # heavy: only when a run has ended
+        if not self._summary:
+            self._summary = subprocess.run(
+                chainproof_command("reports", str(self.writer.path)), stdout=subprocess.PIPE, text=True, check=False
+            )
+        return self._summary.returncode if code == ExitCode.PASS else code
 
-        return verdict.EXIT_CODE_OF[summarise_load(read_run(self.writer.path)).verdict]
+    @property
+    def _shows_verdict(self) -> bool:
+        """Whether this process ends with its run and nobody else shows the verdict."""
+        return not self.options.until_eof and (self.options.headless or self._quits_after_run)
+
+    @property
+    def _quits_after_run(self) -> bool:
+        """Whether Locust's options ask the web page to end some time after its run."""
+        return bool(self.options.autostart) and self.options.autoquit >= 0
+
+    def on_quit(self, **event: Any) -> None:
+        """Show the verdict and the run folder, below Locust's own tables."""
+        super().on_quit(**event)
+        if self._summary and self.writer is not None:
+            # With --json, Locust's standard output is JSON and nothing else.
+            stream = sys.stderr if self.options.json else sys.stdout
+            print(f"{self._summary.stdout}run folder: {self.writer.path}", file=stream, flush=True)
 
     def open_run_folder(self, settings: RunSettings) -> TotalsWriter:
         """Create the run folder."""
@@ -374,10 +425,12 @@ class WriterSession(Session):
     def _supervise(self, run: BaseRun) -> None:
         run.supervise()
         if self.options.headless or self._signals:
-            self.environment.process_exit_code = self.exit_code()
             self.quit_locust()
         elif not self._stopping:
             self.runner.stop()
+            if self._quits_after_run:
+                gevent.sleep(self.options.autoquit)
+                self.quit_locust()
 
     def _await_eof(self) -> None:
         """Handle the end of standard input like a signal."""
@@ -433,28 +486,6 @@ class LocalSession(WriterSession):
         except ReplanTooLate as late:
             self.phase_names.workload = before
             raise UsageError(f"the plan cannot change now: {late}") from None
-
-
-def _of_model(classes: list[type[User]], model: WorkloadModel) -> list[type[User]]:
-    """
-    The user classes of a model, without those that others inherit from.
-
-    Raises UsageError if there is none, or more than one for the open model.
-    """
-    candidates = [kind for kind in classes if getattr(kind, "model", model) is model]
-    chosen = [
-        kind for kind in candidates if not any(other is not kind and issubclass(other, kind) for other in candidates)
-    ]
-    if not chosen:
-        raise UsageError(
-            f"expected a user class of the {model} model in the locustfile, found none: import one, or change --model"
-        )
-    if model is WorkloadModel.OPEN and len(chosen) > 1:
-        names = ", ".join(kind.__name__ for kind in chosen)
-        raise UsageError(
-            f"expected one user class of the open model, found {names}: give the name of one on Locust's command line"
-        )
-    return chosen
 
 
 def freeze_garbage_collector() -> None:

@@ -81,7 +81,6 @@ class WebUI:
         app, ui = self._ui.app, self._ui
         # Locust would sort the form's fields by name.
         app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
-        self._environment.host = self._session.endpoint.target.origin
         ui.template_args |= {
             "extended_tabs": [{"title": title, "key": key} for key, (title, _) in _TABS.items()],
             "extended_tables": [
@@ -165,7 +164,6 @@ class WebUI:
             if not session.running:
                 session.apply_options()
             raise
-        self._environment.host = session.endpoint.target.origin
         gevent.spawn(session.runner.start, session.users(), 1.0)
         return message
 

@@ -12,7 +12,7 @@ import pytest
 import chainproof.__main__ as command
 from chainproof import __version__
 
-TOOLS = {"call", "conformance", "demo", "emulator", "loadtests", "reports"}
+TOOLS = {"call", "conformance", "demo", "emulator", "loadtests", "locustfile", "reports"}
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -56,7 +56,8 @@ def test_an_unknown_tool_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     """The message names the tools that exist."""
     assert command.main(["report"]) == 2
     assert capsys.readouterr().err == (
-        "chainproof: expected one of call, conformance, demo, emulator, loadtests, reports, found 'report'\n"
+        "chainproof: expected one of call, conformance, demo, emulator, loadtests, locustfile, reports, found 'report'; "
+        "did you mean reports?\n"
     )
 
 
