@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,7 @@ from chainproof.contract.openapi import documented_statuses
 from chainproof.contract.remedies import REMEDIES
 from chainproof.demo import OPTIONS as DEMO_OPTIONS
 from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
+from chainproof.loadtests.locust_options import LOCUST_OPTIONS, Treatment
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
 from chainproof.options import TARGET_OPTIONS, Option, OptionGroup, Surface
 
@@ -209,11 +211,23 @@ def _option_sections() -> Iterator[str]:
     yield from (
         "## chainproof loadtests",
         "",
-        "The last two columns show which options `locust -f \"$(chainproof locustfile)\"` and its web form have too. Locust has",
-        "`--users` itself, and the workload is `--workload` there; [locust.md](locust.md) has Locust's own options.",
+        'The last two columns show which options `locust -f "$(chainproof locustfile)"` and its web form have too. Locust has',
+        "`--users` itself, and the workload is `--workload` there; see [locust.md](locust.md).",
         "",
     )
     yield from _option_tables(LOADTEST_OPTIONS, (Surface.LOCUST, Surface.WEB_FORM))
+    yield from ("### Options of Locust", "", "What each option of Locust means with our users.", "")
+    yield from _table(
+        ("option", "with our users", ""),
+        (
+            (
+                " ".join(f"`{name}`" for each in options for name in (each.short, each.name) if name),
+                treatment.value,
+                f"`{text}`" if treatment is Treatment.SAME else text,
+            )
+            for (treatment, text), options in groupby(LOCUST_OPTIONS, lambda each: (each.treatment, each.text))
+        ),
+    )
     yield from ("## chainproof emulator", "")
     yield from _option_tables(EMULATOR_OPTIONS)
     yield from ("## chainproof demo", "")

@@ -17,6 +17,7 @@ class Treatment(StrEnum):
     WORKS = "works"
     SAME = "same as"
     REJECTED = "rejected"
+    OBSOLETE = "rejected by Locust"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,11 @@ class LocustOption:
 
 def _works(names: str, note: str = "") -> tuple[LocustOption, ...]:
     return tuple(LocustOption(name=name, text=note) for name in names.split())
+
+
+def _obsolete(names: str) -> tuple[LocustOption, ...]:
+    note = "its message names the successor"
+    return tuple(LocustOption(name=name, treatment=Treatment.OBSOLETE, text=note) for name in names.split())
 
 
 def _same(name: str, short: str, ours: str) -> LocustOption:
@@ -61,7 +67,7 @@ LOCUST_OPTIONS: tuple[LocustOption, ...] = (
     *_works("--autoquit", "ends the process that many seconds after the run, with the exit code of the verdict"),
     *_works("--web-login --tls-cert --tls-key --web-base-path --build-path"),
     _rejected("--class-picker", "name the user class at the end of the command line"),
-    *_works("--web-auth --legacy-ui --expect-slaves --slave", "Locust itself rejects it and names its successor"),
+    *_obsolete("--web-auth --legacy-ui --expect-slaves --slave"),
     *_works("--master --master-bind-host --master-bind-port --expect-workers"),
     *_works("--expect-workers-max-wait", "too few workers by then: exit code 2"),
     _rejected("--enable-rebalancing", "the workers share one plan, which is fixed when a run starts"),
