@@ -130,7 +130,7 @@ class OpenUser(ChainUser):
         tasks = tasks_with_tags(self.custom_tasks, self.environment)
         if not tasks:
             raise RuntimeError(f"expected a task of {type(self).__name__} with one of --tags, found none")
-        if self.environment.parsed_options.equal_weights:  # type: ignore[union-attr]  # never None here
+        if self.environment.parsed_options.equal_weights:
             tasks = list(dict.fromkeys(tasks))
         source = random.Random(f"tasks {seed}")
 
