@@ -58,7 +58,7 @@ REMOTE_RATE_LIMIT = 20.0
 REMOTE_MAX_REQUESTS: dict[Depth, int] = {Depth.QUICK: 1_000, Depth.STANDARD: 10_000, Depth.DEEP: 100_000}
 """Requests that a remote target receives at most, unless `--max-requests` sets another limit."""
 
-DEFAULT_TIME_BUDGET: dict[Depth, Seconds] = {Depth.QUICK: 80.0, Depth.STANDARD: 165.0, Depth.DEEP: 3600.0}
+DEFAULT_TIME_BUDGET: dict[Depth, Seconds] = {Depth.QUICK: 75.0, Depth.STANDARD: 160.0, Depth.DEEP: 3600.0}
 """How long a run against a remote or a slow target lasts at most, unless `--time-budget` says otherwise.
 
 So a command ends within 90 seconds and 3 minutes, start and report included. At `REMOTE_RATE_LIMIT` there is time for 1,600 and
@@ -296,7 +296,7 @@ _OPTIONS: tuple[Option, ...] = (
         metavar="DURATION",
         help="end the run after this time, such as 90s; the requests that find most faults are sent first, and the report says "
         "what was left out",
-        default_text="80s at quick, 2m45s at standard, 1h at deep for remote targets and for targets slower than 100 ms; "
+        default_text="75s at quick, 2m40s at standard, 1h at deep for remote targets and for targets slower than 100 ms; "
         "no limit for others, or with --duration",
         group=_LIMITS,
     ),

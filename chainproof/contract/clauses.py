@@ -276,6 +276,15 @@ UNAUTHORIZED_STATUS = _clause(
     statement="A request that is rejected for nothing but its credentials is answered 401.",
 )
 
+AUTHENTICATION_FIRST = _clause(
+    "authentication-first",
+    Level.SHOULD,
+    source=ASSUMED,
+    quotation="The document does not say what is checked first. Baseten describes that its gateway authenticates a "
+    "request before it does anything else.",
+    statement="A request without the right key is rejected for that, even if its body is invalid as well.",
+)
+
 # ------------------------------------------------------------------ accepted and rejected requests
 
 OBJECT_ACCEPTED = _clause(

@@ -11,13 +11,14 @@ import base64
 from dataclasses import replace
 
 from chainproof.contract import clauses, http_clauses
+from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.header_fields import HeaderField
 from chainproof.results.shell_words import Secret
 
 from ..inputs.chain_inputs import with_member
 from ..inputs.wrong_keys import BASIC_CREDENTIALS, MISUSED_KEYS, PLACEHOLDER_KEYS, wrong_keys
 from ..judging.auth_bypass_cause import WRONG_KEY
-from ..judging.expectation import expectation
+from ..judging.expectation import Expectation, expectation
 from ..options import Permission
 from ..probing.requester import DEFAULT_BODY, DefaultBody, Requester
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
@@ -47,6 +48,23 @@ def wrong_keys_are_rejected(requester: Requester) -> None:
         ("wrong Basic credentials", "Basic d3Jvbmc6a2V5"),
     ):
         requester.submit(request_without_key(requester, ("Authorization", value), label=label))
+
+
+@check_for(clauses.AUTHENTICATION_FIRST)
+def keys_are_checked_before_bodies(requester: Requester) -> None:
+    """Without the right key, an invalid body is answered like a valid one."""
+    rejected = statuses(ErrorCode.UNAUTHORIZED, requester.settings.contract)
+    about_body = statuses(ErrorCode.CLIENT_ERROR, requester.settings.contract) - rejected | {422}
+    expected = Expectation(
+        clause=clauses.AUTHENTICATION_FIRST,
+        expected=f"status {' or '.join(map(str, sorted(rejected)))}",
+        is_met_by=lambda answer: answer.status not in about_body,
+    )
+    wrong_key = ("Authorization", f"{requester.key.scheme.prefix} {WRONG_KEY}")
+    for fields, credentials in (((), "without Authorization"), ((wrong_key,), "with a wrong key")):
+        for body, content in ((b"{", "a body that is not JSON"), (b"[]", "an array as the body")):
+            request = request_without_key(requester, *fields, label=f"a request {credentials} and {content}", body=body)
+            requester.send(request, expected)
 
 
 @check_for(clauses.KEY_VERIFIED)

@@ -13,6 +13,7 @@ from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
+from ..judging.judge import BUSY_STATUSES
 from ..probing.raw_requests import (
     ReferenceAnswer,
     accepts_chunks,
@@ -249,33 +250,21 @@ def every_form_of_request_is_accepted(requester: Requester) -> None:
 
 
 def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[UnusualRequest]) -> None:
-    """Send unusual requests, each on a connection of its own; chunked ones only if plain chunks are accepted."""
+    """
+    Send unusual requests, each on a connection of its own; chunked ones only if plain chunks are accepted.
+
+    A request that found the target busy is sent again alone, when a request with normal framing is accepted.
+    """
     reference = send_reference_request(requester)
     takes_chunks = accepts_chunks(requester, reference)
+    found_busy: list[UnusualRequest] = []
 
     def check(unusual: UnusualRequest) -> None:
-        body = requester.unique_input(unusual.label)
-        request = raw_request(
-            requester,
-            body,
-            *(line.format(length=len(body)) for line in unusual.lines),
-            sent=unusual.sent(body),
-            label=unusual.label,
-            version=unusual.version,
-            target=unusual.target(requester) if unusual.target else None,
-            before=unusual.before,
-        )
-        assert request.raw is not None
-        pieces = unusual.cut(request.raw) if unusual.cut else (request.raw,)
-        received, _, _ = exchange_raw(
-            requester,
-            request,
-            *pieces,
-            pause=unusual.pause,
-            within=reference.timeout(requester.settings.deadline),
-            http_1_0=unusual.version == "HTTP/1.0",
-        )
-        record_framed(requester, request, received, reference.same_status(unusual.clause))
+        request, received = _exchange_unusual(requester, unusual, reference)
+        if received.answer is not None and received.answer.status in BUSY_STATUSES:
+            found_busy.append(unusual)
+        else:
+            record_framed(requester, request, received, reference.same_status(unusual.clause))
 
     sent = [
         each
@@ -283,6 +272,38 @@ def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[Unus
         if takes_chunks or each.clause is clauses.REQUEST_FRAMING or not _is_chunked(each)
     ]
     requester.run_each(check, sent, _THREADS)
+    for unusual in found_busy:
+        now = send_reference_request(requester)
+        request, received = _exchange_unusual(requester, unusual, now)
+        record_framed(requester, request, received, now.same_status(unusual.clause))
+
+
+def _exchange_unusual(
+    requester: Requester, unusual: UnusualRequest, reference: ReferenceAnswer
+) -> tuple[CheckRequest, TransportResult]:
+    """Send one unusual request on a connection of its own. Returns the request and what came back."""
+    body = requester.unique_input(unusual.label)
+    request = raw_request(
+        requester,
+        body,
+        *(line.format(length=len(body)) for line in unusual.lines),
+        sent=unusual.sent(body),
+        label=unusual.label,
+        version=unusual.version,
+        target=unusual.target(requester) if unusual.target else None,
+        before=unusual.before,
+    )
+    assert request.raw is not None
+    pieces = unusual.cut(request.raw) if unusual.cut else (request.raw,)
+    received, _, _ = exchange_raw(
+        requester,
+        request,
+        *pieces,
+        pause=unusual.pause,
+        within=reference.timeout(requester.settings.deadline),
+        http_1_0=unusual.version == "HTTP/1.0",
+    )
+    return request, received
 
 
 def _is_chunked(unusual: UnusualRequest) -> bool:

@@ -12,7 +12,7 @@ from chainproof.contract.violations import Violation
 
 from ..inputs.sizes import REQUIRED_FIELD_BYTES
 from ..probing.requester import Requester
-from ..transport.request import JSON_TYPE
+from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
 _EQUIVALENT_TYPES = (
@@ -75,27 +75,28 @@ _OTHER_FORMATS: tuple[tuple[str, str, bytes], ...] = (
 @check_for(clauses.MEDIA_TYPE_PARAMETERS, title="`Content-Type` case and parameters are ignored")
 def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
     """In every valid form, `application/json` gets the same answer as in its simplest one."""
-    simplest = requester.send(requester.build_request())
+    simplest = requester.send(requester.build_request()).answer
     for name in ("content-type", "CONTENT-TYPE"):
         requester.submit(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
-    for media_type in _EQUIVALENT_TYPES:
-        request = requester.build_request(fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
-        other = requester.send(request)
-        if requester.settings.echo or simplest.answer is None or other.answer is None:
-            continue
-        simplest_status, other_status = simplest.answer.status, other.answer.status
-        if {simplest_status, other_status} <= {200, 400, 415}:
+
+    def compare(request: CheckRequest) -> None:
+        answer = requester.send(request).answer
+        if requester.settings.echo or simplest is None or answer is None:
+            return
+        if {simplest.status, answer.status} <= {200, 400, 415}:
             violation = Violation(
                 clause=clauses.MEDIA_TYPE_PARAMETERS,
-                expected=f"status {simplest_status}, as with `application/json`",
-                actual=f"status {other_status}",
+                expected=f"status {simplest.status}, as with `application/json`",
+                actual=f"status {answer.status}",
             )
-            requester.record_clause(
-                clauses.MEDIA_TYPE_PARAMETERS,
-                None if simplest_status == other_status else violation,
-                request,
-                other.answer,
-            )
+            found = None if simplest.status == answer.status else violation
+            requester.record_clause(clauses.MEDIA_TYPE_PARAMETERS, found, request, answer)
+
+    requests = [
+        requester.build_request(fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
+        for media_type in _EQUIVALENT_TYPES
+    ]
+    requester.run_each(compare, requests, requester.concurrency)
 
 
 @check_for(clauses.MEDIA_TYPE_REQUIRED, clauses.MEDIA_TYPE_MISSING)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
+    AUTHENTICATION_FIRST,
     AUTHENTICATION_REQUIRED,
     ERROR_CODE_CAUSE,
     KEY_LOCATION,
@@ -72,6 +73,13 @@ _faults.add_table(
 def no_key_needed(context: RequestContext) -> Answer:
     """Requests without a key are accepted; requests with a wrong key are rejected."""
     return context.serve_authenticated(not context.authorization())
+
+
+@_faults.on_decide(AUTHENTICATION_FIRST)
+def validates_before_authenticating(context: RequestContext) -> Answer:
+    """An invalid body is answered 400, whatever the key is."""
+    with_key = context.serve_authenticated()
+    return with_key if with_key.status == 400 else context.correct_answer()
 
 
 @_faults.on_decide(KEY_VERIFIED, KEY_PREFIX)

@@ -10,6 +10,8 @@ class Defect:
     """One defect, and the clauses of which a run has to report at least one."""
 
     clauses: tuple[str, ...]
+    is_warning: bool = False
+    """Whether the clauses are recommendations, so that the run passes with a warning."""
     server: str = ""
     """nginx directives in the server block; `{root}` is a folder that nginx may write to."""
     location: str = ""
@@ -29,7 +31,7 @@ _CACHED = "proxy_cache all; proxy_cache_methods POST; proxy_cache_valid 200 10m;
 DEFECTS: dict[str, Defect] = {
     # The app
     "answers-422": Defect(clauses=("status", "non-object-rejected", "invalid-json-rejected", "body-required")),
-    "validates-first": Defect(clauses=("authentication-required", "key-verified")),
+    "validates-first": Defect(clauses=("authentication-first",), is_warning=True),
     "accepts-nan": Defect(clauses=("invalid-json-rejected",)),
     "accepts-arrays": Defect(clauses=("non-object-rejected",)),
     "reads-latin-1": Defect(clauses=("object-accepted", "answer-matches-request", "invalid-json-rejected")),
@@ -78,7 +80,7 @@ DEFECTS: dict[str, Defect] = {
         location="add_header Content-Encoding gzip always;", clauses=("content-coding", "response-framing")
     ),
     "one-request-at-a-time": Defect(
-        http="limit_conn_zone $server_name zone=one:1m;",
+        http="limit_conn_zone $server_port zone=one:1m;",
         location="limit_conn one 1;",
         clauses=("error-media-type", "error-json", "object-accepted", "overload"),
     ),
@@ -87,7 +89,7 @@ DEFECTS: dict[str, Defect] = {
         clauses=("output-media-type", "error-media-type"),
     ),
     "rejects-fast-callers-with-500": Defect(
-        http="limit_req_zone $server_name zone=slow:1m rate=5r/s;",
+        http="limit_req_zone $server_port zone=slow:1m rate=5r/s;",
         location="limit_req zone=slow burst=2 nodelay; limit_req_status 500;",
         clauses=("status",),
     ),

@@ -39,6 +39,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "one_connection_serves_many_requests": "cached-by-length",
     "requests_without_credentials_are_rejected": "no-key-needed",
     "wrong_keys_are_rejected": "any-key",
+    "keys_are_checked_before_bodies": "validates-before-authenticating",
     "almost_correct_keys_are_rejected": "key-with-suffix",
     "two_wrong_keys_are_rejected": "any-authorization",
     "keys_with_control_characters_are_rejected": "nul-ends-key",
