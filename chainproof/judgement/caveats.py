@@ -83,14 +83,14 @@ def lost_workers(inputs: CaveatInput) -> Iterator[Caveat]:
         )
 
 
-def unreadable(inputs: CaveatInput) -> Iterator[Caveat]:
-    """An incomplete last line is normal; an unreadable line before it is lost data."""
-    if inputs.run.unreadable_lines:
-        files = ", ".join(f"{count} in {name}" for name, count in inputs.run.unreadable_lines.items())
+def damaged(run: Run) -> Iterator[Caveat]:
+    """A file that is not what the run wrote. An incomplete last line of a run that was killed is normal."""
+    if run.damage:
+        files = "; ".join(f"{name}: {what}" for name, what in run.damage.items())
         yield Caveat(
-            code=CaveatCode.UNREADABLE_LINES,
-            text=f"Lines of the run folder cannot be read: {files}.",
-            remedy="Check whether the folder was edited or the disk was full. Run it again.",
+            code=CaveatCode.DAMAGED_FILES,
+            text=f"The run folder is not as the run wrote it ({files}).",
+            remedy="Find out whether the folder was edited or the disk was full, and run it again.",
             invalidates=True,
         )
 
@@ -372,7 +372,7 @@ CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
     unfinished,
     accounting,
     lost_workers,
-    unreadable,
+    lambda inputs: damaged(inputs.run),
     nothing_sent,
     key_rejected,
     ended_by_guard,

@@ -11,7 +11,7 @@ from chainproof.contract.clauses import CLAUSES, USER_CHECK, Clause
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract
 from chainproof.judgement.caveat import Caveat, CaveatCode
-from chainproof.judgement.caveats import assumed_path, emulated, expired_acceptances, unused_acceptances
+from chainproof.judgement.caveats import assumed_path, damaged, emulated, expired_acceptances, unused_acceptances
 from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
 from chainproof.judgement.severity import failing_levels, sort_findings
 from chainproof.judgement.verdict import Verdict
@@ -129,6 +129,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
         contract=Contract(run.manifest.contract),
         fail_on=run.manifest.known_settings.fail_on,
         ending=ending,
+        damage=run.damage,
         blocked_reason=note if ending is Ending.COMPLETED else "",
         was_accepted=run.coverage is None or bool(run.coverage.statuses.get(200)),
         cut_by=run.coverage.cut_by if run.coverage is not None else "",
@@ -139,6 +140,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
 
 def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
     """Every caveat of a conformance run."""
+    yield from damaged(run)
     yield from _unfinished(run)
     yield from _selected(run)
     yield from _not_exercised(run, rows)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
 from chainproof.contract.accepted_violations import Acceptance, is_accepted
@@ -34,6 +34,8 @@ class ConformanceEvidence:
     """The lowest level whose violations fail the run."""
     ending: Ending | None = Ending.COMPLETED
     """None if the run was killed."""
+    damage: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with each damaged file of the run folder."""
     blocked_reason: str = ""
     """Why nothing could be exercised, such as a rejected key; empty if it could."""
     cut_by: str = ""
@@ -69,13 +71,21 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     if evidence.internal_error or evidence.ending is Ending.INTERNAL_ERROR:
         reason = evidence.internal_error or "no reason recorded"
         return Verdict.ERROR, f"chainproof failed; this says nothing about the target: {reason}."
+    if evidence.damage:
+        files = "; ".join(f"{name}: {what}" for name, what in evidence.damage.items())
+        return Verdict.INVALID, f"The run folder is not as the run wrote it ({files})."
     failing = [found for found in sort_findings(evidence.findings) if evidence.has_failing_level(found)]
     violated = list(dict.fromkeys(found.clause for found in failing if not evidence.is_accepted(found)))
     accepted = list(dict.fromkeys(found.clause for found in failing if evidence.is_accepted(found)))
     also = f" Violated, but accepted: {', '.join(accepted)}." if accepted else ""
     if violated:
         return Verdict.FAIL, f"{_clauses(len(violated))} violated: {', '.join(violated)}.{also}"
-    if evidence.ending in (None, Ending.INTERRUPTED):
+    if evidence.ending is None:
+        return (
+            Verdict.INVALID,
+            f"The run did not end: it was killed, or is still running. No violation until then.{also}",
+        )
+    if evidence.ending is Ending.INTERRUPTED:
         return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
     if evidence.blocked_reason:
         return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."

@@ -1,9 +1,10 @@
 """
 The run folder: load tests and conformance runs write it, reports read it.
 
-Files are append-only, one JSON object per line, written at once, so that a kill loses at most the current second. An
-incomplete last line is normal and is ignored. `manifest.json` is written before the first request, `end.json` after the
-last; a folder without it is a run that was killed.
+Files are append-only, one JSON object per line, written at once, so that a kill loses at most the current second.
+`manifest.json` is written before the first request, `end.json` after the last. It has the number of lines and a digest of
+every file, so that any later loss is noticed. A folder without it is a run that was killed; its files may end with an
+incomplete line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import errno
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from chainproof.errors import UsageError
 from chainproof.results.coverage import Coverage
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.integrity import FileDigest, FileDigestData, damage
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import FORMAT, Manifest, ManifestData, RunEnd, RunEndData
 from chainproof.results.replan import Replan, apply_replans
@@ -98,10 +101,11 @@ class RunWriter:
         """Create the folder and write the manifest. Raises FolderError if it holds a run already or cannot be written."""
         self.path = path
         self._files: dict[str, IO[bytes]] = {}
+        self._digests: dict[str, FileDigest] = defaultdict(FileDigest)
         check_writable(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _write_file(path / MANIFEST, manifest.to_json())
+            self._digests[MANIFEST].add(_write_file(path / MANIFEST, manifest.to_json()))
         except OSError as error:
             raise FolderError(f"cannot write a run folder at {path}: {error.strerror}") from error
 
@@ -136,9 +140,10 @@ class RunWriter:
         self._append(COVERAGE, coverage.to_json())
 
     def finish(self, end: RunEnd) -> None:
-        """Write how the run ended, and close."""
+        """Write how the run ended and the digests of the files, and close."""
         self.close()
-        _write_file(self.path / END, end.to_json())
+        files = {name: digest.to_json() for name, digest in self._digests.items()}
+        _write_file(self.path / END, {**end.to_json(), "files": files})
 
     def close(self) -> None:
         """Close every file. May be called again."""
@@ -151,7 +156,9 @@ class RunWriter:
         file = self._files.get(name)
         if file is None:
             file = self._files[name] = (self.path / name).open("ab", buffering=0)
-        file.write(orjson.dumps(value) + b"\n")
+        line = orjson.dumps(value) + b"\n"
+        file.write(line)
+        self._digests[name].add(line)
 
 
 def check_writable(path: Path) -> None:
@@ -187,8 +194,8 @@ class Run:
     """None for a load run, and before the first check has ended."""
     end: RunEnd | None = None
     """None if the run was killed."""
-    unreadable_lines: Mapping[str, int] = field(default_factory=dict)
-    """Number of unreadable lines by file, without incomplete last lines."""
+    damage: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with each damaged file, by its name; empty if all are as the run wrote them."""
 
 
 def read_run(path: Path) -> Run:
@@ -197,29 +204,100 @@ def read_run(path: Path) -> Run:
         raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
     if not (path / MANIFEST).exists():
         raise FolderError(f"expected a run folder, found no {MANIFEST} in {path}")
-    try:
-        data = cast(ManifestData, orjson.loads((path / MANIFEST).read_bytes()))
-        _check_format(data["format"], path)
-        manifest = Manifest.from_json(data)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FolderError(f"cannot understand {path / MANIFEST}: {type(error).__name__} {error}") from error
-    unreadable: dict[str, int] = {}
-    exemplars = _lines(path / EXEMPLARS, Exemplar.from_json, unreadable)
-    findings = _lines(path / FINDINGS, Finding.from_json, unreadable)
-    counts = _lines(path / CLAUSES, ClauseCount.from_json, unreadable)
-    replans = _lines(path / PLANS, Replan.from_json, unreadable)
-    coverages = _lines(path / COVERAGE, Coverage.from_json, unreadable)
+    reader = _Reader(path)
+    manifest = reader.manifest()
+    exemplars = reader.lines(EXEMPLARS, Exemplar.from_json)
+    findings = reader.lines(FINDINGS, Finding.from_json)
+    counts = reader.lines(CLAUSES, ClauseCount.from_json)
+    replans = reader.lines(PLANS, Replan.from_json)
+    coverages = reader.lines(COVERAGE, Coverage.from_json)
+    intervals = reader.lines(INTERVALS, Interval.from_json)
+    end = reader.end()
     return Run(
         path=path,
         manifest=apply_replans(manifest, replans),
-        intervals=tuple(_lines(path / INTERVALS, Interval.from_json, unreadable)),
+        intervals=tuple(intervals),
         exemplars=tuple({found.number: found for found in exemplars}.values()),
         findings=tuple({found.key: found for found in findings}.values()),
         clauses=tuple({count.clause: count for count in counts}.values()),
         coverage=coverages[-1] if coverages else None,
-        end=_read_end(path / END),
-        unreadable_lines=unreadable,
+        end=end,
+        damage=reader.damage | _lost_findings(counts, findings),
     )
+
+
+def _lost_findings(counts: Iterable[ClauseCount], findings: Iterable[Finding]) -> dict[str, str]:
+    """Says that findings are missing if violations of a clause were counted that has no finding."""
+    found = {finding.clause for finding in findings}
+    lost = dict.fromkeys(count.clause for count in counts if count.violations and count.clause not in found)
+    return {FINDINGS: f"violations of {', '.join(lost)} were counted, but the findings are missing"} if lost else {}
+
+
+class _Reader:
+    """Reads the files of one run folder, and finds out which are damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._digests: dict[str, FileDigestData] = {}
+        self._written: Mapping[str, FileDigestData] | None = None
+        """The digests in `end.json`; None without it."""
+        self._unreadable: dict[str, str] = {}
+
+    @property
+    def damage(self) -> dict[str, str]:
+        """What is wrong with each damaged file that has been read, by its name."""
+        return self._unreadable | ({} if self._written is None else damage(self._written, self._digests))
+
+    def manifest(self) -> Manifest:
+        """The manifest. Raises FolderError if it cannot be read."""
+        try:
+            content = (self._path / MANIFEST).read_bytes()
+            data = cast(ManifestData, orjson.loads(content))
+            _check_format(data["format"], self._path)
+            manifest = Manifest.from_json(data)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FolderError(f"cannot understand {self._path / MANIFEST}: {type(error).__name__} {error}") from error
+        digest = FileDigest()
+        digest.add(content)
+        self._digests[MANIFEST] = digest.to_json()
+        return manifest
+
+    def lines(self, name: str, from_json: Callable[[_Data], _Line]) -> list[_Line]:
+        """The readable lines of a file. An incomplete last line is left out."""
+        path = self._path / name
+        lines: list[_Line] = []
+        digest, unreadable = FileDigest(), 0
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    digest.add(line)
+                    if not line.endswith(b"\n"):
+                        break  # incomplete: the writer was killed
+                    try:
+                        lines.append(from_json(orjson.loads(line)))
+                    except (ValueError, KeyError, TypeError, AttributeError):
+                        unreadable += 1
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._unreadable[name] = f"it cannot be read: {error.strerror}"
+            return []
+        self._digests[name] = digest.to_json()
+        if unreadable:
+            self._unreadable[name] = f"{unreadable} unreadable line{'s' * (unreadable != 1)}"
+        return lines
+
+    def end(self) -> RunEnd | None:
+        """How the run ended; None if that was not written, or cannot be read."""
+        try:
+            data = cast(RunEndData, orjson.loads((self._path / END).read_bytes()))
+            end, self._written = RunEnd.from_json(data), data["files"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._unreadable[END] = f"it cannot be read: {type(error).__name__}"
+            return None
+        return end
 
 
 def _check_format(found: int, path: Path) -> None:
@@ -267,37 +345,15 @@ def _verification_runs(path: Path) -> list[Path]:
     return [folder for folder in named if (folder / MANIFEST).exists()]
 
 
-def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str, int]) -> list[_Line]:
-    """The lines of a file. An incomplete last line is ignored; other unreadable lines are counted in *unreadable*."""
-    if not path.exists():
-        return []
-    lines: list[_Line] = []
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break  # incomplete: the writer was killed
-            try:
-                lines.append(from_json(orjson.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                unreadable[path.name] = unreadable.get(path.name, 0) + 1
-    return lines
-
-
-def _read_end(path: Path) -> RunEnd | None:
-    """How the run ended; None if that was not written."""
-    try:
-        return RunEnd.from_json(cast(RunEndData, orjson.loads(path.read_bytes())))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write_file(path: Path, value: object) -> None:
-    """Write a file atomically, without replacing one. Raises FileExistsError."""
+def _write_file(path: Path, value: object) -> bytes:
+    """Write a file atomically, without replacing one. Returns its content. Raises FileExistsError."""
     draft = path.with_name(path.name + ".part")
     # If two runs choose the same name at the same time, only one gets the folder: a draft or the file always exists.
     with draft.open("xb") as file:
         if path.exists():
             draft.unlink()
             raise FileExistsError(errno.EEXIST, "another run is already there")
-        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+        content = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+        file.write(content)
     draft.replace(path)
+    return content

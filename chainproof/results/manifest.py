@@ -15,12 +15,14 @@ from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance, is_accepted
 from chainproof.contract.levels import Contract
 from chainproof.json_text import JSON
+from chainproof.results.integrity import FileDigestData
 from chainproof.results.settings import KnownSettings, PhaseSpan
 
-FORMAT = 2
+FORMAT = 3
 """
 The version of the run folder's format; other versions are not read. History:
 
+3  end.json has the number of lines and the digest of every file
 2  keys and values renamed to the terms of the glossary
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, coverage.jsonl, end.json
 """
@@ -213,6 +215,8 @@ class RunEndData(TypedDict):
     """Only if a guard ended the run."""
     ignored: NotRequired[dict[str, int]]
     """Only if a master ignored something."""
+    files: NotRequired[dict[str, FileDigestData]]
+    """Every other file of the folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,7 +160,7 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
     "ACCOUNTING_MISMATCH": miscounted,
     "WORKER_LOST": with_lost_worker,
     "REPLANNED": lambda: with_settings(load_run(), replanned_at_s=[0.5]),
-    "UNREADABLE_LINES": lambda: load_run(unreadable_lines={"intervals.jsonl": 1}),
+    "DAMAGED_FILES": lambda: load_run(damage={"intervals.jsonl": "the file is missing"}),
     "NOTHING_SENT": lambda: load_run(Interval(second=0)),
     "GENERATOR_LATE": lambda: load_run(interval(lag=0.020)),
     "KEY_REJECTED": lambda: load_run(interval(UNAUTHORIZED)),
@@ -222,7 +222,7 @@ def test_the_reason_names_the_drain_if_requests_in_flight_leave_it_open() -> Non
     )
 
 
-@pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING_MISMATCH", "UNREADABLE_LINES"])
+@pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING_MISMATCH", "DAMAGED_FILES"])
 def test_missing_or_contradictory_counts_are_invalid(code: str) -> None:
     """They allow no conclusion."""
     assert summarise_load(PROBLEMS[code]()).verdict is Verdict.INVALID

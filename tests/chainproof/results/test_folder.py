@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from chainproof.results.folder import (
     FINDINGS,
     INTERVALS,
     MANIFEST,
+    PLANS,
     FolderError,
     RunWriter,
     check_writable,
@@ -77,7 +79,7 @@ EXEMPLAR = exemplar(EXCHANGE, why="outcome", reason="429")
 FINDING = finding(
     Violation(clause=clauses.STATUS, expected="one of …", actual="418"), reproduce="curl …", request_id="9d3f", seed=7
 )
-COUNT = ClauseCount(clause=clauses.STATUS.id, exercised=10, violations=1)
+COUNT = ClauseCount(clause=clauses.STATUS.id, exercised=10, violations=0)
 
 
 def write(path: Path, *, seconds: int = 3, end: RunEnd | None = FINISH) -> None:
@@ -97,7 +99,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     write(tmp_path / "run")
     run = read_run(tmp_path / "run")
 
-    assert (LOAD, FINISH, {}) == (run.manifest, run.end, run.unreadable_lines)
+    assert (LOAD, FINISH, {}) == (run.manifest, run.end, run.damage)
     assert tuple(second(number) for number in range(3)) == run.intervals
     assert tuple(replace(EXEMPLAR, number=number) for number in range(3)) == run.exemplars
     assert tuple(replace(FINDING, actual=str(500 + number)) for number in range(3)) == run.findings
@@ -117,7 +119,7 @@ def test_a_file_cut_at_any_byte_loses_only_its_last_line(tmp_path: Path, name: s
         run = read_run(cut)
 
         assert lines[: content[:size].count(b"\n")] == getattr(run, field)
-        assert (run.unreadable_lines, run.end) == ({}, None)
+        assert (run.damage, run.end) == ({}, None)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -126,8 +128,8 @@ def test_a_file_cut_at_any_byte_loses_only_its_last_line(tmp_path: Path, name: s
     st.binary(max_size=30)
     | st.sampled_from([b"{}", b"[]", b"5", b"null", b'"x"', b'{"second": 1}', b'{"clause": "x"}']),
 )
-def test_unreadable_lines_are_counted_and_ignored(tmp_path: Path, name: str, junk: bytes) -> None:
-    """The other lines are read, and the number of unreadable lines is known."""
+def test_unreadable_lines_are_ignored_and_reported(tmp_path: Path, name: str, junk: bytes) -> None:
+    """The other lines are read, and the file is known to be damaged."""
     if not (tmp_path / "run").exists():
         write(tmp_path / "run")
     line = junk.replace(b"\n", b"")
@@ -138,8 +140,71 @@ def test_unreadable_lines_are_counted_and_ignored(tmp_path: Path, name: str, jun
     path.write_bytes(content)
 
     assert len(run.intervals) == len(run.exemplars) == len(run.findings) == len(run.clauses) == 3
-    assert ({} if name == END else {name: 1}) == run.unreadable_lines
+    assert list(run.damage) == [name]
     assert (run.end is None) is (name == END)
+
+
+@pytest.mark.parametrize("name", [INTERVALS, EXEMPLARS, FINDINGS, CLAUSES])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-2]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"{", b"{ ", 1)),
+        lambda path: path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:])),
+        lambda path: path.write_bytes(path.read_bytes() * 2),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+    ids=["deleted", "emptied", "torn", "changed", "first line removed", "doubled", "a folder"],
+)
+def test_a_file_that_is_not_as_it_was_written_is_named(
+    tmp_path: Path, name: str, spoil: Callable[[Path], object]
+) -> None:
+    """After the end of a run, every loss and every change of a file is noticed."""
+    write(tmp_path / "run")
+    spoil(tmp_path / "run" / name)
+    run = read_run(tmp_path / "run")
+
+    assert name in run.damage
+
+
+def test_a_manifest_that_was_edited_is_named(tmp_path: Path) -> None:
+    """A looser objective that was written later is not the objective of the run."""
+    write(tmp_path / "run")
+    manifest = tmp_path / "run" / MANIFEST
+    manifest.write_bytes(manifest.read_bytes().replace(b"800ms", b"900ms"))
+
+    assert read_run(tmp_path / "run").damage == {MANIFEST: "its content was changed after the run"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"ending": "completed"', b"[]"])
+def test_an_end_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    """Without it nothing is known about the other files."""
+    write(tmp_path / "run")
+    (tmp_path / "run" / END).write_bytes(content)
+    run = read_run(tmp_path / "run")
+
+    assert list(run.damage) == [END]
+    assert run.end is None
+
+
+def test_a_file_that_the_run_did_not_write_is_named(tmp_path: Path) -> None:
+    """Lines from elsewhere are not part of the run."""
+    write(tmp_path / "run")
+    (tmp_path / "run" / PLANS).write_text("")
+
+    assert read_run(tmp_path / "run").damage == {PLANS: "the run did not write this file"}
+
+
+def test_a_violation_without_its_finding_is_damage(tmp_path: Path) -> None:
+    """Also in a run that was killed, where no digest was written."""
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        writer.write_clause(replace(COUNT, violations=1))
+
+    assert read_run(tmp_path / "run").damage == {
+        FINDINGS: f"violations of {COUNT.clause} were counted, but the findings are missing"
+    }
 
 
 def test_a_later_line_replaces_an_earlier_one(tmp_path: Path) -> None:
