@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.judgement.verdict import EXIT_CODE_OF
+from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.reports.command import main
+from chainproof.results.folder import FINDINGS
 from chainproof.results.manifest import FORMAT
 
 from .sample_reports import SAMPLES, reports_of
@@ -37,6 +38,20 @@ def test_the_exit_code_is_the_verdict(name, tmp_path, capsys):
     assert expected == main([str(tmp_path)])
     assert expected == main([str(tmp_path), "--json", "-"])
     assert expected == json.loads(capsys.readouterr().out.partition("\n{")[2].join(("{", "")))["exit_code"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"clause": "st'], ids=["deleted", "emptied", "torn"])
+@pytest.mark.parametrize("write", [failing_conformance, flaky_load])
+def test_a_run_that_lost_its_findings_is_invalid(write, content, tmp_path, capsys):
+    """It is neither a pass nor a fail, whatever is left, and the report names the file."""
+    write(tmp_path / "run")
+    path = tmp_path / "run" / FINDINGS
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+
+    assert main([str(tmp_path / "run")]) == ExitCode.INVALID
+    assert FINDINGS in capsys.readouterr().out
 
 
 def test_several_formats_in_one_call(tmp_path):
