@@ -26,24 +26,16 @@ _ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 class AnswerTemplate:
     """An answer that may be repeated with other request ids."""
 
-    __slots__ = ("_answer", "_id_position", "conclusion")
+    __slots__ = ("_answer", "_id_position", "body_length", "conclusion", "has_id")
 
     def __init__(self, answer: Answer, id_position: int | None) -> None:
         """*id_position* is the index of the request id among the header fields; None if there is no request id."""
         self._answer = answer
         self._id_position = id_position
+        self.has_id = id_position is not None
+        self.body_length = len(answer.body)
         self.conclusion: object = None
         """What the user of the client concluded from the answer; None until it is set."""
-
-    @property
-    def has_id(self) -> bool:
-        """Whether the answer has a request id."""
-        return self._id_position is not None
-
-    @property
-    def body_length(self) -> int:
-        """The number of bytes in the body."""
-        return len(self._answer.body)
 
     def answer(self, request_id: bytes) -> Answer:
         """The answer with this request id."""
@@ -67,17 +59,18 @@ class AnswerTemplates:
 
     def find(self, data: bytes) -> tuple[AnswerTemplate, bytes] | None:
         """The template of an answer, and its request id; None if the answer repeats none that is stored."""
-        if not self._templates or len(data) > MAX_TEMPLATE_BYTES:
+        templates = self._templates
+        if not templates or len(data) > MAX_TEMPLATE_BYTES:
             return None
         key, request_id = self._split(data)
-        template = self._templates.get(key)
+        template = templates.get(key)
         if template is None or template.has_id is not bool(request_id) or request_id.translate(None, _ID_BYTES):
             return None
         self._uses += 1
         return template, request_id
 
-    def add(self, data: bytes, answer: Answer) -> tuple[AnswerTemplate, bytes] | None:
-        """Store an answer that was parsed from exactly these bytes. Returns its template, if it gets one, and its request id."""
+    def add(self, data: bytes, answer: Answer) -> AnswerTemplate | None:
+        """Store an answer that was parsed from exactly these bytes. Returns its template, if it gets one."""
         if self._pause:
             self._pause -= 1
             return None
@@ -97,7 +90,7 @@ class AnswerTemplates:
             self._uses = 0
             self._templates.clear()
         template = self._templates[key] = AnswerTemplate(answer, positions[0] if positions else None)
-        return template, request_id
+        return template
 
     def _split(self, data: bytes) -> tuple[bytes, bytes]:
         """

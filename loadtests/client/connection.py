@@ -371,18 +371,16 @@ class KeepAliveConnection:
     # ------------------------------------------------------------------ settling
 
     def _parsed_answer(self, last: bytes) -> tuple[Answer, AnswerTemplate | None, bytes]:
-        """The answer with its template and request id, if it gets one. *last* are the bytes that were read last."""
+        """The answer, its template if it gets one, and its request id. *last* are the bytes that were read last."""
         body = self._body
         answer = build_answer(
             self._status,
             tuple([(_NAMES.get(name) or _name(name), value.decode("latin-1")) for name, value in self._fields]),
             body[0] if len(body) == 1 else b"".join(body),
         )
-        if self._keep_alive and len(last) == self._received:
-            found = self._templates.add(last, answer)
-            if found is not None:
-                return answer, *found
-        return answer, None, b""
+        single = self._keep_alive and len(last) == self._received
+        template = self._templates.add(last, answer) if single else None
+        return answer, template, (answer.request_id or "").encode("utf-8", "surrogatepass")
 
     def _succeed(
         self,
@@ -399,6 +397,7 @@ class KeepAliveConnection:
             raise deadline_exceeded(RequestStage.READING)
         connect_time, tls_time = (None, None) if self._used else self._take_connect_times()
         assert self._first_byte is not None
+        assert answer is not None or template is not None
         reply = _build_reply(
             Reply,
             (
@@ -415,6 +414,7 @@ class KeepAliveConnection:
                 0,
                 template,
                 request_id,
+                template.body_length if template is not None else len(answer.body),  # type: ignore[union-attr]  # see above
             ),
         )
         waiter = self._take_waiter()

@@ -39,27 +39,14 @@ class Reply(NamedTuple):
     """Idle connections that turned out to be closed before this request was sent."""
     template: AnswerTemplate | None = None
     """What the answer repeats, or what later answers may repeat; None if it has no template."""
-    template_id: bytes = b""
-    """The request id of an answer with a template; empty if it has none."""
+    request_id: bytes = b""
+    """The request id of the answer in UTF-8; empty without one."""
+    body_length: int = 0
+    """Bytes in the body of the answer."""
 
     @property
     def answer(self) -> Answer | None:
         """The answer; None after a transport error."""
         if self.template is None or self.parsed_answer is not None:
             return self.parsed_answer
-        return self.template.answer(self.template_id)
-
-    @property
-    def body_length(self) -> int:
-        """The number of bytes in the body of the answer; 0 without one."""
-        if self.template is not None:
-            return self.template.body_length
-        return 0 if self.parsed_answer is None else len(self.parsed_answer.body)
-
-    @property
-    def request_id(self) -> bytes:
-        """The request id of the answer in UTF-8; empty without one."""
-        if self.template is not None:
-            return self.template_id
-        answer = self.parsed_answer
-        return ((answer.request_id if answer is not None else None) or "").encode("utf-8", "surrogatepass")
+        return self.template.answer(self.request_id)

@@ -25,7 +25,7 @@ DEFAULT_HEADERS = (
 """Header fields of every request besides Host, Authorization and Content-Length. Custom fields replace them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EncodedRequest:
     """A payload and the request that carries it, encoded once."""
 

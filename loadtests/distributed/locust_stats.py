@@ -1,18 +1,17 @@
 """
 Feed Locust's statistics, so that its tables, CSV files and request listeners work.
 
-If only Locust itself listens to its request event, the statistics are updated a few times per second for many requests at
-once. The figures are the same at a tenth of the CPU time, which would otherwise be the largest cost of a request.
+If only Locust itself listens to its request event, the statistics are updated for many requests at once, at least once a
+second. The figures are the same at a tenth of the CPU time, which would otherwise be the largest cost of a request.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import gevent
 from locust import stats as locust_stats
 from locust.env import Environment
 from locust.stats import StatsEntry, StatsError
@@ -24,8 +23,8 @@ from chainproof.results.exchange import Exchange, Outcome, Result, Transport
 
 from ..client.reply import Reply
 
-_UPDATE_INTERVAL: Seconds = 0.2
-"""How long Locust's tables may lag behind; they are displayed once a second."""
+_LOCUST_BUCKET = locust_stats.bucket_response_time
+"""Locust's own function, which users may replace."""
 
 
 class NotOk(Exception):
@@ -43,63 +42,14 @@ class LocustStats:
         self._target = endpoint.target
         self._failures: dict[str, NotOk] = {}
         self._offset: Seconds = time.time() - time.monotonic()
-        self._due = False
-        self._reset()
-        events: Any = environment.events  # Locust's hooks have no type hints
-        self._end_events = (events.test_stopping, events.test_stop, events.quitting)
-        for event in self._end_events:
-            event.add_listener(self._on_end)
 
-    def __call__(
-        self, outcome: Outcome, response_time: Seconds, reply: Reply, exchange: Callable[[], Exchange]
-    ) -> None:
-        """Count one completed request."""
-        if len(self._listeners) != 1 or self._listeners[0] is not self._locust_listener:
-            self.flush()  # keeps the order of the requests
-            self._fire(exchange(), reply)
-            return
-        self._count += 1
-        if reply.answer is not None:
-            self._times.append(response_time * 1e3)
-            self._length += len(reply.answer.body)
-        if outcome.result is not Result.OK:
-            self._failed[self._failure(outcome)] += 1
-        if not self._due:
-            self._due = True
-            gevent.spawn_later(_UPDATE_INTERVAL, self.flush)
+    @property
+    def wants_each(self) -> bool:
+        """Whether others listen to Locust's request event."""
+        return len(self._listeners) != 1 or self._listeners[0] is not self._locust_listener
 
-    def flush(self) -> None:
-        """Add the counted requests to Locust's statistics."""
-        self._due = False
-        if not self._count:
-            return
-        now, stats = time.time(), self._stats
-        entry: Any = StatsEntry(stats, self._target.path, METHOD)
-        entry.num_requests = self._count
-        entry.num_none_requests = self._count - len(self._times)
-        entry.num_failures = self._failed.total()
-        entry.total_response_time = sum(self._times)
-        if self._times:
-            entry.min_response_time, entry.max_response_time = min(self._times), max(self._times)
-        entry.response_times.update(Counter(map(locust_stats.bucket_response_time, self._times)))
-        entry.num_reqs_per_sec[int(now)] = self._count
-        entry.total_content_length = self._length
-        entry.last_request_timestamp = now
-        if entry.num_failures:
-            entry.num_fail_per_sec[int(now)] = entry.num_failures
-        for total in (stats.total, stats.get(self._target.path, METHOD)):
-            total.extend(entry)
-        for failure, times in self._failed.items():
-            _count_failure(stats, self._target.path, failure, times, now)
-        self._reset()
-
-    def _reset(self) -> None:
-        self._count = 0
-        self._length = 0
-        self._times: list[float] = []
-        self._failed: Counter[NotOk] = Counter()
-
-    def _fire(self, exchange: Exchange, reply: Reply) -> None:
+    def tell(self, exchange: Exchange, reply: Reply) -> None:
+        """Fire Locust's request event for one request. Locust's own listener counts it."""
         outcome = exchange.outcome
         answered = outcome.transport is Transport.ANSWERED
         self._hook.fire(
@@ -107,7 +57,7 @@ class LocustStats:
             name=self._target.path,
             # None means no response time: a deadline is not a latency.
             response_time=exchange.response_time * 1e3 if answered else None,
-            response_length=len(reply.answer.body) if reply.answer is not None else 0,
+            response_length=reply.body_length,
             response=reply.answer,
             exception=None if outcome.result is Result.OK else self._failure(outcome),
             context={"number": exchange.number, "intended_start_s": exchange.intended_start},
@@ -115,13 +65,36 @@ class LocustStats:
             url=self._target.url,
         )
 
+    def count(self, outcome: Outcome, response_times: Sequence[Seconds], body_bytes: int) -> None:
+        """Count many requests with the same outcome, whose bodies have so many bytes together."""
+        now, stats = time.time(), self._stats
+        count, second = len(response_times), int(now)
+        times = [each * 1e3 for each in response_times] if outcome.transport is Transport.ANSWERED else []
+        entry: Any = StatsEntry(stats, self._target.path, METHOD)
+        entry.num_requests = entry.num_reqs_per_sec[second] = count
+        entry.num_none_requests = count - len(times)
+        entry.total_content_length = body_bytes
+        entry.last_request_timestamp = now
+        if times:
+            entry.total_response_time = sum(times)
+            entry.min_response_time, entry.max_response_time = min(times), max(times)
+            entry.response_times.update(_response_time_counts(times, entry.max_response_time))
+        if outcome.result is not Result.OK:
+            entry.num_failures = entry.num_fail_per_sec[second] = count
+            _count_failure(stats, self._target.path, self._failure(outcome), count, now)
+        for total in (stats.total, stats.get(self._target.path, METHOD)):
+            total.extend(entry)
+
     def _failure(self, outcome: Outcome) -> NotOk:
         parts = (outcome.transport.value,) if outcome.status is None else (str(outcome.status), outcome.error_code)
         text = " ".join(part for part in parts if part)
         return self._failures.setdefault(text, NotOk(text))
 
-    def _on_end(self, **_: Any) -> None:
-        self.flush()  # all requests of a run are completed before the first of these events
+
+def _response_time_counts(milliseconds: list[float], longest: float) -> Counter[int]:
+    """The number of response times in each of Locust's buckets. Below 100 ms these are whole milliseconds."""
+    bucket = locust_stats.bucket_response_time
+    return Counter(map(round if bucket is _LOCUST_BUCKET and longest < 100 else bucket, milliseconds))
 
 
 def _count_failure(stats: Any, path: str, failure: NotOk, times: int, now: Seconds) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 
@@ -37,8 +37,23 @@ AnswerCheck = Callable[[Mapping[str, Any], Answer, tuple[Violation, ...]], tuple
 SchemaCheck = Callable[[Answer, tuple[Violation, ...]], tuple[Violation, ...]]
 """(answer, violations) -> the violations, with that of the output schema."""
 
-ExchangeListener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], None]
-"""Called with outcome, response time and reply of each settled request, and a function that makes its Exchange."""
+
+class ExchangeListener(Protocol):
+    """Who is told about settled requests: each by itself, or many at once."""
+
+    @property
+    def wants_each(self) -> bool:
+        """Whether to tell about each request, which takes longer."""
+        ...
+
+    def tell(self, exchange: Exchange, reply: Reply) -> None:
+        """Tell about one request."""
+        ...
+
+    def count(self, outcome: Outcome, response_times: Sequence[Seconds], body_bytes: int) -> None:
+        """Tell about many requests with the same outcome, whose bodies have so many bytes together."""
+        ...
+
 
 _OK = Assessment(Outcome(Transport.ANSWERED, 200, None, Result.OK), parts=VALID_OUTPUT)
 """The assessment of nearly every answer. One shared object, because the recorder groups by identity."""
@@ -83,6 +98,9 @@ class Settlement:
         end = reply.end - state.start_time
         if request.number not in state.requests or request.start is None:
             return end
+        if self._listener is not None and self._listener.wants_each is (recorder.listener is not None):
+            recorder.count_buffered()  # these are told in bulk; the order is kept
+            recorder.listener = None if self._listener.wants_each else self._listener.count
         request.end, request.reply = end, reply
         assessment = self._assess(request, reply)
         request.outcome = assessment.outcome
@@ -94,8 +112,8 @@ class Settlement:
             self._start_waiting()
         if not state.requests:
             state.check_drained()
-        if self._listener is not None:
-            self._listener(request.outcome, request.response_time, reply, partial(self._exchange, request, reply))
+        if self._listener is not None and self._listener.wants_each:
+            self._listener.tell(self._exchange(request, reply), reply)
         return end
 
     def give_up(self, request: InFlightRequest, reason: str) -> None:
@@ -123,7 +141,7 @@ class Settlement:
             return self._judge(request, answer)
         assessment = template.conclusion
         if not isinstance(assessment, Assessment):
-            assessment = template.conclusion = self._judge(request, template.answer(reply.template_id))
+            assessment = template.conclusion = self._judge(request, template.answer(reply.request_id))
         return assessment
 
     def _judge(self, request: InFlightRequest, answer: Answer) -> Assessment:

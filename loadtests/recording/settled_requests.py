@@ -4,66 +4,76 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainproof.clock import Seconds
 from chainproof.results.exchange import Outcome, Transport
 from chainproof.results.interval import Interval
 
+from ..client.request import EncodedRequest
 from .assessment import Assessment
 from .in_flight_request import InFlightRequest
 
-_COLUMNS = 7
+BulkListener = Callable[[Outcome, Sequence[Seconds], int], None]
+"""(outcome, response times, bytes of the bodies) of many requests"""
+
+_COLUMNS = 8
 
 
 class SettledRequests:
     """Settled requests that are not counted yet. Answers and their bodies are not kept."""
 
-    __slots__ = ("_assessments", "_numbers", "_payloads", "_phases")
+    __slots__ = ("_ids", "_numbers", "_requests", "assessments", "phases")
 
     def __init__(self) -> None:
         self._numbers = array("d")
-        """Rows of intended start, start, end, time to read the answer, read delay, bytes sent and received."""
-        self._assessments: list[Assessment] = []
-        self._payloads: list[str | None] = []
-        self._phases: list[str | None] = []
+        """Rows of intended start, start, end, time to read the answer, read delay, and bytes sent, received and in the body."""
+        self._requests: list[EncodedRequest | None] = []
+        self._ids: list[bytes] = []
+        """Request ids of the latest answers, empty if there is none, until they are taken."""
+        self.assessments: list[Assessment] = []
+        self.phases: list[str | None] = []
+        """The phase of each request; empty if there are no phases."""
 
-    def __len__(self) -> int:
-        return len(self._assessments)
-
-    def add(self, request: InFlightRequest, assessment: Assessment, phase: str | None) -> None:
-        """Add a request with its reply."""
-        reply, encoded = request.reply, request.encoded_request
+    def add(self, request: InFlightRequest, assessment: Assessment) -> None:
+        """Add a request with its reply. If there are phases, its phase is added besides."""
+        reply = request.reply
         assert reply is not None
         assert request.start is not None
+        end = reply.end
         first_byte = reply.first_byte if reply.transport is Transport.ANSWERED else None
         self._numbers.extend(
             (
                 request.intended_start,
                 request.start,
                 request.end,
-                math.nan if first_byte is None else reply.end - first_byte,
-                reply.read_at - reply.end,
+                math.nan if first_byte is None else end - first_byte,
+                reply.read_at - end,
                 reply.sent,
                 reply.received,
+                reply.body_length,
             )
         )
-        self._assessments.append(assessment)
-        self._payloads.append(encoded.payload_name if encoded is not None else None)
-        self._phases.append(phase)
+        self._requests.append(request.encoded_request)
+        self._ids.append(reply.request_id)
+        self.assessments.append(assessment)
 
-    def assessments(self) -> Iterable[tuple[Assessment, int]]:
-        """The distinct assessments, with the number of requests of each."""
-        return Counter(self._assessments).items()
+    def take_ids(self) -> list[tuple[bytes, EncodedRequest | None]]:
+        """The request ids that were not taken yet, each with the request that was answered."""
+        ids, self._ids = self._ids, []
+        requests = self._requests[len(self._requests) - len(ids) :]
+        return [pair for pair in zip(ids, requests, strict=True) if pair[0]]
 
-    def count_in(self, interval: Interval) -> None:
-        """Count the requests in an interval."""
-        if not self._assessments:
+    def count_in(self, interval: Interval, listener: BulkListener | None = None) -> None:
+        """Count the requests in an interval, and tell the listener."""
+        if not self.assessments:
             return
-        intended, starts, ends, reading, delays, sent, received = np.frombuffer(self._numbers).reshape(-1, _COLUMNS).T
+        columns = np.frombuffer(self._numbers).reshape(-1, _COLUMNS).T
+        intended, starts, ends, reading, delays, sent, received, bodies = columns
         response_times, service_times = ends - intended, ends - starts
         answered = ~np.isnan(reading)
         # The times are differences of floats, so that zero may come out as a little less.
@@ -72,16 +82,28 @@ class SettledRequests:
         interval.network.received_bytes += int(received.sum())
         for outcome, payload, phase, rows in self._groups():
             interval.count_outcomes(outcome, response_times[rows], service_times[rows], payload=payload, phase=phase)
+            if listener is not None:
+                listener(outcome, response_times[rows].tolist(), int(bodies[rows].sum()))
 
     def _groups(self) -> Iterator[tuple[Outcome, str | None, str | None, slice | NDArray[np.intp]]]:
         """The indices of the requests with the same outcome, payload and phase. Mostly all requests have the same."""
-        assessments, payloads, phases = self._assessments, self._payloads, self._phases
-        if all(column.count(column[0]) == len(self) for column in (assessments, payloads, phases)):  # type: ignore[arg-type]  # each its own
-            yield assessments[0].outcome, payloads[0], phases[0], slice(None)
+        assessments, requests = self.assessments, self._requests
+        phases = self.phases or [None] * len(assessments)
+        if _all_same(assessments) and _all_same(requests) and _all_same(phases):
+            yield assessments[0].outcome, _payload_name(requests[0]), phases[0], slice(None)
             return
         groups: dict[tuple[int, str | None, str | None], tuple[Outcome, list[int]]] = {}
-        for row, (each, payload, phase) in enumerate(zip(assessments, payloads, phases, strict=True)):
+        for row, (each, request, phase) in enumerate(zip(assessments, requests, phases, strict=True)):
             # Grouping by identity is faster. Equal outcomes in two groups still add up.
-            groups.setdefault((id(each.outcome), payload, phase), (each.outcome, []))[1].append(row)
+            key = id(each.outcome), _payload_name(request), phase
+            groups.setdefault(key, (each.outcome, []))[1].append(row)
         for (_, payload, phase), (outcome, rows) in groups.items():
             yield outcome, payload, phase, np.array(rows)
+
+
+def _all_same(column: list[Any]) -> bool:
+    return column.count(column[0]) == len(column)
+
+
+def _payload_name(request: EncodedRequest | None) -> str | None:
+    return request.payload_name if request is not None else None

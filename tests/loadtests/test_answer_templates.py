@@ -55,7 +55,9 @@ def test_a_repeated_answer_is_what_parsing_would_return(received: list[bytes]) -
     templates = AnswerTemplates()
     for data in received:
         expected = parsed(data)
-        found = templates.find(data) or templates.add(data, expected)
+        added = templates.find(data) is None and templates.add(data, expected)
+        found = templates.find(data)
+        assert found is not None or not added
         if found is not None:
             template, request_id = found
             actual = template.answer(request_id)

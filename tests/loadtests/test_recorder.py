@@ -195,7 +195,9 @@ def test_the_number_of_findings_is_bounded_and_all_violations_count(tmp_path: Pa
         recorder = Recorder(writer, contract=Contract.STRICT, seed=3)
         recorder.reproduce = lambda _: "curl …"
         for number, answer in enumerate(answers):
-            request = InFlightRequest(number, 0.0, None, 0.0, reply=Reply(Transport.ANSWERED, 0.1, answer, read_at=0.1))
+            request = InFlightRequest(
+                number, 0.0, None, 0.0, reply=Reply(Transport.ANSWERED, 0.1, answer, read_at=0.1, request_id=b"1")
+            )
             recorder.count_sent(request)
             found = violations(answer)
             recorder.count_settled(request, Assessment(OUTCOMES[0], "", found, answer_parts(answer, found)), 0.1)
