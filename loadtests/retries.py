@@ -45,6 +45,7 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = MappingProxyType(
                     Transport.NAME_NOT_RESOLVED,
                     Transport.CONNECTION_REFUSED,
                     Transport.CONNECT_FAILED,
+                    Transport.NO_RESOURCES,
                     Transport.TLS_FAILED,
                     Transport.DEADLINE,
                 }

@@ -45,7 +45,13 @@ class Responsible(StrEnum):
     """The code behind `run_remote`."""
 
     PLATFORM = "platform"
-    """Baseten's gateway, routing and replicas."""
+    """Baseten's routing and replicas."""
+
+    GATEWAY = "gateway"
+    """A proxy or load balancer in front of the platform, which answered by itself."""
+
+    GENERATOR = "generator"
+    """The load generator and its machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,17 +155,3 @@ def allowed_statuses(contract: Contract) -> frozenset[int]:
         for pairing in PAIRINGS:
             allowed.update(pairing.documented)
     return frozenset(allowed)
-
-
-def responsible(error_code: str | None, status: int | None, *, from_chain: bool = False) -> Responsible:
-    """
-    Who is responsible for an error: given by its code if that is documented, else by the answer's own evidence that it
-    comes *from_chain*, else by its status.
-    """
-    if error_code in PAIRING_BY_CODE:
-        return PAIRING_BY_CODE[error_code].responsible
-    if from_chain:
-        return Responsible.CHAIN
-    if status is not None and 400 <= status < 500:
-        return Responsible.CALLER
-    return Responsible.CHAIN if status == 504 else Responsible.PLATFORM

@@ -47,7 +47,7 @@ def violations(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Vi
 
     The request must be a POST to the operation's path: the contract says nothing about other answers.
     """
-    if answer.status == 200 and _is_plainly_valid(answer):
+    if is_plainly_valid(answer):
         return ()
     return tuple(
         violation for violation in _strict_violations(answer, contract) if not is_waived(violation.clause, contract)
@@ -60,8 +60,10 @@ _MAX_POSITIONS = 1000
 _POSITIONS: dict[tuple[str, ...], tuple[int, int] | None] = {}
 
 
-def _is_plainly_valid(answer: Answer) -> bool:
-    """True if a 200 is valid in the most common way. Any other 200 takes the slow path, and may be valid too."""
+def is_plainly_valid(answer: Answer) -> bool:
+    """True for a 200 that is valid in the most common way. Any other answer takes the slow path, and may be valid too."""
+    if answer.status != 200:
+        return False
     names = tuple([name for name, _ in answer.headers])
     try:
         positions = _POSITIONS[names]
@@ -106,23 +108,6 @@ def error_code(answer: Answer) -> str | None:
     code = value.get("error_code") if isinstance(value, dict) else None
     # A lone surrogate is valid JSON but cannot be stored as UTF-8, so its escape sequence is stored.
     return code.encode("utf-8", "backslashreplace").decode() if isinstance(code, str) else None
-
-
-def is_chain_failure(answer: Answer) -> bool:
-    """
-    True if a 5xx says that the chain itself failed: it has the chain's exception, or the header fields of its server.
-
-    Source: basetenlabs/truss, truss/templates/server (04 is the chain's server; 600 the chain's code, 500 the server's).
-    """
-    if answer.status < 500:
-        return False  # the caller is responsible for a 4xx
-    value = parse_json(answer.body)
-    error = value.get("error") if isinstance(value, dict) else None
-    if isinstance(error, dict) and "exception_cls_name" in error:
-        return True
-    is_starting = isinstance(error, str) and error.endswith("is not ready.")
-    source, code = answer.field("x-baseten-error-source"), answer.field("x-baseten-error-code")
-    return source == "04" and code in (None, "500", "600") and not is_starting
 
 
 def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation]:

@@ -6,6 +6,7 @@ A caveat that *invalidates* says that the measurement went wrong; the others lim
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from chainproof.contract.accepted_violations import is_accepted
 from chainproof.contract.addresses import address_of
 from chainproof.contract.clauses import CLAUSE_BY_ID
 from chainproof.contract.deviations import is_waived
+from chainproof.contract.errors import Responsible
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import PATH
 from chainproof.durations import format_duration
@@ -21,7 +23,7 @@ from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart
 from chainproof.judgement.latency import QUANTILES
-from chainproof.results.exchange import NotSent, Result
+from chainproof.results.exchange import OWN_ERRORS, NotSent, Result, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
@@ -221,9 +223,36 @@ def ended_by_guard(inputs: CaveatInput) -> Iterator[Caveat]:
         code, remedy = _GUARDS[end.guard]
         yield Caveat(
             code=code,
-            text=f"A guard ended the run after {format_duration(end.seconds)}: {end.note}. "
+            text=f"A guard ended the run after {format_duration(end.seconds)}: {end.note}. {_responsible_parties(inputs)}"
             f"{inputs.totals.not_sent[NotSent.STOPPED]:,} planned requests were not sent.",
             remedy=remedy,
+        )
+
+
+def _responsible_parties(inputs: CaveatInput) -> str:
+    """Who has to act on how many errors, in a sentence; empty if nothing tells."""
+    parties: Counter[Responsible] = Counter()
+    for outcome, count in inputs.totals.outcomes.items():
+        party = responsible_for_outcome(outcome)
+        if party is not None:
+            parties[party] += count
+    if not parties:
+        return ""
+    counts = ", ".join(f"{party.value} {count:,}" for party, count in parties.most_common())
+    return f"Responsible for the errors: {counts}. "
+
+
+def generator_errors(inputs: CaveatInput) -> Iterator[Caveat]:
+    """An error of the load generator says nothing about the target."""
+    count = sum(count for outcome, count in inputs.totals.outcomes.items() if outcome.transport in OWN_ERRORS)
+    if count:
+        yield Caveat(
+            code=CaveatCode.GENERATOR_ERRORS,
+            text=f"{count:,} requests failed in the load generator: this machine had no free port, file or memory, or the "
+            "answer was longer than chainproof's limit. They count as never answered.",
+            remedy="Raise the limits of this machine (`ulimit -n`, `net.ipv4.ip_local_port_range`), lower --max-in-flight, or "
+            "use several machines.",
+            invalidates_failures=True,
         )
 
 
@@ -251,8 +280,8 @@ def nothing_sent(inputs: CaveatInput) -> Iterator[Caveat]:
 
 def key_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
     """A run with a wrong key measures the gateway's authentication and nothing else."""
-    answered = inputs.accounting.ok + inputs.accounting.failed
-    rejected = sum(count for outcome, count in inputs.totals.outcomes.items() if outcome.status in (401, 403))
+    answered = inputs.totals.answered
+    rejected = sum(count for outcome, count in inputs.totals.outcomes.items() if outcome.rejects_key)
     has_guard_caveat = inputs.run.end is not None and inputs.run.end.guard is Guard.KEY_REJECTED
     if answered and rejected == answered and not has_guard_caveat:
         yield Caveat(
@@ -377,6 +406,7 @@ CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
     key_rejected,
     ended_by_guard,
     request_limit_reached,
+    generator_errors,
     generator_health,
     interrupted,
     not_sent,

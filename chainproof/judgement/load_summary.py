@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.contract.errors import Responsible, responsible
+from chainproof.contract.errors import Responsible
 from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.caveats import CaveatInput, load_caveats
@@ -18,7 +18,7 @@ from chainproof.judgement.load_verdict import load_verdict
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
 from chainproof.judgement.severity import sort_findings
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Outcome, Result, Transport
+from chainproof.results.exchange import Outcome, Result, responsible_for_outcome
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats, by_second, total
@@ -193,9 +193,4 @@ def _rates_within(spans: list[tuple[Seconds, Seconds]], seconds: tuple[Interval,
 
 def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
     """An outcome with its count and who is responsible."""
-    who = None
-    if outcome.transport is Transport.ANSWERED and outcome.status != 200:
-        who = responsible(outcome.error_code, outcome.status, from_chain=outcome.from_chain)
-    elif outcome.result is Result.FAILED and outcome.transport is Transport.ANSWERED:
-        who = Responsible.CHAIN
-    return OutcomeCount(outcome=outcome, count=count, responsible=who)
+    return OutcomeCount(outcome=outcome, count=count, responsible=responsible_for_outcome(outcome))

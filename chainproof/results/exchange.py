@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chainproof.clock import Seconds
-from chainproof.contract.errors import DOCUMENTED_CODES
+from chainproof.contract.errors import DOCUMENTED_CODES, Responsible
+from chainproof.contract.responsibility import responsible
 
 
 class Transport(StrEnum):
@@ -26,7 +27,9 @@ class Transport(StrEnum):
     CONNECT_TIMED_OUT = "connect_timed_out"
     """No connection by the deadline, or within the timeout of the operating system."""
     CONNECT_FAILED = "connect_failed"
-    """No connection for another reason: unreachable, out of local ports, or a failing proxy."""
+    """No connection for another reason: unreachable, or a failing proxy."""
+    NO_RESOURCES = "no_resources"
+    """This machine had no free port, file or memory for another connection."""
     TLS_FAILED = "tls_failed"
     """The TLS handshake or the verification of the certificate failed, or a TLS record was invalid."""
     CONNECTION_RESET = "connection_reset"
@@ -43,6 +46,10 @@ class Transport(StrEnum):
     """No complete answer by the deadline."""
     DRAIN_ENDED = "drain_ended"
     """Still in flight when the drain ended."""
+
+
+OWN_ERRORS = frozenset({Transport.NO_RESOURCES, Transport.TOO_LARGE})
+"""Errors of the load generator: they say nothing about the target."""
 
 
 class Result(StrEnum):
@@ -84,8 +91,8 @@ class Outcome:
     error_code: str | None
     """As the target wrote it; may be undocumented."""
     result: Result
-    from_chain: bool = False
-    """Whether the answer says that the chain itself failed, not the platform in front of it."""
+    responsible: Responsible | None = None
+    """Who has to act on an answer that is not ok; None if there is no answer, or it was not recorded."""
 
     @property
     def code_kind(self) -> CodeKind | None:
@@ -95,6 +102,22 @@ class Outcome:
         if self.error_code is None:
             return CodeKind.ABSENT
         return CodeKind.DOCUMENTED if self.error_code in DOCUMENTED_CODES else CodeKind.UNDOCUMENTED
+
+    @property
+    def rejects_key(self) -> bool:
+        """True if the gateway rejects the caller's key. A chain may answer 401 because of another key."""
+        return self.status in (401, 403) and self.responsible is not Responsible.CHAIN
+
+
+def responsible_for_outcome(outcome: Outcome) -> Responsible | None:
+    """Who has to act on an outcome; None if it is ok, or nothing tells."""
+    if outcome.responsible is not None:
+        return outcome.responsible
+    if outcome.transport in OWN_ERRORS:
+        return Responsible.GENERATOR
+    if outcome.transport is not Transport.ANSWERED or outcome.result is Result.OK:
+        return None
+    return Responsible.CHAIN if outcome.status == 200 else responsible(outcome.error_code, outcome.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
+from chainproof.contract.errors import Responsible
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.generator_health import GeneratorHealth, GeneratorHealthData
 from chainproof.results.retried_calls import Calls, CallsData
@@ -37,8 +38,8 @@ class OutcomeData(TypedDict):
     error_code: str | None
     result: str
     count: int
-    from_chain: NotRequired[bool]
-    """Only if it is true."""
+    responsible: NotRequired[str]
+    """Only of an answer that is not ok."""
 
 
 class RequestStatsData(TypedDict, total=False):
@@ -334,8 +335,8 @@ def _outcomes(outcomes: Counter[Outcome]) -> list[OutcomeData]:
             "result": outcome.result.value,
             "count": count,
         }
-        if outcome.from_chain:
-            row["from_chain"] = True
+        if outcome.responsible is not None:
+            row["responsible"] = outcome.responsible.value
         rows.append(row)
     return rows
 
@@ -349,7 +350,7 @@ def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
             row["status"],
             row["error_code"],
             Result(row["result"]),
-            row.get("from_chain", False),
+            Responsible(row["responsible"]) if "responsible" in row else None,
         )
         outcomes[outcome] += row["count"]
     return outcomes

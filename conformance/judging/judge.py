@@ -18,6 +18,8 @@ from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import REDACTED
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import allowed_statuses
+from chainproof.contract.exercised_clauses import exercised_clauses
+from chainproof.contract.judged_answer import coding_violations
 from chainproof.contract.violations import Violation, error_code, violations
 from chainproof.durations import format_duration
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
@@ -31,7 +33,6 @@ from .auth_bypass_cause import AUTHENTICATION_CLAUSES
 from .credential_leaks import leak_locations, redact
 from .echo import RecentBodies, echo_violation
 from .error_code_cause import error_code_violation
-from .exercised_clauses import exercised_clauses
 from .expectation import STEERING_HEADER, Expectation, Terms, excerpt, is_undocumented_rejection
 from .field_syntax import field_violations, has_judged_field
 from .json_equality import duplicate_names
@@ -273,12 +274,7 @@ def _judge_content_coding(draft: _Draft, request: CheckRequest, received: Transp
     """Judge the content coding of a body against its Content-Encoding and the request's Accept-Encoding."""
     if received.answer is not None and (request.values("accept-encoding") or received.coding_error):
         draft.exercise(clauses.CONTENT_CODING, http_clauses.ACCEPT_ENCODING)
-    if received.coding_error:
-        expected = "a body coded as Content-Encoding says, and as the request accepts"
-        draft.add(Violation(clause=clauses.CONTENT_CODING, expected=expected, actual=received.coding_error))
-    if received.warning:
-        expected = "a content coding that the request names, or none"
-        draft.add(Violation(clause=http_clauses.ACCEPT_ENCODING, expected=expected, actual=received.warning))
+    draft.add(*coding_violations(received.coding_error, received.warning))
 
 
 def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history: History) -> None:

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from chainproof.clock import Seconds, monotonic
+from chainproof.contract.content_coding import decode_answer
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
 from .connection import TargetConnection, TransportResult
-from .content_coding import decode_answer
 from .request import CheckRequest, request_bytes
 from .response_parser import AnswerParser
 
@@ -122,5 +122,6 @@ def without_content_coding(received: TransportResult, request: CheckRequest) -> 
     """What came back, with the content coding of the answer undone."""
     if received.answer is None or received.answer.field("content-encoding") is None:
         return received
-    decoded = decode_answer(received.answer, request)
+    accepted, has_body = request.values("accept-encoding"), request.method != "HEAD"
+    decoded = decode_answer(received.answer, accepted, has_body=has_body)
     return replace(received, answer=decoded.answer, coding_error=decoded.coding_error, warning=decoded.warning)

@@ -40,6 +40,9 @@ CONNECT_ERRORS = {
     errno.ECONNREFUSED: Transport.CONNECTION_REFUSED,
     errno.ETIMEDOUT: Transport.CONNECT_TIMED_OUT,
     errno.ECONNRESET: Transport.CONNECTION_RESET,  # accepted, then reset
+    **dict.fromkeys(
+        (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM), Transport.NO_RESOURCES
+    ),
 }
 """System errors while connecting. All others are CONNECT_FAILED."""
 

@@ -16,7 +16,7 @@ import gevent
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
-from chainproof.results.exchange import Result, Transport
+from chainproof.results.exchange import OWN_ERRORS, Result, Transport
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Guard
 from chainproof.workload.workload import WorkloadModel
@@ -59,8 +59,8 @@ def snapshot(now: Seconds, planned: int | None, run: BaseRun, cumulative: Interv
     for outcome, count in cumulative.outcomes.items():
         if outcome.transport is Transport.ANSWERED:
             answered += count
-            rejected += count * (outcome.status in (401, 403))
-        elif outcome.result is Result.FAILED:
+            rejected += count * outcome.rejects_key
+        elif outcome.result is Result.FAILED and outcome.transport not in OWN_ERRORS:
             transport_errors += count
     return RunSnapshot(
         now=now,

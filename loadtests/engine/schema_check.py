@@ -18,7 +18,7 @@ from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 from ..output_schema import OutputSchema
-from ..recording.assessment import NON_OBJECT_CLAUSES
+from ..recording.assessment import has_object_output
 from ..recording.exemplars import OTHER_VIOLATIONS
 
 SHORT_OUTPUT_BYTES = 1024
@@ -49,7 +49,7 @@ class OutputCheck:
 
     def __call__(self, answer: Answer, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
         """The violations, with that of the output schema if the answer has one."""
-        if answer.status != 200 or any(violation.clause in NON_OBJECT_CLAUSES for violation in violations):
+        if not has_object_output(answer, violations):
             return violations
         if not self._is_sampled():
             return violations

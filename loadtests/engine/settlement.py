@@ -12,9 +12,11 @@ import gevent
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.content_coding import content_codings, decoded_answer, is_supported
+from chainproof.contract.exercised_clauses import OF_OUTPUTS
+from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.openapi import METHOD
-from chainproof.contract.violations import Violation, breaks_must_clause, error_code, is_chain_failure, violations
+from chainproof.contract.responsibility import responsible_for
+from chainproof.contract.violations import Violation, breaks_must_clause, error_code
 from chainproof.endpoint import Endpoint
 from chainproof.json_text import exact_value
 from chainproof.results.curl import request_command
@@ -25,7 +27,7 @@ from chainproof.results.stored_body import stored_body
 from ..client.reply import Reply
 from ..client.request import EncodedRequest, header_fields
 from ..demand import Demand
-from ..recording.assessment import VALID_OUTPUT, Assessment, answer_parts
+from ..recording.assessment import Assessment, has_object_output
 from ..recording.exemplars import KeptBodies, no_bodies
 from ..recording.in_flight_request import InFlightRequest
 from ..recording.recorder import Recorder
@@ -55,11 +57,7 @@ class ExchangeListener(Protocol):
         ...
 
 
-_OK = Assessment(Outcome(Transport.ANSWERED, 200, None, Result.OK), parts=VALID_OUTPUT)
-"""The assessment of nearly every answer. One shared object, because the recorder groups by identity."""
-
-_BODY_CLAUSES = frozenset({clauses.OUTPUT_JSON, clauses.ERROR_JSON})
-"""Clauses that cannot be judged if the body has a coding that is not supported."""
+_OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 
 _RESULTS = {
     Transport.DEADLINE: Result.TIMED_OUT,
@@ -91,6 +89,10 @@ class Settlement:
         self._start_waiting = start_waiting
         self._schema_check = _load_schema_check(state.demand, state.recorder)
         self._user_check = _load_user_check(state.demand)
+        self._output_clauses = (clauses.OUTPUT_SCHEMA,) * (self._schema_check is not None)
+        self._output_clauses += (clauses.USER_CHECK,) * (self._user_check is not None)
+        self._valid_output = Assessment(_OK, exercised=OF_OUTPUTS + self._output_clauses)
+        """The assessment of nearly every answer. One shared object, because the recorder groups by identity."""
 
     def settle(self, request: InFlightRequest, reply: Reply) -> Seconds:
         """Count the outcome of a request unless it is settled already. Returns when it ended, in seconds of the run."""
@@ -146,27 +148,26 @@ class Settlement:
 
     def _judge(self, request: InFlightRequest, answer: Answer) -> Assessment:
         """What an answer means."""
-        found = violations(answer, self._state.demand.contract)
-        if found and answer.field("content-encoding") is not None:
-            answer, found = self._decoded(answer, found)
+        answer, exercised, found, is_readable = judge_answer(answer, self._state.demand.contract)
+        is_plain = exercised is OF_OUTPUTS
+        if self._output_clauses and is_readable and has_object_output(answer, found):
+            exercised += self._output_clauses
+            found = self._checked(request, answer, found)
+        if answer.status == 200 and not found:
+            return self._valid_output if is_plain else Assessment(_OK, exercised=exercised)
+        result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
+        code = self._recorder.code_label(None if answer.status == 200 else error_code(answer))
+        reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
+        who = responsible_for(answer) if result is Result.FAILED else None
+        return Assessment(Outcome(Transport.ANSWERED, answer.status, code, result, who), reason, found, exercised)
+
+    def _checked(self, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]) -> tuple[Violation, ...]:
+        """The violations of an output, with those of the schema and of the user's check."""
         if self._schema_check is not None:
             found = self._schema_check(answer, found)
         if self._user_check is not None:
             found = self._with_user_check(self._user_check, request, answer, found)
-        if answer.status == 200 and not found:
-            return _OK
-        result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
-        code = self._recorder.code_label(None if answer.status == 200 else error_code(answer))
-        reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
-        outcome = Outcome(Transport.ANSWERED, answer.status, code, result, is_chain_failure(answer))
-        return Assessment(outcome, reason, found, answer_parts(answer, found))
-
-    def _decoded(self, answer: Answer, found: tuple[Violation, ...]) -> tuple[Answer, tuple[Violation, ...]]:
-        """An answer without its content coding, and its violations: a coding is legal where the request does not refuse it."""
-        if not is_supported(content_codings(answer)):
-            return answer, tuple(violation for violation in found if violation.clause not in _BODY_CLAUSES)
-        decoded = decoded_answer(answer)
-        return (answer, found) if decoded is None else (decoded, violations(decoded, self._state.demand.contract))
+        return found
 
     def _with_user_check(
         self, check: AnswerCheck, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]

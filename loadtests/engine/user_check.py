@@ -14,7 +14,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation
 from chainproof.user_check import UserCheck
 
-from ..recording.assessment import NON_OBJECT_CLAUSES
+from ..recording.assessment import has_object_output
 
 
 class AnswerUserCheck:
@@ -27,7 +27,7 @@ class AnswerUserCheck:
         self, payload: Mapping[str, Any], answer: Answer, violations: tuple[Violation, ...]
     ) -> tuple[Violation, ...]:
         """The violations, with that of the check if it returns a message. Exceptions of the check are not caught."""
-        if answer.status != 200 or any(violation.clause in NON_OBJECT_CLAUSES for violation in violations):
+        if not has_object_output(answer, violations):
             return violations
         found = self._check.violation(payload, answer)
         return violations if found is None else (*violations, found)

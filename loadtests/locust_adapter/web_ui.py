@@ -28,6 +28,7 @@ from chainproof.errors import UsageError
 from chainproof.judgement.time_kinds import TIME_KINDS
 from chainproof.options import Option, Surface, add_options
 from chainproof.processes import chainproof_command
+from chainproof.results.exchange import responsible_for_outcome
 from chainproof.statistics.histogram import Histogram
 
 from ..distributed.merge import DistributedRun
@@ -41,7 +42,14 @@ ACCOUNTS = "accounts"
 _TABS = {
     OUTCOMES: (
         "Outcomes",
-        {"name": "Outcome", "status": "Status", "code": "Error code", "result": "Result", "count": "#"},
+        {
+            "name": "Outcome",
+            "status": "Status",
+            "code": "Error code",
+            "result": "Result",
+            "responsible": "Responsible",
+            "count": "#",
+        },
     ),
     PERCENTILES: (
         "Percentiles",
@@ -188,6 +196,7 @@ class WebUI:
                 "status": outcome.status if outcome.status is not None else "",
                 "code": outcome.error_code or "",
                 "result": outcome.result.value,
+                "responsible": responsible_for_outcome(outcome) or "",
                 "count": count,
             }
 

@@ -17,7 +17,7 @@ from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.stored_body import StoredBody
 
-from .assessment import AnswerPart, Assessment
+from .assessment import Assessment
 from .request_ids import RequestIds
 
 MAX_FINDINGS = 200
@@ -117,17 +117,19 @@ class ClauseCounter:
         self.outputs_checked: Callable[[], int] | None = None
         """Returns how many outputs were checked against the schema, if only a sample is."""
         self._counted = tuple(
-            clause for clause in (*clauses.SINGLE_ANSWER_CLAUSES, *of_outputs) if not is_waived(clause, contract)
+            clause
+            for clause in (*clauses.SINGLE_ANSWER_CLAUSES, clauses.CONTENT_CODING, *of_outputs)
+            if not is_waived(clause, contract)
         )
-        self._parts: Counter[AnswerPart] = Counter()
+        self._exercised_times: Counter[Clause] = Counter()
         self._violated: Counter[Clause] = Counter()
         self.ids = RequestIds(track_new=track_new)
         self._with_id = 0
 
     def add(self, assessment: Assessment, times: int = 1) -> None:
         """Count the clauses that answers with the same assessment exercise and violate."""
-        for part in assessment.parts:
-            self._parts[part] += times
+        for clause in assessment.exercised:
+            self._exercised_times[clause] += times
         for violation in assessment.violations:
             self._violated[violation.clause] += times
 
@@ -150,24 +152,7 @@ class ClauseCounter:
     def _exercised(self, clause: Clause) -> int:
         if clause is clauses.OUTPUT_SCHEMA and self.outputs_checked is not None:
             return self.outputs_checked()
-        return self._parts[_PART_OF.get(clause, AnswerPart.ANSWER)]
-
-
-_PART_OF = {
-    clauses.OUTPUT_MEDIA_TYPE: AnswerPart.OUTPUT,
-    clauses.OUTPUT_JSON: AnswerPart.OUTPUT,
-    clauses.OUTPUT_OBJECT: AnswerPart.OUTPUT,
-    clauses.OUTPUT_SCHEMA: AnswerPart.OBJECT,
-    USER_CHECK: AnswerPart.OBJECT,
-    clauses.ERROR_MEDIA_TYPE: AnswerPart.ERROR,
-    clauses.ERROR_JSON: AnswerPart.ERROR,
-    clauses.ERROR_OBJECT: AnswerPart.ERROR,
-    clauses.ERROR_MESSAGE: AnswerPart.MESSAGE,
-    clauses.ERROR_CODE: AnswerPart.CODE,
-    clauses.ERROR_DETAIL: AnswerPart.DETAIL,
-    clauses.ERROR_CODE_STATUS: AnswerPart.DOCUMENTED_CODE,
-}
-"""The part of an answer that a clause is about, unless it is about all of it."""
+        return self._exercised_times[clause]
 
 
 class Exemplars:

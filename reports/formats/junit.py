@@ -25,9 +25,10 @@ from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.severity import failing_levels
 from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 
-from ..formatting import clauses, evidence, objectives, phases, quantities, safe_text
+from ..formatting import clauses, evidence, objectives, outcomes, phases, quantities, safe_text
 
 MAX_FINDINGS = 10
 """Findings of one clause that are shown in full."""
@@ -128,9 +129,20 @@ def _load(summary: LoadSummary) -> Iterator[Case]:
     violations = [_finding(finding) for finding in summary.findings[:MAX_FINDINGS]]
     yield _run_case(
         summary,
-        text="\n\n".join([summary.accounting.sentence, *violations]),
+        text="\n\n".join([summary.accounting.sentence, *_errors(summary), *violations]),
         explained=any(result.verdict is Verdict.INCONCLUSIVE for result in summary.objectives),
     )
+
+
+def _errors(summary: LoadSummary) -> Iterator[str]:
+    """The most frequent errors with who is responsible, one per line; nothing if there are none."""
+    errors = [row for row in summary.outcomes if row.outcome.result is not Result.OK]
+    if errors:
+        yield "\n".join(
+            f"{quantities.count(row.count)} × {_line(outcomes.outcome_text(row.outcome))}"
+            + (f" (responsible: {row.responsible})" if row.responsible is not None else "")
+            for row in errors[:MAX_FINDINGS]
+        )
 
 
 def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:

@@ -21,6 +21,7 @@ _TRANSPORTS: dict[Transport, str] = {
     Transport.CONNECTION_REFUSED: "connection refused",
     Transport.CONNECT_TIMED_OUT: "connect timed out",
     Transport.CONNECT_FAILED: "connect failed",
+    Transport.NO_RESOURCES: "no local port, file or memory",
     Transport.TLS_FAILED: "TLS failed",
     Transport.CONNECTION_RESET: "connection reset",
     Transport.CLOSED_EARLY: "closed early",

@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from chainproof.conformance.transport.client import Client
-from chainproof.conformance.transport.content_coding import decode_answer
 from chainproof.conformance.transport.request import (
     JSON_TYPE,
     CheckRequest,
@@ -28,6 +27,7 @@ from chainproof.conformance.transport.request import (
 )
 from chainproof.conformance.transport.response_parser import AnswerParser, UnparsableAnswer
 from chainproof.contract.answer import Answer
+from chainproof.contract.content_coding import decode_answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import Target, parse_target
 from chainproof.results.exchange import Transport
@@ -200,17 +200,15 @@ def test_valid_framing_is_no_error(answer: bytes, size: int) -> None:
         ("gzip;q=0", "gzip", gzip.compress(b"{}", mtime=0), False, True),
         ("deflate", "gzip", gzip.compress(b"{}", mtime=0), False, True),
         (None, "identity", b"{}", False, True),
-        (None, "br", b"\x0b\x00\x80{}\x03", False, True),
+        (None, "compress", b"{}", False, True),
     ],
 )
 def test_a_content_coding_is_decoded(
     accepted: str | None, coding: str, body: bytes, is_error: bool, is_warning: bool
 ) -> None:
     """Bodies are decoded if possible, and errors of their coding are reported."""
-    fields = () if accepted is None else (("Accept-Encoding", accepted),)
-    decoded = decode_answer(
-        Answer(status=200, headers=(("Content-Encoding", coding),), body=body), replace(REQUEST, fields=fields)
-    )
+    values = () if accepted is None else (accepted,)
+    decoded = decode_answer(Answer(status=200, headers=(("Content-Encoding", coding),), body=body), values)
 
     assert (is_error, is_warning) == (bool(decoded.coding_error), bool(decoded.warning))
     assert decoded.answer is None or decoded.answer.body == b"{}"

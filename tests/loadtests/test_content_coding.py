@@ -32,23 +32,26 @@ LEGAL = (
     ("gzip", gzip.compress(BODY)),
     ("GZIP", gzip.compress(BODY)),
     ("deflate, x-gzip", gzip.compress(zlib.compress(BODY))),
-    ("br", b"cannot be decoded here"),
+    ("compress", b"cannot be decoded here"),
 )
 WRONG = (
-    ("gzip", gzip.compress(b"nonsense"), "output-json"),
-    ("gzip", gzip.compress(b"[1]"), "output-object"),
-    ("gzip", b"not coded", "output-json"),
+    ("gzip", gzip.compress(b"nonsense")),
+    ("gzip", gzip.compress(b"[1]")),
+    ("gzip", b"not coded"),
+    ("gzip", BODY),
+    ("gzip", gzip.compress(BODY)[:-1]),
 )
 
 
 def test_a_coded_answer_is_judged_by_its_content(run_server: RunServer, launch: Launch) -> None:
-    """A legal coding violates nothing. What is invalid inside it, or not coded at all, is found."""
-    behaviours = [coded(coding, body) for coding, body, *_ in (*LEGAL, *WRONG)]
+    """A legal coding violates nothing. What is invalid inside it, or not coded as it says, is found; another coding is named."""
+    behaviours = [coded(coding, body) for coding, body in (*LEGAL, *WRONG)]
     with run_server(*behaviours) as server:
-        done = launch(server, "--rate", "28", "--arrivals", "constant", "--duration", "1s").end()
+        done = launch(server, "--rate", "36", "--arrivals", "constant", "--duration", "1s").end()
 
     counts = Counter[str]()
     for finding in done.run.findings:
         counts[finding.clause] += finding.count
-    assert {"output-json": 8, "output-object": 4} == counts, done.errors
-    assert (16, 12) == (done.accounting["ok"], done.accounting["failed"])
+    assert {"output-json": 4, "output-object": 4, "content-coding": 12, "accept-encoding": 4} == counts, done.errors
+    assert (16, 20) == (done.accounting["ok"], done.accounting["failed"])
+    assert "Content-Encoding: compress, which chainproof cannot decode" in done.output

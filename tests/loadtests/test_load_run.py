@@ -10,7 +10,9 @@ from typing import Any
 import gevent
 import pytest
 
+from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.judged_answer import JudgedAnswer
 from chainproof.contract.levels import Contract
 from chainproof.contract.target import parse_target
 from chainproof.endpoint import Endpoint
@@ -38,13 +40,13 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
     manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
     judged: list[object] = []
 
-    def judge(*arguments: Any) -> tuple[()]:
-        judged.append(arguments)
+    def judge(answer: Answer, _: Contract) -> JudgedAnswer:
+        judged.append(answer)
         if len(judged) == 5:
             raise ZeroDivisionError
-        return ()
+        return JudgedAnswer(answer)
 
-    monkeypatch.setattr(settlement, "violations", judge)
+    monkeypatch.setattr(settlement, "judge_answer", judge)
     with run_server(different) as server, RunWriter(tmp_path / "run", manifest) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
         endpoint = Endpoint(target=server.target, key=ApiKey("key"), environment={})

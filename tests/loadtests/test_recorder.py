@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
+from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import error_code, violations
 from chainproof.loadtests.client.reply import Reply
-from chainproof.loadtests.recording.assessment import Assessment, answer_parts
+from chainproof.loadtests.recording.assessment import Assessment
 from chainproof.loadtests.recording.exemplars import (
     EXEMPLARS_PER_OUTCOME,
     MAX_CODES,
@@ -200,7 +201,9 @@ def test_the_number_of_findings_is_bounded_and_all_violations_count(tmp_path: Pa
             )
             recorder.count_sent(request)
             found = violations(answer)
-            recorder.count_settled(request, Assessment(OUTCOMES[0], "", found, answer_parts(answer, found)), 0.1)
+            recorder.count_settled(
+                request, Assessment(OUTCOMES[0], "", found, judge_answer(answer, Contract.STRICT).exercised), 0.1
+            )
         recorder.finish(0.5, Ending.COMPLETED, "")
     findings = read_run(tmp_path / "run").findings
     counts = Counter[str]()
@@ -231,8 +234,8 @@ def test_a_clause_is_violated_at_most_as_often_as_exercised(answers: list[Answer
     clauses = ClauseCounter(Contract.STRICT)
     expected = Counter[str]()
     for answer in answers:
-        found = violations(answer)
-        clauses.add(Assessment(OUTCOMES[0], "", found, answer_parts(answer, found)))
+        _, exercised, found, _ = judge_answer(answer, Contract.STRICT)
+        clauses.add(Assessment(OUTCOMES[0], "", found, exercised))
         expected.update(violation.clause.id for violation in found)
     counts = {count.clause: count for count in clauses.counts()}
 

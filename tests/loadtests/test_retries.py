@@ -40,6 +40,7 @@ def test_the_baseten_policy_retries_the_documented_outcomes() -> None:
             Transport.NAME_NOT_RESOLVED,
             Transport.CONNECTION_REFUSED,
             Transport.CONNECT_FAILED,
+            Transport.NO_RESOURCES,
             Transport.TLS_FAILED,
             Transport.DEADLINE,
         ),

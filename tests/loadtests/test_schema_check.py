@@ -19,6 +19,7 @@ from chainproof.chain_schema.loading import load_input_schema
 from chainproof.command import build_parser
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
+from chainproof.contract.clauses import OUTPUT_SCHEMA
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import violations
 from chainproof.errors import UsageError
@@ -28,7 +29,7 @@ from chainproof.loadtests.distributed.messages import Assignment
 from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck
 from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS, add_locust_options, locust_arguments
 from chainproof.loadtests.output_schema import OutputSchema
-from chainproof.loadtests.recording.assessment import Assessment, answer_parts
+from chainproof.loadtests.recording.assessment import Assessment, has_object_output
 from chainproof.loadtests.recording.exemplars import OTHER_VIOLATIONS, ClauseCounter
 from chainproof.loadtests.user_files import load_output
 from chainproof.results.exchange import Outcome, Result, Transport
@@ -176,7 +177,7 @@ def test_only_json_objects_are_checked_against_the_schema(
     )
     found = OutputCheck(load_output(HELLO))(answer, violations(answer))
     outcome = Outcome(Transport.ANSWERED, status, None, Result.OK)
-    counts.add(Assessment(outcome, "", found, answer_parts(answer, found)))
+    counts.add(Assessment(outcome, "", found, (OUTPUT_SCHEMA,) * has_object_output(answer, found)))
 
     assert violated == [violation.clause.id for violation in found]
     assert schema_counts(counts.counts()) == [(exercised, violated.count("output-schema"))]

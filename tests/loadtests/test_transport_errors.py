@@ -45,6 +45,7 @@ CLASSES = {
         Transport.CONNECT_TIMED_OUT,
         Transport.CONNECTION_RESET,
         Transport.CONNECT_FAILED,
+        Transport.NO_RESOURCES,
     },
     RequestStage.TUNNELLING: {Transport.CONNECT_FAILED},
     RequestStage.TLS_HANDSHAKE: {Transport.TLS_FAILED},

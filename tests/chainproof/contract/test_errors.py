@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from chainproof.contract.answer import Answer
 from chainproof.contract.errors import (
     DOCUMENTED_CODES,
     PAIRINGS,
@@ -12,12 +11,11 @@ from chainproof.contract.errors import (
     Pairing,
     Responsible,
     allowed_statuses,
-    responsible,
     statuses,
 )
 from chainproof.contract.levels import Contract
 from chainproof.contract.openapi import documented_statuses, lookup
-from chainproof.contract.violations import is_chain_failure
+from chainproof.contract.responsibility import responsible
 
 TABLE = {
     "unauthorized": ({401}, {403}),
@@ -87,33 +85,6 @@ def test_wider_contract_allows_more_statuses() -> None:
 def test_responsible_is_given_by_code_or_status(code: str | None, status: int | None, expected: Responsible) -> None:
     """A documented code decides who is responsible; without one the status does."""
     assert expected is responsible(code, status)
-
-
-EXCEPTION = b'{"error":{"exception_cls_name":"ValueError","exception_message":"boom","user_stack_trace":[]}}'
-NOT_READY = b'{"error":"Model with name model is not ready."}'
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "body", "expected"),
-    [
-        (500, (), EXCEPTION, Responsible.CHAIN),
-        (503, (), EXCEPTION, Responsible.CHAIN),  # HTTPException(503)
-        (500, (("X-BASETEN-ERROR-SOURCE", "04"), ("X-BASETEN-ERROR-CODE", "600")), b"{}", Responsible.CHAIN),
-        (500, (("x-baseten-error-source", "04"), ("x-baseten-error-code", "500")), b"{}", Responsible.CHAIN),
-        (503, (("x-baseten-error-source", "04"), ("x-baseten-error-code", "600")), NOT_READY, Responsible.PLATFORM),
-        (502, (), b'{"error":"upstream"}', Responsible.PLATFORM),
-        (502, (), b"<html>", Responsible.PLATFORM),
-        (422, (), EXCEPTION, Responsible.CALLER),  # HTTPException(422): the chain rejects the input
-        (400, (("x-baseten-error-source", "04"), ("x-baseten-error-code", "700")), b"{}", Responsible.CALLER),
-    ],
-)
-def test_an_answer_that_names_its_origin_decides_who_is_responsible(
-    status: int, headers: tuple[tuple[str, str], ...], body: bytes, expected: Responsible
-) -> None:
-    """A chain's own exception is the chain owner's to fix, whatever its status; a 4xx is the caller's."""
-    answer = Answer(status=status, headers=headers, body=body)
-
-    assert expected is responsible(None, status, from_chain=is_chain_failure(answer))
 
 
 def test_contracts_include_narrower_ones() -> None:

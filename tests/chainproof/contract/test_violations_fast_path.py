@@ -49,7 +49,7 @@ def test_common_answer_takes_the_fast_path() -> None:
     """The most common valid answer needs no slow path."""
     fields = (("Content-Type", "application/json"), ("Content-Length", "2"), ("X-BASETEN-REQUEST-ID", "id"))
 
-    assert violations._is_plainly_valid(Answer(status=200, headers=fields, body=b"{}"))
+    assert violations.is_plainly_valid(Answer(status=200, headers=fields, body=b"{}"))
 
 
 def test_built_answer_equals_constructed_answer() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chainproof.contract import clauses
 from chainproof.contract.clauses import Clause
+from chainproof.contract.errors import Responsible
 from chainproof.judgement.accounting import accounting
 from chainproof.judgement.caveat import CaveatCode
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary, summarise_conformance
@@ -29,6 +30,8 @@ OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Result.FAILED)
 RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED)
 CENSORED = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
+NO_PORTS = Outcome(Transport.NO_RESOURCES, None, None, Result.FAILED)
+CHAINS_KEY = Outcome(Transport.ANSWERED, 401, None, Result.FAILED, Responsible.CHAIN)
 TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 
@@ -179,6 +182,7 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
     "INTERRUPTED": lambda: with_ending(load_run(), Ending.INTERRUPTED),
     "MAX_IN_FLIGHT": lambda: load_run(capped()),
     "UNANSWERED": lambda: load_run(interval(TIMED_OUT)),
+    "GENERATOR_ERRORS": lambda: load_run(interval(), interval(NO_PORTS, count=1)),
     "CENSORED": lambda: load_run(interval(CENSORED)),
     "CONTRACT_VIOLATIONS": lambda: load_run(findings=(finding(clauses.REQUEST_ID_PRESENT),)),
     "COORDINATED_OMISSION": lambda: with_settings(load_run(), model="closed"),
@@ -266,6 +270,8 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
     ),
     "rejecting quickly": (lambda: load_run(interval(RATE_LIMITED, time=0.001)), Verdict.FAIL),
     "all in flight at the end": (lambda: load_run(interval(CENSORED)), Verdict.INCONCLUSIVE),
+    "missed because the generator had no ports": (lambda: load_run(interval(NO_PORTS)), Verdict.INVALID),
+    "another key than the caller's rejected": (lambda: load_run(interval(CHAINS_KEY)), Verdict.FAIL),
     "the key rejected": (lambda: load_run(interval(UNAUTHORIZED)), Verdict.INCONCLUSIVE),
 }
 

@@ -1,0 +1,79 @@
+"""
+Judge an answer of the operation: what it is without its content coding, which clauses it exercises and which it violates.
+
+Load tests judge every answer here; conformance uses the same functions and adds what it expects of each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from chainproof.contract import clauses, http_clauses
+from chainproof.contract.answer import Answer
+from chainproof.contract.clause import Clause
+from chainproof.contract.content_coding import decode_answer
+from chainproof.contract.exercised_clauses import OF_OUTPUTS, exercised_clauses
+from chainproof.contract.levels import Contract
+from chainproof.contract.violations import Violation, is_plainly_valid, violations
+from chainproof.json_text import parse_json
+
+_BODY_CLAUSES = frozenset(
+    {
+        clauses.OUTPUT_JSON,
+        clauses.OUTPUT_OBJECT,
+        clauses.ERROR_JSON,
+        clauses.ERROR_OBJECT,
+        clauses.ERROR_MESSAGE,
+        clauses.ERROR_CODE,
+        clauses.ERROR_CODE_STATUS,
+        clauses.ERROR_DETAIL,
+    }
+)
+"""Clauses that cannot be judged if the body cannot be decoded."""
+
+
+class JudgedAnswer(NamedTuple):
+    """An answer without its content coding, and what it shows."""
+
+    # A tuple, because load tests make one for every answer that differs from earlier ones.
+
+    answer: Answer
+    """As received if it cannot be decoded."""
+    exercised: tuple[Clause, ...] = OF_OUTPUTS
+    violations: tuple[Violation, ...] = ()
+    is_readable: bool = True
+    """False if the body cannot be decoded, so that nothing is known about it."""
+
+
+def judge_answer(answer: Answer, contract: Contract) -> JudgedAnswer:
+    """The judgement of an answer to a POST of the operation without Accept-Encoding."""
+    if is_plainly_valid(answer):
+        return JudgedAnswer(answer)
+    if answer.field("content-encoding") is None:
+        return _judged(answer, contract)
+    decoded = decode_answer(answer)
+    judged = _judged(decoded.answer or answer, contract)
+    is_readable = decoded.answer is not None and not decoded.coding_error
+    exercised, found = judged.exercised, judged.violations
+    if not is_readable:
+        exercised = tuple(clause for clause in exercised if clause not in _BODY_CLAUSES)
+        found = tuple(violation for violation in found if violation.clause not in _BODY_CLAUSES)
+    found = (*coding_violations(decoded.coding_error, decoded.warning), *found)
+    return JudgedAnswer(judged.answer, (*exercised, clauses.CONTENT_CODING), found, is_readable)
+
+
+def _judged(answer: Answer, contract: Contract) -> JudgedAnswer:
+    """The judgement of an answer without a content coding."""
+    value = parse_json(answer.body) if answer.status >= 400 else None  # only the members of errors exercise clauses
+    return JudgedAnswer(answer, exercised_clauses(answer, value), violations(answer, contract))
+
+
+def coding_violations(coding_error: str, warning: str) -> Iterator[Violation]:
+    """The violations in the content coding of a body, from its error and its warning (empty for none)."""
+    if coding_error:
+        expected = "a body coded as Content-Encoding says, and as the request accepts"
+        yield Violation(clause=clauses.CONTENT_CODING, expected=expected, actual=coding_error)
+    if warning:
+        expected = "a content coding that the request names, or none"
+        yield Violation(clause=http_clauses.ACCEPT_ENCODING, expected=expected, actual=warning)
