@@ -71,7 +71,7 @@ class SimulatedWorker:
         self.socket.curve_publickey, self.socket.curve_secretkey = zmq.curve_keypair()
         self.socket.curve_serverkey = zmq.curve_public(z85.encode(secret_key(token)))
         self.socket.linger = 500
-        self.socket.connect(f"tcp://127.0.0.1:{port}")
+        self._address = f"tcp://127.0.0.1:{port}"
         self.state = "ready"
         self.done = False
         self.assignment: Assignment | None = None
@@ -81,6 +81,10 @@ class SimulatedWorker:
         self._users: dict[str, int] = {}
         now = time.monotonic() + self._random.random()
         self._due = {"heartbeat": now, "stats": now, "report": float("inf")}
+
+    def connect(self) -> None:
+        """Connect to the master."""
+        self.socket.connect(self._address)
         self.send("client_ready", LOCUST_VERSION)
 
     def send(self, kind: str, data: object) -> None:
@@ -240,4 +244,4 @@ def simulate(workers: list[SimulatedWorker], until: Callable[[], bool]) -> None:
         start = time.monotonic()
         for worker in workers:
             worker.step(time.monotonic())
-        time.sleep(max(0.0, 0.01 - (time.monotonic() - start)))
+        time.sleep(max(0.0, 0.05 - (time.monotonic() - start)))

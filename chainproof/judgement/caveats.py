@@ -195,7 +195,8 @@ def interrupted(inputs: CaveatInput) -> Iterator[Caveat]:
     if inputs.run.end is not None and inputs.run.end.ending is Ending.INTERRUPTED:
         yield Caveat(
             code=CaveatCode.INTERRUPTED,
-            text=f"The run was interrupted after {format_duration(inputs.run.end.seconds)}; "
+            text=f"The run was interrupted after {format_duration(inputs.run.end.seconds)}"
+            f"{f' ({inputs.run.end.note})' if inputs.run.end.note else ''}; "
             f"{inputs.totals.not_sent[NotSent.STOPPED]:,} planned requests were not sent.",
             remedy="A pass needs the full run.",
         )

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 import gevent
 from gevent.event import Event
+from locust import runners
 from locust.env import Environment
 
 from chainproof import __version__
@@ -35,7 +36,7 @@ from chainproof.workload.workload import WorkloadModel
 from ..demand import Demand, Shard
 from ..engine.replan import RateChange
 from .locust_messages import Ignored
-from .merge import DistributedRun, WorkerState
+from .merge import REPORT_TIMEOUT, DistributedRun, WorkerState
 from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
 from .transport import IGNORED
@@ -48,6 +49,10 @@ READY_TIMEOUT: Seconds = 60.0
 
 REJOIN_TIMEOUT: Seconds = 5.0
 """Time for workers to be ready again after a run."""
+
+
+_HEARTBEAT_MARGIN = 5
+"""Further heartbeats, one each second, after which Locust gives up a worker."""
 
 
 class Master(WriterSession):
@@ -68,6 +73,9 @@ class Master(WriterSession):
     def attach(self) -> None:
         """Also listen to the workers' messages."""
         super().attach()
+        # Locust would otherwise stop the run of a single worker before a missing report can count as lost.
+        module: Any = runners
+        module.HEARTBEAT_LIVENESS = REPORT_TIMEOUT + _HEARTBEAT_MARGIN
         self._handle_message = self.runner.handle_message
         self.runner.handle_message = self.handle_message
         self.runner.register_message(READY, self.on_ready)
@@ -128,6 +136,7 @@ class Master(WriterSession):
         self.plan = self.demand.plan(pause=lambda: gevent.sleep(0))
         self._run = uuid4().hex
         self._ready.clear()
+        self.runner._users_dispatcher = None  # noqa: SLF001  # Locust keeps it after a run whose workers were all lost
         clients = [client.id for client in self.runner.clients.all if client.state != "missing"]
         clients.sort(key=self.runner.get_worker_index)
         self._members = [
@@ -183,9 +192,11 @@ class Master(WriterSession):
         """Wait until every worker is ready. Raises UsageError if one is not."""
         deadline, own_digest = time.monotonic() + READY_TIMEOUT, digest(self.plan)
         while len(self._ready) < len(self._members):
-            if time.monotonic() > deadline:
-                missing = [state.worker for state in self._members if state.client not in self._ready]
-                raise UsageError(f"worker {', '.join(missing)} was not ready within {READY_TIMEOUT:.0f} s")
+            missing = [state for state in self._members if state.client not in self._ready]
+            gone = [state for state in missing if state.client not in self.runner.clients]
+            if gone or time.monotonic() > deadline:
+                names = ", ".join(f"{state.worker} ({state.host})" for state in gone or missing)
+                raise UsageError(f"worker {names} {'left' if gone else 'was not ready'} before the run: start it again")
             self._ready_changed.wait(1.0)
             self._ready_changed.clear()
         for state in self._members:
@@ -244,6 +255,10 @@ class Master(WriterSession):
     def _terminate(self, state: WorkerState) -> None:
         """End a lost worker: it may be unreachable and still sending."""
         self.runner.send_message("quit", None, state.client)
+        node = self.runner.clients.pop(state.client, None)  # the next run must not wait for it
+        dispatcher = self.runner._users_dispatcher  # noqa: SLF001  # Locust has no public way to give up a worker
+        if node is not None and dispatcher is not None:
+            dispatcher.remove_worker(node)
         if self.options.processes and state.client.startswith(f"{socket.gethostname()}_"):
             with suppress(ProcessLookupError):
                 os.kill(state.pid, signal.SIGKILL)

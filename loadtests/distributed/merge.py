@@ -35,6 +35,8 @@ from .messages import WorkerReport
 REPORT_TIMEOUT: Seconds = 5.0
 """A worker without a report for this long is lost: it sends one every second."""
 _CHECK_INTERVAL: Seconds = 0.25
+_MAX_STALL: Seconds = 0.5
+"""A longer pause of the master itself, such as that of a virtual machine, is not counted as silence of the workers."""
 
 _MASTER = ""
 """The key of the master's own counts, beside the ids of the workers."""
@@ -172,6 +174,11 @@ class DistributedRun(BaseRun):
         return cumulative
 
     @property
+    def ignored(self) -> int:
+        """How many messages and connections were ignored so far."""
+        return self._ignored.total()
+
+    @property
     def lost(self) -> list[WorkerState]:
         """The lost workers."""
         return [state for state in self.worker_states.values() if state.lost]
@@ -180,9 +187,10 @@ class DistributedRun(BaseRun):
         """Wait until every worker has sent its last report or is lost, then finish the run folder."""
         try:
             while not all(state.settled for state in self.worker_states.values()):
+                before = time.monotonic()
                 self._changed.wait(_CHECK_INTERVAL)
                 self._changed.clear()
-                self._find_silent_workers()
+                self._find_silent_workers(time.monotonic() - before - _CHECK_INTERVAL)
             self._finish()
         except Exception as error:  # noqa: BLE001  # an internal error: the exit code shows it, even if the folder cannot be written
             traceback.print_exc()
@@ -247,12 +255,15 @@ class DistributedRun(BaseRun):
         if end.note and end.note not in self.note:
             self.note += f"; {end.note}" if self.note else end.note
         if end.ending is Ending.INTERRUPTED and self.ending is Ending.COMPLETED:
+            self.note = f"worker {state.worker} on {state.host} got a signal and left"
             self.interrupt()
 
-    def _find_silent_workers(self) -> None:
-        """Mark workers as lost that have been silent for too long."""
+    def _find_silent_workers(self, stalled: Seconds = 0.0) -> None:
+        """Mark workers as lost that have been silent for too long. While this process *stalled*, it could not hear them."""
         silent = time.monotonic() - REPORT_TIMEOUT
         for state in self.worker_states.values():
+            if stalled > _MAX_STALL:
+                state.last_report_at += stalled
             if not state.settled and state.last_report_at < silent:
                 self._lose(state, f"no report for {REPORT_TIMEOUT:.0f} s")
 

@@ -233,7 +233,10 @@ class WebUI:
         yield {"what": "CPU", "value": f"{session.runner.current_cpu_usage:.0f} %", "meaning": "of this process"}
         for worker_state in run.worker_states.values() if isinstance(run, DistributedRun) else ():
             state = f"lost: {worker_state.lost}" if worker_state.lost else "reports received"
-            yield {"what": f"worker {worker_state.worker}", "value": worker_state.reports, "meaning": state}
+            name, meaning = f"worker {worker_state.worker}", f"{state}, host {worker_state.host}"
+            yield {"what": name, "value": worker_state.reports, "meaning": meaning}
+        if isinstance(run, DistributedRun) and run.ignored:
+            yield {"what": "ignored messages", "value": run.ignored, "meaning": "see ignored in end.json"}
         yield {"what": "run folder", "value": str(session.writer.path), "meaning": _run_state(session)}
 
     def report(self) -> Any:

@@ -351,6 +351,7 @@ def foreigners(port: int) -> Iterator[None]:
         plain.send(msgpack.packb(("client_ready", "2.43.4", "plain_1")))
         stranger = simulated.SimulatedWorker(context, port, "another-token-entirely", "stranger_1", simulated.Plans())
         stranger.socket.linger = 0
+        stranger.connect()
         try:
             yield
         finally:
@@ -365,11 +366,14 @@ def test_only_workers_with_the_token_take_part_in_a_run(tmp_path: Path) -> None:
     with zmq.Context() as context:
         plans = simulated.Plans()
         workers = [simulated.SimulatedWorker(context, port, TOKEN, f"host-{n}_{n}", plans) for n in range(3)]
+        for worker in workers:
+            worker.connect()
         while not all(worker.state == "ready" and worker.assignment for worker in workers):
             simulated.simulate(workers, limit(0.1))
             assert process.poll() is None, process.communicate()[0]
         with foreigners(port):
             spare = simulated.SimulatedWorker(context, port, TOKEN, "late_1", plans)
+            spare.connect()
             for _ in range(200):
                 kind = chance.choice(list(LOCUST_MESSAGES))
                 octets = msgpack.packb((kind, LOCUST_MESSAGES[kind], "late_1"))
