@@ -3,33 +3,37 @@ The caveats about the load generator itself: thresholds, and what happens beyond
 
 | measure | caveat beyond | invalid beyond |
 |---|---|---|
-| schedule lag, p99 | 10 ms | 50 ms, or a tenth of the tightest response-time threshold; always beyond 1 s |
-| event-loop lag, p99 | 10 ms | 100 ms |
+| schedule lag outside of stalls, p99 | 10 ms | 50 ms, or a tenth of the tightest response-time threshold; always beyond 1 s |
+| event-loop lag, p99 | 10 ms | never: see `own_lag` |
+| stalls | 100 ms | half of the time; an objective that is missed because of them |
 | CPU use of one process, as a share of one core | 85 % | 95 % |
 | planned requests that were not sent in time | 1 % | 5 %, if the generator was late too |
 | open files, as a share of the limit | 80 % | 95 % |
 | ports, as a share of those available | 80 % | 95 % |
-| in-flight requests, difference between sampled and computed | 5 % | 20 % |
+| total time in flight, difference between integrated and computed | 5 % | 20 % |
 
 A p99 is beyond a limit when more than 1 % of the values are, with 95 % confidence (exact, by Clopper and Pearson). So one
 slow request in fifty, which is their p99, triggers nothing.
 
-The first three can only make response times look worse. So they do not invalidate a pass, unless the generator was a full
-second late. The others do.
+Lag, stalls and CPU use can only make response times look worse. So they do not invalidate a pass, unless the generator was
+a full second late or stood still for half of the time. The others do.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.judgement.caveat import Caveat, CaveatCode
+from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result, Transport
+from chainproof.results.folder import Run
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, RequestStats
-from chainproof.results.manifest import Manifest
+from chainproof.results.manifest import Guard, Manifest, RunEnd
+from chainproof.results.stalls import StalledRequests
 from chainproof.statistics.confidence_intervals import CONFIDENCE, proportion
 from chainproof.statistics.histogram import Histogram
 from chainproof.workload.objectives import Indicator, parse_objective
@@ -41,7 +45,11 @@ SCHEDULE_LAG_INVALID: Seconds = 0.050
 SCHEDULE_LAG_ALWAYS_INVALID: Seconds = 1.0
 """Schedule lag that invalidates every run: the target did not get the planned load."""
 LOOP_LAG_WARNING: Seconds = 0.010
-LOOP_LAG_INVALID: Seconds = 0.100
+STALL_WARNING: Seconds = 0.100
+STALL_INVALID = 0.5
+"""Share of the run in which the generator stood still: so much of the planned load was not tested."""
+STALLED_REQUESTS_INVALID = 0.01
+"""Share of affected requests that invalidates a run without objectives: its p99 says nothing about the target."""
 CPU_WARNING = 0.85
 CPU_INVALID = 0.95
 UNSENT_WARNING = 0.01
@@ -50,12 +58,10 @@ RESOURCE_WARNING = 0.80
 RESOURCE_INVALID = 0.95
 """Share of the available files or ports."""
 LITTLES_LAW_WARNING = 0.05
-"""Allowed difference between in-flight requests as sampled and as computed, as a share of the larger value."""
+"""Allowed difference between the time in flight as integrated and as computed, as a share of the larger value."""
 LITTLES_LAW_INVALID = 0.20
 LITTLES_LAW_SLACK: Seconds = 0.002
 """Time that a request may stay in flight after its end, until the generator has read the answer."""
-MIN_SAMPLES = 200
-"""Samples below which their mean means nothing."""
 MIN_DUE = 100
 """Planned requests below which a share of them means nothing."""
 
@@ -81,10 +87,16 @@ def max_trusted_lag(objectives: Sequence[str]) -> Seconds:
 
 
 def generator_caveats(
-    manifest: Manifest, totals: Interval, judged: RequestStats, seconds: Sequence[Interval]
+    run: Run,
+    totals: Interval,
+    judged: RequestStats,
+    seconds: Sequence[Interval],
+    objectives: Sequence[ObjectiveResult] = (),
 ) -> Iterator[Caveat]:
     """The caveats about the generator of a load run. *judged* are the requests of the judged phases."""
+    manifest = run.manifest
     health = totals.generator_health if totals.generator_health is not None else GeneratorHealth()
+    yield from _stalls(run, totals, judged, objectives, manifest.known_settings.duration or len(seconds))
     yield from _schedule_lag(manifest, judged)
     yield from _event_loop_lag(health)
     yield from _cpu(health)
@@ -100,16 +112,64 @@ def generator_caveats(
     yield from _littles_law(manifest, totals, health)
 
 
+def _stalls(
+    run: Run, totals: Interval, judged: RequestStats, objectives: Sequence[ObjectiveResult], duration: Seconds
+) -> Iterator[Caveat]:
+    """A generator that stands still sends nothing, and then too much at once."""
+    by_worker = {
+        (stall, interval.worker)
+        for interval in run.intervals
+        if interval.generator_health is not None
+        for stall in interval.generator_health.stalls
+    }
+    if not by_worker:
+        return
+    longest, worker = max(by_worker, key=lambda each: (each[0].seconds, -each[0].start, each[1]))
+    missed = [each.objective.text for each in objectives if each.verdict is Verdict.INVALID]
+    if longest.seconds < STALL_WARNING and not missed:
+        return
+    workers = len({interval.worker for interval in run.intervals})
+    lost = sum(stall.seconds for stall, _ in by_worker)
+    stalled = judged.stalled if judged.stalled is not None else StalledRequests()
+    affected = stalled.count + stalled.excused
+    where = f" (worker {worker})" if workers > 1 else ""
+    others = f", and {len(by_worker) - 1} more times, {format_duration(lost)} in all" if len(by_worker) > 1 else ""
+    yield Caveat(
+        code=CaveatCode.GENERATOR_STALLED,
+        text=f"The load generator{where} stood still for {format_duration(longest.seconds)} at "
+        f"{format_duration(max(longest.start, 0.0))} of the run{others}: it was suspended, had no CPU or ran other code. "
+        f"{affected:,} requests were due or in flight at such times."
+        + (f" Without its lag these would not be missed: {', '.join(missed)}." if missed else ""),
+        remedy="Run it again on a machine that is not suspended or overloaded; look for slow code in your own "
+        "locustfile.",
+        invalidates=lost > STALL_INVALID * workers * duration or _exhausted_budget(run, totals),
+        invalidates_failures=not objectives and affected > STALLED_REQUESTS_INVALID * judged.planned,
+    )
+
+
+def _exhausted_budget(run: Run, totals: Interval) -> bool:
+    """Whether the error budget ended the run, and would not have without the errors during stalls."""
+    budget = run.manifest.settings.get("error_budget")
+    if run.end is None or run.end.guard is not Guard.ERROR_BUDGET or not isinstance(budget, int | float):
+        return False
+    excused = totals.stalled.excused if totals.stalled is not None else 0
+    errors = totals.count(Result.FAILED) + totals.count(Result.TIMED_OUT)
+    return excused > 0 and errors - excused <= budget * (totals.planned or errors)
+
+
 def _schedule_lag(manifest: Manifest, judged: RequestStats) -> Iterator[Caveat]:
     lag = judged.schedule_lag.quantile(0.99)
+    outside = (
+        judged.schedule_lag.minus(judged.stalled.schedule_lag) if judged.stalled is not None else judged.schedule_lag
+    )
     if lag is not None and lag > SCHEDULE_LAG_WARNING:
         yield Caveat(
             code=CaveatCode.GENERATOR_LATE,
             text=f"1 % of the requests were sent more than {format_duration(lag)} after their intended start; response "
             "times include this delay.",
             remedy="Use a lower rate, an idle machine, or several; service times do not include it.",
-            invalidates_failures=exceeds(judged.schedule_lag, max_trusted_lag(manifest.objectives)),
-            invalidates=exceeds(judged.schedule_lag, SCHEDULE_LAG_ALWAYS_INVALID),
+            invalidates_failures=exceeds(outside, max_trusted_lag(manifest.objectives)),
+            invalidates=exceeds(outside, SCHEDULE_LAG_ALWAYS_INVALID),
         )
 
 
@@ -121,7 +181,6 @@ def _event_loop_lag(health: GeneratorHealth) -> Iterator[Caveat]:
             text=f"The event-loop lag of the generator was {format_duration(lag)} at p99: its own work or another "
             "program delayed it.",
             remedy="Use a lower rate, an idle machine, or --processes; look for slow code in your own locustfile.",
-            invalidates_failures=exceeds(health.loop_lag, LOOP_LAG_INVALID),
         )
 
 
@@ -164,35 +223,38 @@ def _resource(code: CaveatCode, what: str, used: int, limit: int, setting: str) 
 
 
 def _littles_law(manifest: Manifest, totals: Interval, health: GeneratorHealth) -> Iterator[Caveat]:
-    """The sampled number of in-flight requests is the rate times the mean service time (Little 1961)."""
+    """The area under the curve of requests in flight is the sum of their times in flight (Little 1961)."""
     computed = total_time_in_flight(manifest, totals)
-    if computed is None or health.samples < MIN_SAMPLES:
+    if computed is None or not health.samples:
         return
-    mean = health.in_flight_sum / health.samples
-    standard_error = math.sqrt(max(health.in_flight_squares / health.samples - mean * mean, 0.0) / health.samples)
-    uncertainty = 3 * standard_error / mean * health.in_flight_s if mean else 0.0
-    uncertainty += LITTLES_LAW_SLACK * totals.sent
-    difference, larger = abs(computed - health.in_flight_s) - uncertainty, max(computed, health.in_flight_s)
+    integrated = totals.in_flight_s
+    stalled = sum(stall.seconds for stall in health.stalls) * totals.in_flight_max
+    difference = abs(computed - integrated) - LITTLES_LAW_SLACK * totals.sent - stalled
+    larger = max(computed, integrated)
     if difference > LITTLES_LAW_WARNING * larger:
         yield Caveat(
             code=CaveatCode.LITTLES_LAW,
-            text=f"The total time of requests in flight is {format_duration(health.in_flight_s)} as sampled, but "
-            f"{format_duration(computed)} by their service times: chance does not explain the difference.",
+            text=f"The total time of requests in flight is {format_duration(integrated)} by their number, but "
+            f"{format_duration(computed)} by their service times.",
             remedy="Service times or requests are missing from the run folder: check the event-loop lag, then report it.",
             invalidates=difference > LITTLES_LAW_INVALID * larger,
         )
 
 
-def mean_in_flight(health: GeneratorHealth) -> float:
-    """The mean number of requests in flight, as sampled."""
-    return health.in_flight_s / health.process_s if health.process_s else 0.0
+def mean_in_flight(totals: Interval, end: RunEnd | None) -> float:
+    """The mean number of requests in flight during a run."""
+    return totals.in_flight_s / end.seconds if end is not None and end.seconds > 0 else 0.0
 
 
-def total_time_in_flight(manifest: Manifest, totals: RequestStats) -> Seconds | None:
-    """The sum of the service times of all requests; None if more than 1 % of the requests have no time."""
-    timed = sum(times.total for times in totals.service_time.values())
+def total_time_in_flight(manifest: Manifest, totals: Interval) -> Seconds | None:
+    """
+    The sum of the times in flight of all requests; None if more than 1 % of the requests have no time.
+
+    A request is in flight until its answer is read, which is later than the end of its service time.
+    """
+    timed = sum(times.total for times in totals.service_time.values()) + totals.network.read_delay.total
     deadline = manifest.known_settings.deadline
-    untimed = totals.count(Result.CENSORED)
+    untimed = totals.count(Result.CENSORED) - totals.service_time[Result.CENSORED].count
     for outcome, count in totals.outcomes.items():
         if outcome.transport is Transport.DEADLINE and deadline is not None:
             timed += count * deadline

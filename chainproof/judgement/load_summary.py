@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.contract.errors import Responsible
@@ -16,6 +16,7 @@ from chainproof.judgement.generator_caveats import generator_caveats
 from chainproof.judgement.latency import Timing, judged_requests, timing, timings
 from chainproof.judgement.load_verdict import load_verdict
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
+from chainproof.judgement.own_lag import WithoutOwnLag, judge_again, without_own_lag
 from chainproof.judgement.severity import sort_findings
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, responsible_for_outcome
@@ -23,7 +24,7 @@ from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats, by_second, total
 from chainproof.results.settings import PhaseSpan
-from chainproof.workload.objectives import parse_objective
+from chainproof.workload.objectives import Objective, parse_objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +103,9 @@ def summarise_load(run: Run) -> LoadSummary:
     judged, counts = judged_requests(run.manifest, totals), accounting(totals)
     throughput, ok_per_second = _rates(run, seconds)
     start = cold_start(run, seconds)
+    again = without_own_lag(judged, start, totals, _sending_time(run, seconds), len(_workers(run)))
     objectives = tuple(
-        evaluate_objective(parse_objective(text), judged, ok_per_second, start) for text in run.manifest.objectives
+        _objective(parse_objective(text), judged, ok_per_second, start, again) for text in run.manifest.objectives
     )
     caveats = load_caveats(
         CaveatInput(
@@ -112,7 +114,7 @@ def summarise_load(run: Run) -> LoadSummary:
             judged=judged,
             accounting=counts,
             start=start,
-            generator_caveats=tuple(generator_caveats(run.manifest, totals, judged, seconds)),
+            generator_caveats=tuple(generator_caveats(run, totals, judged, seconds, objectives)),
         )
     )
     verdict, reason = load_verdict(run.end, counts, objectives, caveats)
@@ -134,6 +136,22 @@ def summarise_load(run: Run) -> LoadSummary:
         objectives=objectives,
         caveats=caveats,
     )
+
+
+def _objective(
+    objective: Objective, judged: RequestStats, ok_per_second: PerSecond, start: ColdStart, again: WithoutOwnLag
+) -> ObjectiveResult:
+    """The result of an objective; invalid if it is missed only because of the load generator's own lag."""
+    rate = ok_per_second / again.sending_time if again.sending_time else inf
+    return judge_again(
+        evaluate_objective(objective, judged, ok_per_second, start),
+        lambda: evaluate_objective(objective, again.judged, rate, again.start),
+    )
+
+
+def _workers(run: Run) -> frozenset[str]:
+    """The names of the processes that sent requests."""
+    return frozenset(interval.worker for interval in run.intervals)
 
 
 def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:

@@ -26,7 +26,7 @@ def load_verdict(
     if guard in (Guard.TARGET_UNREACHABLE, Guard.ERROR_BUDGET):
         return Verdict.FAIL, ended_by_guard
     own_faults = [caveat.code for caveat in caveats if caveat.invalidates_failures]
-    if own_faults and (verdict is not Verdict.PASS or not objectives):
+    if own_faults and verdict is not Verdict.INVALID and (verdict is not Verdict.PASS or not objectives):
         return Verdict.INVALID, f"The load generator may have caused this: {', '.join(own_faults)}."
     if verdict is not Verdict.PASS:
         return verdict, reason
@@ -51,6 +51,7 @@ def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdic
     reasons = {
         Verdict.PASS: f"Every objective is met: {decisive}.",
         Verdict.FAIL: f"Missed: {decisive}.",
+        Verdict.INVALID: f"Missed only because of the load generator's own lag: {decisive}.",
         Verdict.INCONCLUSIVE: f"Too few requests to decide: {decisive}.",
     }
     return verdict, reasons[verdict]

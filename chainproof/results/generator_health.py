@@ -1,15 +1,16 @@
 """
 The health of the load generator in one second, or in several merged: whether its figures can be trusted.
 
-Every value is a sum, a maximum or a histogram, so merging is exact.
+Every value is a sum, a maximum, a list or a histogram, so merging is exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
+from chainproof.results.stalls import Stall, StallData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
 
@@ -19,7 +20,6 @@ class GeneratorHealthData(TypedDict):
     samples: int
     in_flight_sum: int
     in_flight_squares: int
-    in_flight_s: float
     loop_lag: HistogramData
     cpu_s: float
     process_s: float
@@ -28,6 +28,8 @@ class GeneratorHealthData(TypedDict):
     open_files_limit: int
     ports: int
     ports_limit: int
+    stalls: NotRequired[list[StallData]]
+    """Only if there were some."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,12 +39,12 @@ class GeneratorHealth:
     samples: int = 0
     """Number of samples, taken at random times."""
     in_flight_sum: int = 0
-    """Sum of the in-flight requests over the samples; with their squares it gives the error of the mean."""
+    """Sum of the in-flight requests over the samples; with their squares it shows whether users move in step."""
     in_flight_squares: int = 0
-    in_flight_s: float = 0.0
-    """In-flight requests times the seconds since the previous sample, summed up."""
     loop_lag: Histogram = field(default_factory=Histogram)
-    """Event-loop lag."""
+    """Event-loop lag, also of the samples that a stall prevented."""
+    stalls: list[Stall] = field(default_factory=list)
+    """Times in which a process stood still, by their start."""
     cpu_s: Seconds = 0.0
     """CPU time used during `process_s`."""
     process_s: Seconds = 0.0
@@ -61,13 +63,24 @@ class GeneratorHealth:
         """Mean share of one CPU core that a process used."""
         return self.cpu_s / self.process_s if self.process_s else 0.0
 
-    def add_sample(self, in_flight: int, lag: Seconds, since: Seconds) -> None:
-        """Count one sample; *since* is the time since the previous one."""
+    @property
+    def longest_stall(self) -> Stall | None:
+        """The longest stall; None if there was none."""
+        return max(self.stalls, key=lambda stall: (stall.seconds, -stall.start), default=None)
+
+    def add_sample(self, in_flight: int, lag: Seconds, expected_gap: Seconds) -> None:
+        """
+        Count one sample.
+
+        A process that stands still takes no samples. So those that were due meanwhile, one every *expected_gap*, are
+        counted with the lag that they would have had (as `recordValueWithExpectedInterval` of Gil Tene's HdrHistogram does).
+        """
         self.samples += 1
         self.in_flight_sum += in_flight
         self.in_flight_squares += in_flight * in_flight
-        self.in_flight_s += in_flight * since
         self.loop_lag.record(lag)
+        while (lag := lag - expected_gap) >= expected_gap:
+            self.loop_lag.record(lag)
 
     def add_cpu_time(self, cpu: Seconds, since: Seconds) -> None:
         """Count the CPU time used in the last *since* seconds."""
@@ -80,8 +93,8 @@ class GeneratorHealth:
         self.samples += other.samples
         self.in_flight_sum += other.in_flight_sum
         self.in_flight_squares += other.in_flight_squares
-        self.in_flight_s += other.in_flight_s
         self.loop_lag.merge(other.loop_lag)
+        self.stalls = sorted([*self.stalls, *other.stalls])
         self.cpu_s += other.cpu_s
         self.process_s += other.process_s
         self.cpu_max = max(self.cpu_max, other.cpu_max)
@@ -95,11 +108,10 @@ class GeneratorHealth:
 
     def to_json(self) -> GeneratorHealthData:
         """The health as JSON types."""
-        return {
+        data: GeneratorHealthData = {
             "samples": self.samples,
             "in_flight_sum": self.in_flight_sum,
             "in_flight_squares": self.in_flight_squares,
-            "in_flight_s": self.in_flight_s,
             "loop_lag": self.loop_lag.to_json(),
             "cpu_s": self.cpu_s,
             "process_s": self.process_s,
@@ -109,6 +121,9 @@ class GeneratorHealth:
             "ports": self.ports,
             "ports_limit": self.ports_limit,
         }
+        if self.stalls:
+            data["stalls"] = [stall.to_json() for stall in self.stalls]
+        return data
 
     @classmethod
     def from_json(cls, data: GeneratorHealthData) -> GeneratorHealth:
@@ -117,7 +132,6 @@ class GeneratorHealth:
             samples=data["samples"],
             in_flight_sum=data["in_flight_sum"],
             in_flight_squares=data["in_flight_squares"],
-            in_flight_s=data["in_flight_s"],
             loop_lag=Histogram.from_json(data["loop_lag"]),
             cpu_s=data["cpu_s"],
             process_s=data["process_s"],
@@ -126,4 +140,5 @@ class GeneratorHealth:
             open_files_limit=data["open_files_limit"],
             ports=data["ports"],
             ports_limit=data["ports_limit"],
+            stalls=[Stall.from_json(stall) for stall in data.get("stalls", ())],
         )

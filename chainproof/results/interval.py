@@ -11,7 +11,7 @@ is answered. Payloads are counted within their phase, so that no percentile mixe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
@@ -20,6 +20,7 @@ from chainproof.contract.errors import Responsible
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.generator_health import GeneratorHealth, GeneratorHealthData
 from chainproof.results.retried_calls import Calls, CallsData
+from chainproof.results.stalls import StalledRequests, StalledRequestsData
 from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
 from chainproof.statistics.histogram import Durations, Histogram, HistogramData
 
@@ -53,6 +54,7 @@ class RequestStatsData(TypedDict, total=False):
     service_time: dict[str, HistogramData]
     schedule_lag: HistogramData
     payloads: dict[str, RequestStatsData]
+    stalled: StalledRequestsData
 
 
 class IntervalData(TypedDict):
@@ -65,6 +67,7 @@ class IntervalData(TypedDict):
     not_sent: dict[str, int]
     in_flight_max: int
     in_flight: int
+    in_flight_ns: int
     outcomes: list[OutcomeData]
     response_time: dict[str, HistogramData]
     service_time: dict[str, HistogramData]
@@ -79,6 +82,8 @@ class IntervalData(TypedDict):
     """By phase name, each with its payloads; only if the workload has phases."""
     generator_health: NotRequired[GeneratorHealthData]
     """Only if the generator was monitored."""
+    stalled: NotRequired[StalledRequestsData]
+    """Requests affected by stalls of the generator; only if there were some."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +105,8 @@ class RequestStats:
     """Of every request sent."""
     payloads: dict[str, RequestStats] = field(default_factory=dict)
     """Outcomes and times by payload, if there are several."""
+    stalled: StalledRequests | None = None
+    """Those of the requests that stalls of the generator affected; None if there were none."""
 
     def add_counts(self, other: RequestStats) -> None:
         """Add the counts of other requests, without their times and payloads."""
@@ -117,6 +124,9 @@ class RequestStats:
         self.schedule_lag.merge(other.schedule_lag)
         for name, part in other.payloads.items():
             _part(self.payloads, name).add(part)
+        if other.stalled is not None:
+            self.stalled = self.stalled if self.stalled is not None else StalledRequests()
+            self.stalled.merge(other.stalled)
 
     def compact(self) -> None:
         """Release unused memory, until something is counted again."""
@@ -146,12 +156,26 @@ class Interval(RequestStats):
     """Largest number of requests in flight at once."""
     in_flight: int = 0
     """Requests in flight at the end of the second."""
+    in_flight_ns: int = 0
+    """The area under the curve of requests in flight, in requests times nanoseconds: an integer, so that sums are exact."""
     calls: Calls = field(default_factory=Calls)
     network: NetworkStats = field(default_factory=NetworkStats)
     phases: dict[str, RequestStats] = field(default_factory=dict)
     """By phase of the intended start, if the workload has phases; their payloads are counted only there."""
     generator_health: GeneratorHealth | None = None
     """None if the generator was not monitored."""
+
+    @property
+    def in_flight_s(self) -> Seconds:
+        """The area under the curve of requests in flight, in requests times seconds."""
+        return self.in_flight_ns / 1e9
+
+    def stalled_parts(self, phase: str | None) -> Iterator[StalledRequests]:
+        """The requests affected by stalls: all of them, and those of a phase."""
+        for part in [self] if phase is None else [self, _part(self.phases, phase)]:
+            if part.stalled is None:
+                part.stalled = StalledRequests()
+            yield part.stalled
 
     def count_planned(self, *, phase: str | None = None, times: int = 1) -> None:
         """Count requests whose intended start lies in this second."""
@@ -240,6 +264,7 @@ class Interval(RequestStats):
         else:
             self.in_flight_max = max(self.in_flight_max, other.in_flight_max)
             self.in_flight = other.in_flight
+        self.in_flight_ns += other.in_flight_ns
         self.add(other)
         self.calls.merge(other.calls)
         self.network.merge(other.network)
@@ -266,6 +291,7 @@ class Interval(RequestStats):
             "not_sent": {why.value: count for why, count in self.not_sent.items()},
             "in_flight_max": self.in_flight_max,
             "in_flight": self.in_flight,
+            "in_flight_ns": self.in_flight_ns,
             "outcomes": _outcomes(self.outcomes),
             "response_time": _times_data(self.response_time),
             "service_time": _times_data(self.service_time),
@@ -281,6 +307,8 @@ class Interval(RequestStats):
             data["phases"] = _parts_data(self.phases)
         if self.generator_health is not None:
             data["generator_health"] = self.generator_health.to_json()
+        if self.stalled is not None:
+            data["stalled"] = self.stalled.to_json()
         return data
 
     @classmethod
@@ -294,6 +322,7 @@ class Interval(RequestStats):
             not_sent=Counter({NotSent(why): count for why, count in data["not_sent"].items()}),
             in_flight_max=data["in_flight_max"],
             in_flight=data["in_flight"],
+            in_flight_ns=data["in_flight_ns"],
             outcomes=_read_outcomes(data["outcomes"]),
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
             payloads=_read_parts(data.get("payloads", {})),
@@ -303,6 +332,7 @@ class Interval(RequestStats):
             generator_health=GeneratorHealth.from_json(data["generator_health"])
             if "generator_health" in data
             else None,
+            stalled=StalledRequests.from_json(data["stalled"]) if "stalled" in data else None,
         )
         _read_times(interval, data["response_time"], data["service_time"])
         return interval
@@ -381,6 +411,8 @@ def _part_data(part: RequestStats) -> RequestStatsData:
         data["schedule_lag"] = part.schedule_lag.to_json()
     if part.payloads:
         data["payloads"] = _parts_data(part.payloads)
+    if part.stalled is not None:
+        data["stalled"] = part.stalled.to_json()
     return data
 
 
@@ -411,6 +443,7 @@ def _read_part(data: RequestStatsData) -> RequestStats:
         not_sent=Counter({NotSent(why): count for why, count in data.get("not_sent", {}).items()}),
         outcomes=_read_outcomes(data.get("outcomes", ())),
         payloads=_read_parts(data.get("payloads", {})),
+        stalled=StalledRequests.from_json(data["stalled"]) if "stalled" in data else None,
     )
     _read_times(part, data.get("response_time", {}), data.get("service_time", {}))
     if "schedule_lag" in data:

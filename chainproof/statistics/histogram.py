@@ -139,6 +139,27 @@ class Histogram:
         self.min_value = min(self.min_value, other.min_value)
         self.max_value = max(self.max_value, other.max_value)
 
+    def minus(self, part: Histogram) -> Histogram:
+        """The histogram without the counts of *part*, which was merged into it. Its extremes are exact within a bucket."""
+        rest = Histogram()
+        removed = part.buckets
+        rest._counts = {
+            index: left for index, count in self._ascending() if (left := count - removed.get(index, 0)) > 0
+        }
+        rest.count = sum(rest._counts.values())
+        rest.nanoseconds = max(self.nanoseconds - part.nanoseconds, 0)
+        if rest.count:
+            lowest, highest = min(rest._counts), max(rest._counts)
+            rest.min_value = max(self.min_value, bucket_bounds(lowest)[0])
+            rest.max_value = min(self.max_value, bucket_bounds(highest)[1])
+        return rest
+
+    def replaced(self, part: Histogram, other: Histogram) -> Histogram:
+        """The histogram with the counts of *other* in place of those of *part*, which was merged into it."""
+        rest = self.minus(part)
+        rest.merge(other)
+        return rest
+
     @property
     def total(self) -> Seconds:
         """The exact sum of all values, to the nanosecond."""

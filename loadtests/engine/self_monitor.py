@@ -2,8 +2,7 @@
 Monitor the load generator: event-loop lag and requests in flight fifty times a second, resource use once a second.
 
 The samples are taken at random times, so that their mean is that of all instants even if the traffic is regular (Wolff,
-"Poisson Arrivals See Time Averages", Operations Research 30(2), 1982). Reports compare the sampled requests in flight
-with the sum of all times in flight: by Little's law they must agree.
+"Poisson Arrivals See Time Averages", Operations Research 30(2), 1982).
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ from pathlib import Path
 from chainproof.clock import Seconds
 from chainproof.results.generator_health import GeneratorHealth
 
+from ..recording.stall_detection import MAX_SAMPLE_GAP
 from .load_run import LoadRun
 
 MIN_SAMPLE_GAP: Seconds = 0.005
-MAX_SAMPLE_GAP: Seconds = 0.035
-"""Bounds of the time between two samples: about fifty samples a second."""
+_MEAN_GAP: Seconds = (MIN_SAMPLE_GAP + MAX_SAMPLE_GAP) / 2
+"""About fifty samples a second."""
 _MANY_FILES = 2000
 """With more open files, they are counted only every few seconds, because counting takes a while."""
 _MANY_FILES_INTERVAL = 5
@@ -42,9 +42,11 @@ def monitor_generator(run: LoadRun) -> None:
         elapsed, last_sample = time.monotonic() - last_sample, time.monotonic()
         now = run.now()
         if now >= 0:
+            lag, in_flight = max(elapsed - gap, 0.0), run.recorder.in_flight
+            run.recorder.stalls.sample(now, lag, in_flight)
             health = run.recorder.generator_health(now)
-            health.add_sample(run.recorder.in_flight, max(elapsed - gap, 0.0), elapsed)
-            usage.measure(health, int(now), opened=run.connections_opened, in_flight=run.recorder.in_flight)
+            health.add_sample(in_flight, lag, _MEAN_GAP)
+            usage.measure(health, int(now), opened=run.connections_opened, in_flight=in_flight)
         gap = generator.uniform(MIN_SAMPLE_GAP, MAX_SAMPLE_GAP)
 
 

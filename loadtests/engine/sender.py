@@ -73,9 +73,12 @@ class RetryingSender:
         end, attempts, last = self._send_once(request), 1, request
         while last.outcome is not None:
             wait = self._policy.wait(attempts, last.outcome)
-            if wait is None or not self._sleep_until_retry(end + wait):
+            slot_wait = None if wait is None else self._sleep_until_retry(end + wait)
+            if wait is None or slot_wait is None:
                 break
-            last = InFlightRequest(next(self._numbers), end + wait, request.encoded_request, greenlet=request.greenlet)
+            last = InFlightRequest(
+                next(self._numbers), end + wait, request.encoded_request, slot_wait=slot_wait, greenlet=request.greenlet
+            )
             state.requests[last.number] = last
             state.recorder.plan_request(last.intended_start)
             end, attempts = self._send_once(last), attempts + 1
@@ -84,15 +87,18 @@ class RetryingSender:
         request.reply = last.reply
         return end
 
-    def _sleep_until_retry(self, instant: Seconds) -> bool:
-        """Sleep until a retry is due and a slot is free; False if it must not be sent."""
+    def _sleep_until_retry(self, instant: Seconds) -> Seconds | None:
+        """Sleep until a retry is due and a slot is free. Returns the wait for a slot; None if it must not be sent."""
         state = self._state
+        due: Seconds | None = None
         max_requests = state.demand.workload.max_requests
         while not state.stopping and not state.retries_ended:
             if max_requests is not None and state.recorder.accounting.sent >= state.shard.share_of(max_requests):
-                return False
-            left = instant - state.now()
-            if left <= 0 and len(state.requests) < state.max_in_flight:
-                return True
+                return None
+            now = state.now()
+            left = instant - now
+            due = now if due is None and left <= 0 else due
+            if due is not None and len(state.requests) < state.max_in_flight:
+                return now - due
             gevent.sleep(min(max(left, SLOT_POLL_INTERVAL), MAX_SLEEP))
-        return False
+        return None

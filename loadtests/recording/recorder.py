@@ -9,6 +9,7 @@ compared.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -30,11 +31,15 @@ from .exemplars import ClauseCounter, ErrorCodeLabels, Exemplars, FindingCounter
 from .in_flight_request import InFlightRequest
 from .request_ids import REPEATED_ID
 from .settled_requests import BulkListener, SettledRequests
+from .stall_detection import EXCUSING_OVERLAP, MIN_STALL, StallDetector
 
 BATCH_SIZE = 500
 """Events that are buffered before they are counted: few enough that counting them delays no request."""
 SLOWEST_INTERVAL = 10
 """Seconds between writing the slowest exemplars. With rising response times each answer is the slowest so far."""
+
+
+_BILLION = 1_000_000_000
 
 
 class Sink(Protocol):
@@ -63,6 +68,12 @@ class Sink(Protocol):
 
 class Recorder:
     """Records the events of one process."""
+
+    in_flight = 0
+    _in_flight_before = 0
+    """Requests in flight at the start of the present second."""
+    _instants: Seconds = 0.0
+    """The sum of the instants at which requests ended in the present second, less those at which they started."""
 
     def __init__(
         self,
@@ -109,7 +120,7 @@ class Recorder:
         self._codes = ErrorCodeLabels()
         self.code_label: Callable[[str | None], str | None] = self._codes.label
         self.accounting = Accounting()
-        self.in_flight = 0
+        self.stalls = StallDetector()
         self.reproduce: Callable[[EncodedRequest | None], str] = lambda _: ""
         """Returns a curl line for a request."""
         self.listener: BulkListener | None = None
@@ -143,7 +154,11 @@ class Recorder:
     def count_not_sent(self, intended_start: Seconds, why: NotSent) -> None:
         """Count a planned request that is not sent."""
         self.accounting.not_sent += 1
-        self._interval_of(intended_start).count_not_sent(why, phase=self._phase_of(intended_start))
+        interval, phase = self._interval_of(intended_start), self._phase_of(intended_start)
+        interval.count_not_sent(why, phase=phase)
+        if why is NotSent.MAX_IN_FLIGHT and self.stalls.overlap(intended_start, math.inf) > EXCUSING_OVERLAP:
+            for stalled in interval.stalled_parts(phase):
+                stalled.excused += 1
 
     def count_sent(self, request: InFlightRequest) -> None:
         """Count a request as it is sent. Its wait for a slot is not part of the schedule lag."""
@@ -156,7 +171,11 @@ class Recorder:
         intended_start, slot_wait = request.intended_start, request.slot_wait
         if slot_wait:
             current.network.slot_wait.record(slot_wait)
-        self._lags.append(request.start - intended_start - slot_wait)
+        lag = request.start - intended_start - slot_wait
+        self._lags.append(lag)
+        self._instants -= request.start
+        if lag > MIN_STALL:
+            self.stalls.sent_late(request.start)
         if self._phased:
             self._sent_phases.append(self._phase_of(intended_start))
         if len(self._lags) >= BATCH_SIZE:
@@ -173,6 +192,7 @@ class Recorder:
         if now >= self._current_end:
             self._advance_to(now)
         self.in_flight -= 1
+        self._instants += now
         for violation in assessment.violations:
             if self._findings.is_new(violation):
                 self._count_ids()  # repeated ids of earlier answers are earlier findings
@@ -203,7 +223,13 @@ class Recorder:
         current = self._advance_to(now)
         if current.generator_health is None:
             current.generator_health = GeneratorHealth()
+        self._add_stalls(current, now)
         return current.generator_health
+
+    def _add_stalls(self, current: Interval, now: Seconds, *, at_end: bool = False) -> None:
+        """Add the stalls that are over to the present second."""
+        if current.generator_health is not None:
+            current.generator_health.stalls += self.stalls.take(now, at_end=at_end)
 
     def sample_outputs(self, outputs_checked: Callable[[], int]) -> None:
         """Set the function that returns how many outputs were checked against their schema."""
@@ -237,7 +263,8 @@ class Recorder:
 
     def finish(self, now: Seconds, ending: Ending, note: str, guard: Guard | None = None) -> None:
         """Write everything that is left, and the end of the run."""
-        self._advance_to(now).in_flight = self.in_flight
+        self._add_stalls(self._advance_to(now), now, at_end=True)
+        self._end_in_flight(max(now, 0.0))
         self.count_buffered()  # before the present second is written
         self._finished.append(self._current)
         self.flush(now)
@@ -276,7 +303,7 @@ class Recorder:
         if self._current.second + 1 <= now:
             self.count_buffered()
         while self._current.second + 1 <= now:
-            self._current.in_flight = self.in_flight
+            self._end_in_flight(self._current.second + 1.0)
             self._finished.append(self._current)
             second = self._current.second + 1
             self._current = self._ahead.pop(second, self._empty(second))
@@ -284,6 +311,13 @@ class Recorder:
             self._current.in_flight_max = self.in_flight
         self._current_end = self._current.second + 1.0
         return self._current
+
+    def _end_in_flight(self, end: Seconds) -> None:
+        """Set what the present second says of requests in flight, up to *end*."""
+        current, before = self._current, self._in_flight_before
+        area = before * (end - current.second) + (self.in_flight - before) * end + self._instants
+        current.in_flight, current.in_flight_ns = self.in_flight, max(round(area * _BILLION), 0)
+        self._in_flight_before, self._instants = self.in_flight, 0.0
 
     def count_buffered(self) -> None:
         """Count the buffered events in the present second. In batches this takes a fraction of the time."""
@@ -295,6 +329,7 @@ class Recorder:
         self._count_ids()
         settled, self._settled = self._settled, SettledRequests()
         settled.count_in(self._current, self.listener)
+        settled.count_stalled_in(self._current, self.stalls)
         for assessment, times in Counter(settled.assessments).items():
             self._clauses.add(assessment, times)
 

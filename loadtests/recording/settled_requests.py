@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainproof.clock import Seconds
-from chainproof.results.exchange import Outcome, Transport
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.interval import Interval
 
 from ..client.request import EncodedRequest
 from .assessment import Assessment
 from .in_flight_request import InFlightRequest
+from .stall_detection import EXCUSABLE, EXCUSING_OVERLAP, StallDetector
 
 BulkListener = Callable[[Outcome, Sequence[Seconds], int], None]
 """(outcome, response times, bytes of the bodies) of many requests"""
@@ -84,6 +85,24 @@ class SettledRequests:
             interval.count_outcomes(outcome, response_times[rows], service_times[rows], payload=payload, phase=phase)
             if listener is not None:
                 listener(outcome, response_times[rows].tolist(), int(bodies[rows].sum()))
+
+    def count_stalled_in(self, interval: Interval, stalls: StallDetector) -> None:
+        """Count the requests that a stall of this process affected in an interval."""
+        if not self.assessments:
+            return
+        rows = np.frombuffer(self._numbers).reshape(-1, _COLUMNS)
+        stalls.check(float((rows[:, 2] + rows[:, 4]).max()))  # when the last answer was read
+        for row in np.flatnonzero(rows[:, 0] <= stalls.affected_until):
+            intended_start, start, end = map(float, rows[row, :3])
+            within, result = stalls.overlap(intended_start, end), self.assessments[row].outcome.result
+            phase = self.phases[row] if self.phases else None
+            if result is Result.OK and within > 0.0:
+                in_service = stalls.overlap(start, end)
+                for part in interval.stalled_parts(phase):
+                    part.record(end - intended_start, end - start, within=within, in_service=in_service)
+            elif result in EXCUSABLE and within > EXCUSING_OVERLAP:
+                for part in interval.stalled_parts(phase):
+                    part.excused += 1
 
     def _groups(self) -> Iterator[tuple[Outcome, str | None, str | None, slice | NDArray[np.intp]]]:
         """The indices of the requests with the same outcome, payload and phase. Mostly all requests have the same."""

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from chainproof.clock import Seconds
 from chainproof.json_text import JSON
@@ -211,6 +212,7 @@ def _generator_health(summary: LoadSummary) -> Object:
     health = summary.totals.generator_health
     if health is None or not health.samples:
         return {}
+    stall = health.longest_stall
     return {
         "generator_health": {
             "loop_lag_s": _timing(timing(health.loop_lag)),
@@ -220,6 +222,7 @@ def _generator_health(summary: LoadSummary) -> Object:
             "open_files_limit": health.open_files_limit,
             "ports": health.ports,
             "ports_limit": health.ports_limit,
-            "in_flight": mean_in_flight(health),
+            "in_flight": mean_in_flight(summary.totals, summary.run.end),
+            "longest_stall": cast(JSON, stall.to_json()) if stall is not None else None,
         }
     }

@@ -158,6 +158,8 @@ def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
     ending, message = None, ""
     if summary.verdict in (Verdict.ERROR, Verdict.INVALID):
         ending, message = "skipped", f"not judged: {summary.reason}"
+    elif result.verdict is Verdict.INVALID:
+        ending, message = "skipped", "not judged: missed only because of the load generator's own lag"
     elif result.verdict is Verdict.FAIL:
         ending, message = "failure", f"objective missed: observed {objectives.observed(result)}"
     elif result.verdict is Verdict.INCONCLUSIVE:

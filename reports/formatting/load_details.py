@@ -59,8 +59,10 @@ def generator(summary: LoadSummary) -> str:
     health = summary.totals.generator_health
     if health is None or not health.samples:
         return ""
+    stall = health.longest_stall
+    longest = f", longest stall {time(stall.seconds)} at {time(stall.start)}" if stall is not None else ""
     parts = [
-        f"event-loop lag p99 {time(health.loop_lag.quantile(0.99))}",
+        f"event-loop lag p99 {time(health.loop_lag.quantile(0.99))}{longest}",
         f"CPU {health.cpu * 100:.0f} % of one processor, {health.cpu_max * 100:.0f} % in the busiest second",
     ]
     if health.open_files_limit:

@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,6 +128,20 @@ def test_planned_requests_count_in_the_second_of_their_intended_start(
     assert Counter(int(intended_start) for intended_start, *_ in planned) == +planned_in
     assert Counter(int(start + lag) for start, lag, _, what in planned if isinstance(what, Outcome)) == +sent_in
     assert Counter(int(start) for start, *_, what in planned if isinstance(what, NotSent)) == +not_sent_in
+
+
+@given(requests, st.lists(st.floats(0, 12), max_size=12))
+def test_the_area_of_requests_in_flight_is_exact_in_each_second(
+    planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]
+) -> None:
+    """It is the time that requests spent in flight within the second."""
+    run, _ = record(planned, flushes)
+    spans = [(start + lag, start + lag + service) for start, lag, service, what in planned if isinstance(what, Outcome)]
+    for interval in by_second(run.intervals):
+        second = interval.second
+        expected = sum(max(min(end, second + 1) - max(start, second), 0.0) for start, end in spans)
+
+        assert interval.in_flight_s == pytest.approx(expected, abs=1e-6)
 
 
 @given(requests)

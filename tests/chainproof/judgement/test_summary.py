@@ -25,6 +25,7 @@ from chainproof.results.folder import Run
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, total
 from chainproof.results.manifest import Ending, Guard, LostWorker, Manifest, RunEnd, RunKind
+from chainproof.results.stalls import Stall, StalledRequests
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Result.FAILED)
@@ -59,11 +60,27 @@ def monitored(
     generator_health = GeneratorHealth()
     among = round(sum(times.total for times in second.service_time.values())) if in_flight is None else in_flight
     for _ in range(1000):
-        generator_health.add_sample(among, loop, 0.001)
+        generator_health.add_sample(among, loop, 1.0)
     generator_health.add_cpu_time(cpu, 1.0)
     generator_health.open_files, generator_health.open_files_limit = files, 1000
     generator_health.ports, generator_health.ports_limit = ports, 28_000
     second.generator_health = generator_health
+    second.in_flight_ns = among * 1_000_000_000
+    return second
+
+
+def stalled(slow: Interval, *, normal: int, within: float = 4.0, excused: int = 0) -> Interval:
+    """The requests of *slow*, of which a stall of 4 s affected every one for *within* seconds, and some without trouble."""
+    second = monitored(interval(count=normal))
+    affected = StalledRequests(excused=excused)
+    for _ in range(slow.count(Result.OK)):
+        response, service = slow.response_time[Result.OK].mean or 0.0, slow.service_time[Result.OK].mean or 0.0
+        affected.record(response, service, within=min(within, response), in_service=min(within, service))
+    slow.stalled = affected
+    second.merge(slow)
+    second.in_flight_ns += round(slow.service_time[Result.OK].total * 1e9)
+    assert second.generator_health is not None
+    second.generator_health.stalls = [Stall(5.0, 9.0, 9.3)]
     return second
 
 
@@ -79,6 +96,31 @@ def overdue(count: int, lag: float = 0.001) -> tuple[Interval, Interval]:
     first, after = interval(count=5000 - count, lag=lag), interval(count=count, lag=lag)
     first.planned, after.planned, after.second = 5000, 0, 1
     return first, after
+
+
+def fifteen(second: Interval, *objectives: str, within: float | None = None) -> Run:
+    """A run of 15 s with these objectives. *within* changes how long the stall affected each request."""
+    if within is not None:
+        slow = second.response_time[Result.OK]
+        affected = StalledRequests()
+        for _ in range(slow.count):
+            affected.record(slow.mean or 0.0, slow.mean or 0.0, within=within, in_service=within)
+        second.stalled = affected
+    run = with_settings(load_run(second), duration_s=15.0)
+    return with_objectives(run, *objectives) if objectives else run
+
+
+def late_start(second: Interval) -> Interval:
+    """The interval at a later time."""
+    second.second = 8
+    return second
+
+
+def ended_by_budget() -> RunEnd:
+    """The end of a run whose error budget was used up."""
+    end = stopped_by(Guard.ERROR_BUDGET).end
+    assert end is not None
+    return replace(end, accounting={})
 
 
 def stopped_by(guard: Guard) -> Run:
@@ -173,6 +215,9 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
     "REQUEST_LIMIT_REACHED": lambda: with_settings(
         load_run(), max_requests=5000, cost_per_request=0.5, duration_s=60.0
     ),
+    "GENERATOR_STALLED": lambda: with_settings(
+        load_run(stalled(interval(count=50, time=0.1, lag=3.9), normal=5000)), duration_s=15.0
+    ),
     "EVENT_LOOP_LAG": lambda: load_run(monitored(interval(), loop=0.02)),
     "GENERATOR_CPU": lambda: load_run(monitored(interval(), cpu=0.9)),
     "OPEN_FILES": lambda: load_run(monitored(interval(), files=900)),
@@ -240,7 +285,53 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
     "met, the generator late": (lambda: load_run(interval(lag=0.2)), Verdict.PASS),
     "met, the generator a second late": (lambda: load_run(interval(lag=1.2, time=0.1)), Verdict.INVALID),
     "missed, one request sent late": (lambda: load_run(*one_late_request()), Verdict.FAIL),
-    "missed, event-loop lag": (lambda: load_run(monitored(interval(time=2.0), loop=0.2)), Verdict.INVALID),
+    "missed, event-loop lag": (lambda: load_run(monitored(interval(time=2.0), loop=0.2)), Verdict.FAIL),
+    "missed only in a stall": (lambda: fifteen(stalled(interval(count=900, lag=3.0), normal=2000)), Verdict.INVALID),
+    "service times missed only in a stall": (
+        lambda: fifteen(stalled(interval(count=900, time=3.0), normal=2000), "p95 service_time < 800ms"),
+        Verdict.INVALID,
+    ),
+    "missed, also outside of a stall": (
+        lambda: fifteen(stalled(interval(time=2.0, count=900), normal=0), "max response_time < 1s", within=0.02),
+        Verdict.FAIL,
+    ),
+    "met in spite of a stall": (lambda: fifteen(stalled(interval(count=20, lag=3.0), normal=2000)), Verdict.PASS),
+    "errors only in a stall": (
+        lambda: fifteen(stalled(interval(RATE_LIMITED, count=50), normal=2000, excused=50), "error_rate <= 1%"),
+        Verdict.INVALID,
+    ),
+    "errors, few of them in a stall": (
+        lambda: fifteen(stalled(interval(RATE_LIMITED, count=90), normal=2000, excused=10), "error_rate <= 1%"),
+        Verdict.FAIL,
+    ),
+    "the first answer late because of a stall": (
+        lambda: fifteen(late_start(stalled(interval(count=20, lag=3.0), normal=2000)), "first_success < 7s"),
+        Verdict.INVALID,
+    ),
+    "the first answer too late": (
+        lambda: fifteen(late_start(stalled(interval(count=20, lag=3.0), normal=2000)), "first_success < 2s"),
+        Verdict.FAIL,
+    ),
+    "no objective, many requests stalled": (
+        lambda: with_objectives(fifteen(stalled(interval(count=900, lag=3.0), normal=2000))),
+        Verdict.INVALID,
+    ),
+    "schedule lag missed in a stall": (
+        lambda: fifteen(stalled(interval(count=900, lag=3.0), normal=2000), "p95 schedule_lag < 10ms"),
+        Verdict.FAIL,
+    ),
+    "met, half of the time stalled": (
+        lambda: with_settings(load_run(stalled(interval(count=20), normal=2000)), duration_s=7.0),
+        Verdict.INVALID,
+    ),
+    "the error budget used up by a stall": (
+        lambda: with_settings(
+            load_run(stalled(interval(RATE_LIMITED, count=300), normal=2000, excused=290), end=ended_by_budget()),
+            duration_s=15.0,
+            error_budget=0.1,
+        ),
+        Verdict.INVALID,
+    ),
     "met, event-loop lag": (lambda: load_run(monitored(interval(), loop=0.2)), Verdict.PASS),
     "missed, no CPU left": (lambda: load_run(monitored(interval(time=2.0), cpu=0.97)), Verdict.INVALID),
     "missed, little CPU left": (lambda: load_run(monitored(interval(time=2.0), cpu=0.9)), Verdict.FAIL),

@@ -32,11 +32,17 @@ def intervals(draw: st.DrawFn) -> Interval:
     found = Interval(second=draw(st.integers(0, 4)), worker=draw(st.sampled_from("012")))
     found.in_flight = draw(st.integers(0, 50))
     found.in_flight_max = found.in_flight + draw(st.integers(0, 50))
+    found.in_flight_ns = draw(st.integers(0, 2**60))
     for outcome, service_time, lag in draw(st.lists(SENT, max_size=6)):
         phase, payload = draw(PARTS), draw(PARTS)
         found.count_planned(phase=phase)
         found.count_sent(lag, phase=phase)
         found.count_outcome(outcome, service_time + lag, service_time, payload=payload, phase=phase)
+        for part in found.stalled_parts(phase) if draw(st.booleans()) else ():
+            part.record(
+                service_time + lag, service_time, within=draw(st.floats(0, 2)), in_service=draw(st.floats(0, 1))
+            )
+            part.excused += outcome.result is Result.FAILED
     for why in draw(st.lists(st.sampled_from(NotSent), max_size=3)):
         phase = draw(PARTS)
         found.count_planned(phase=phase)
@@ -63,7 +69,7 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
     overall, seconds = total(run), by_second(run)
 
     for merged in (seconds, [overall]):
-        for name in ("planned", "sent"):
+        for name in ("planned", "sent", "in_flight_ns"):
             assert sum(getattr(part, name) for part in run) == sum(getattr(part, name) for part in merged)
         for why in NotSent:
             assert sum(part.not_sent[why] for part in run) == sum(part.not_sent[why] for part in merged)
