@@ -45,18 +45,20 @@ _EXTRAS = {"demo": "all", "call": "conformance", "locustfile": "loadtests"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool that the first argument names, with the remaining arguments. Returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help", "help"):
-        print(usage())
-        return ExitCode.PASS if given else ExitCode.USAGE
-    if given[0] in ("-V", "--version"):
-        print(f"chainproof {__version__}")
-        return ExitCode.PASS
     tools = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    if given[0] not in tools:
-        hint = did_you_mean(given[0], tools)
-        print(f"chainproof: expected one of {', '.join(sorted(tools))}, found {given[0]!r}{hint}", file=sys.stderr)
-        return ExitCode.USAGE
-    return command(given[0])(partial(_run, tools[given[0]]))(given[1:])
+    if given and given[0] in tools:
+        return command(given[0])(partial(_run, tools[given[0]]))(given[1:])
+    return command("")(partial(_show_usage, sorted(tools)))(given)
+
+
+def _show_usage(tools: Sequence[str], arguments: Sequence[str]) -> int:
+    """Print the usage or the version. Raises UsageError for anything else."""
+    if arguments and arguments[0] not in ("-h", "--help", "help", "-V", "--version"):
+        raise UsageError(
+            f"expected one of {', '.join(tools)}, found {arguments[0]!r}{did_you_mean(arguments[0], tools)}"
+        )
+    print(f"chainproof {__version__}" if arguments and arguments[0] in ("-V", "--version") else usage())
+    return ExitCode.PASS if arguments else ExitCode.USAGE
 
 
 def usage() -> str:

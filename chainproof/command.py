@@ -21,12 +21,15 @@ EXIT_CODES = """\
 exit codes:
   0    pass, or help was shown
   1    fail: a clause of the contract is violated, or an objective is missed
-  2    usage error or cannot start: bad option, no API key, target not reachable
+  2    usage error or cannot start: bad option, no API key, target not reachable; or the output cannot be written
   3    inconclusive: too little was observed for a verdict
   4    invalid: the measurement cannot be trusted
   70   error in chainproof, or in your own check or locustfile; it says nothing about the target
   130  interrupted; results up to then were written
 """
+
+PARENT_VARIABLE = "CHAINPROOF_PARENT_PID"
+"""The process id of the chainproof command that shares its standard output with a child process."""
 
 Main = Callable[[Sequence[str]], int]
 """A command: arguments in, exit code out."""
@@ -39,32 +42,46 @@ def command(tool: str) -> Callable[[Main], Main]:
     A UsageError is printed as one line on stderr and gives 2, Ctrl-C gives 130, and anything else is an internal error:
     a traceback without the API key, and 70.
     """
+    name = f"chainproof {tool}".rstrip()
 
     def decorate(main: Main) -> Main:
         @wraps(main)
         def guarded(arguments: Sequence[str]) -> int:
-            def print_error(text: str) -> None:
-                for variable in _key_variables(arguments):
-                    text = redacted(text, variable)
-                print(text, file=sys.stderr)
-
+            output = None
             try:
-                with _output_to_closed_pipe_discarded():
-                    return main(arguments)
-            except UsageError as error:
-                print_error(f"chainproof {tool}: {error}")
-                return ExitCode.USAGE
-            except KeyboardInterrupt:
-                print_error(f"chainproof {tool}: interrupted")
-                return ExitCode.INTERRUPTED
-            except Exception:  # noqa: BLE001  # the outermost frame: any other exception is an internal error
-                print_error(traceback.format_exc().rstrip("\n"))
-                print_error(f"chainproof {tool}: internal error, see above; this says nothing about the target")
-                return ExitCode.SOFTWARE
+                with _guarded_output(name) as output:
+                    code = ExitCode.USAGE if output.has_failed else _exit_code(main, name, arguments)
+            except SystemExit as ended:  # argparse has printed the help or a usage error
+                if ended.code:
+                    raise
+                code = ExitCode.PASS
+            return ExitCode.USAGE if code == ExitCode.PASS and output is not None and output.has_failed else code
 
         return guarded
 
     return decorate
+
+
+def _exit_code(main: Main, name: str, arguments: Sequence[str]) -> int:
+    """The exit code of a command, after printing why it could not go on if that is so."""
+
+    def print_error(text: str) -> None:
+        for variable in _key_variables(arguments):
+            text = redacted(text, variable)
+        print(text, file=sys.stderr)
+
+    try:
+        return main(arguments)
+    except UsageError as error:
+        print_error(f"{name}: {error}")
+        return ExitCode.USAGE
+    except KeyboardInterrupt:
+        print_error(f"{name}: interrupted")
+        return ExitCode.INTERRUPTED
+    except Exception:  # noqa: BLE001  # the outermost frame: any other exception is an internal error
+        print_error(traceback.format_exc().rstrip("\n"))
+        print_error(f"{name}: internal error, see above; this says nothing about the target")
+        return ExitCode.SOFTWARE
 
 
 def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -77,44 +94,87 @@ def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 class _OutputStream:
-    """A text stream that discards its output once the reader has closed the pipe, as `| head` does."""
+    """A text stream that discards its output once it cannot be written, and says so unless the reader closed the pipe."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, on_failure: Callable[[str], object]) -> None:
         self._stream = stream
+        self._on_failure = on_failure
+        self.has_failed = False
+        """Whether output was lost for another reason than a closed pipe, which `| head` closes on purpose."""
 
     def write(self, text: str) -> int:
         """Write, or discard the text."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            self._discard_output()
+        except OSError as error:
+            self._discard_output(error)
             return len(text)
 
     def flush(self) -> None:
         """Flush, or discard what is buffered."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._discard_output()
+        except OSError as error:
+            self._discard_output(error)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
-    def _discard_output(self) -> None:
+    def _discard_output(self, error: OSError) -> None:
         # On the file descriptor, so that buffered text and the interpreter's own last flush are discarded too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)
+        if not isinstance(error, BrokenPipeError) and not self.has_failed:
+            self.has_failed = True
+            self._on_failure((error.strerror or str(error)).lower())
 
 
 @contextmanager
-def _output_to_closed_pipe_discarded() -> Iterator[None]:
-    """Keep a closed pipe on standard output from changing the exit code."""
-    before = sys.stdout
-    sys.stdout = cast(TextIO, _OutputStream(before))
+def _guarded_output(name: str) -> Iterator[_OutputStream]:
+    """
+    Keep standard streams that are closed or full from ending a command; gives the standard output.
+
+    What cannot be written is discarded. One line on the standard error says that the standard output is lost. If it is closed,
+    it has failed from the start.
+    """
+    closed = _open_closed_streams()
+
+    def report_failure(why: str) -> None:
+        if os.environ.get(PARENT_VARIABLE) != str(os.getppid()):  # else the parent says it
+            print(f"{name}: cannot write to the standard output: {why}", file=sys.stderr)
+
+    before = sys.stdout, sys.stderr
+    errors = _OutputStream(before[1], bool)
+    output = _OutputStream(before[0], report_failure)
+    sys.stdout, sys.stderr = cast(TextIO, output), cast(TextIO, errors)
+    if 1 in closed:
+        output.has_failed = True
+        report_failure("it is closed; redirect it to a file or to /dev/null")
     try:
-        yield
+        yield output
     finally:
-        sys.stdout.flush()
-        sys.stdout = before
+        output.flush()
+        errors.flush()
+        sys.stdout, sys.stderr = before
+
+
+def _open_closed_streams() -> list[int]:
+    """
+    Open those of the three standard streams that are closed, on the null device. Returns their file descriptors.
+
+    A file of a run would otherwise get the number of one of them, and the output of a child process.
+    """
+    closed = []
+    for number, mode in ((0, "r"), (1, "w"), (2, "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.set_inheritable(number, True)  # noqa: FBT003  # signature of the standard library
+            setattr(sys, ("stdin", "stdout", "stderr")[number], os.fdopen(number, mode, closefd=False))
+            closed.append(number)
+    return closed
 
 
 def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from chainproof.command import PARENT_VARIABLE
+from chainproof.errors import UsageError
 from chainproof.linux import end_with_parent
 
-FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""The signals that ask a command to end."""
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a command to end: Ctrl-C, a supervisor, and a terminal that is closed."""
 
 
 def chainproof_command(*arguments: str) -> list[str]:
@@ -39,14 +42,14 @@ class ProcessExit:
 
 def run_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> ProcessExit:
     """
-    Run a child process to its end. It shares our output, and SIGINT and SIGTERM are passed on to it.
+    Run a child process to its end. It shares our output, and the signals that ask us to end are passed on to it.
 
     The child has its own session: Ctrl-C at a terminal would otherwise reach it twice. Raises OSError if it cannot be
     started.
     """
     child = subprocess.Popen(
         list(command),
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **(environment or {}), PARENT_VARIABLE: str(os.getpid())},
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         # A load run whose parent was killed must not go on sending to whatever listens there next.
@@ -62,7 +65,7 @@ def forward_signals(
     child: subprocess.Popen[bytes], signal_for: Callable[[int], int] = lambda number: number
 ) -> Iterator[list[int]]:
     """
-    Send every SIGINT and SIGTERM that arrives on to the child; the list contains those that arrived.
+    Send every signal that asks us to end on to the child; the list contains those that arrived.
 
     *signal_for* gives the signal to send in place of the one that arrived.
     """
@@ -72,24 +75,43 @@ def forward_signals(
         forwarded.append(number)
         child.send_signal(signal_for(number))
 
-    with handle_signals(forward, FORWARDED_SIGNALS):
+    with handle_signals(forward, ENDING_SIGNALS):
         yield forwarded
 
 
 @contextmanager
 def handle_signals(handler: Callable[[int], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    """Call a handler with each of the given signals until the context ends, then restore the former handlers."""
+    """
+    Call a handler with each of the given signals until the context ends, then restore the former handlers.
+
+    A SIGHUP that is ignored stays so: nohup asks for that.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         handler(number)
 
-    before = {number: signal.signal(number, handle) for number in numbers}
+    before = {number: signal.signal(number, handle) for number in numbers if not is_ignored(number)}
     try:
         yield
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+def is_ignored(number: signal.Signals) -> bool:
+    """Whether this process was started so that it survives the end of its terminal, as with nohup."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
+def allow_open_files(needed: int) -> None:
+    """Raise the limit of open files as far as the system permits. Raises UsageError if fewer than *needed* are permitted."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise UsageError(
+            f"expected a limit of at least {needed} open files, found {hard}: raise it with `ulimit -n {needed}`"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def shell_exit_code(code: int) -> int:

@@ -19,7 +19,7 @@ from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
-from chainproof.processes import chainproof_command, handle_signals, run_process
+from chainproof.processes import allow_open_files, chainproof_command, handle_signals, run_process
 
 from . import plugin
 from .checks import Check
@@ -57,6 +57,9 @@ _ARGUMENTS = (
 )
 """Arguments that make pytest ignore ini files, conftests, plugins and caches of the working folder."""
 
+_MIN_OPEN_FILES = 256
+"""Enough for the connections of all checks. Without a free one, the target would seem to be unreachable."""
+
 _VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DEBUG")
 
 
@@ -74,9 +77,10 @@ def main(arguments: Sequence[str]) -> int:
         limits, is_remote = planned_limits(settings)
         print(plan_text(settings, loaded.chain_schema, selected, limits, is_remote=is_remote))
         return ExitCode.PASS
+    allow_open_files(_MIN_OPEN_FILES)
     emulator = ("--contract", settings.contract.value)
     with (
-        handle_signals(_interrupt, [signal.SIGTERM]),
+        handle_signals(_interrupt, [signal.SIGTERM, signal.SIGHUP]),
         open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint,
     ):
         setup = prepare_run(settings, loaded, endpoint)
@@ -171,7 +175,7 @@ def _isolated() -> Iterator[None]:
 
 
 def _interrupt(number: int) -> None:
-    """Raise KeyboardInterrupt, so that SIGTERM ends a run as Ctrl-C does: with its report."""
+    """Raise KeyboardInterrupt, so that SIGTERM and SIGHUP end a run as Ctrl-C does: with its report."""
     del number
     raise KeyboardInterrupt
 

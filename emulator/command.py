@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
+from itertools import filterfalse
 from pathlib import Path
 
 from chainproof.command import build_parser, command
@@ -26,6 +26,7 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import end_with_parent
 from chainproof.options import TARGET_VARIABLE
+from chainproof.processes import ENDING_SIGNALS, allow_open_files, is_ignored
 
 from .chain.chain import load_chain
 from .decision import EmulatorConfig
@@ -40,8 +41,11 @@ from .transport.connection import listening_socket
 
 _DESCRIPTION = """\
 Emulate a chain on loopback. POST /production/run_remote requires the API key and a JSON object, and returns that object.
-The emulator prints its URL once it accepts connections, and serves until SIGINT, SIGTERM or, with --until-eof, the end of
+The emulator prints its URL once it accepts connections, and serves until SIGINT, SIGTERM, SIGHUP or, with --until-eof, the end of
 standard input. With a command after --, it serves until that command exits."""
+
+_MIN_OPEN_FILES = 100
+"""A load test opens far more connections than the usual limit of 1024 permits; fewer than these are of no use."""
 
 ServeFunction = Callable[[StartedCallback], None]
 """Serves until stopped; takes the callback for the start."""
@@ -68,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         details = "".join(f", {name}" for name in (options.chain, options.fault, options.variant) if name)
         line = f"chainproof emulator: {scenario.name}{details} at {_origin(sock)}"
         print_url = partial(print, line, flush=True, file=sys.stdout if child_command is None else sys.stderr)
-        _raise_descriptor_limit()
+        allow_open_files(_MIN_OPEN_FILES)
         with redirect_stdout(sys.stderr):  # stdout belongs to the URL line or to the command; a chain prints to stderr
             if child_command is None:
                 _serve_alone(serve_until_stopped, print_url, until_eof=options.until_eof)
@@ -171,7 +175,7 @@ def _epilog(scenarios: dict[str, Scenario]) -> str:
             "",
             "A request chooses its outcome with `X-Emulate: CODE`, `X-Emulate: CODE STATUS` or `X-Emulate: ok`.",
             f"A command after -- has {TARGET_VARIABLE}, {EMULATED_VARIABLE} and {DEFAULT_KEY_VARIABLE} in its environment and",
-            "receives SIGINT and SIGTERM. The emulator exits with its exit code (128 + n if signal n ended it).",
+            "receives SIGINT, SIGTERM and SIGHUP. The emulator exits with its exit code (128 + n if signal n ended it).",
             "Without a command, the emulator exits 0 when it is stopped.",
         ]
     )
@@ -202,17 +206,11 @@ def _access_log(path: Path | None) -> AccessLog:
         raise UsageError(f"cannot write --access-log {path}: {error.strerror}") from None
 
 
-def _raise_descriptor_limit() -> None:
-    """Allow as many connections as the system permits: the usual 1024 are too few for a load test."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _serve_alone(serve_until_stopped: ServeFunction, print_url: Callable[[], None], *, until_eof: bool) -> None:
     """Serve until a signal arrives or, with *until_eof*, standard input ends."""
 
     def on_started(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
+        for signal_number in filterfalse(is_ignored, ENDING_SIGNALS):
             loop.add_signal_handler(signal_number, stop)
         if until_eof:
             _stop_after(_stdin_ended, loop, stop)
@@ -230,7 +228,7 @@ def _serve_while_running(
 
     def on_started(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
         # Install the handlers first: a signal during the start of the child must not end the emulator and orphan the child.
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
+        for signal_number in filterfalse(is_ignored, ENDING_SIGNALS):
             loop.add_signal_handler(signal_number, _forward, signal_number, children)
         children.append(_start_child(child_command, environment))
         _stop_after(children[0].wait, loop, stop)

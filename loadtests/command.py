@@ -11,7 +11,6 @@ import argparse
 import os
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import TARGET_VARIABLE
-from chainproof.processes import chainproof_command
+from chainproof.processes import chainproof_command, run_process
 from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
@@ -116,10 +115,13 @@ def _check_files(workload: Workload, processes: int) -> None:
         else ("--users", workload.users, 2)
     )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and -(-connections // processes) * files + _OTHER_FILES > hard:
+    needed = -(-connections // processes) * files + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        possible = (hard - _OTHER_FILES) // files * processes
+        lower = f", or lower {option} from {connections} to at most {possible}" if possible > 0 else ""
         raise UsageError(
-            f"expected {option} of at most {(hard - _OTHER_FILES) // files * processes}, from the system's limit on open files, "
-            f"found {connections}; lower it, or raise the limit with ulimit -n"
+            f"expected a limit of at least {needed} open files, for {option} {connections}, found {hard}: "
+            f"raise it with `ulimit -n {needed}`{lower}"
         )
 
 
@@ -153,7 +155,7 @@ def _without_run(code: int, *, interrupted: bool) -> int:
 
 def _summary_verdict(folder: Path) -> int:
     """Print the terminal summary. Returns the exit code of its verdict."""
-    return subprocess.run(chainproof_command("reports", str(folder)), check=False).returncode
+    return run_process(chainproof_command("reports", str(folder))).code
 
 
 def _describe_exit(code: int) -> str:

@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
     SOFTWARE = 70
     """An error in chainproof, or in the user's check or locustfile."""
     INTERRUPTED = 130
-    """Ctrl-C or SIGTERM; the report was written nevertheless."""
+    """Ctrl-C, SIGTERM or SIGHUP; the report was written nevertheless."""
 
 
 EXIT_CODE_OF: dict[Verdict, ExitCode] = {

@@ -149,7 +149,7 @@ class Ending(StrEnum):
 
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
-    """Ctrl-C or SIGTERM."""
+    """Ctrl-C, SIGTERM or SIGHUP."""
     STOPPED_BY_GUARD = "stopped_by_guard"
     """A guard ended it early; the note says why."""
     INTERNAL_ERROR = "internal_error"

@@ -14,7 +14,6 @@ import gc
 import logging
 import os
 import resource
-import signal
 import subprocess
 import sys
 import traceback
@@ -23,6 +22,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
@@ -36,7 +36,7 @@ from chainproof.clock import PerSecond, Seconds
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
-from chainproof.processes import chainproof_command
+from chainproof.processes import ENDING_SIGNALS, chainproof_command, is_ignored
 from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
@@ -120,7 +120,7 @@ class Session:
         add_listener(events.quitting, self.on_quitting)
         add_listener(events.quit, self.on_quit)
         add_listener(events.user_error, self.on_user_error)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in filterfalse(is_ignored, ENDING_SIGNALS):
             # On the event loop: an exception in the middle of other code would leave its requests unaccounted for.
             gevent.signal_handler(number, self.on_signal)
         _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)

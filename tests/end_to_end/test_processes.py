@@ -1,18 +1,22 @@
-"""Commands as users start them: at the same time as others."""
+"""Commands as users start them: at the same time as others, with closed or full streams, few files, and a closed terminal."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chainproof.endpoint import Endpoint, start_emulator
-from chainproof.processes import chainproof_command
+from chainproof.processes import ENDING_SIGNALS, chainproof_command, handle_signals
 from chainproof.results.folder import find_runs, read_run
+from chainproof.results.manifest import Ending
 
 SHORT_LOAD = ("loadtests", "--rate", "20", "--duration", "0.2s", "--objective", "error_rate < 100%")
 
@@ -73,3 +77,88 @@ def test_checks_can_be_distributed_over_processes(emulator: Endpoint, tmp_path: 
     )
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr
+
+
+CHECK = ("conformance", "-k", "without_a_body", "--depth", "quick")
+STREAMS = {
+    "a closed output": ("--version >&-", 2, "chainproof: cannot write to the standard output: it is closed; redirect"),
+    "a full output": (
+        "loadtests --help >/dev/full",
+        2,
+        "chainproof loadtests: cannot write to the standard output: no space",
+    ),
+    "a full output of a run": (
+        shlex.join(CHECK) + " >/dev/full",
+        2,
+        "chainproof conformance: cannot write to the standard",
+    ),
+    "a closed input": ("--version <&- >/dev/null", 0, ""),
+    "full errors": ("nonsense 2>/dev/full", 2, ""),
+    "closed errors": ("reports /nowhere 2>&-", 2, ""),
+    "nothing open": ("--version <&- >&- 2>&-", 2, ""),
+    "few files for conformance": (
+        f"{shlex.join(CHECK)}",
+        2,
+        "chainproof conformance: expected a limit of at least 256 open files",
+    ),
+    "few files for load": (
+        shlex.join(SHORT_LOAD),
+        2,
+        "chainproof loadtests: expected a limit of at least 300 open files",
+    ),
+    "few files for an emulator": ("emulator", 2, "chainproof emulator: expected a limit of at least 100 open files"),
+}
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_unusable_streams_and_limits_are_reported_in_one_line(case: str, emulator: Endpoint, tmp_path: Path) -> None:
+    """A command whose output is lost, or that may open too few files, says so in one line and exits with 2."""
+    words, code, message = STREAMS[case]
+    limit = "ulimit -n 40; " if case.startswith("few") else ""
+    line = f"{limit}{shlex.join(chainproof_command())} {words}"
+    ended = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment(emulator), capture_output=True, text=True, check=False
+    )
+    lines = [each for each in ended.stderr.splitlines() if each.startswith("chainproof") or "Error" in each]
+
+    assert code == ended.returncode, ended.stderr
+    assert [message] == [each[: len(message)] for each in lines] if message else not lines
+
+
+@pytest.mark.parametrize(
+    "words", [("loadtests", "--rate", "20", "--duration", "60s"), ("conformance", "--depth", "standard")]
+)
+def test_a_closed_terminal_ends_a_run_as_ctrl_c_does(
+    words: tuple[str, ...], emulator: Endpoint, tmp_path: Path
+) -> None:
+    """SIGHUP completes the run folder, prints the summary and exits with 130."""
+    run = subprocess.Popen(
+        chainproof_command(*words, "--out", str(tmp_path / "run")),
+        env=environment(emulator),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    written = tmp_path / "run" / ("exemplars.jsonl" if words[0] == "loadtests" else "clauses.jsonl")
+    give_up = time.monotonic() + 60
+    while not written.exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    run.send_signal(signal.SIGHUP)
+    output, errors = run.communicate(timeout=60)
+    end = read_run(tmp_path / "run").end
+
+    assert 130 == run.returncode, errors
+    assert end is not None
+    assert Ending.INTERRUPTED is end.ending
+    assert f"run folder: {tmp_path / 'run'}" in output
+
+
+def test_a_run_outlives_its_terminal_with_nohup() -> None:
+    """A SIGHUP that is ignored from the start stays ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handle_signals(bool, ENDING_SIGNALS):
+            assert signal.SIG_IGN is signal.getsignal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

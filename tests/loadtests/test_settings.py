@@ -119,7 +119,7 @@ USAGE_ERRORS = {
     "too many requests": (["--rate", "100000", "--duration", "1h"], "expected at most 20000000 planned requests"),
     "more connections than the limit of open files": (
         ["--max-in-flight", "1000000000"],
-        "from the system's limit on open files",
+        "open files, for --max-in-flight",
     ),
     "plain http to a remote target": (["--target", "http://example.com"], "expected https"),
     "no server": (["--target", "http://127.0.0.1:9"], "cannot connect to"),
