@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.options import (
     CONTRACT_OPTION,
@@ -321,7 +322,7 @@ _SEARCH_OPTIONS = (
         name="--search-resolution",
         parse=share,
         metavar="P",
-        help="stop when the rates that met and missed the objectives are this close",
+        help="how far below the lowest rate that missed the objectives the result lies",
         default_text=f"{_SEARCH_DEFAULTS.resolution:.0%}",
         group=_SEARCH,
         valid_in=_COMMAND,
@@ -330,21 +331,30 @@ _SEARCH_OPTIONS = (
         name="--search-verifications",
         parse=count,
         metavar="N",
-        help="number of further runs that must confirm the result",
+        help="number of runs at the resulting rate that together must show that the objectives are met",
         default_text=f"{_SEARCH_DEFAULTS.verifications}",
         group=_SEARCH,
         valid_in=_COMMAND,
         replaces=("--search-verify",),
     ),
     Option(
-        name="--search-max-probe-duration",
-        parse=duration,
-        metavar="DURATION",
-        help="longest duration of a run that is repeated because it was inconclusive",
-        default_text=f"{_SEARCH_DEFAULTS.max_probe_duration:g}s",
+        name="--search-max-requests",
+        parse=count,
+        metavar="N",
+        help="number of requests for each rate after which it counts as undecided",
+        default_text="as many as the objectives need, 7,080 for a p95",
         group=_SEARCH,
         valid_in=_COMMAND,
-        replaces=("--search-longest",),
+        replaces=("--search-max-probe-duration", "--search-longest"),
+    ),
+    Option(
+        name="--search-max-duration",
+        parse=duration,
+        metavar="DURATION",
+        help="time after which the search ends",
+        default_text=format_duration(_SEARCH_DEFAULTS.max_duration),
+        group=_SEARCH,
+        valid_in=_COMMAND,
     ),
 )
 

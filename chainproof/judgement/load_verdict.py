@@ -5,7 +5,7 @@ from __future__ import annotations
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.verdict import Verdict, error_reason, worst_verdict
+from chainproof.judgement.verdict import Verdict, worst_verdict
 from chainproof.results.manifest import Ending, Guard, RunEnd
 
 
@@ -14,7 +14,10 @@ def load_verdict(
 ) -> tuple[Verdict, str]:
     """The verdict, and the reason in a sentence."""
     if end is not None and end.ending is Ending.INTERNAL_ERROR:
-        return Verdict.ERROR, error_reason(end.note)
+        return (
+            Verdict.ERROR,
+            f"chainproof failed; this says nothing about the target: {end.note or 'no reason recorded'}.",
+        )
     invalidating = [caveat.code for caveat in caveats if caveat.invalidates]
     if invalidating:
         return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(invalidating)}."

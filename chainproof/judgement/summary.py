@@ -28,17 +28,28 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of the runs."""
-        return worst_verdict(summary.verdict for summary in self.summaries)
+        """The worst verdict of the searches, and of the runs that are no probes of them."""
+        return worst_verdict(verdict for verdict, _ in self._reasons)
 
     @property
     def reason(self) -> str:
-        """The verdict in a few words: the reasons of the runs that decide it."""
-        deciding = [summary for summary in self.summaries if summary.verdict is self.verdict]
-        if len(self.summaries) == 1:
-            return deciding[0].reason
-        reasons = (f"{summary.run.manifest.kind.value.capitalize()}: {summary.reason}" for summary in deciding)
+        """The verdict in a few words: the reasons of what decides it."""
+        reasons = [reason for verdict, reason in self._reasons if verdict is self.verdict]
         return " ".join(dict.fromkeys(reasons))
+
+    @property
+    def _reasons(self) -> list[tuple[Verdict, str]]:
+        """Verdict and reason of each search and run. A probe decides nothing alone: some miss the objectives on purpose."""
+        runs = [summary for summary in self.summaries if not self.is_probe(summary)]
+        several = len(runs) + len(self.searches) > 1
+        kinds = [f"{summary.run.manifest.kind.value.capitalize()}: " if several else "" for summary in runs]
+        return [(Verdict(search.verdict), search.summary) for search in self.searches] + [
+            (summary.verdict, kind + summary.reason) for kind, summary in zip(kinds, runs, strict=True)
+        ]
+
+    def is_probe(self, summary: Summary) -> bool:
+        """True if a search of this report made the run."""
+        return any(summary.run.path.parent == search.path for search in self.searches)
 
     @property
     def kind(self) -> str:

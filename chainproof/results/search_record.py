@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,18 @@ from typing import Any
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
+from chainproof.errors import UsageError
 
 SEARCH_FILE = "search.json"
 """The record, in the folder that contains the probes."""
+FORMAT = 2
+"""The version of the record. Reports reject other versions."""
+_VERDICTS = frozenset({"pass", "fail", "inconclusive", "invalid", "error"})
+_PROBE_VERDICTS = frozenset({"met", "missed", "inconclusive", "invalid"})
+
+
+class SearchRecordError(UsageError):
+    """A record that cannot be read, or that contradicts itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +31,7 @@ class ProbeRecord:
 
     rate: PerSecond
     purpose: str
-    """doubling, bisecting or verifying."""
+    """doubling, approaching or verifying."""
     verdict: str
     """met, missed, inconclusive or invalid."""
     reason: str
@@ -32,6 +43,15 @@ class ProbeRecord:
     ok: int
     response_time: dict[str, Seconds]
     """Of ok answers, by percentile."""
+    in_flight: float
+    """Mean number of requests in flight or due, in the judged phase."""
+    growing: bool
+    """Whether that number grew."""
+
+    @property
+    def ok_per_second(self) -> PerSecond:
+        """Ok answers per second of the judged phase."""
+        return self.ok / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +63,11 @@ class SearchRecord:
     target: str
     emulated: bool
     objectives: tuple[str, ...]
+    verdict: str
+    """As of a run: pass if a rate was found."""
     saturation_rate: PerSecond | None
     missed_at: PerSecond | None
+    """The lowest rate that was shown to miss the objectives."""
     summary: str
     probes: tuple[ProbeRecord, ...]
 
@@ -55,11 +78,66 @@ class SearchRecord:
 
 
 def read_search(path: Path) -> SearchRecord | None:
-    """The search in a folder; None if the folder is not a search."""
-    try:
-        return _search(path, orjson.loads((path / SEARCH_FILE).read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    """The search in a folder; None if the folder is not a search. Raises SearchRecordError."""
+    file = path / SEARCH_FILE
+    if not file.exists():
         return None
+    try:
+        data = orjson.loads(file.read_bytes())
+        found = data.get("format")
+    except (OSError, ValueError, AttributeError) as error:
+        raise _unreadable(file, f"found no JSON object ({error})") from None
+    if found != FORMAT:
+        raise SearchRecordError(
+            f"expected a search record of format {FORMAT}, found {found!r} in {file}: run the search again, or install the "
+            "version of chainproof that made it"
+        )
+    try:
+        record = _search(path, data)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise _unreadable(file, f"found {type(error).__name__}: {error}") from None
+    problem = next(_problems(record, data.get("no_rate_reason")), None)
+    if problem is not None:
+        raise _unreadable(file, problem)
+    return record
+
+
+def _unreadable(file: Path, found: str) -> SearchRecordError:
+    return SearchRecordError(
+        f"expected the record of a search in {file}, {found}: run the search again, or name its run folders one by one"
+    )
+
+
+def _problems(record: SearchRecord, no_rate_reason: object) -> Iterator[str]:
+    """What contradicts itself in a record."""
+    if record.verdict not in _VERDICTS:
+        yield f"found the verdict {record.verdict!r}"
+    for probe in record.probes:
+        yield from _probe_problems(record.path, probe)
+    rate, missed_at = record.saturation_rate, record.missed_at
+    if (rate is not None) is not (record.verdict == "pass"):
+        yield f"found the verdict {record.verdict} with {'a' if rate is not None else 'no'} saturation rate"
+    if rate is not None and no_rate_reason is not None:
+        yield f"found a saturation rate and a reason why there is none, {no_rate_reason!r}"
+    at_rate = [probe.verdict for probe in record.probes if probe.rate == rate]
+    if rate is not None and not {"met", "inconclusive"} & set(at_rate):
+        yield f"found the saturation rate {rate:g}, which no probe met"
+    if missed_at is not None and missed_at not in [probe.rate for probe in record.probes]:
+        yield f"found that {missed_at:g} per second was missed, at which there is no probe"
+    if rate is not None and missed_at is not None and missed_at <= rate:
+        yield f"found the saturation rate {rate:g}, but {missed_at:g} missed"
+
+
+def _probe_problems(path: Path, probe: ProbeRecord) -> Iterator[str]:
+    """What cannot be true of a probe."""
+    if probe.verdict not in _PROBE_VERDICTS:
+        yield f"found a probe with the verdict {probe.verdict!r}"
+    numbers = (probe.rate, probe.seconds, probe.in_flight, *probe.response_time.values())
+    if not all(math.isfinite(number) and number >= 0 for number in numbers) or not 0 <= probe.ok <= probe.planned:
+        yield f"found impossible numbers in the probe {probe.folder!r}"
+    inside = probe.folder == Path(probe.folder).name and probe.folder not in ("", "..")
+    if not inside or (path / probe.folder).resolve().parent != path.resolve():
+        yield f"found the run folder {probe.folder!r} outside the search"
 
 
 def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
@@ -70,6 +148,7 @@ def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
         target=str(data["target"]),
         emulated=data["emulated"] is True,
         objectives=tuple(str(text) for text in data["objectives"]),
+        verdict=str(data["verdict"]),
         saturation_rate=_rate(data["saturation_rate_per_s"]),
         missed_at=_rate(data["missed_at_per_s"]),
         summary=str(data["summary"]),
@@ -89,6 +168,8 @@ def _probe(data: dict[str, Any]) -> ProbeRecord:
         planned=int(data["planned"]),
         ok=int(data["ok"]),
         response_time={str(name): float(value) for name, value in data["response_time"].items()},
+        in_flight=float(data["in_flight"]),
+        growing=data["growing"] is True,
     )
 
 

@@ -17,12 +17,14 @@ class SearchSettings:
 
     max_rate: PerSecond = 1000.0
     """The highest rate that is tried."""
-    resolution: float = 0.05
-    """The search ends when the lowest failing rate is at most this share above the highest passing one."""
-    verifications: int = 3
-    """The number of additional runs at the resulting rate that must meet the objectives."""
-    max_probe_duration: Seconds = 60.0
-    """The longest duration of a probe, which is extended while its verdict is inconclusive."""
+    resolution: float = 0.06
+    """The result lies this share below the lowest rate that missed the objectives."""
+    verifications: int = 2
+    """The number of runs at the resulting rate that together must show that the objectives are met."""
+    max_requests: int | None = None
+    """The number of requests for each rate after which it counts as undecided; None: as many as the objectives need."""
+    max_duration: Seconds = 6 * 3600.0
+    """The search ends after this time."""
 
     def errors(self, lowest: PerSecond) -> list[str]:
         """A message for every invalid setting."""
@@ -37,8 +39,12 @@ class SearchSettings:
             ),
             (1 <= self.verifications <= 20, f"search: expected 1 to 20 verifications, found {self.verifications}"),
             (
-                self.max_probe_duration > 0,
-                f"search: expected max_probe_duration to be more than 0 s, found {self.max_probe_duration:g} s",
+                self.max_requests is None or self.max_requests >= 1,
+                f"search: expected max_requests to be at least 1, found {self.max_requests}",
+            ),
+            (
+                self.max_duration > 0,
+                f"search: expected max_duration to be more than 0 s, found {self.max_duration:g} s",
             ),
         )
         return [message for is_valid, message in checks if not is_valid]

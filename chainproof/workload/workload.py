@@ -463,7 +463,8 @@ _SEARCH_READERS: dict[str, Callable[[object], Any]] = {
     "max_rate": _number,
     "resolution": lambda value: parse_share(value) if isinstance(value, str) else _number(value),
     "verifications": _integer,
-    "max_probe_duration": _duration,
+    "max_requests": _integer,
+    "max_duration": _duration,
 }
 _READERS = {
     "description": _text,

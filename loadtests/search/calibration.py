@@ -25,7 +25,7 @@ from chainproof.contract.target import parse_target
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
-from chainproof.judgement.verdict import ExitCode
+from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.options import TARGET_VARIABLE
 from chainproof.results.folder import check_writable, create_run_folder
 from chainproof.target_options import TargetOptions
@@ -33,8 +33,9 @@ from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
+from .evidence import Probe, ProbeVerdict
 from .runner import ProbeRunner, SearchAborted, probe_table
-from .saturation import NoRateReason, Probe, ProbePurpose, ProbeVerdict, SearchResult, saturation
+from .saturation import NoRateReason, SearchPlan, SearchResult, saturation
 
 CALIBRATION_FILE = "calibration.json"
 ON_TIME_OBJECTIVES = ("p99 schedule_lag < 10ms", "error_rate <= 0%")
@@ -44,6 +45,8 @@ FLOOR_RATE: PerSecond = 250.0
 HIGHEST_RATE: PerSecond = 100_000.0
 PROBE_DURATION: Seconds = 2.0
 _WARM_UP: Seconds = 0.5
+_REQUESTS = 1200
+"""Requests of a probe: enough to show a p99 with four late ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,42 +86,47 @@ def run_calibration(options: argparse.Namespace) -> int:
     objectives = tuple(map(parse_objective, ON_TIME_OBJECTIVES))
     lowest = min(options.rate or FLOOR_RATE, max_rate)
     work = Workload(name="calibration", rate=lowest, duration=duration, objectives=objectives).validated()
-    search = SearchSettings(
-        max_rate=max_rate,
-        resolution=options.search_resolution or 0.1,
-        verifications=options.search_verifications or 1,
-        max_probe_duration=max(5 * duration, 10.0),
+    plan = SearchPlan(
+        lowest=lowest,
+        settings=SearchSettings(
+            max_rate=max_rate,
+            resolution=options.search_resolution or 0.1,
+            verifications=options.search_verifications or 1,
+        ),
+        first_requests=_REQUESTS,
+        verifying_requests=_REQUESTS,
+        max_requests=_REQUESTS,
+        probe_seconds=duration,
+        warm_up=_WARM_UP,
     )
     with null_server() as endpoint:
         if options.out:
             check_writable(Path(options.out))
         folder = Path(options.out) if options.out else create_run_folder(work.name, endpoint.target)
-        probes = ProbeRunner(options, TargetOptions(), endpoint, folder, (), workload=work, search=search)
+        runner = ProbeRunner(options, TargetOptions(), endpoint, folder, (), workload=work, plan=plan)
         try:
-            floor_probe = probes.probe(lowest, ProbePurpose.DOUBLING)
-            first = iter([floor_probe])
-            result = saturation(
-                lambda rate, purpose: _met_or_missed(next(first, None) or probes.probe(rate, purpose)), search, lowest
-            )
+            result = saturation(lambda request: _met_or_missed(runner.run(request)), plan)
         except SearchAborted as aborted:
-            probes.write(None, str(aborted))
+            runner.write(None, str(aborted), Verdict.INCONCLUSIVE)
             print(f"chainproof loadtests: {aborted}", file=sys.stderr)
             return aborted.code
     ceiling = max_rate if result.no_rate_reason is NoRateReason.NEVER_MISSED else result.rate
     calibration = Calibration(
-        floor=floor_probe.response_time, ceiling=ceiling, ceiling_reached=result.rate is not None, lowest=lowest
+        floor=runner.probes[0].response_time, ceiling=ceiling, ceiling_reached=result.rate is not None, lowest=lowest
     )
     _write_calibration(folder, calibration)
     summary = "; ".join(" ".join(line.split()) for line in calibration.sentences)  # without the terminal's padding
-    probes.write(SearchResult(rate=ceiling, missed_at=result.missed_at), summary)
-    print("\n".join([*probe_table(probes.probes), "", *(f"  {line}" for line in calibration.sentences), ""]))
+    verdict = Verdict.PASS if ceiling is not None else Verdict.INVALID
+    runner.write(SearchResult(rate=ceiling, missed_at=result.missed_at), summary, verdict)
+    print("\n".join([*probe_table(runner.probes), "", *(f"  {line}" for line in calibration.sentences), ""]))
     print(f"run folder: {folder}", flush=True)
-    return ExitCode.PASS if ceiling is not None else ExitCode.INVALID
+    return EXIT_CODE_OF[verdict]
 
 
 def _met_or_missed(probe: Probe) -> Probe:
-    """A probe that counts as missed unless its objectives were met, even if it is invalid."""
-    return probe if probe.verdict is ProbeVerdict.MET else replace(probe, verdict=ProbeVerdict.MISSED)
+    """A probe that is judged alone, and missed unless its objectives were met, even if it is invalid."""
+    verdict = ProbeVerdict.MET if probe.verdict is ProbeVerdict.MET else ProbeVerdict.MISSED
+    return replace(probe, verdict=verdict, others=verdict, counts=(), in_flight=())
 
 
 def _write_calibration(folder: Path, calibration: Calibration) -> None:

@@ -2,8 +2,7 @@
 Run a saturation search: one load run per probe, a table of the probes, and a result file.
 
 Each probe is an ordinary run with its own run folder; the same command with the rate, duration, warm-up and seed of its
-manifest repeats it. Its number of requests follows from the objectives. An inconclusive probe is repeated with a longer
-duration, up to `--search-max-probe-duration`.
+manifest repeats it. Which probe comes next follows from those before it (`saturation.next_step`).
 """
 
 from __future__ import annotations
@@ -11,51 +10,44 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import orjson
 
-from chainproof.clock import PerSecond, Seconds
+from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
-from chainproof.judgement.time_kinds import RESPONSE_TIME
-from chainproof.judgement.verdict import ExitCode, Verdict
-from chainproof.results.exchange import Result
+from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
 from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
-from chainproof.results.search_record import SEARCH_FILE
+from chainproof.results.search_record import FORMAT, SEARCH_FILE
 from chainproof.target_options import TargetOptions
-from chainproof.workload.objectives import Indicator, Objective
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
-from ..limits import limits
+from ..limits import Limits, limits
+from .evidence import Probe
 from .locust_process import distribution_options, run_locust
-from .saturation import Probe, ProbePurpose, ProbeVerdict, SearchResult, saturation
-
-FORMAT = 1
-"""The format version of the result file."""
+from .measurement import measured_probe, probe_data
+from .planning import expected_durations, search_plan
+from .saturation import ProbeRequest, SearchPlan, SearchResult, next_step, unfinished_sentence
 
 PROBE_WARM_UP: Seconds = 60.0
 """Warm-up of a probe: replicas follow the rate after one autoscaling window, by default 60 s."""
 PROBE_WARM_UP_EMULATED: Seconds = 1.0
 """Warm-up of a probe of the emulator."""
-SAMPLE_FACTOR = 3
-"""A probe sends this many times the requests that would suffice if all of them were good."""
-_MAX_RUNS = 3
-"""Maximum number of runs of a probe, each longer than the one before."""
+PROBE_SECONDS_EMULATED: Seconds = 10.0
+"""The shortest judged phase of a probe of the emulator, unless `--duration` is given."""
+_MIN_SECONDS: Seconds = 10.0
+"""The limits must permit a judged phase of this length at every rate."""
 
-_PROBE_VERDICTS = {
-    Verdict.PASS: ProbeVerdict.MET,
-    Verdict.FAIL: ProbeVerdict.MISSED,
-    Verdict.INCONCLUSIVE: ProbeVerdict.INCONCLUSIVE,
-    Verdict.INVALID: ProbeVerdict.INVALID,
-}
 _ABORTING_CAVEATS = {"KEY_REJECTED": ExitCode.INCONCLUSIVE, "TARGET_UNREACHABLE": ExitCode.FAIL}
 """Caveats that end a search, with its exit code."""
+_VERDICT_OF = {code: verdict for verdict, code in EXIT_CODE_OF.items()}
 
 
 class SearchAborted(Exception):
@@ -72,7 +64,8 @@ def requested_search(options: argparse.Namespace, workload: Workload) -> SearchS
         "max_rate": options.search_max_rate,
         "resolution": options.search_resolution,
         "verifications": options.search_verifications,
-        "max_probe_duration": options.search_max_probe_duration,
+        "max_requests": options.search_max_requests,
+        "max_duration": options.search_max_duration,
     }
     set_options = {name: value for name, value in given.items() if value is not None}
     settings = workload.search if options.search is None else workload.search or SearchSettings()
@@ -100,27 +93,75 @@ def run_search(
     search: SearchSettings,
 ) -> int:
     """Run a search and print its result. Returns the exit code."""
-    max_rate = limits(options, endpoint).rate
-    if max_rate is not None and search.max_rate > max_rate:
-        if workload.rate > max_rate:
-            raise UsageError(
-                f"expected a --rate of at most {max_rate:g} per second, found {workload.rate:g}: raise the limit with --max-rate"
-            )
-        _print_progress(f"the search stops at --max-rate {max_rate:g}")
-        search = replace(search, max_rate=max_rate)
-    probes = ProbeRunner(options, requested, endpoint, folder, locust_arguments, workload=workload, search=search)
+    permitted = limits(options, endpoint)
+    plan = _plan(options, endpoint, permitted, workload, search)
+    _print_progress(_forecast(plan))
+    runner = ProbeRunner(options, requested, endpoint, folder, locust_arguments, workload=workload, plan=plan)
     try:
-        result = saturation(probes.probe, search, workload.rate)
+        while isinstance(step := next_step(runner.probes, plan), ProbeRequest):
+            runner.run(step)
     except SearchAborted as aborted:
-        probes.write(None, str(aborted))
-        print("\n".join(probe_table(probes.probes)))
-        print(f"chainproof loadtests: {aborted}", file=sys.stderr)
-        print(f"run folder: {folder}", flush=True)
+        sentence = f"{aborted} {unfinished_sentence(runner.probes)}"
+        runner.write(None, sentence, _VERDICT_OF.get(ExitCode(aborted.code), Verdict.INCONCLUSIVE))
+        _print_result(runner.probes, sentence, folder)
         return aborted.code
-    probes.write(result, result.sentence)
-    print("\n".join([*probe_table(probes.probes), "", f"  {result.sentence}", ""]))
+    runner.write(step, step.sentence, _VERDICT_OF[ExitCode(step.exit_code)])
+    _print_result(runner.probes, step.sentence, folder)
+    return step.exit_code
+
+
+def _plan(
+    options: argparse.Namespace, endpoint: Endpoint, permitted: Limits, workload: Workload, search: SearchSettings
+) -> SearchPlan:
+    """The plan of a search within the limits. Raises UsageError."""
+    emulated = endpoint.target.emulated
+    warm_up = options.warm_up
+    if warm_up is None:
+        warm_up = PROBE_WARM_UP_EMULATED if emulated else PROBE_WARM_UP
+    seconds = workload.duration - (options.warm_up or 0.0) * bool(workload.phases)
+    if emulated and options.duration is None:
+        seconds = min(seconds, PROBE_SECONDS_EMULATED)
+    highest = math.inf if permitted.rate is None else permitted.rate
+    if permitted.requests is not None:
+        highest = min(highest, 0.9 * permitted.requests / (warm_up + min(seconds, _MIN_SECONDS)))
+    if workload.rate > highest:
+        raise UsageError(
+            f"expected a --rate of at most {highest:g} per second, found {workload.rate:g}: raise the limit with "
+            f"{'--max-rate' if permitted.rate == highest else '--max-requests'}"
+        )
+    if search.max_rate > highest:
+        _print_progress(f"the search stops at {highest:.4g} per second, because of the limits of a run")
+        search = replace(search, max_rate=highest)
+    if permitted.duration is not None and warm_up + min(seconds, _MIN_SECONDS) > permitted.duration:
+        raise UsageError(
+            f"expected a --warm-up of less than {format_duration(permitted.duration)}, found {format_duration(warm_up)}: "
+            "raise the limit with --max-duration"
+        )
+    return search_plan(
+        workload.objectives,
+        search,
+        lowest=workload.rate,
+        probe_seconds=seconds,
+        warm_up=warm_up,
+        drain=workload.deadline if workload.drain is None else workload.drain,
+        run_seconds=math.inf if permitted.duration is None else permitted.duration,
+        run_requests=math.inf if permitted.requests is None else permitted.requests,
+    )
+
+
+def _forecast(plan: SearchPlan) -> str:
+    """How long a search may take, as a sentence."""
+    shortest, longest = (format_duration(max(60.0 * round(each / 60), 1.0)) for each in expected_durations(plan))
+    usual = f"about {longest}" if shortest == longest else f"{shortest} to {longest}"
+    return (
+        f"the search takes {usual} if the objectives are clearly met below some rate, and longer otherwise; it ends after "
+        f"{format_duration(plan.settings.max_duration)} at most (--search-max-duration)"
+    )
+
+
+def _print_result(probes: Sequence[Probe], sentence: str, folder: Path) -> None:
+    print("\n".join([*probe_table(probes), "", f"  {sentence}", ""]))
     print(f"run folder: {folder}", flush=True)
-    return result.exit_code
 
 
 class ProbeRunner:
@@ -135,7 +176,7 @@ class ProbeRunner:
         locust_arguments: Sequence[str],
         *,
         workload: Workload,
-        search: SearchSettings,
+        plan: SearchPlan,
     ) -> None:
         self.probes: list[Probe] = []
         self._options = options
@@ -144,41 +185,54 @@ class ProbeRunner:
         self._folder = folder
         self._locust_arguments = locust_arguments
         self._workload = workload
-        self._search = search
+        self._plan = plan
         self._started = utc_timestamp()
-        self._runs = 0
-        default_warm_up = PROBE_WARM_UP_EMULATED if endpoint.target.emulated else PROBE_WARM_UP
-        self._warm_up = default_warm_up if options.warm_up is None else options.warm_up
         folder.mkdir(parents=True, exist_ok=True)
 
-    def probe(self, rate: PerSecond, purpose: ProbePurpose) -> Probe:
-        """The result of a run at a rate, repeated with longer durations while it is inconclusive."""
-        shortest = self._workload.duration - (self._options.warm_up or 0.0) * bool(self._workload.phases)
-        duration = max(shortest, required_requests(self._workload.objectives) / rate)
-        for _ in range(_MAX_RUNS):
-            summary = self._run(rate, duration)
-            if summary.verdict is not Verdict.INCONCLUSIVE or duration >= self._search.max_probe_duration:
-                break
-            duration = min(max(2 * duration, duration + _missing(summary) / rate), self._search.max_probe_duration)
-        probe = self._read(summary, rate, purpose, duration)
+    def run(self, request: ProbeRequest) -> Probe:
+        """Run a probe and keep it. Raises SearchAborted."""
+        begin = time.monotonic()
+        self._pause(request.pause)
+        summary = self._run(request)
+        probe = measured_probe(request, summary, time.monotonic() - begin)
         self.probes.append(probe)
-        self.write(None, "search in progress")
-        _print_progress(f"{rate:.4g}/s for {format_duration(duration)} ({purpose}): {probe.verdict}")
+        self.write(None, "The search is in progress.", Verdict.INCONCLUSIVE)
+        spent = sum(each.elapsed for each in self.probes)
+        left = max(self._plan.settings.max_duration - spent, 0.0)
+        _print_progress(
+            f"{probe.rate:.4g}/s for {format_duration(probe.seconds)} ({probe.purpose}): {probe.verdict}; "
+            f"{format_duration(round(spent))} so far, at most {format_duration(round(left))} left"
+        )
         return probe
 
-    def _run(self, rate: PerSecond, duration: Seconds) -> LoadSummary:
+    def _pause(self, seconds: Seconds) -> None:
+        """Let the target work off what an overload has left. Raises SearchAborted."""
+        if seconds < 1.0:
+            return
+        _print_progress(f"pause of {format_duration(round(seconds))}: the target works off what the overload has left")
+        try:
+            time.sleep(seconds)
+        except KeyboardInterrupt:
+            raise SearchAborted(ExitCode.INTERRUPTED, "The search was interrupted.") from None
+
+    def _run(self, request: ProbeRequest) -> LoadSummary:
         """The summary of one run. Raises SearchAborted."""
-        self._runs += 1
-        folder = self._folder / f"{self._runs:02}_{rate:.4g}"
-        values = {"rate": rate, "duration": duration, "warm_up": self._warm_up, "seed": self._options.seed + self._runs}
+        number = len(self.probes) + 1
+        folder = self._folder / f"{number:02}_{request.rate:.4g}"
+        values = {
+            "rate": request.rate,
+            "duration": request.seconds,
+            "warm_up": self._plan.warm_up,
+            "seed": self._options.seed + number,
+        }
         options = argparse.Namespace(**{**vars(self._options), **values, "model": None})
         extra = [*distribution_options(options), *self._locust_arguments]
         code, interrupted = run_locust(options, self._requested, self._endpoint, folder, extra)
         if interrupted or code == ExitCode.INTERRUPTED:
-            raise SearchAborted(ExitCode.INTERRUPTED, "the search was interrupted")
+            raise SearchAborted(ExitCode.INTERRUPTED, "The search was interrupted.")
         if code not in (ExitCode.PASS, ExitCode.INVALID) or not (folder / MANIFEST).exists():
             raise SearchAborted(
-                code if code == ExitCode.USAGE else ExitCode.SOFTWARE, f"the run at {rate:.4g}/s failed"
+                code if code == ExitCode.USAGE else ExitCode.SOFTWARE, f"The run at {request.rate:.4g}/s failed."
             )
         summary = summarise_load(read_run(folder))
         if summary.verdict is Verdict.ERROR:
@@ -188,21 +242,7 @@ class ProbeRunner:
                 raise SearchAborted(_ABORTING_CAVEATS[caveat.code], caveat.text)
         return summary
 
-    def _read(self, summary: LoadSummary, rate: PerSecond, purpose: ProbePurpose, duration: Seconds) -> Probe:
-        quantiles = summary.timings[RESPONSE_TIME].quantiles
-        return Probe(
-            rate=rate,
-            purpose=purpose,
-            verdict=_PROBE_VERDICTS[summary.verdict],
-            reason=summary.reason,
-            folder=summary.run.path.name,
-            seconds=duration,
-            planned=summary.judged.planned,
-            ok=summary.judged.count(Result.OK),
-            response_time={name: estimate.value for name, estimate in quantiles.items()},
-        )
-
-    def write(self, result: SearchResult | None, summary: str) -> None:
+    def write(self, result: SearchResult | None, summary: str, verdict: Verdict) -> None:
         """Write the result file, atomically."""
         data = {
             "format": FORMAT,
@@ -212,45 +252,18 @@ class ProbeRunner:
             "emulated": self._endpoint.target.emulated,
             "started": self._started,
             "objectives": [objective.text for objective in self._workload.objectives],
-            "settings": {**asdict(self._search), "lowest": self._workload.rate, "warm_up_s": self._warm_up},
+            "settings": {**asdict(self._plan.settings), "lowest": self._plan.lowest, "warm_up_s": self._plan.warm_up},
+            "verdict": verdict,
             "saturation_rate_per_s": result.rate if result is not None else None,
             "missed_at_per_s": result.missed_at if result is not None else None,
             "no_rate_reason": result.no_rate_reason if result is not None else None,
             "summary": summary,
-            "probes": [asdict(probe) for probe in self.probes],
+            "probes": [probe_data(probe) for probe in self.probes],
         }
         path = self._folder / SEARCH_FILE
         draft = path.with_name(f"{SEARCH_FILE}.part")
         draft.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
         draft.replace(path)
-
-
-def required_requests(objectives: Iterable[Objective]) -> int:
-    """
-    The number of requests that decides the objectives if the target meets them clearly.
-
-    A share q is shown with 95 % confidence by ln 0.05 / ln q good requests without a bad one: 59 for 95 %, 299 for 99 %.
-    """
-    shares = (_share(objective) for objective in objectives)
-    return max(
-        (math.ceil(SAMPLE_FACTOR * math.log(0.05) / math.log(share)) for share in shares if 0 < share < 1), default=1
-    )
-
-
-def _share(objective: Objective) -> float:
-    """The share of good requests that an objective requires."""
-    if objective.indicator is Indicator.ERROR_RATE:
-        return 1.0 - objective.threshold
-    return objective.quantile if objective.quantile is not None else 1.0
-
-
-def _missing(summary: LoadSummary) -> float:
-    """The number of further requests that would decide all inconclusive objectives; infinite if that is unknown."""
-    undecided = [each for each in summary.objectives if each.verdict is Verdict.INCONCLUSIVE]
-    return max(
-        (each.more_requests_needed if each.more_requests_needed is not None else math.inf for each in undecided),
-        default=math.inf,
-    )
 
 
 _COLUMNS = ("rate", "purpose", "judged for", "planned", "ok", "p50", "p95", "p99", "", "folder")

@@ -1,62 +1,40 @@
 """
-Find the highest arrival rate that meets the objectives: double the rate until they are missed, bisect, then verify.
+Find the highest arrival rate that meets the objectives: the decisions of the search, without running anything.
 
-The search only requests probes; a probe is a run at one rate with its verdict. An inconclusive probe counts as missed, so
-the result is a rate for which it was *shown* that the objectives are met. There is a result only if further runs at that
-rate meet the objectives too.
+`next_step` is a pure function of the probes so far, so that tests and simulations use exactly what a search does.
+
+1. *Doubling*: the rate doubles until it is missed.
+2. *Approaching*: from the highest rate that is not missed, the rate rises in quarters of the gap, as ratios, until one is
+   missed; then again from below. So a target is overloaded as rarely and as little as possible: replicas that an overload
+   has started would answer the probes after it, and a queue that it has left would delay them. After a miss the search
+   pauses for as long as it takes to work off the excess.
+3. *Verifying*: the result lies one resolution below the lowest rate that was missed, because near capacity a queue grows
+   too slowly to be seen. It is probed until all probes together show that the objectives are met; otherwise the next
+   lower rate is.
+
+Effort is limited by requests for each rate: a slow target gets as many requests as a fast one, in a longer time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.judgement.verdict import ExitCode
 from chainproof.workload.search_settings import SearchSettings
 
+from .evidence import Probe, ProbePurpose, ProbeVerdict, RateEvidence, RateStatus, evidence
+
 MAX_PROBES = 60
 """A search ends after this many probes: the target is not stable."""
-
-
-class ProbeVerdict(StrEnum):
-    """The verdict of a probe."""
-
-    MET = "met"
-    """Every objective was met."""
-    MISSED = "missed"
-    """At least one objective was missed."""
-    INCONCLUSIVE = "inconclusive"
-    """Too few requests for a verdict, within the longest duration of a probe."""
-    INVALID = "invalid"
-    """The measurement cannot be trusted: the generator does not keep up."""
-
-
-class ProbePurpose(StrEnum):
-    """The step of the search that a probe belongs to."""
-
-    DOUBLING = "doubling"
-    BISECTING = "bisecting"
-    VERIFYING = "verifying"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """A run at one rate, with its verdict."""
-
-    rate: PerSecond
-    purpose: ProbePurpose
-    verdict: ProbeVerdict
-    reason: str = ""
-    """The reason of the verdict, as a sentence."""
-    folder: str = ""
-    seconds: Seconds = 0.0
-    planned: int = 0
-    ok: int = 0
-    response_time: dict[str, Seconds] = field(default_factory=dict)
-    """Response time of the ok requests, by percentile."""
+_FINEST_STEP = 0.4
+"""The last steps of the approach, as a share of the resolution."""
+_NEAR = 1.005
+"""Rates that are this close are not probed separately."""
+_MAX_PROBES_OF_RATE = 8
 
 
 class NoRateReason(StrEnum):
@@ -67,16 +45,18 @@ class NoRateReason(StrEnum):
     NEVER_MISSED = "never missed"
     GENERATOR_LIMIT = "generator limit"
     UNSTABLE = "unstable"
+    OUT_OF_TIME = "out of time"
 
 
 REASON_TEXTS = {
     NoRateReason.LOWEST_MISSED: "No result: the objectives are already missed at the lowest rate.",
-    NoRateReason.LOWEST_INCONCLUSIVE: "No result: even at the lowest rate there were too few requests for a verdict. Use a longer "
-    "--search-max-probe-duration or a higher --rate.",
+    NoRateReason.LOWEST_INCONCLUSIVE: "No result: even at the lowest rate there were too few requests for a verdict. Use a higher "
+    "--search-max-requests, or a lower --rate.",
     NoRateReason.NEVER_MISSED: "No result: the objectives are met at the highest rate. Raise --search-max-rate.",
     NoRateReason.GENERATOR_LIMIT: "No result: the load generator reached its limit before the target did. Use more "
     "processes or more machines.",
-    NoRateReason.UNSTABLE: "No result: the target is not stable. Rates that met the objectives missed them when they were verified.",
+    NoRateReason.UNSTABLE: f"No result: the target is not stable. {MAX_PROBES} probes do not agree on a rate.",
+    NoRateReason.OUT_OF_TIME: "No result: the time was up before a rate was shown to meet the objectives. Raise --search-max-duration.",
 }
 EXIT_BY_REASON = {
     NoRateReason.LOWEST_MISSED: ExitCode.FAIL,
@@ -84,6 +64,7 @@ EXIT_BY_REASON = {
     NoRateReason.NEVER_MISSED: ExitCode.INCONCLUSIVE,
     NoRateReason.GENERATOR_LIMIT: ExitCode.INVALID,
     NoRateReason.UNSTABLE: ExitCode.INCONCLUSIVE,
+    NoRateReason.OUT_OF_TIME: ExitCode.INCONCLUSIVE,
 }
 
 
@@ -93,15 +74,19 @@ class SearchResult:
 
     rate: PerSecond | None = None
     missed_at: PerSecond | None = None
-    """The lowest rate above the result at which the objectives were not met; without a result, the lowest of all."""
+    """The lowest rate that was shown to miss the objectives."""
     no_rate_reason: NoRateReason | None = None
 
     @property
     def sentence(self) -> str:
-        """The result as a sentence."""
+        """The result as a sentence. Each end of the interval is a 99 % bound for one rate; together they hold in 95 %."""
         if self.no_rate_reason is not None:
             return REASON_TEXTS[self.no_rate_reason]
-        return f"The objectives are met up to {self.rate:.4g} requests per second, but were not shown to be met at {self.missed_at:.4g}."
+        highest = "no upper end" if self.missed_at is None else f"{self.missed_at:.4g}"
+        return (
+            f"The objectives are met at {self.rate:.4g} requests per second. The highest rate that meets them is between "
+            f"{self.rate:.4g} and {highest} (95 % interval)."
+        )
 
     @property
     def exit_code(self) -> int:
@@ -109,91 +94,221 @@ class SearchResult:
         return ExitCode.PASS if self.no_rate_reason is None else EXIT_BY_REASON[self.no_rate_reason]
 
 
-RunProbe = Callable[[PerSecond, ProbePurpose], Probe]
-"""Runs a probe at a rate, long enough for a verdict."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """The range, precision and effort of a search."""
+
+    lowest: PerSecond
+    settings: SearchSettings
+    first_requests: int
+    """Requests of a probe that looks for the range."""
+    verifying_requests: int
+    """Requests of a probe that verifies a rate."""
+    max_requests: int
+    """Requests for each rate."""
+    probe_seconds: Seconds
+    """The shortest judged phase of a probe."""
+    warm_up: Seconds
+    drain: Seconds = 0.0
+    """The longest drain of a probe."""
+    run_seconds: Seconds = math.inf
+    """The longest run that the limits permit."""
+    run_requests: float = math.inf
+    """The largest number of requests of a run that the limits permit."""
+
+    def duration(self, rate: PerSecond, requests: float) -> Seconds:
+        """The length of a judged phase."""
+        longest = min(self.run_seconds, 0.9 * self.run_requests / rate) - self.warm_up
+        return min(max(self.probe_seconds, math.ceil(requests / rate)), max(longest, 1.0))
 
 
-class SaturationSearch:
-    """A running search, with the rates that met the objectives and the lowest rate that missed them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest:
+    """The next probe of a search."""
 
-    def __init__(self, run_probe: RunProbe, search: SearchSettings, lowest: PerSecond) -> None:
-        self._run_probe = run_probe
-        self._search = search
-        self._lowest = lowest
-        self._met: set[PerSecond] = set()
-        self._missed = math.inf
-        self._probe_count = 0
-        self._verified = False
+    rate: PerSecond
+    purpose: ProbePurpose
+    seconds: Seconds
+    pause: Seconds = 0.0
+    """Without load, before it starts."""
 
-    def run(self) -> SearchResult:
-        """Run the search to its end."""
-        no_rate_reason = self._double()
-        while no_rate_reason is None:
-            no_rate_reason = self._bisect() or self._verify()
-            if no_rate_reason is None and self._verified:
-                return SearchResult(rate=self._best, missed_at=self._missed)
-        return SearchResult(
-            missed_at=self._missed if math.isfinite(self._missed) else None, no_rate_reason=no_rate_reason
-        )
+
+def next_step(probes: Sequence[Probe], plan: SearchPlan) -> ProbeRequest | SearchResult:
+    """The next probe, or the result of the search."""
+    rates = evidence(probes)
+    state = _State(plan=plan, rates=rates)
+    if (end := _forced_end(probes, state)) is not None:
+        return end
+    step = _next_probe(probes, state)
+    if isinstance(step, SearchResult):
+        return step
+    needed = step.pause + plan.warm_up + step.seconds + plan.drain
+    if probes and sum(probe.elapsed for probe in probes) + needed > plan.settings.max_duration:
+        return state.best_result()
+    return step
+
+
+def unfinished_sentence(probes: Sequence[Probe]) -> str:
+    """What the probes of an unfinished search say about its result, as a sentence."""
+    rates = evidence(probes)
+    missed = min((each.rate for each in rates if each.status is RateStatus.MISSED), default=math.inf)
+    met = max((each.rate for each in rates if each.status is RateStatus.MET and each.rate < missed), default=None)
+    found = [f"met at {met:.4g}"] * (met is not None) + [f"missed at {missed:.4g}"] * math.isfinite(missed)
+    if not found:
+        return f"{len(probes)} probes did not decide any rate."
+    return f"By then, the objectives were {' and '.join(found)} requests per second."
+
+
+RunProbe = Callable[[ProbeRequest], Probe]
+"""Runs a probe."""
+
+
+def saturation(run_probe: RunProbe, plan: SearchPlan) -> SearchResult:
+    """The highest rate that meets the objectives."""
+    probes: list[Probe] = []
+    while isinstance(step := next_step(probes, plan), ProbeRequest):
+        probes.append(run_probe(step))
+    return step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    """What is known about the rates, in ascending order."""
+
+    plan: SearchPlan
+    rates: Sequence[RateEvidence]
 
     @property
-    def _best(self) -> PerSecond:
-        """The highest rate that met the objectives, below the lowest rate that missed them."""
-        return max((rate for rate in self._met if rate < self._missed), default=0.0)
+    def missed(self) -> PerSecond:
+        """The lowest rate that was shown to miss the objectives; infinite if there is none."""
+        return min((each.rate for each in self.rates if each.status is RateStatus.MISSED), default=math.inf)
 
-    def _double(self) -> NoRateReason | None:
-        """Double the rate until the objectives are missed. Returns why the search cannot go on, if so."""
-        rate = self._lowest
-        while True:
-            verdict = self._probe(rate, ProbePurpose.DOUBLING)
-            if verdict is ProbeVerdict.INVALID:
-                return NoRateReason.GENERATOR_LIMIT
-            if verdict is not ProbeVerdict.MET:
-                return self._lowest_reason(verdict) if rate == self._lowest else None
-            if rate >= self._search.max_rate:
-                return NoRateReason.NEVER_MISSED
-            rate = min(rate * 2, self._search.max_rate)
+    @property
+    def below(self) -> list[RateEvidence]:
+        """The rates below it."""
+        return [each for each in self.rates if each.rate < self.missed]
 
-    def _lowest_reason(self, verdict: ProbeVerdict) -> NoRateReason:
-        return NoRateReason.LOWEST_MISSED if verdict is ProbeVerdict.MISSED else NoRateReason.LOWEST_INCONCLUSIVE
+    def is_exhausted(self, each: RateEvidence) -> bool:
+        """True if a rate gets no more probes."""
+        return each.requests >= self.plan.max_requests or each.probes >= _MAX_PROBES_OF_RATE
 
-    def _bisect(self) -> NoRateReason | None:
-        """Probe the geometric mean of the best and the missed rate, until they are as close as the resolution."""
-        while self._best and self._missed > self._best * (1 + self._search.resolution):
-            if self._probe_count >= MAX_PROBES:
-                return NoRateReason.UNSTABLE
-            if self._probe(math.sqrt(self._best * self._missed), ProbePurpose.BISECTING) is ProbeVerdict.INVALID:
-                return NoRateReason.GENERATOR_LIMIT
-        return None if self._best else NoRateReason.UNSTABLE
+    def result(self, rate: PerSecond) -> SearchResult:
+        """A rate as the result."""
+        return SearchResult(rate=rate, missed_at=self.missed if math.isfinite(self.missed) else None)
 
-    def _verify(self) -> NoRateReason | None:
-        """Probe the best rate again, several times; if one probe fails, the rate counts as missed."""
-        best = self._best
-        for _ in range(self._search.verifications):
-            if self._probe_count >= MAX_PROBES:
-                return NoRateReason.UNSTABLE
-            verdict = self._probe(best, ProbePurpose.VERIFYING)
-            if verdict is ProbeVerdict.INVALID:
-                return NoRateReason.GENERATOR_LIMIT
-            if verdict is not ProbeVerdict.MET:
-                return None
-        self._verified = True
+    def no_result(self, reason: NoRateReason) -> SearchResult:
+        """No result."""
+        return SearchResult(no_rate_reason=reason, missed_at=self.missed if math.isfinite(self.missed) else None)
+
+    def best_result(self) -> SearchResult:
+        """The highest rate that was shown to meet the objectives and is far enough below the lowest missed one."""
+        limit = self.missed / (1 + self.plan.settings.resolution) * _NEAR
+        shown = [each.rate for each in self.below if each.status is RateStatus.MET and each.rate <= limit]
+        if shown and math.isfinite(self.missed):
+            return self.result(max(shown))
+        return self.no_result(NoRateReason.OUT_OF_TIME)
+
+    def request(self, rate: PerSecond, purpose: ProbePurpose, requests: float, pause: Seconds) -> ProbeRequest:
+        """A probe."""
+        return ProbeRequest(rate=rate, purpose=purpose, seconds=self.plan.duration(rate, requests), pause=pause)
+
+
+def _forced_end(probes: Sequence[Probe], state: _State) -> SearchResult | None:
+    """The result, if the search cannot go on."""
+    last = [probe.verdict for probe in probes[-2:]]
+    if last == [ProbeVerdict.INVALID] * 2:
+        return state.no_result(NoRateReason.GENERATOR_LIMIT)
+    if state.rates and not state.below:
+        return state.no_result(NoRateReason.LOWEST_MISSED)
+    return state.no_result(NoRateReason.UNSTABLE) if len(probes) >= MAX_PROBES else None
+
+
+def _next_probe(probes: Sequence[Probe], state: _State) -> ProbeRequest | SearchResult:
+    """The next probe, or the result, as long as the search may go on."""
+    plan, pause = state.plan, _pause(probes, state.plan)
+    if probes and probes[-1].verdict is ProbeVerdict.INVALID:
+        last = probes[-1]  # the cause may be temporary
+        return ProbeRequest(rate=last.rate, purpose=last.purpose, seconds=last.seconds, pause=pause)
+    if not state.rates:
+        return state.request(plan.lowest, ProbePurpose.DOUBLING, plan.first_requests, pause)
+    top = state.below[-1]
+    if top.status is RateStatus.GROWING:
+        requests = max(2 * top.requests, plan.first_requests)
+        return state.request(top.rate, ProbePurpose.APPROACHING, requests, pause)
+    limit = state.missed
+    if limit > top.rate * (1 + _FINEST_STEP * plan.settings.resolution) * _NEAR:
+        if top.status is RateStatus.MET or top.likely_met:
+            if (step := _higher(top, state, pause)) is not None:
+                return step
+        elif not state.is_exhausted(top):
+            return state.request(top.rate, ProbePurpose.APPROACHING, _more(top, plan, plan.first_requests), pause)
+        else:
+            limit = top.rate
+    return _verify(limit, state, pause)
+
+
+def _higher(top: RateEvidence, state: _State, pause: Seconds) -> ProbeRequest | SearchResult | None:
+    """A probe at a higher rate; None if the missed rate is too close for one."""
+    plan = state.plan
+    if math.isinf(state.missed):
+        if top.rate >= plan.settings.max_rate:
+            return state.no_result(NoRateReason.NEVER_MISSED)
+        rate = min(top.rate * 2, plan.settings.max_rate)
+        return state.request(rate, ProbePurpose.DOUBLING, plan.first_requests, pause)
+    factor = max(1 + _FINEST_STEP * plan.settings.resolution, (state.missed / top.rate) ** 0.25)
+    if top.rate * factor * _NEAR >= state.missed:
         return None
-
-    def _probe(self, rate: PerSecond, purpose: ProbePurpose) -> ProbeVerdict:
-        """Probe a rate, and repeat the probe once if the generator did not keep up: the cause may be temporary."""
-        for _ in range(2):
-            self._probe_count += 1
-            verdict = self._run_probe(rate, purpose).verdict
-            if verdict is not ProbeVerdict.INVALID:
-                break
-        if verdict is ProbeVerdict.MET:
-            self._met.add(rate)
-        elif verdict is not ProbeVerdict.INVALID:
-            self._missed = min(self._missed, rate)
-        return verdict
+    return state.request(top.rate * factor, ProbePurpose.APPROACHING, plan.first_requests, pause)
 
 
-def saturation(run_probe: RunProbe, search: SearchSettings, lowest: PerSecond) -> SearchResult:
-    """The highest rate that meets the objectives, from *lowest* up."""
-    return SaturationSearch(run_probe, search, lowest).run()
+def _verify(limit: PerSecond, state: _State, pause: Seconds) -> ProbeRequest | SearchResult:
+    """A probe of the rate that may be the result, or the result."""
+    plan = state.plan
+    for rate in _candidates(limit, state):
+        each = next((each for each in state.rates if each.rate == rate), None)
+        if each is None:
+            return state.request(rate, ProbePurpose.VERIFYING, plan.first_requests, pause)
+        if each.status is RateStatus.MET and each.probes >= plan.settings.verifications:
+            return state.result(rate)
+        if each.status is RateStatus.MET or not state.is_exhausted(each):
+            requests = (
+                plan.verifying_requests if each.status is RateStatus.MET else _more(each, plan, plan.verifying_requests)
+            )
+            return state.request(rate, ProbePurpose.VERIFYING, requests, pause)
+    return state.no_result(NoRateReason.LOWEST_INCONCLUSIVE)
+
+
+def _candidates(limit: PerSecond, state: _State) -> Iterator[PerSecond]:
+    """
+    The rates that may be the result, the highest first.
+
+    They begin one resolution below the limit, and go down in the finest steps. A rate that was probed stands for those
+    that are close to it.
+    """
+    plan = state.plan
+    known = [each.rate for each in state.below]
+    rate = max(limit / (1 + plan.settings.resolution), plan.lowest)
+    while rate > plan.lowest:
+        rate = max((each for each in known if rate / _NEAR <= each <= rate * _NEAR), default=rate)
+        yield rate
+        rate /= 1 + _FINEST_STEP * plan.settings.resolution
+    yield plan.lowest
+
+
+def _more(each: RateEvidence, plan: SearchPlan, least: int) -> float:
+    """How many more requests a rate gets at once, within its limit."""
+    left = max(plan.settings.verifications - each.probes, 1)
+    wanted = (min(each.requests_needed, plan.max_requests) - each.requests) / left
+    return min(max(wanted, least), max(plan.max_requests - each.requests, least))
+
+
+def _pause(probes: Sequence[Probe], plan: SearchPlan) -> Seconds:
+    """How long a target needs to work off what an overload has left: the excess over a rate that it kept up with."""
+    if not probes or probes[-1].verdict is ProbeVerdict.INVALID:
+        return 0.0
+    last = probes[-1]
+    alone = evidence([last])[0]
+    if alone.likely_met and alone.status in (RateStatus.MET, RateStatus.OPEN):
+        return 0.0
+    slower = max((probe.rate for probe in probes if probe.rate < last.rate), default=last.rate / 2)
+    return min(last.rate / slower - 1.0, 1.0) * (plan.warm_up + last.seconds)

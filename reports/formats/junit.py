@@ -1,5 +1,5 @@
 """
-The report as JUnit XML for CI systems: one test suite per run.
+The report as JUnit XML for CI systems: one test suite per run, and one per search in place of its probes.
 
 A conformance run has one test case per clause, a load run one per objective; both have one more for the run itself.
 
@@ -27,6 +27,7 @@ from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
+from chainproof.results.search_record import SearchRecord
 
 from ..formatting import clauses, evidence, objectives, outcomes, phases, quantities, safe_text
 
@@ -53,7 +54,8 @@ class Case:
 
 def render(report: Report) -> str:
     """The report as JUnit XML."""
-    suites = [_suite(summary) for summary in report.summaries]
+    suites = [_search_suite(search) for search in report.searches]
+    suites += [_suite(summary) for summary in report.summaries if not report.is_probe(summary)]
     root = ET.Element("testsuites", {"name": "chainproof", **_sums(suites)})
     root.extend(suites)
     ET.indent(root)
@@ -73,10 +75,7 @@ def _suite(summary: Summary) -> ET.Element:
     """One run."""
     cases = list(_load(summary) if isinstance(summary, LoadSummary) else _conformance(summary))
     manifest, end = summary.run.manifest, summary.run.end
-    counts = {
-        name: str(sum(ending is None or case.ending == ending for case in cases)) for name, ending in _COUNTED.items()
-    }
-    suite = ET.Element("testsuite", {"name": _line(f"{manifest.kind.value} {manifest.name}"), **counts})
+    suite = _empty_suite(f"{manifest.kind.value} {manifest.name}", cases)
     suite.set("timestamp", _line(manifest.started.partition(".")[0].removesuffix("Z")))
     if end is not None:
         suite.set("time", f"{end.seconds:.3f}")
@@ -86,6 +85,38 @@ def _suite(summary: Summary) -> ET.Element:
         ET.SubElement(properties, "property", {"name": name, "value": _line(str(value))})
     suite.extend(_element(case) for case in cases)
     return suite
+
+
+def _search_suite(search: SearchRecord) -> ET.Element:
+    """A search: one case, which fails if the objectives are missed at every rate. Its probes are no cases."""
+    ending = _SEARCH_ENDINGS[Verdict(search.verdict)]
+    message = search.summary if ending is not None else ""
+    text = safe_text.shorten(safe_text.escape_unprintable(search.summary), MAX_LENGTH)
+    case = Case(kind="search", name="saturation rate", ending=ending, message=message, text=text)
+    suite = _empty_suite(f"search {search.workload}", [case])
+    properties = ET.SubElement(suite, "properties")
+    for name, value in {"target": search.target, "run": search.path.name, "verdict": search.verdict}.items():
+        ET.SubElement(properties, "property", {"name": name, "value": _line(value)})
+    suite.append(_element(case))
+    return suite
+
+
+_SEARCH_ENDINGS = {
+    Verdict.PASS: None,
+    Verdict.FAIL: "failure",
+    Verdict.INCONCLUSIVE: "skipped",
+    Verdict.INVALID: "error",
+    Verdict.ERROR: "error",
+}
+
+
+def _empty_suite(name: str, cases: Sequence[Case]) -> ET.Element:
+    """A suite with the counts of its cases, which are added later."""
+    counts = {
+        counted: str(sum(ending is None or case.ending == ending for case in cases))
+        for counted, ending in _COUNTED.items()
+    }
+    return ET.Element("testsuite", {"name": _line(name), **counts})
 
 
 def _element(case: Case) -> ET.Element:

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,16 +22,17 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.loadtests.catalogue import workload
 from chainproof.loadtests.command import main
 from chainproof.loadtests.options import OPTIONS
+from chainproof.loadtests.search.evidence import Probe, ProbePurpose, ProbeVerdict
 from chainproof.loadtests.search.null_server import NullProtocol, request_length
-from chainproof.loadtests.search.runner import SAMPLE_FACTOR, probe_table, requested_search, required_requests
+from chainproof.loadtests.search.planning import expected_durations, fewest_requests, search_plan
+from chainproof.loadtests.search.runner import probe_table, requested_search
 from chainproof.loadtests.search.saturation import (
     EXIT_BY_REASON,
     MAX_PROBES,
     REASON_TEXTS,
     NoRateReason,
-    Probe,
-    ProbePurpose,
-    ProbeVerdict,
+    ProbeRequest,
+    SearchPlan,
     saturation,
 )
 from chainproof.results.folder import read_run
@@ -38,43 +40,82 @@ from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings, parse_share
 from chainproof.workload.workload import WorkloadError, parse_workload
 
-ProbeFunction = Callable[[float], ProbeVerdict]
-
 
 class Target:
     """A target whose probes have the verdict of a function of their rate. It records all probes."""
 
-    def __init__(self, verdict_at: ProbeFunction) -> None:
+    def __init__(self, verdict_at: Callable[[float], ProbeVerdict]) -> None:
         self.verdict_at = verdict_at
-        self.probes: list[tuple[float, ProbePurpose]] = []
+        self.requests: list[ProbeRequest] = []
 
-    def __call__(self, rate: float, purpose: ProbePurpose) -> Probe:
-        self.probes.append((rate, purpose))
-        return Probe(rate=rate, purpose=purpose, verdict=self.verdict_at(rate))
+    def __call__(self, request: ProbeRequest) -> Probe:
+        self.requests.append(request)
+        verdict = self.verdict_at(request.rate)
+        return Probe(
+            rate=request.rate,
+            purpose=request.purpose,
+            verdict=verdict,
+            seconds=request.seconds,
+            elapsed=request.pause + 1.0 + request.seconds,
+            planned=round(request.rate * request.seconds),
+            others=verdict,
+        )
 
 
-def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> ProbeFunction:
+def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> Callable[[float], ProbeVerdict]:
     """Rates up to *knee* meet the objectives."""
     return lambda rate: ProbeVerdict.MET if rate <= knee else above
 
 
-@given(
-    st.floats(5, 900),
-    st.sampled_from([0.02, 0.05, 0.3]),
-    st.sampled_from([ProbeVerdict.MISSED, ProbeVerdict.INCONCLUSIVE]),
-    st.integers(1, 5),
-)
-def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, above: ProbeVerdict, times: int) -> None:
+def plan(**changes: object) -> SearchPlan:
+    """A plan from 5 to 1000 per second, with changed settings."""
+    return SearchPlan(
+        lowest=5.0,
+        settings=replace(SearchSettings(), **changes),
+        first_requests=300,
+        verifying_requests=900,
+        max_requests=6000,
+        probe_seconds=10.0,
+        warm_up=1.0,
+    )
+
+
+@given(st.floats(5.5, 900), st.sampled_from([0.02, 0.06, 0.3]), st.integers(1, 5))
+def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, times: int) -> None:
     """The result met the objectives, the missed rate is above the knee, both within the resolution, and it was verified."""
-    target = Target(up_to(knee, above))
-    found = saturation(target, SearchSettings(resolution=resolution, verifications=times), 5.0)
+    target = Target(up_to(knee))
+    found = saturation(target, plan(resolution=resolution, verifications=times))
 
     assert found.no_rate_reason is None
-    assert found.rate <= knee < found.missed_at <= found.rate * (1 + resolution)
-    assert [(found.rate, ProbePurpose.VERIFYING)] * times == target.probes[-times:]
-    assert all(rate <= 1000 for rate, _ in target.probes)
+    assert found.rate <= knee < found.missed_at
+    assert found.missed_at <= max(found.rate, 5.0) * (1 + resolution) * 1.01 or found.rate == 5.0
+    assert times <= [request.rate for request in target.requests].count(found.rate)
+    assert all(request.rate <= 1000 for request in target.requests)
     assert ExitCode.PASS == found.exit_code
-    assert len(target.probes) <= 10 + math.log2(1 / resolution) + 2 + times
+    assert len(target.requests) <= 10 + 3 * math.log(1 / resolution, 4) + 6 + times
+
+
+@given(st.floats(5.5, 900))
+def test_rates_are_approached_from_below(knee: float) -> None:
+    """After the first miss, no probe exceeds the lowest missed rate, and a miss is by a quarter of the gap at most."""
+    target = Target(up_to(knee))
+    saturation(target, plan())
+    missed = [request.rate for request in target.requests if request.rate > knee]
+
+    assert sorted(missed, reverse=True) == missed
+    assert len(missed) <= 5
+    assert all(rate <= knee * (2 if place == 0 else 2**0.25) for place, rate in enumerate(missed))
+
+
+def test_a_miss_is_followed_by_a_pause() -> None:
+    """The target works off what it was given in excess, before it is judged again."""
+    target = Target(up_to(50))
+    saturation(target, plan())
+    after = [later.pause for earlier, later in pairwise(target.requests) if earlier.rate > 50]
+
+    assert all(pause > 0 for pause in after)
+    assert [11.0] == after[:1], "twice the rate that was kept: as long as the probe"
+    assert 0 == sum(later.pause for earlier, later in pairwise(target.requests) if earlier.rate <= 50)
 
 
 WITHOUT_RATE = {
@@ -93,7 +134,7 @@ WITHOUT_RATE = {
 def test_a_search_without_a_result_gives_the_reason(no_rate_reason: str) -> None:
     """Each reason has its exit code; a limit of the generator is never reported as a limit of the target."""
     verdict_at, expected, code = WITHOUT_RATE[no_rate_reason]
-    found = saturation(Target(verdict_at), SearchSettings(), 5.0)
+    found = saturation(Target(verdict_at), plan())
 
     assert (expected, None, code, REASON_TEXTS[expected]) == (
         found.no_rate_reason,
@@ -103,33 +144,36 @@ def test_a_search_without_a_result_gives_the_reason(no_rate_reason: str) -> None
     )
 
 
-def test_a_rate_that_fails_verification_counts_as_missed() -> None:
-    """A lower rate is then searched and verified."""
-    first = iter([ProbeVerdict.MET])
-    target = Target(lambda rate: ProbeVerdict.MET if rate <= 50 else next(first, ProbeVerdict.MISSED))
-    found = saturation(target, SearchSettings(resolution=0.05), 5.0)
+def test_a_search_ends_in_time() -> None:
+    """It gives the best rate that it has shown, or none; it never exceeds its duration."""
+    for limit in (5, 50, 100, 200, 300, 1000):
+        target = Target(up_to(50))
+        found = saturation(target, plan(max_duration=float(limit)))
+        spent = sum(request.pause + 1.0 + request.seconds for request in target.requests)
 
-    assert 50 / 1.05 <= found.rate <= 50 < found.missed_at
+        assert spent <= max(limit, 62), limit
+        assert (found.no_rate_reason is NoRateReason.OUT_OF_TIME) is (found.rate is None), limit
+        assert found.rate is None or found.rate <= 50
 
 
 def test_an_invalid_probe_is_repeated_once() -> None:
     """The search continues if the generator keeps up in the second probe."""
     first = iter([ProbeVerdict.INVALID])
-    found = saturation(Target(lambda rate: next(first, up_to(50)(rate))), SearchSettings(), 5.0)
+    found = saturation(Target(lambda rate: next(first, up_to(50)(rate))), plan())
 
     assert found.no_rate_reason is None
 
 
 @given(st.integers(0, 10_000))
 def test_a_search_always_ends(seed: int) -> None:
-    """A target with random answers gives a verified result, or none, after a limited number of probes."""
+    """A target with random answers gives a result, or none, after a limited number of probes."""
     chance = random.Random(seed)
     target = Target(
         lambda _: chance.choice([ProbeVerdict.MET, ProbeVerdict.MET, ProbeVerdict.MISSED, ProbeVerdict.INCONCLUSIVE])
     )
-    found = saturation(target, SearchSettings(), 5.0)
+    found = saturation(target, plan())
 
-    assert len(target.probes) <= MAX_PROBES + 4
+    assert len(target.requests) <= MAX_PROBES
     assert (found.rate is None) is (found.no_rate_reason is not None)
 
 
@@ -138,13 +182,36 @@ def test_every_reason_has_a_text_and_an_exit_code() -> None:
     assert set(NoRateReason) == set(REASON_TEXTS) == set(EXIT_BY_REASON)
 
 
-def test_a_probe_has_enough_requests_for_a_verdict() -> None:
-    """The number follows from ln 0.05 / ln share of the strictest objective."""
+def test_effort_follows_from_the_objectives() -> None:
+    """A share q needs ln 0.05 / ln q requests; an explicit limit applies to every probe."""
     objectives = [parse_objective(text) for text in ("p95 response_time < 1s", "error_rate < 1%", "throughput > 1/s")]
+    times = {"lowest": 5.0, "probe_seconds": 60.0, "warm_up": 60.0, "drain": 30.0}
+    default = search_plan(objectives, SearchSettings(), **times)
+    limited = search_plan(objectives, SearchSettings(max_requests=100), **times)
 
-    assert math.ceil(SAMPLE_FACTOR * 298.07) == required_requests(objectives)
-    assert math.ceil(SAMPLE_FACTOR * 58.404) == required_requests(objectives[:1])
-    assert 1 == required_requests(objectives[2:])
+    assert [299, 59, 1] == [fewest_requests(objectives[place]) for place in (1, 0, 2)]
+    assert (6 * 299, 18 * 299, 120 * 299) == (
+        default.first_requests,
+        default.verifying_requests,
+        default.max_requests,
+    )
+    assert 100 == limited.first_requests == limited.verifying_requests == limited.max_requests
+
+
+def test_a_probe_stays_within_the_limits_of_a_run() -> None:
+    """A remote target has limits for requests and duration; a probe that would exceed them is shorter."""
+    within = replace(plan(), warm_up=60.0, run_seconds=900.0, run_requests=20_000)
+
+    assert 840 == within.duration(1.0, 6000)
+    assert 30 == within.duration(200.0, 6000)
+    assert 200 * (60 + within.duration(200.0, 60_000)) <= 20_000
+
+
+def test_the_forecast_covers_low_and_high_rates() -> None:
+    """A higher result takes more doublings, and the forecast is what such a search would take."""
+    shortest, longest = expected_durations(plan())
+
+    assert 60 < shortest < longest < 3600
 
 
 def parsed_options(*words: str) -> argparse.Namespace:
@@ -231,23 +298,16 @@ def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     """The emulator admits 20 requests per second and a burst of 20; the search finds that rate, with a run folder per probe."""
-    words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=18", "--duration=2500ms"]
-    words += [
-        "--warm-up=1s",
-        "--search-resolution=50%",
-        "--search-verifications=1",
-        "--search-max-probe-duration=2s",
-        "--objective=error_rate < 20%",
-    ]
-    done = loadtests(*words, "--out", str(tmp_path / "search"))
+    words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=16", "--duration=2s"]
+    words += ["--warm-up=1s", "--search-resolution=100%", "--search-verifications=1", "--search-max-requests=90"]
+    done = loadtests(*words, "--objective=error_rate < 5%", "--out", str(tmp_path / "search"))
     found = json.loads((tmp_path / "search" / "search.json").read_text())
-    # The emulator admits 20 × 3.5 + 20 requests in 3.5 s; the objective allows 20 % errors in the 2.5 judged seconds.
-    bound = (20 * 3.5 + 20) / (3.5 - 0.2 * 2.5)
 
     assert 0 == done.returncode, done.stderr
-    assert 18 <= found["saturation_rate_per_s"] <= bound
-    assert 20 < found["missed_at_per_s"] <= found["saturation_rate_per_s"] * 1.5
+    assert 16 <= found["saturation_rate_per_s"] <= 24
+    assert found["saturation_rate_per_s"] < found["missed_at_per_s"]
     assert found["summary"] in done.stdout
+    assert "it ends after 6h at most" in done.stderr
     assert {"met", "missed"} <= {probe["verdict"] for probe in found["probes"]}
     for probe in found["probes"]:
         run = read_run(tmp_path / "search" / probe["folder"])

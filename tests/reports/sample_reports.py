@@ -56,22 +56,38 @@ def hostile(path: Path) -> None:
         ending=Ending.INTERNAL_ERROR,
         note=HOSTILE,
     )
-    probe = {"rate": 1e300, "purpose": HOSTILE, "verdict": HUGE, "reason": HOSTILE, "folder": "../.."}
+    probe = {
+        "rate": 1e300,
+        "purpose": HOSTILE,
+        "verdict": "missed",
+        "reason": HOSTILE,
+        "folder": "x",
+        "in_flight": 1e300,
+    }
     times = {HOSTILE: 1.0, "p50": 1e-9}
     write_search(
         path / "search",
         summary=HOSTILE,
         workload=HOSTILE,
         objectives=[HOSTILE, HUGE],
-        probes=[{**probe, "seconds": 0.0, "planned": 10**9, "ok": 0, "response_time": times}] * 100,
+        verdict="fail",
+        saturation_rate_per_s=None,
+        missed_at_per_s=None,
+        probes=[{**probe, "seconds": 0.0, "growing": True, "planned": 10**9, "ok": 0, "response_time": times}] * 100,
     )
 
 
 def write_search(path: Path, **changes: object) -> None:
     """Write the record of a search."""
     path.mkdir(parents=True, exist_ok=True)
-    rows = [("01_20", 20.0, "doubling", "met"), ("02_40", 40.0, "doubling", "missed")]
-    rows += [("03_28.28", 28.28, "bisecting", "inconclusive"), ("04_20", 20.0, "verifying", "met")]
+    rows = [
+        ("01_10", 10.0, "doubling", "met"),
+        ("02_20", 20.0, "doubling", "met"),
+        ("03_40", 40.0, "doubling", "missed"),
+    ]
+    rows += [("04_23.78", 23.78, "approaching", "met"), ("05_28.28", 28.28, "approaching", "missed")]
+    rows += [("06_25.42", 25.42, "approaching", "inconclusive"), ("07_26.4", 26.4, "approaching", "inconclusive")]
+    rows += [("08_20", 20.0, "verifying", "met")]
     probes = [
         {
             "rate": rate,
@@ -82,18 +98,25 @@ def write_search(path: Path, **changes: object) -> None:
             "seconds": 20.0,
             "planned": int(rate * 20),
             "ok": int(rate * 19),
-            "response_time": {} if verdict == "missed" else {"p50": 0.05, "p95": 0.2, "p99": 0.4},
+            "response_time": {}
+            if rate == 40
+            else {"p50": 0.05 + rate / 800, "p95": 0.2 + rate / 100, "p99": 0.4 + rate / 50},
+            "in_flight": rate * (0.06 + rate / 700),
+            "growing": rate == 40,
         }
         for folder, rate, purpose, verdict in rows
     ]
     record = {
+        "format": 2,
         "workload": "saturation",
         "target": "https://chain-abc123.api.baseten.co/production/run_remote",
         "emulated": False,
         "objectives": ["p95 response_time < 800ms"],
+        "verdict": "pass",
         "saturation_rate_per_s": 20.0,
         "missed_at_per_s": 28.28,
-        "summary": "The objectives are met up to 20 requests per second, and not shown to be met at 28.28.",
+        "summary": "The objectives are met at 20 requests per second. The highest rate that meets them is between 20 and "
+        "28.28 (95 % interval).",
         "probes": probes,
     }
     (path / SEARCH_FILE).write_bytes(orjson.dumps({**record, **changes}))
@@ -102,7 +125,7 @@ def write_search(path: Path, **changes: object) -> None:
 def finished_search(path: Path) -> None:
     """A search that found a rate, with the run that verified it."""
     write_search(path / "20261122T132700Z_saturation")
-    write_load(path / "20261122T132700Z_saturation" / "04_20", drawn_intervals(20, 20))
+    write_load(path / "20261122T132700Z_saturation" / "08_20", drawn_intervals(20, 20))
 
 
 def huge(path: Path) -> None:
@@ -204,7 +227,14 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
     "search": finished_search,
     "search without an answer": lambda path: (
         write_load(path / "01_5", drawn_intervals(5, 5)),
-        write_search(path, saturation_rate_per_s=None, missed_at_per_s=None, probes=[], summary="under way"),
+        write_search(
+            path,
+            saturation_rate_per_s=None,
+            missed_at_per_s=None,
+            probes=[],
+            verdict="inconclusive",
+            summary="under way",
+        ),
     ),
     "two loads": lambda path: (
         write_load(path / "a", drawn_intervals(5, 10)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -75,7 +76,7 @@ ENDINGS_BY_VERDICT = {
 def test_a_failure_is_due_to_the_target_and_an_error_to_chainproof(name, tmp_path):
     """There are failures only for the verdict fail, and errors only for error and invalid, in the case of the run itself."""
     found = reports_of(name, tmp_path)
-    for summary, suite in zip(found.summaries, suites_of(junit.render(found)), strict=True):
+    for summary, suite in runs_with_suites(found):
         results = endings(suite)
         allowed, needed = ENDINGS_BY_VERDICT[summary.verdict]
 
@@ -86,11 +87,28 @@ def test_a_failure_is_due_to_the_target_and_an_error_to_chainproof(name, tmp_pat
             assert "failure" not in results.values()
 
 
+def runs_with_suites(found):
+    """Every run that is no probe of a search, with its suite; those of searches come first."""
+    summaries = [summary for summary in found.summaries if not found.is_probe(summary)]
+    return list(zip(summaries, suites_of(junit.render(found))[len(found.searches) :], strict=True))
+
+
+def test_a_search_is_one_case_in_place_of_its_probes(tmp_path):
+    """A result passes; a search without one has the ending of its verdict, whatever its probes missed."""
+    found = reports_of("search", tmp_path)
+    expected = {"pass": "passed", "fail": "failure", "inconclusive": "skipped", "invalid": "error", "error": "error"}
+    for verdict, ending in expected.items():
+        search = replace(found.searches[0], verdict=verdict)
+        suites = suites_of(junit.render(replace(found, searches=(search,))))
+
+        assert [{"saturation rate": ending}] == [endings(suite) for suite in suites]
+
+
 @pytest.mark.parametrize("name", ["both", "hostile", "accepted"])
 def test_every_clause_objective_and_run_has_a_case(name, tmp_path):
     """The names of the cases do not depend on the results, so that trends over many runs have no gaps."""
     found = reports_of(name, tmp_path)
-    for summary, suite in zip(found.summaries, suites_of(junit.render(found)), strict=True):
+    for summary, suite in runs_with_suites(found):
         kind = summary.run.manifest.kind
         names = (
             [clause.id for clause in CLAUSES] if kind is RunKind.CONFORMANCE else list(summary.run.manifest.objectives)

@@ -34,13 +34,11 @@ from chainproof.results.folder import (
     check_writable,
     create_run_folder,
     find_runs,
-    find_searches,
     read_run,
     remove_if_empty,
 )
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import FORMAT, Ending, Manifest, RunEnd, RunKind, versions
-from chainproof.results.search_record import SEARCH_FILE
 
 STARTED = "2026-11-22T13:27:00.250Z"
 TARGET = parse_target("http://127.0.0.1:8080")
@@ -381,43 +379,3 @@ def test_no_temporary_file_remains(tmp_path: Path) -> None:
     write(tmp_path / "run")
 
     assert {MANIFEST, END, INTERVALS, EXEMPLARS, FINDINGS, CLAUSES} == {p.name for p in (tmp_path / "run").iterdir()}
-
-
-def test_find_runs_of_a_search_finds_its_verification_runs(tmp_path: Path) -> None:
-    """Other runs can be named explicitly; a search without a result means all of its runs."""
-    for name in ("01_20", "02_40", "03_20"):
-        with RunWriter(tmp_path / "search" / name, LOAD):
-            pass
-    common = {"purpose": "doubling", "verdict": "met", "reason": "", "seconds": 1, "planned": 2, "ok": 2}
-    probes = [
-        {**common, "rate": rate, "folder": name, "response_time": {"p50": 0.5}}
-        for rate, name in ((20, "01_20"), (40, "02_40"), (20, "03_20"))
-    ]
-    names = {"workload": "saturation", "target": "https://a", "emulated": False, "objectives": ["error_rate < 1%"]}
-    record = {
-        **names,
-        "saturation_rate_per_s": 20,
-        "missed_at_per_s": 40,
-        "probes": probes,
-        "summary": "up to 20 a second",
-    }
-    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps(record))
-
-    verified = [tmp_path / "search" / "01_20", tmp_path / "search" / "03_20"]
-    assert verified == find_runs(tmp_path / "search") == find_runs(tmp_path)
-    assert ["up to 20 a second"] == [found.summary for found in find_searches(tmp_path / "search")]
-    assert find_searches(tmp_path / "search") == find_searches(tmp_path)
-
-    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps({**record, "saturation_rate_per_s": None}))
-    assert [path.name for path in find_runs(tmp_path / "search")] == ["01_20", "02_40", "03_20"]
-
-
-@pytest.mark.parametrize("record", [b"", b"[]", b"{}", b'{"probes": 7}', b"null", b"\xff"])
-def test_an_unreadable_search_record_is_ignored(tmp_path: Path, record: bytes) -> None:
-    """All runs beside it are found."""
-    with RunWriter(tmp_path / "search" / "01_20", LOAD):
-        pass
-    (tmp_path / "search" / SEARCH_FILE).write_bytes(record)
-
-    assert [] == find_searches(tmp_path / "search")
-    assert [tmp_path / "search" / "01_20"] == find_runs(tmp_path / "search")
