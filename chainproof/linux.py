@@ -8,6 +8,7 @@ import signal
 import struct
 import sys
 import time
+from pathlib import Path
 
 from chainproof.clock import Seconds
 
@@ -55,3 +56,23 @@ def end_with_parent() -> None:
     """Have the kernel send SIGTERM to this process when its parent ends; on other systems, do nothing."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for lack of memory since it started; 0 if it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is running, and has not only not been waited for."""
+    try:
+        state = (
+            Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+        )
+    except OSError:
+        return False
+    return state not in "ZX"

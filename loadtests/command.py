@@ -151,6 +151,8 @@ def _without_run(code: int, *, interrupted: bool) -> int:
     if interrupted:
         _print_error("interrupted before the first request")
         return ExitCode.INTERRUPTED
+    if code == ExitCode.INVALID:
+        return code  # the message was printed
     _print_error(f"internal error: the Locust process did not start a run ({_describe_exit(code)}); see above")
     return ExitCode.SOFTWARE
 

@@ -29,6 +29,7 @@ from chainproof.clock import Seconds
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.linux import is_running, oom_kills
 from chainproof.results.manifest import as_settings
 from chainproof.workload.arrivals import digest
 from chainproof.workload.workload import WorkloadModel
@@ -51,6 +52,7 @@ REJOIN_TIMEOUT: Seconds = 5.0
 """Time for workers to be ready again after a run."""
 
 
+_OUT_OF_MEMORY = "killed by the kernel because memory ran out"
 _HEARTBEAT_MARGIN = 5
 """Further heartbeats, one each second, after which Locust gives up a worker."""
 
@@ -69,6 +71,7 @@ class Master(WriterSession):
         self._ready: dict[str, ReadyMessage] = {}
         self._ready_changed = Event()
         self._run = ""
+        self._oom_kills = 0
 
     def attach(self) -> None:
         """Also listen to the workers' messages."""
@@ -230,6 +233,7 @@ class Master(WriterSession):
         )
         self.run = run
         freeze_garbage_collector()
+        self._oom_kills = oom_kills()
         start_time = time.time() + START_DELAY
         run.begin(time.monotonic() + START_DELAY)
         for state in self._members:
@@ -252,16 +256,19 @@ class Master(WriterSession):
             if not state.settled:
                 self.runner.send_message(HALT, how, state.client)
 
-    def _terminate(self, state: WorkerState) -> None:
-        """End a lost worker: it may be unreachable and still sending."""
+    def _terminate(self, state: WorkerState) -> str:
+        """End a lost worker: it may be unreachable and still sending. Returns why its process ended, if that is known."""
         self.runner.send_message("quit", None, state.client)
         node = self.runner.clients.pop(state.client, None)  # the next run must not wait for it
         dispatcher = self.runner._users_dispatcher  # noqa: SLF001  # Locust has no public way to give up a worker
         if node is not None and dispatcher is not None:
             dispatcher.remove_worker(node)
         if self.options.processes and state.client.startswith(f"{socket.gethostname()}_"):
+            if not is_running(state.pid):
+                return _OUT_OF_MEMORY if oom_kills() > self._oom_kills else "its process ended"
             with suppress(ProcessLookupError):
                 os.kill(state.pid, signal.SIGKILL)
+        return ""
 
     def exit_code(self) -> int:
         """The exit code: 4 if a worker was lost."""

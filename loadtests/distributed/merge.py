@@ -106,12 +106,13 @@ class DistributedRun(BaseRun):
         sink: Sink,
         *,
         halt: Callable[[str], None],
-        terminate_worker: Callable[[WorkerState], None],
+        terminate_worker: Callable[[WorkerState], str],
         phase_of: Callable[[Seconds], str | None] | None = None,
         ignored: Counter[str] | None = None,
     ) -> None:
         """
-        *halt* orders every worker to `stop`, `interrupt` or `censor`. *terminate_worker* ends a lost worker if it can.
+        *halt* orders every worker to `stop`, `interrupt` or `censor`. *terminate_worker* ends a lost worker if it can, and
+        returns why its process ended, if that is known.
         *phase_of* names the phase of an intended start; by default the demand's. *ignored* counts the messages that
         are ignored; it is reset when the run ends.
         """
@@ -271,7 +272,7 @@ class DistributedRun(BaseRun):
         """Mark a worker as lost, and stop the run."""
         state.lost = why
         self.interrupt()
-        self._terminate_worker(state)
+        state.lost = self._terminate_worker(state) or why
         self._changed.set()
 
     # ------------------------------------------------------------------ the end

@@ -20,6 +20,8 @@ from typing import IO
 
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint
+from chainproof.judgement.verdict import ExitCode
+from chainproof.linux import oom_kills
 from chainproof.processes import forward_signals
 from chainproof.results.folder import MANIFEST
 from chainproof.target_options import TargetOptions
@@ -28,6 +30,10 @@ from ..options import locust_arguments
 
 LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
 
+_OUT_OF_MEMORY = (
+    "the kernel killed the load process because memory ran out: the run ends there and is invalid; give this machine or "
+    "container more memory, or lower --max-in-flight, --users or the number of requests"
+)
 _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
 """Locust would log its own tables, so its log is not set up; warnings are shown nevertheless."""
 
@@ -35,12 +41,17 @@ _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
 def run_locust(
     options: argparse.Namespace, requested: TargetOptions, endpoint: Endpoint, folder: Path, extra: list[str]
 ) -> tuple[int, bool]:
-    """Run Locust to its end. Returns its exit code, and whether it was interrupted."""
+    """
+    Run Locust to its end. Returns its exit code, and whether it was interrupted.
+
+    If the kernel killed it for lack of memory, this prints a message and the run is invalid.
+    """
     # The key of an emulator is in the default variable, even with --api-key-env.
     variable = requested.key_variable if requested.key_variable in endpoint.environment else DEFAULT_KEY_VARIABLE
     command = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE), *_FIXED]
     if sys.stderr.isatty():
         command += ["--overwrite-progress"]
+    kills = oom_kills()
     child = subprocess.Popen(
         [*command, *locust_arguments(options, replace(requested, key_variable=variable), folder), *extra],
         env=_environment(os.environ, endpoint.environment),
@@ -60,6 +71,9 @@ def run_locust(
     with forward_signals(child, signal_for) as forwarded:
         code = child.wait()
     relay.join(timeout=5.0)
+    if code == -signal.SIGKILL and oom_kills() > kills:
+        print(f"chainproof loadtests: {_OUT_OF_MEMORY}", file=sys.stderr, flush=True)
+        return ExitCode.INVALID, bool(forwarded)
     return code, bool(forwarded)
 
 

@@ -96,7 +96,7 @@ def test_the_master_sums_up_reports_of_lost_workers_too() -> None:
     sink = MemorySink()
     demand = Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=7)
     worker_states = [WorkerState(client=name, shard=Shard(index=place, of=2)) for place, name in enumerate("ab")]
-    run = DistributedRun(demand, array("d"), worker_states, sink, halt=lambda _: None, terminate_worker=lambda _: None)
+    run = DistributedRun(demand, array("d"), worker_states, sink, halt=lambda _: None, terminate_worker=lambda _: "")
     run.begin(time.monotonic())
     ids = RequestIds(track_new=True)
     ids.repeated([b"id-%d" % number for number in range(3)])

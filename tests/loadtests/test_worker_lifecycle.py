@@ -183,7 +183,7 @@ def test_a_pause_of_the_master_itself_loses_no_worker(monkeypatch: pytest.Monkey
     sink, clock = _Sink(), [100.0]
     monkeypatch.setattr(merge.time, "monotonic", lambda: clock[0])
     plan: array[float] = demand.plan()
-    run = DistributedRun(demand, plan, states, sink, halt=lambda _: None, terminate_worker=lambda _: None)
+    run = DistributedRun(demand, plan, states, sink, halt=lambda _: None, terminate_worker=lambda _: "")
     run.begin(100.0)
     waiting = [(name, octets) for index, name in enumerate("ab") for octets in reports_of(index)]
 

@@ -223,7 +223,7 @@ def run_of(reports: dict[str, list[Any]]) -> RunEnd:
         [WorkerState(client=name, shard=Shard(index=index, of=2)) for index, name in enumerate(("a", "b"))],
         sink,
         halt=lambda _: None,
-        terminate_worker=lambda _: None,
+        terminate_worker=lambda _: "",
         ignored=ignored,
     )
     run.begin(time.monotonic())
