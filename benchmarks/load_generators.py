@@ -108,9 +108,8 @@ def _children_cpu_time() -> float:
 def run_locustfile(settings: RoundSettings, locustfile: str, *options: str, **variables: str) -> RoundResult:
     """A round with a locustfile of this folder, which measures itself so that starting Locust is not counted."""
     command = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / locustfile), "--headless", "--only-summary"]
-    users = ("-u", str(settings.connections), "-r", str(settings.connections))
     output, _ = run_generator(
-        [*command, *users, *options],
+        [*command, "-u", str(settings.connections), *options],
         CHAINPROOF_TARGET=settings.origin + PATH,
         BENCHMARK_CA_FILE=str(CERTIFICATE),
         REQUESTS_CA_BUNDLE=str(CERTIFICATE),
@@ -136,23 +135,25 @@ def run_chainproof(settings: RoundSettings) -> RoundResult:
     return run_locustfile(settings, "chainproof_locustfile.py", *options, f"--ca-file={CERTIFICATE}")
 
 
+def run_stock(settings: RoundSettings, locustfile: str, *options: str) -> RoundResult:
+    """A round with users of Locust's own kind, which all start at once."""
+    spawn_rate = ("-r", str(settings.connections))
+    return run_locustfile(settings, locustfile, *spawn_rate, *options, BENCHMARK_SECONDS=str(settings.seconds))
+
+
 def run_client_only(settings: RoundSettings) -> RoundResult:
     """Run chainproof's HTTP client in a Locust user, with only Locust's events and statistics."""
-    return run_locustfile(settings, "bare_client_locustfile.py", BENCHMARK_SECONDS=str(settings.seconds))
+    return run_stock(settings, "bare_client_locustfile.py")
 
 
 def run_fast_http_user(settings: RoundSettings) -> RoundResult:
     """Run Locust's FastHttpUser."""
-    return run_locustfile(
-        settings, "locust_closed_locustfile.py", "StockFastHttpUser", BENCHMARK_SECONDS=str(settings.seconds)
-    )
+    return run_stock(settings, "locust_closed_locustfile.py", "StockFastHttpUser")
 
 
 def run_http_user(settings: RoundSettings) -> RoundResult:
     """Run Locust's HttpUser."""
-    return run_locustfile(
-        settings, "locust_closed_locustfile.py", "StockHttpUser", BENCHMARK_SECONDS=str(settings.seconds)
-    )
+    return run_stock(settings, "locust_closed_locustfile.py", "StockHttpUser")
 
 
 def run_wrk(settings: RoundSettings) -> RoundResult:
