@@ -1,8 +1,8 @@
 """
-Evaluation of objectives: pass, fail, or too few requests to decide.
+Evaluation of objectives: pass, fail, or too little was seen to decide.
 
-A percentile objective is tested as a proportion: "p95 < 800 ms" means that at least 95 % of the requests are good, which
-means ok *and* below 800 ms. The denominator is every planned request. So requests that failed, timed out or could not be
+A percentile objective is tested as a share: "p95 < 800 ms" means that at least 95 % of the requests are good, which means
+ok *and* below 800 ms. The denominator is every planned request. So requests that failed, timed out or could not be
 sent count as never answered: a target must not improve its percentiles by rejecting requests quickly. Requests that were
 not sent because the run was stopped are left out.
 
@@ -10,14 +10,18 @@ A censored request is unknown while it is younger than the threshold: it may sti
 then lies between two bounds, in one of which all of them are good and in the other none. The verdict must be the same for
 both; otherwise it is inconclusive. Between the bounds is the Kaplan-Meier estimate.
 
-The verdict comes from exact one-sided 95 % bounds (Clopper and Pearson, 1934): the objective passes if it is met at the
-lower bound of the good share and fails if it is missed at the upper one. Otherwise more requests are needed.
+A throughput is tested as a share in the open model: the planned rate times the share of planned requests that were answered
+ok. In the closed model it is the mean of the ok answers of each full second.
+
+The bounds take into account that requests depend on each other (`chainproof.statistics.dependence`). Over all objectives
+together, a pass or a fail is wrong with a probability of at most 5 % each (Holm 1979).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from chainproof.clock import PerSecond
 from chainproof.judgement.cold_start import ColdStart
@@ -25,17 +29,20 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Result
 from chainproof.results.interval import RequestStats
 from chainproof.statistics.censoring import kaplan_meier
-from chainproof.statistics.confidence_intervals import CONFIDENCE, Estimate, proportion
+from chainproof.statistics.confidence_intervals import Estimate
+from chainproof.statistics.dependence import (
+    Dependence,
+    independent,
+    measure_dependence,
+    standard_error_of_mean,
+    stronger,
+)
 from chainproof.statistics.histogram import Histogram
+from chainproof.statistics.share_test import ERROR, RateTest, SampledTest, ShareTest, holm_errors
+from chainproof.statistics.time_batches import TimeBatches, time_batches
 from chainproof.workload.objectives import INSTANTS, TIMES, Indicator, Objective
 
-_BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)
-"""Two one-sided 95 % bounds make a two-sided 90 % interval."""
-
 UNKNOWN_START = ColdStart(first_success=None, settling_time=None)
-
-_MAX_REQUESTS = 10_000_000
-"""Number of requests above which `more_requests_needed` is not given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,32 +54,63 @@ class ObjectiveResult:
     observed: float | None
     """Seconds, a fraction, or per second; None if the percentile falls among requests that were never answered ok."""
     good: int | None = None
-    """Number of requests that are known to be good, of `total`; None for a throughput."""
+    """Number of requests that are known to be good, of `total`; None for an instant and a rate."""
     unknown: int = 0
     """Number of censored requests that may be good as well."""
     total: int | None = None
     share: Estimate | None = None
-    """Share of good requests with its one-sided 95 % bounds; with unknown requests the Kaplan-Meier estimate."""
+    """Share of good requests with its one-sided bounds; with unknown requests the Kaplan-Meier estimate."""
+    dependence: Dependence | None = None
+    """How much the judged requests depend on each other; None where no share is judged."""
     more_requests_needed: int | None = None
-    """If inconclusive: how many more requests would decide it at the same share; None with unknown requests."""
+    """If inconclusive: how many more requests a run needs to decide it in 80 % of the cases; None with unknown requests."""
 
     @property
     def is_undecided_by_censoring(self) -> bool:
         """True if it is inconclusive and requests were in flight at the end that may be good."""
         return self.verdict is Verdict.INCONCLUSIVE and self.unknown > 0
 
+    @property
+    def is_undecided_by_dependence(self) -> bool:
+        """True if it is inconclusive and the correlation time exceeds a tenth of the run."""
+        undecided = self.verdict is Verdict.INCONCLUSIVE and not self.unknown
+        return undecided and self.dependence is not None and self.dependence.too_short
 
-def evaluate_objective(
-    objective: Objective, stats: RequestStats, ok_per_second: PerSecond, start: ColdStart = UNKNOWN_START
-) -> ObjectiveResult:
-    """The result of one objective; *stats* are the judged requests of the run, *start* is its cold start."""
-    if objective.indicator in INSTANTS:
-        return _judge_instant(objective, start, planned=stats.planned)
-    if objective.indicator is Indicator.THROUGHPUT:
-        return _judge_throughput(objective, ok_per_second)
-    if objective.indicator is Indicator.ERROR_RATE:
-        return _judge_error_rate(objective, stats)
-    return _judge_times(objective, stats)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedRequests:
+    """The judged requests of a run, from which objectives are evaluated."""
+
+    stats: RequestStats
+    """All of them."""
+    seconds: Sequence[RequestStats] = ()
+    """Those of each second, without gaps; empty if they are to count as independent."""
+    start: ColdStart = UNKNOWN_START
+    planned_rate: PerSecond | None = None
+    """Open model: the planned rate. None in the closed model, and if nothing says it."""
+    ok_by_second: Sequence[int] = ()
+    """Closed model: the ok answers of each full second in which requests were sent."""
+    in_flight: int = 0
+    """Closed model: requests in flight at the end of these seconds."""
+    _batches: dict[Indicator, TimeBatches] = field(default_factory=dict, repr=False)
+
+    def batches(self, indicator: Indicator) -> TimeBatches:
+        """The durations of one kind by span of time."""
+        if indicator not in self._batches:
+            if indicator is Indicator.SCHEDULE_LAG:
+                self._batches[indicator] = time_batches([each.schedule_lag for each in self.seconds])
+            else:
+                times = [_times(each, indicator)[Result.OK] for each in self.seconds]
+                self._batches[indicator] = time_batches(times, [_settled(each) for each in self.seconds])
+        return self._batches[indicator]
+
+
+def evaluate_objectives(objectives: Sequence[Objective], judged: JudgedRequests) -> tuple[ObjectiveResult, ...]:
+    """The results of all objectives of a run, which share their probability of error."""
+    drafts = [_draft(objective, judged) for objective in objectives]
+    tests = [draft.test for draft in drafts if draft.test is not None]
+    errors = iter(zip(holm_errors(tests, met=True), holm_errors(tests, met=False), strict=True))
+    return tuple(_decided(draft.result, draft.test, *next(errors)) if draft.test else draft.result for draft in drafts)
 
 
 def planned_requests(stats: RequestStats) -> int:
@@ -80,48 +118,42 @@ def planned_requests(stats: RequestStats) -> int:
     return stats.planned - stats.not_sent[NotSent.STOPPED]
 
 
-def _judge_error_rate(objective: Objective, stats: RequestStats) -> ObjectiveResult:
-    """Judge the share of ok requests; a censored one may become ok."""
-    good, unknown, total = stats.count(Result.OK), stats.count(Result.CENSORED), planned_requests(stats)
-    estimate = good / (total - unknown) if total > unknown else None
-    observed = None if estimate is None else 1.0 - estimate if unknown else (total - good) / total
-    counts = _Counts(good=good, unknown=unknown, total=total, estimate=estimate if unknown else None)
-    return _judge_share(objective, counts, required=1.0 - objective.threshold, observed=observed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A result whose verdict follows from a test; from no test if it is decided already."""
+
+    result: ObjectiveResult
+    test: SampledTest | None = None
 
 
-def _judge_times(objective: Objective, stats: RequestStats) -> ObjectiveResult:
-    """Judge the share of requests within the threshold, and estimate the percentile."""
-    assert objective.indicator in TIMES
-    assert objective.quantile is not None
-    threshold = objective.threshold
-    if objective.indicator is Indicator.SCHEDULE_LAG:
-        answered, ages, total, censored = stats.schedule_lag, Histogram(), stats.sent, 0
-    else:
-        times = stats.response_time if objective.indicator is Indicator.RESPONSE_TIME else stats.service_time
-        answered, ages = times[Result.OK], times[Result.CENSORED]
-        total, censored = planned_requests(stats), stats.count(Result.CENSORED)
-    good = answered.count_at_most(threshold) if threshold > 0 else 0
-    if not censored:
-        rank = max(1, math.ceil(objective.quantile * total - 1e-9))
-        observed = answered.value_at_rank(rank) if total else None
-        return _judge_share(objective, _Counts(good=good, total=total), required=objective.quantile, observed=observed)
-    # The age of a request of a lost worker is not known: it may be anything.
-    older = ages.count - ages.count_at_most(threshold)
-    at_risk = total - (censored - ages.count)
-    estimate = kaplan_meier(answered, ages, at_risk)
-    counts = _Counts(
-        good=good,
-        unknown=censored - older if threshold > 0 else 0,
-        total=total,
-        estimate=estimate.share_within(threshold),
+def _draft(objective: Objective, judged: JudgedRequests) -> _Draft:
+    """What was observed, and the test that decides it."""
+    if objective.indicator in INSTANTS:
+        return _Draft(result=_judge_instant(objective, judged.start, planned=judged.stats.planned))
+    if objective.indicator is Indicator.THROUGHPUT:
+        return _throughput(objective, judged)
+    if objective.indicator is Indicator.ERROR_RATE:
+        return _error_rate(objective, judged)
+    return _percentile(objective, judged)
+
+
+def _decided(result: ObjectiveResult, test: SampledTest, met_error: float, missed_error: float) -> ObjectiveResult:
+    """The result with the verdict of its test and the bounds at these probabilities of error."""
+    verdict = _VERDICTS[True if test.is_met(met_error) else False if test.is_met(missed_error) is False else None]
+    if not isinstance(test, ShareTest):
+        return replace(result, verdict=verdict)
+    share = result.share
+    if share is not None:
+        low, high = test.bounds(met_error, missed_error)
+        share = replace(share, low=low, high=high)
+    undecided = verdict is Verdict.INCONCLUSIVE and test.best == test.good and test.total >= test.good
+    size = test.requests_needed(min(met_error, missed_error)) if undecided else None
+    return replace(
+        result, verdict=verdict, share=share, more_requests_needed=size - test.total if size is not None else None
     )
-    return _judge_share(objective, counts, required=objective.quantile, observed=estimate.quantile(objective.quantile))
 
 
-def _judge_throughput(objective: Objective, observed: PerSecond) -> ObjectiveResult:
-    """Compare a rate with its threshold: it has no sampling error."""
-    verdict = Verdict.PASS if objective.meets(observed) else Verdict.FAIL
-    return ObjectiveResult(objective=objective, verdict=verdict, observed=observed)
+_VERDICTS = {True: Verdict.PASS, False: Verdict.FAIL, None: Verdict.INCONCLUSIVE}
 
 
 def _judge_instant(objective: Objective, start: ColdStart, *, planned: int) -> ObjectiveResult:
@@ -135,6 +167,40 @@ def _judge_instant(objective: Objective, start: ColdStart, *, planned: int) -> O
     return ObjectiveResult(objective=objective, verdict=verdict, observed=observed)
 
 
+def _throughput(objective: Objective, judged: JudgedRequests) -> _Draft:
+    """The planned rate times the share of ok requests; in the closed model the mean rate of ok answers."""
+    if judged.planned_rate is None:
+        return _answer_rate(objective, judged)
+    counts, rate = _ok_counts(judged.stats), judged.planned_rate
+    required = objective.threshold / rate if rate else math.inf
+    share = counts.share
+    observed = None if share is None else rate * share
+    dependence = _ok_dependence(judged)
+    return _share_draft(objective, counts, required, observed, dependence, strict=not objective.inclusive)
+
+
+def _answer_rate(objective: Objective, judged: JudgedRequests) -> _Draft:
+    """
+    The mean of the ok answers per second.
+
+    Requests in flight at the end may belong to the rate: a run that is no longer than a few responses does not show it.
+    """
+    counts = judged.ok_by_second
+    error, degrees_of_freedom = standard_error_of_mean(counts)
+    rate = sum(counts) / len(counts) if counts else 0.0
+    return _Draft(
+        result=ObjectiveResult(objective=objective, verdict=Verdict.INCONCLUSIVE, observed=rate if counts else None),
+        test=RateTest(
+            rate=rate,
+            standard_error=error,
+            degrees_of_freedom=degrees_of_freedom,
+            pending=judged.in_flight / max(len(counts), 1),
+            required=objective.threshold,
+            strict=not objective.inclusive,
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counts:
     """Requests that are good, those that may be, and all of them."""
@@ -145,64 +211,118 @@ class _Counts:
     estimate: float | None = None
     """The estimated share of good requests, if some are unknown."""
 
+    @property
+    def share(self) -> float | None:
+        """The share of good requests, estimated if some are unknown; None without requests."""
+        if self.unknown:
+            return self.estimate
+        return self.good / self.total if self.total else None
 
-def _judge_share(objective: Objective, counts: _Counts, *, required: float, observed: float | None) -> ObjectiveResult:
-    """Test whether the good share is at least the required one."""
-    good, total = counts.good, counts.total
-    best = good + counts.unknown
-    if total == 0 or best > total:
-        # More good requests than planned ones: part of the record is lost, which a caveat says.
-        return ObjectiveResult(
-            objective=objective, verdict=Verdict.INCONCLUSIVE, observed=observed, good=good, total=total
-        )
-    low, high = proportion(good, total, _BOTH_BOUNDS), proportion(best, total, _BOTH_BOUNDS)
-    at_least, at_most = _share_verdict(good, total, required), _share_verdict(best, total, required)
-    verdict = at_least if at_least is at_most else Verdict.INCONCLUSIVE
-    value = low.value if counts.estimate is None else counts.estimate
-    undecided = verdict is Verdict.INCONCLUSIVE and not counts.unknown
-    return ObjectiveResult(
-        objective=objective,
-        verdict=verdict,
-        observed=observed,
+
+def _ok_counts(stats: RequestStats) -> _Counts:
+    """How many requests are ok; a censored one may become ok."""
+    good, unknown, total = stats.count(Result.OK), stats.count(Result.CENSORED), planned_requests(stats)
+    estimate = good / (total - unknown) if unknown and total > unknown else None
+    return _Counts(good=good, unknown=unknown, total=total, estimate=estimate)
+
+
+def _error_rate(objective: Objective, judged: JudgedRequests) -> _Draft:
+    """The share of requests that are not ok."""
+    counts = _ok_counts(judged.stats)
+    observed = None if counts.share is None else 1.0 - counts.share
+    if counts.total and not counts.unknown:
+        observed = (counts.total - counts.good) / counts.total
+    required, strict = 1.0 - objective.threshold, not objective.inclusive
+    return _share_draft(objective, counts, required, observed, _ok_dependence(judged), strict=strict)
+
+
+def _percentile(objective: Objective, judged: JudgedRequests) -> _Draft:
+    """The share of requests within the threshold, and an estimate of the percentile."""
+    assert objective.quantile is not None
+    stats, quantile, threshold = judged.stats, objective.quantile, objective.threshold
+    if objective.indicator is Indicator.SCHEDULE_LAG:
+        answered, ages, total, censored = stats.schedule_lag, Histogram(), stats.sent, 0
+    else:
+        times = _times(stats, objective.indicator)
+        answered, ages = times[Result.OK], times[Result.CENSORED]
+        total, censored = planned_requests(stats), stats.count(Result.CENSORED)
+    count_within: Callable[[float], int] = answered.count_at_most if objective.inclusive else answered.count_below
+    good = count_within(threshold) if threshold > 0 else 0
+    dependence = _time_dependence(judged, objective)
+    if not censored:
+        rank = max(1, math.ceil(quantile * total - 1e-9))
+        observed = answered.value_at_rank(rank) if total else None
+        return _share_draft(objective, _Counts(good=good, total=total), quantile, observed, dependence)
+    # The age of a request of a lost worker is not known: it may be anything.
+    older = ages.count - ages.count_at_most(threshold)
+    at_risk = total - (censored - ages.count)
+    estimate = kaplan_meier(answered, ages, at_risk)
+    counts = _Counts(
         good=good,
-        unknown=counts.unknown,
+        unknown=censored - older if threshold > 0 else 0,
         total=total,
-        share=Estimate(value=value, low=low.low, high=high.high),
-        more_requests_needed=_more_needed(good, total, required) if undecided else None,
+        estimate=estimate.share_within(threshold),
+    )
+    return _share_draft(objective, counts, quantile, estimate.quantile(quantile), dependence)
+
+
+def _share_draft(
+    objective: Objective,
+    counts: _Counts,
+    required: float,
+    observed: float | None,
+    dependence: Dependence,
+    *,
+    strict: bool = False,
+) -> _Draft:
+    """The test of whether the good share is at least the required one, or above it if *strict*."""
+    good, total, best = counts.good, counts.total, counts.good + counts.unknown
+    lost = total == 0 or best > total  # a caveat says that part of the record is lost
+    value = counts.estimate if counts.estimate is not None else good / total if total else 0.0
+    return _Draft(
+        result=ObjectiveResult(
+            objective=objective,
+            verdict=Verdict.INCONCLUSIVE,
+            observed=observed,
+            good=good,
+            unknown=0 if lost else counts.unknown,
+            total=total,
+            share=None if lost else Estimate(value=value, low=None, high=None),
+            dependence=dependence,
+        ),
+        test=ShareTest(good=good, best=best, total=total, required=required, strict=strict, dependence=dependence),
     )
 
 
-def _share_verdict(good: int, total: int, required: float) -> Verdict:
-    """Pass, fail or inconclusive. A required share of 100 % (max, or 0 % errors) has no sampling error."""
-    if required >= 1.0:
-        return Verdict.PASS if good == total else Verdict.FAIL
-    share = proportion(good, total, _BOTH_BOUNDS)
-    assert share.low is not None
-    assert share.high is not None
-    if share.low >= required:
-        return Verdict.PASS
-    return Verdict.FAIL if share.high < required else Verdict.INCONCLUSIVE
+def _times(stats: RequestStats, indicator: Indicator) -> dict[Result, Histogram]:
+    """Response times or service times by result."""
+    assert indicator in TIMES
+    return stats.response_time if indicator is Indicator.RESPONSE_TIME else stats.service_time
 
 
-def _more_needed(good: int, total: int, required: float) -> int | None:
-    """How many more requests decide it at the same share; None if that is more than `_MAX_REQUESTS`."""
-    fraction = good / total
-    scale = 2.0
-    while total * scale <= _MAX_REQUESTS:
-        larger = math.ceil(total * scale)
-        if _share_verdict(round(fraction * larger), larger, required) is not Verdict.INCONCLUSIVE:
-            return _fewest_more(good, total, required, larger)
-        scale *= 2
-    return None
+def _settled(stats: RequestStats) -> int:
+    """Requests of one second that are judged: those with a result, and those that could not be sent."""
+    return stats.outcomes.total() - stats.count(Result.CENSORED) + stats.not_sent[NotSent.MAX_IN_FLIGHT]
 
 
-def _fewest_more(good: int, total: int, required: float, enough: int) -> int:
-    """The smallest number between *total* and *enough* that decides it, minus *total*."""
-    low, high = total, enough
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _share_verdict(round(good / total * middle), middle, required) is Verdict.INCONCLUSIVE:
-            low = middle
-        else:
-            high = middle
-    return high - total
+def _ok_dependence(judged: JudgedRequests) -> Dependence:
+    """The dependence of the share of ok requests."""
+    seconds = judged.seconds
+    return measure_dependence([each.count(Result.OK) for each in seconds], [_settled(each) for each in seconds])
+
+
+def _time_dependence(judged: JudgedRequests, objective: Objective) -> Dependence:
+    """
+    The dependence of the share within the threshold of a percentile.
+
+    It is that of the observed percentile, where enough requests are slower. If more are slower than the objective allows,
+    it is also that of the threshold itself.
+    """
+    if not judged.seconds or objective.quantile is None or objective.quantile >= 1.0:
+        return independent(float(len(judged.seconds)))
+    batches = judged.batches(objective.indicator)
+    found = batches.dependence_of_quantile(objective.quantile)
+    total = int(batches.totals.sum())
+    if sum(batches.counts_at_most(objective.threshold)) < objective.quantile * total:
+        return stronger(found, batches.dependence_at(objective.threshold))
+    return found

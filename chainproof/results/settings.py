@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypedDict, TypeVar, cast
+from typing import NotRequired, TypedDict, TypeVar, cast
 
-from chainproof.clock import Seconds
+from chainproof.clock import PerSecond, Seconds
 from chainproof.contract.accepted_violations import Acceptance, AcceptanceData
 from chainproof.contract.levels import Level
 from chainproof.json_text import JSON
@@ -22,6 +22,9 @@ class PhaseSpanData(TypedDict):
     from_s: float
     to_s: float
     judged: bool
+    rate_per_s: NotRequired[float]
+    final_rate_per_s: NotRequired[float]
+    amplitude_per_s: NotRequired[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,8 @@ class PhaseSpan:
     """A request belongs to a phase when start ≤ its intended start < end."""
     judged: bool
     """Whether figures and objectives are computed from it."""
+    mean_rate: PerSecond | None = None
+    """The mean of its planned rate; None if that is not recorded, or a sine."""
 
     @property
     def seconds(self) -> Seconds:
@@ -50,7 +55,18 @@ class PhaseSpan:
         start, end = float(data["from_s"]), float(data["to_s"])
         if not isinstance(data["name"], str) or not 0 <= start <= end < math.inf:
             raise ValueError(f"expected a name and 0 ≤ from_s ≤ to_s, found {data}")
-        return cls(name=data["name"], start=start, end=end, judged=bool(data["judged"]))
+        rate, final_rate = _number(data.get("rate_per_s")), _number(data.get("final_rate_per_s"))
+        if rate is None or final_rate is None or data.get("amplitude_per_s"):
+            mean_rate = None
+        else:
+            mean_rate = (rate + final_rate) / 2
+        return cls(
+            name=data["name"],
+            start=start,
+            end=end,
+            judged=bool(data["judged"]),
+            mean_rate=mean_rate,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +76,8 @@ class KnownSettings:
     model: str | None = None
     """`open` or `closed`; None for a conformance run."""
     duration: Seconds | None = None
+    rate: PerSecond | None = None
+    """The planned rate of a run without phases; None for a replay and in the closed model."""
     deadline: Seconds | None = None
     max_requests: int | None = None
     cost_per_request: float | None = None
@@ -86,6 +104,7 @@ class KnownSettings:
         return cls(
             model=model if isinstance(model, str) else None,
             duration=_number(settings.get("duration_s")),
+            rate=None if settings.get("arrivals") == "replay" else _number(settings.get("rate_per_s")),
             deadline=_number(settings.get("deadline_s")),
             max_requests=max_requests if isinstance(max_requests, int) else None,
             cost_per_request=_number(settings.get("cost_per_request")),

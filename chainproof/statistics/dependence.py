@@ -120,6 +120,16 @@ def measure_dependence(good: Sequence[int], of: Sequence[int], *, seconds: Secon
     )
 
 
+def standard_error_of_mean(values: Sequence[float]) -> tuple[float, int]:
+    """The standard error of the mean of correlated values, and its degrees of freedom; 0 of them for fewer than two values."""
+    if len(values) < 2:
+        return 0.0, 0
+    numbers = np.asarray(values, dtype=np.float64)
+    scales = _scales(numbers - numbers.mean(), np.ones(len(numbers)), float(len(numbers)))
+    scale = next((each for each in scales if each.is_uncorrelated), scales[-1])
+    return math.sqrt(scale.variance * scale.correction) / len(numbers), scale.batches - 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
     """What batches of one length tell."""

@@ -232,6 +232,15 @@ class Histogram:
         place = bisect_right(indices.tolist(), limit, key=bucket_midpoint)
         return min(int(counts[:place].sum()), self.count - 1)  # the maximum is exact and above the limit
 
+    def count_below(self, limit: Seconds) -> int:
+        """The number of values below *limit*, exact except for the bucket of *limit*."""
+        if limit > self.max_value:
+            return self.count
+        if limit <= self.min_value:
+            return 0
+        below = sum(count for index, count in self._ascending() if bucket_midpoint(index) < limit)
+        return min(max(below, 1), self.count - 1)  # the minimum and the maximum are exact
+
     def to_json(self) -> HistogramData:
         """The JSON form, which `from_json` reads."""
         if self._packed is None:
