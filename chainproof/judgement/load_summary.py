@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.contract.errors import Responsible
@@ -13,10 +13,11 @@ from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.caveats import CaveatInput, load_caveats
 from chainproof.judgement.cold_start import ColdStart, cold_start
 from chainproof.judgement.generator_caveats import generator_caveats
+from chainproof.judgement.judged_requests import requests_to_judge
 from chainproof.judgement.latency import Timing, judged_requests, timing, timings
 from chainproof.judgement.load_verdict import load_verdict
-from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
-from chainproof.judgement.own_lag import WithoutOwnLag, judge_again, without_own_lag
+from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
+from chainproof.judgement.own_lag import judge_again
 from chainproof.judgement.severity import sort_findings
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, responsible_for_outcome
@@ -24,7 +25,7 @@ from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats, by_second, total
 from chainproof.results.settings import PhaseSpan
-from chainproof.workload.objectives import Objective, parse_objective
+from chainproof.workload.objectives import parse_objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +104,10 @@ def summarise_load(run: Run) -> LoadSummary:
     judged, counts = judged_requests(run.manifest, totals), accounting(totals)
     throughput, ok_per_second = _rates(run, seconds)
     start = cold_start(run, seconds)
-    again = without_own_lag(judged, start, totals, _sending_time(run, seconds), len(_workers(run)))
-    objectives = tuple(
-        _objective(parse_objective(text), judged, ok_per_second, start, again) for text in run.manifest.objectives
-    )
+    sending_time = _sending_time(run, seconds)
+    requests = requests_to_judge(run, seconds, judged, start, sending_time)
+    results = evaluate_objectives([parse_objective(text) for text in run.manifest.objectives], requests)
+    objectives = judge_again(results, requests, totals, sending_time, len(_workers(run)))
     caveats = load_caveats(
         CaveatInput(
             run=run,
@@ -135,17 +136,6 @@ def summarise_load(run: Run) -> LoadSummary:
         outcomes=tuple(_outcome_count(outcome, count) for outcome, count in totals.outcomes.most_common()),
         objectives=objectives,
         caveats=caveats,
-    )
-
-
-def _objective(
-    objective: Objective, judged: RequestStats, ok_per_second: PerSecond, start: ColdStart, again: WithoutOwnLag
-) -> ObjectiveResult:
-    """The result of an objective; invalid if it is missed only because of the load generator's own lag."""
-    rate = ok_per_second / again.sending_time if again.sending_time else inf
-    return judge_again(
-        evaluate_objective(objective, judged, ok_per_second, start),
-        lambda: evaluate_objective(objective, again.judged, rate, again.start),
     )
 
 

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from chainproof.clock import PerSecond
 from chainproof.judgement.cold_start import ColdStart
+from chainproof.judgement.judged_requests import JudgedRequests, planned_requests, request_times, settled_requests
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import NotSent, Result
+from chainproof.results.exchange import Result
 from chainproof.results.interval import RequestStats
 from chainproof.statistics.censoring import kaplan_meier
 from chainproof.statistics.confidence_intervals import Estimate
@@ -38,11 +38,8 @@ from chainproof.statistics.dependence import (
     stronger,
 )
 from chainproof.statistics.histogram import Histogram
-from chainproof.statistics.share_test import ERROR, RateTest, SampledTest, ShareTest, holm_errors
-from chainproof.statistics.time_batches import TimeBatches, time_batches
-from chainproof.workload.objectives import INSTANTS, TIMES, Indicator, Objective
-
-UNKNOWN_START = ColdStart(first_success=None, settling_time=None)
+from chainproof.statistics.share_test import RateTest, SampledTest, ShareTest, holm_errors
+from chainproof.workload.objectives import INSTANTS, Indicator, Objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,45 +74,12 @@ class ObjectiveResult:
         return undecided and self.dependence is not None and self.dependence.too_short
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedRequests:
-    """The judged requests of a run, from which objectives are evaluated."""
-
-    stats: RequestStats
-    """All of them."""
-    seconds: Sequence[RequestStats] = ()
-    """Those of each second, without gaps; empty if they are to count as independent."""
-    start: ColdStart = UNKNOWN_START
-    planned_rate: PerSecond | None = None
-    """Open model: the planned rate. None in the closed model, and if nothing says it."""
-    ok_by_second: Sequence[int] = ()
-    """Closed model: the ok answers of each full second in which requests were sent."""
-    in_flight: int = 0
-    """Closed model: requests in flight at the end of these seconds."""
-    _batches: dict[Indicator, TimeBatches] = field(default_factory=dict, repr=False)
-
-    def batches(self, indicator: Indicator) -> TimeBatches:
-        """The durations of one kind by span of time."""
-        if indicator not in self._batches:
-            if indicator is Indicator.SCHEDULE_LAG:
-                self._batches[indicator] = time_batches([each.schedule_lag for each in self.seconds])
-            else:
-                times = [_times(each, indicator)[Result.OK] for each in self.seconds]
-                self._batches[indicator] = time_batches(times, [_settled(each) for each in self.seconds])
-        return self._batches[indicator]
-
-
 def evaluate_objectives(objectives: Sequence[Objective], judged: JudgedRequests) -> tuple[ObjectiveResult, ...]:
     """The results of all objectives of a run, which share their probability of error."""
     drafts = [_draft(objective, judged) for objective in objectives]
     tests = [draft.test for draft in drafts if draft.test is not None]
     errors = iter(zip(holm_errors(tests, met=True), holm_errors(tests, met=False), strict=True))
     return tuple(_decided(draft.result, draft.test, *next(errors)) if draft.test else draft.result for draft in drafts)
-
-
-def planned_requests(stats: RequestStats) -> int:
-    """The number of planned requests, without those that were not sent because the run was stopped."""
-    return stats.planned - stats.not_sent[NotSent.STOPPED]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +140,7 @@ def _throughput(objective: Objective, judged: JudgedRequests) -> _Draft:
     share = counts.share
     observed = None if share is None else rate * share
     dependence = _ok_dependence(judged)
-    return _share_draft(objective, counts, required, observed, dependence, strict=not objective.inclusive)
+    return _share_draft(objective, counts, required, observed, (dependence, dependence), strict=not objective.inclusive)
 
 
 def _answer_rate(objective: Objective, judged: JudgedRequests) -> _Draft:
@@ -233,7 +197,7 @@ def _error_rate(objective: Objective, judged: JudgedRequests) -> _Draft:
     if counts.total and not counts.unknown:
         observed = (counts.total - counts.good) / counts.total
     required, strict = 1.0 - objective.threshold, not objective.inclusive
-    return _share_draft(objective, counts, required, observed, _ok_dependence(judged), strict=strict)
+    return _share_draft(objective, counts, required, observed, (_ok_dependence(judged),) * 2, strict=strict)
 
 
 def _percentile(objective: Objective, judged: JudgedRequests) -> _Draft:
@@ -243,7 +207,7 @@ def _percentile(objective: Objective, judged: JudgedRequests) -> _Draft:
     if objective.indicator is Indicator.SCHEDULE_LAG:
         answered, ages, total, censored = stats.schedule_lag, Histogram(), stats.sent, 0
     else:
-        times = _times(stats, objective.indicator)
+        times = request_times(stats, objective.indicator)
         answered, ages = times[Result.OK], times[Result.CENSORED]
         total, censored = planned_requests(stats), stats.count(Result.CENSORED)
     count_within: Callable[[float], int] = answered.count_at_most if objective.inclusive else answered.count_below
@@ -271,11 +235,11 @@ def _share_draft(
     counts: _Counts,
     required: float,
     observed: float | None,
-    dependence: Dependence,
+    dependence: tuple[Dependence, Dependence],
     *,
     strict: bool = False,
 ) -> _Draft:
-    """The test of whether the good share is at least the required one, or above it if *strict*."""
+    """The test of whether the good share is at least the required one, or above it if *strict*; see `_time_dependence`."""
     good, total, best = counts.good, counts.total, counts.good + counts.unknown
     lost = total == 0 or best > total  # a caveat says that part of the record is lost
     value = counts.estimate if counts.estimate is not None else good / total if total else 0.0
@@ -288,41 +252,39 @@ def _share_draft(
             unknown=0 if lost else counts.unknown,
             total=total,
             share=None if lost else Estimate(value=value, low=None, high=None),
-            dependence=dependence,
+            dependence=dependence[0],
         ),
-        test=ShareTest(good=good, best=best, total=total, required=required, strict=strict, dependence=dependence),
+        test=ShareTest(
+            good=good,
+            best=best,
+            total=total,
+            required=required,
+            strict=strict,
+            dependence=dependence[0],
+            dependence_at_limit=dependence[1],
+        ),
     )
-
-
-def _times(stats: RequestStats, indicator: Indicator) -> dict[Result, Histogram]:
-    """Response times or service times by result."""
-    assert indicator in TIMES
-    return stats.response_time if indicator is Indicator.RESPONSE_TIME else stats.service_time
-
-
-def _settled(stats: RequestStats) -> int:
-    """Requests of one second that are judged: those with a result, and those that could not be sent."""
-    return stats.outcomes.total() - stats.count(Result.CENSORED) + stats.not_sent[NotSent.MAX_IN_FLIGHT]
 
 
 def _ok_dependence(judged: JudgedRequests) -> Dependence:
     """The dependence of the share of ok requests."""
     seconds = judged.seconds
-    return measure_dependence([each.count(Result.OK) for each in seconds], [_settled(each) for each in seconds])
+    return measure_dependence([each.count(Result.OK) for each in seconds], [settled_requests(each) for each in seconds])
 
 
-def _time_dependence(judged: JudgedRequests, objective: Objective) -> Dependence:
+def _time_dependence(judged: JudgedRequests, objective: Objective) -> tuple[Dependence, Dependence]:
     """
-    The dependence of the share within the threshold of a percentile.
+    The dependence of the share within the threshold of a percentile, for a pass and for a miss.
 
-    It is that of the observed percentile, where enough requests are slower. If more are slower than the objective allows,
-    it is also that of the threshold itself.
+    For a pass it is that of the observed percentile, since a run that passes may have few slower requests than the
+    threshold; if it has more than the objective allows, also that of the threshold. For a miss it is that of the threshold.
     """
-    if not judged.seconds or objective.quantile is None or objective.quantile >= 1.0:
-        return independent(float(len(judged.seconds)))
+    seconds = float(len(judged.seconds))
+    if not seconds or objective.quantile is None or objective.quantile >= 1.0:
+        return independent(seconds), independent(seconds)
     batches = judged.batches(objective.indicator)
-    found = batches.dependence_of_quantile(objective.quantile)
-    total = int(batches.totals.sum())
-    if sum(batches.counts_at_most(objective.threshold)) < objective.quantile * total:
-        return stronger(found, batches.dependence_at(objective.threshold))
-    return found
+    found, at_threshold = batches.dependence_of_quantile(objective.quantile), batches.dependence_at(objective.threshold)
+    allowed = objective.quantile * float(batches.totals.sum())
+    if sum(batches.counts_at_most(objective.threshold)) < allowed:
+        found = stronger(found, at_threshold)
+    return found, at_threshold

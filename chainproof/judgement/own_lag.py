@@ -11,12 +11,13 @@ Leaving these parts out gives the lowest possible times. So an objective that is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from chainproof.clock import Seconds
 from chainproof.judgement.cold_start import ColdStart
-from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.judged_requests import JudgedRequests
+from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.interval import Interval, RequestStats
@@ -24,37 +25,59 @@ from chainproof.results.stalls import Stall
 from chainproof.workload.objectives import Indicator
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WithoutOwnLag:
-    """What the objectives of a run are judged from, without the load generator's own lag."""
+def judge_again(
+    results: Sequence[ObjectiveResult], requests: JudgedRequests, totals: Interval, seconds: Seconds, processes: int
+) -> tuple[ObjectiveResult, ...]:
+    """
+    The results of the objectives of a run of *seconds*; invalid where only the lag of its *processes* misses them.
 
-    judged: RequestStats
-    start: ColdStart
-    sending_time: float
-    """The share of the time in which requests could be sent; 1 without a stall."""
-
-
-def without_own_lag(
-    judged: RequestStats, start: ColdStart, totals: Interval, seconds: Seconds, processes: int
-) -> WithoutOwnLag:
-    """The judged requests and the cold start of a run of *seconds*, without the lag of its *processes*."""
-    stalls = totals.generator_health.stalls if totals.generator_health is not None else []
-    lost = sum(time_within([stall], 0.0, seconds) for stall in stalls) / max(processes, 1)
-    return WithoutOwnLag(
-        judged=_requests(judged, has_slot_waits=totals.network.slot_wait.count > 0),
-        start=ColdStart(
-            first_success=_shortened(start.first_success, stalls),
-            settling_time=_shortened(start.settling_time, stalls),
-        ),
-        sending_time=max(1.0 - lost / seconds, 0.0) if seconds > 0 else 1.0,
+    A stall makes requests depend on each other, which can leave a miss undecided. So what is undecided after a stall is
+    invalid too, if it is met without the lag.
+    """
+    doubtful = {Verdict.FAIL, Verdict.INCONCLUSIVE} if _stalls(totals) else {Verdict.FAIL}
+    if all(result.verdict not in doubtful for result in results):
+        return tuple(results)
+    without = without_own_lag(requests, totals, seconds, processes)
+    again = evaluate_objectives([result.objective for result in results], without)
+    return tuple(
+        replace(result, verdict=Verdict.INVALID)
+        if result.verdict in doubtful and _differs(result, other) and not _is_about_the_generator(result)
+        else result
+        for result, other in zip(results, again, strict=True)
     )
 
 
-def judge_again(result: ObjectiveResult, evaluate: Callable[[], ObjectiveResult]) -> ObjectiveResult:
-    """The result of an objective; invalid if it is missed, but not when *evaluate* judges it without our own lag."""
-    if result.verdict is not Verdict.FAIL or result.objective.indicator is Indicator.SCHEDULE_LAG:
-        return result
-    return result if evaluate().verdict is Verdict.FAIL else replace(result, verdict=Verdict.INVALID)
+def _differs(result: ObjectiveResult, again: ObjectiveResult) -> bool:
+    """True if a miss is no miss, or an undecided objective is met, without the lag."""
+    return again.verdict is not Verdict.FAIL if result.verdict is Verdict.FAIL else again.verdict is Verdict.PASS
+
+
+def _is_about_the_generator(result: ObjectiveResult) -> bool:
+    """True for an objective on the load generator itself."""
+    return result.objective.indicator is Indicator.SCHEDULE_LAG
+
+
+def without_own_lag(requests: JudgedRequests, totals: Interval, seconds: Seconds, processes: int) -> JudgedRequests:
+    """The judged requests of a run of *seconds*, without the lag of its *processes*."""
+    stalls = _stalls(totals)
+    lost = sum(time_within([stall], 0.0, seconds) for stall in stalls) / max(processes, 1)
+    sending_time = max(1.0 - lost / seconds, 0.0) if seconds > 0 else 1.0
+    has_slot_waits = totals.network.slot_wait.count > 0
+    return replace(
+        requests,
+        stats=_requests(requests.stats, has_slot_waits=has_slot_waits),
+        seconds=[_requests(each, has_slot_waits=has_slot_waits) for each in requests.seconds],
+        start=ColdStart(
+            first_success=_shortened(requests.start.first_success, stalls),
+            settling_time=_shortened(requests.start.settling_time, stalls),
+        ),
+        ok_by_second=[count / sending_time for count in requests.ok_by_second] if sending_time else (),
+    )
+
+
+def _stalls(totals: Interval) -> Sequence[Stall]:
+    """The stalls of the load generator."""
+    return totals.generator_health.stalls if totals.generator_health is not None else []
 
 
 def time_within(stalls: Iterable[Stall], start: Seconds, end: Seconds) -> Seconds:

@@ -233,13 +233,11 @@ class Histogram:
         return min(int(counts[:place].sum()), self.count - 1)  # the maximum is exact and above the limit
 
     def count_below(self, limit: Seconds) -> int:
-        """The number of values below *limit*, exact except for the bucket of *limit*."""
+        """The number of values below *limit*. Those in its bucket count as equal to it, unless *limit* is beyond the maximum."""
         if limit > self.max_value:
             return self.count
-        if limit <= self.min_value:
-            return 0
-        below = sum(count for index, count in self._ascending() if bucket_midpoint(index) < limit)
-        return min(max(below, 1), self.count - 1)  # the minimum and the maximum are exact
+        place = bucket_index(max(round(limit * _NANOSECONDS), 0))
+        return sum(count for index, count in self._ascending() if index < place)
 
     def to_json(self) -> HistogramData:
         """The JSON form, which `from_json` reads."""

@@ -58,6 +58,9 @@ class ShareTest:
     strict: bool = False
     """True if the required share itself is not enough."""
     dependence: Dependence
+    """For the lower bound: of the requests around the required share, most of which a run may not have seen."""
+    dependence_at_limit: Dependence | None = None
+    """For the upper bound: of the share itself, whose bad requests were seen. None if it is the same."""
 
     @property
     def is_exact(self) -> bool:
@@ -91,15 +94,17 @@ class ShareTest:
 
     def bounds(self, low_error: float, high_error: float) -> tuple[float, float]:
         """The lower bound of the share if all unknown requests are bad, and the upper one if all are good."""
+        at_limit = self.dependence if self.dependence_at_limit is None else self.dependence_at_limit
         low = proportion(self.good, self.total, 1.0 - 2.0 * low_error, self.dependence).low
-        return low, proportion(self.best, self.total, 1.0 - 2.0 * high_error, self.dependence).high
+        return low, proportion(self.best, self.total, 1.0 - 2.0 * high_error, at_limit).high
 
     def requests_needed(self, error: float = ERROR) -> int | None:
         """
         The size of a run that decides with a probability of 80 %; None if that is above ten million.
 
         What is known of the share is its distribution given this run (a beta distribution, Jeffreys 1946). The probability
-        of a decision is its mean over that distribution, since at the observed share alone it would be too high.
+        of a decision is its mean over that distribution, since at the observed share alone it would be too high. It must
+        also be reached at the observed share.
         """
         if self.total == 0 or self.is_exact:
             return None
@@ -107,15 +112,18 @@ class ShareTest:
         size = self.total / effect
         hits = self.good / self.total * size
         steps = (np.arange(50) + 0.5) / 50
-        shares = special.betaincinv(hits + 0.5, size - hits + 0.5, steps)
+        shares = np.append(special.betaincinv(hits + 0.5, size - hits + 0.5, steps), self.good / self.total)
 
         def decides(requests: int) -> bool:
             number = max(math.floor(requests / effect), 1)
             most = math.ceil(float(special.bdtrik(1.0 - error, number, self.required)))
             least = math.ceil(float(special.bdtrik(error, number, self.required))) - 1
-            missed = special.bdtr(least, number, shares) if least >= 0 else 0.0
-            met = special.bdtrc(most, number, shares) if most < number else 0.0
-            return float(np.mean(missed + met)) >= DECISION_POWER
+            decided = np.zeros(len(shares))
+            if least >= 0:
+                decided += special.bdtr(least, number, shares)
+            if most < number:
+                decided += special.bdtrc(most, number, shares)
+            return min(float(np.mean(decided[:-1])), float(decided[-1])) >= DECISION_POWER
 
         return _smallest(decides, self.total)
 

@@ -13,7 +13,8 @@ import pytest
 
 from chainproof.contract.clauses import CLAUSES
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
-from chainproof.judgement.objectives import evaluate_objective
+from chainproof.judgement.judged_requests import JudgedRequests
+from chainproof.judgement.objectives import evaluate_objectives
 from chainproof.judgement.summary import report
 from chainproof.reports.charts.catalogue import charts
 from chainproof.reports.charts.chart import Chart
@@ -297,7 +298,9 @@ def test_a_long_run_is_merged(tmp_path):
 )
 def test_the_bar_of_an_objective_contains_its_marks(text):
     """Share, bounds and required share lie on the bar, and the share lies between its bounds."""
-    result = evaluate_objective(parse_objective(text), total(drawn_intervals(3, 50)), 10.0)
+    (result,) = evaluate_objectives(
+        [parse_objective(text)], JudgedRequests(stats=total(drawn_intervals(3, 50)), planned_rate=10.0)
+    )
     bar = html.objective_bar(result)
 
     assert bar is not None
