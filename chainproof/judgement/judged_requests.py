@@ -58,7 +58,7 @@ def requests_to_judge(
     settings = run.manifest.known_settings
     phases = [phase for phase in run.manifest.phases if phase.judged] if any(each.phases for each in seconds) else []
     spans = [(phase.start, min(phase.end, sending_time)) for phase in phases] or [(0.0, sending_time)]
-    judged = list(_by_second(seconds, [phase.name for phase in phases]))
+    judged = list(stats_by_second(seconds, [phase.name for phase in phases]))
     if settings.model != "closed":
         rate = _planned_rate(settings, phases, planned_requests(stats), spans)
         return JudgedRequests(stats=stats, seconds=judged, start=start, planned_rate=rate)
@@ -74,7 +74,7 @@ def requests_to_judge(
     )
 
 
-def _by_second(seconds: Sequence[Interval], phases: Sequence[str]) -> Iterable[RequestStats]:
+def stats_by_second(seconds: Sequence[Interval], phases: Sequence[str]) -> Iterable[RequestStats]:
     """The requests of each second, of some phases or of all, without gaps."""
     found = {each.second: each for each in seconds}
     nothing = RequestStats()

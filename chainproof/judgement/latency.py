@@ -8,18 +8,20 @@ not answered ok; in the times of all planned requests those count as never answe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
-from chainproof.judgement.objectives import planned_requests
+from chainproof.judgement.judged_requests import planned_requests, settled_requests
 from chainproof.judgement.time_kinds import TIME_KINDS
 from chainproof.results.exchange import Result
 from chainproof.results.interval import Interval, RequestStats, merge_stats
 from chainproof.results.manifest import Manifest
 from chainproof.statistics.confidence_intervals import Estimate, quantile
+from chainproof.statistics.dependence import independent
 from chainproof.statistics.histogram import Histogram
+from chainproof.statistics.time_batches import TimeBatches, time_batches
 
 QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
 """The quantiles that every report gives."""
@@ -37,26 +39,55 @@ class Timing:
     mean: Seconds | None
 
 
-def timings(stats: RequestStats) -> dict[str, Timing]:
-    """Every kind of time of some requests, in the order of `TIME_KINDS`."""
-    response, ok = stats.response_time, stats.response_time[Result.OK]
-    never_answered = max(planned_requests(stats) - ok.count, 0)
+def timings(stats: RequestStats, seconds: Sequence[RequestStats] = ()) -> dict[str, Timing]:
+    """
+    Every kind of time of some requests, in the order of `TIME_KINDS`.
+
+    *seconds* are the requests of each second; without them, intervals count requests as independent.
+    """
+    never_answered = max(planned_requests(stats) - stats.response_time[Result.OK].count, 0)
+    settled = [settled_requests(each) for each in seconds]
     each = (
-        timing(ok),
-        timing(stats.service_time[Result.OK]),
-        timing(ok, never_answered),
-        timing(response[Result.FAILED]),
-        timing(stats.schedule_lag),
+        _timing_of(stats, seconds, lambda part: part.response_time[Result.OK]),
+        _timing_of(stats, seconds, lambda part: part.service_time[Result.OK]),
+        timing(
+            stats.response_time[Result.OK],
+            never_answered,
+            time_batches([part.response_time[Result.OK] for part in seconds], settled),
+        ),
+        _timing_of(stats, seconds, lambda part: part.response_time[Result.FAILED]),
+        _timing_of(stats, seconds, lambda part: part.schedule_lag),
     )
     return dict(zip(TIME_KINDS, each, strict=True))
 
 
-def timing(histogram: Histogram, never_answered: int = 0) -> Timing:
-    """A distribution in a few numbers, of the times in a histogram and of requests that were never answered."""
-    estimates = {name: quantile(histogram, fraction, beyond=never_answered) for name, fraction in QUANTILES}
+def response_timing(stats: RequestStats, seconds: Sequence[RequestStats], result: Result) -> Timing:
+    """The response times of one result."""
+    return _timing_of(stats, seconds, lambda part: part.response_time[result])
+
+
+def _timing_of(
+    stats: RequestStats, seconds: Sequence[RequestStats], times_of: Callable[[RequestStats], Histogram]
+) -> Timing:
+    """One kind of time, with intervals for the dependence that its seconds show."""
+    return timing(times_of(stats), batches=time_batches([times_of(part) for part in seconds]))
+
+
+def timing(histogram: Histogram, never_answered: int = 0, batches: TimeBatches | None = None) -> Timing:
+    """
+    A distribution in a few numbers, of the times in a histogram and of requests that were never answered.
+
+    The intervals count the values as independent, unless *batches* have them by time.
+    """
+    estimates: dict[str, Estimate] = {}
+    for name, fraction in QUANTILES if histogram.count or never_answered else ():
+        dependence = independent() if batches is None else batches.dependence_of_quantile(fraction)
+        estimate = quantile(histogram, fraction, dependence=dependence, beyond=never_answered)
+        if estimate is not None:
+            estimates[name] = estimate
     return Timing(
         count=histogram.count + never_answered,
-        quantiles={name: estimate for name, estimate in estimates.items() if estimate is not None},
+        quantiles=estimates,
         max=math.inf if never_answered else histogram.max,
         min=histogram.min if histogram.count or not never_answered else math.inf,
         mean=None if never_answered else histogram.mean,

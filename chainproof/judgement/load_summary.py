@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -13,8 +13,8 @@ from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.caveats import CaveatInput, load_caveats
 from chainproof.judgement.cold_start import ColdStart, cold_start
 from chainproof.judgement.generator_caveats import generator_caveats
-from chainproof.judgement.judged_requests import requests_to_judge
-from chainproof.judgement.latency import Timing, judged_requests, timing, timings
+from chainproof.judgement.judged_requests import requests_to_judge, stats_by_second
+from chainproof.judgement.latency import Timing, judged_requests, response_timing, timings
 from chainproof.judgement.load_verdict import load_verdict
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.own_lag import judge_again
@@ -127,12 +127,12 @@ def summarise_load(run: Run) -> LoadSummary:
         totals=totals,
         judged=judged,
         seconds=seconds,
-        timings=timings(judged),
+        timings=timings(judged, requests.seconds),
         throughput=throughput,
         ok_per_second=ok_per_second,
         cold_start=start,
         phases=tuple(_phases(run, totals, seconds)),
-        payloads=tuple(_payloads(judged)),
+        payloads=tuple(_payloads(judged, requests.seconds)),
         outcomes=tuple(_outcome_count(outcome, count) for outcome, count in totals.outcomes.most_common()),
         objectives=objectives,
         caveats=caveats,
@@ -153,20 +153,22 @@ def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterab
         yield PhaseSummary(
             phase=phase,
             accounting=accounting(stats),
-            timings=timings(stats),
+            timings=timings(stats, list(stats_by_second(seconds, [phase.name]))),
             throughput=throughput,
             ok_per_second=ok_per_second,
         )
 
 
-def _payloads(stats: RequestStats) -> Iterable[PayloadSummary]:
+def _payloads(stats: RequestStats, seconds: Sequence[RequestStats]) -> Iterable[PayloadSummary]:
     """The summary of every payload, if there are several."""
+    nothing = RequestStats()
     for name, each in sorted(stats.payloads.items()) if len(stats.payloads) > 1 else ():
+        parts = [second.payloads.get(name, nothing) for second in seconds]
         yield PayloadSummary(
             name=name,
             counts={result: each.count(result) for result in Result},
-            response_time=timing(each.response_time[Result.OK]),
-            rejected=timing(each.response_time[Result.FAILED]),
+            response_time=response_timing(each, parts, Result.OK),
+            rejected=response_timing(each, parts, Result.FAILED),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.objectives import ObjectiveResult
@@ -51,10 +52,16 @@ def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdic
     undecided = [each for each in objectives if each.verdict is Verdict.INCONCLUSIVE]
     if verdict is Verdict.INCONCLUSIVE and all(each.is_undecided_by_censoring for each in undecided):
         return verdict, f"Requests in flight at the end leave this open: {decisive}. Wait longer for them with --drain."
+    if verdict is Verdict.INCONCLUSIVE and all(each.is_undecided_by_dependence for each in undecided):
+        longest = max(each.dependence.seconds_needed for each in undecided if each.dependence is not None)
+        return verdict, (
+            f"Slow and fast spells last too long for this run to decide: {decisive}. "
+            f"Run it for at least {format_duration(longest)}."
+        )
     reasons = {
         Verdict.PASS: f"Every objective is met: {decisive}.",
         Verdict.FAIL: f"Missed: {decisive}.",
-        Verdict.INVALID: f"Missed only because of the load generator's own lag: {decisive}.",
-        Verdict.INCONCLUSIVE: f"Too few requests to decide: {decisive}.",
+        Verdict.INVALID: f"Missed or undecided only because of the load generator's own lag: {decisive}.",
+        Verdict.INCONCLUSIVE: f"Too little was seen to decide: {decisive}.",
     }
     return verdict, reasons[verdict]

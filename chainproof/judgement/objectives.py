@@ -62,6 +62,9 @@ class ObjectiveResult:
     more_requests_needed: int | None = None
     """If inconclusive: how many more requests a run needs to decide it in 80 % of the cases; None with unknown requests."""
 
+    exceeds_plan: bool = False
+    """True for a throughput that the planned rate does not reach, whatever the target does."""
+
     @property
     def is_undecided_by_censoring(self) -> bool:
         """True if it is inconclusive and requests were in flight at the end that may be good."""
@@ -139,8 +142,10 @@ def _throughput(objective: Objective, judged: JudgedRequests) -> _Draft:
     required = objective.threshold / rate if rate else math.inf
     share = counts.share
     observed = None if share is None else rate * share
-    dependence = _ok_dependence(judged)
-    return _share_draft(objective, counts, required, observed, (dependence, dependence), strict=not objective.inclusive)
+    strict = not objective.inclusive
+    draft = _share_draft(objective, counts, required, observed, (_ok_dependence(judged),) * 2, strict=strict)
+    exceeds_plan = required > 1.0 or (required == 1.0 and strict)
+    return replace(draft, result=replace(draft.result, exceeds_plan=exceeds_plan))
 
 
 def _answer_rate(objective: Objective, judged: JudgedRequests) -> _Draft:

@@ -79,7 +79,7 @@ def quantile_ranks(
     size = max(math.floor(dependence.effective_size(count, tail)), 1) if count else 0
     low = _first_rank(size, fraction, tail)
     high = _first_rank(size, fraction, 1.0 - tail) + 1
-    lower = low * count // size if low >= 1 else None
+    lower = (low - 1) * count // size + 1 if low >= 1 else None
     upper = -(-high * count // size) if high <= size else None
     return lower, upper
 

@@ -141,7 +141,7 @@ def _objectives(summary: LoadSummary) -> list[JSON]:
 
 def _objective(result: ObjectiveResult, run: str) -> Object:
     """One objective."""
-    share = result.share
+    share, found = result.share, result.dependence
     return {
         "run": run,
         "objective": result.objective.text,
@@ -157,6 +157,8 @@ def _objective(result: ObjectiveResult, run: str) -> Object:
         "share": share.value if share is not None else None,
         "share_low": share.low if share is not None else None,
         "share_high": share.high if share is not None else None,
+        "design_effect": found.design_effect if found is not None else None,
+        "correlation_time_s": found.correlation_time if found is not None else None,
         "more_requests_needed": result.more_requests_needed,
     }
 

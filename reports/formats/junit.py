@@ -178,7 +178,12 @@ def _errors(summary: LoadSummary) -> Iterator[str]:
 
 def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
     """One objective."""
-    detail = [objectives.good_share(result), objectives.share_bounds(result), objectives.more_requests_needed(result)]
+    detail = [
+        objectives.good_share(result),
+        objectives.share_bounds(result),
+        objectives.dependence(result),
+        objectives.more_requests_needed(result),
+    ]
     text = "\n".join(
         [
             f"expected: {result.objective.text}",
@@ -194,7 +199,7 @@ def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
     elif result.verdict is Verdict.FAIL:
         ending, message = "failure", f"objective missed: observed {objectives.observed(result)}"
     elif result.verdict is Verdict.INCONCLUSIVE:
-        why = "requests in flight at the end" if result.is_undecided_by_censoring else "too few requests"
+        why = "requests in flight at the end" if result.is_undecided_by_censoring else "too little was seen"
         ending, message = (
             "skipped",
             "; ".join(filter(None, [f"inconclusive: {why}", objectives.more_requests_needed(result)])),

@@ -150,10 +150,11 @@ def _objectives(summary: LoadSummary) -> str:
             objectives.observed(result),
             objectives.good_share(result) or quantities.NOTHING,
             objectives.share_bounds(result) or quantities.NOTHING,
+            objectives.dependence(result) or quantities.NOTHING,
         ]
         for result in summary.objectives
     ]
-    return _table(["", "objective", "observed", "good", "95 % bounds"], rows) if rows else ""
+    return _table(["", "objective", "observed", "good", "95 % bounds", "dependence"], rows) if rows else ""
 
 
 def _latency(summary: LoadSummary) -> str:

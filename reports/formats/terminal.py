@@ -151,6 +151,7 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
         detail = [
             objectives.good_share(result),
             objectives.share_bounds(result),
+            objectives.dependence(result),
             objectives.more_requests_needed(result),
         ]
         if any(detail):

@@ -43,12 +43,29 @@ def share_bounds(result: ObjectiveResult) -> str:
     return f"{percent(share.low)} – {percent(share.high)}"
 
 
+def dependence(result: ObjectiveResult) -> str:
+    """How much the requests depend on each other; empty if they do not, or are not counted."""
+    found = result.dependence
+    if found is None or not result.total or found.design_effect <= 1.0:
+        return ""
+    effective = count(max(round(result.total / found.design_effect), 1))
+    return (
+        f"design effect {found.design_effect:.3g} (they tell as much as {effective} independent requests), "
+        f"correlation time {format_duration(found.correlation_time)}"
+    )
+
+
 def more_requests_needed(result: ObjectiveResult) -> str:
     """What would decide an inconclusive objective; empty for the others."""
     if result.verdict is not Verdict.INCONCLUSIVE:
         return ""
     if result.is_undecided_by_censoring:
         return "a longer --drain would show how long the unknown ones take"
+    if result.exceeds_plan:
+        return "the planned rate is not above the threshold: raise --rate"
+    if result.is_undecided_by_dependence and result.dependence is not None:
+        needed = format_duration(result.dependence.seconds_needed)
+        return f"the correlation time is more than a tenth of the run: run for at least {needed}"
     if result.more_requests_needed is None:
         return "no practical number of requests would decide it" if result.total else ""
-    return f"about {count(result.more_requests_needed)} more requests would decide it"
+    return f"a run with about {count(result.more_requests_needed)} more requests would decide it (probability 80 %)"

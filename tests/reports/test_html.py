@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chainproof.contract.clauses import CLAUSES
-from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.judged_requests import JudgedRequests
+from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.objectives import evaluate_objectives
 from chainproof.judgement.summary import report
 from chainproof.reports.charts.catalogue import charts
