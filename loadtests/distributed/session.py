@@ -226,6 +226,8 @@ class WriterSession(Session):
         self._host: str | None = None
         """The host that Locust shows."""
         self._has_usage_error = False
+        self.start_error = ""
+        """Why the last run could not start."""
         self._summary: subprocess.CompletedProcess[str] | None = None
         """The summary of the finished run, and as exit code that of its verdict."""
         self._start = self.runner.start
@@ -353,6 +355,7 @@ class WriterSession(Session):
 
     def report_usage_error(self, message: str) -> None:
         """Show a usage error. Without a web UI the process ends."""
+        self.start_error = message
         if not self.options.headless:
             logging.getLogger("chainproof").error(message)  # the web UI shows it
         else:

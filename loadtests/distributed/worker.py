@@ -8,6 +8,7 @@ master is silent or its parent process has ended, since its results would be los
 from __future__ import annotations
 
 import os
+import sys
 import time
 from array import array
 from collections.abc import Callable
@@ -133,6 +134,8 @@ class Worker(Session):
             validate_check(assignment.demand.check)
         except UsageError as usage_error:
             error = str(usage_error)
+            if not self.options.processes:  # then the master shares our terminal
+                print(f"chainproof loadtests: {error}", file=sys.stderr, flush=True)
         else:
             plan = assignment.demand.plan(pause=lambda: gevent.sleep(0))
             plan_digest = digest(plan)

@@ -10,30 +10,29 @@ Pages of other origins can neither read nor post. No page contains the API key.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import gevent
 from locust import web
-from locust.argument_parser import default_args_dict
 
 from chainproof.clock import Seconds
 from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.judgement.time_kinds import TIME_KINDS
-from chainproof.options import Option, Surface, add_options
 from chainproof.processes import chainproof_command
 from chainproof.results.exchange import responsible_for_outcome
 from chainproof.statistics.histogram import Histogram
+from chainproof.workload.workload import WorkloadModel
 
 from ..distributed.merge import DistributedRun
 from ..distributed.session import WriterSession
-from ..options import FORM_OPTIONS, LOCUST_NAMES, OPTIONS
+from ..options import LOCUST_NAMES
+from .web_form import FormError, check_open_model_fields, form_fields, parse_users, read_form
 
 OUTCOMES = "outcomes"
 PERCENTILES = "percentiles"
@@ -63,17 +62,6 @@ Row = dict[str, str | int]
 
 _web = cast(Any, web)
 """Locust's module, for the names of Flask's that it has and does not export."""
-
-
-class FormError(UsageError):
-    """A form with an invalid value; the message is argparse's."""
-
-
-class _FormParser(argparse.ArgumentParser):
-    """A parser of the form's values that raises FormError."""
-
-    def error(self, message: str) -> NoReturn:
-        raise FormError(message)
 
 
 class WebUI:
@@ -150,30 +138,52 @@ class WebUI:
         """Apply the values of a form. Returns what was done. Raises UsageError and restores the options."""
         session, options = self._session, self._session.options
         before, users = dict(vars(options)), session.requested_users
-        vars(options).update(read_form(form, before, self._environment.host))
-        work = session.demand.workload
-        if form.get("user_count") and (options.model or work.model).value == "closed":
-            session.requested_users = _parse_users(form["user_count"])
-        else:
-            session.requested_users = None
-        message = "A run was started."
+        values = read_form(form, before, self._environment.host)
         try:
+            vars(options).update(values)
+            self._read_users(form)
             demand, _ = session.check()
+            if session.running and dict(vars(options)) == before and session.requested_users == users:
+                raise FormError("nothing differs from the current run; change a value, or stop the run first")
             if session.running and session.can_replan and _differ_in_plan(before, vars(options)):
                 start = session.change(options.rate or session.rate, demand.workload.duration)
                 return f"The new plan applies from {format_duration(start)} of the run on."
+            message = "A run was started."
             if session.running:
                 session.runner.stop()  # drains the run before its target is closed
                 message = "The previous run was ended, and a new one was started."
             session.apply_options()
+            self._environment.profile = form.get("profile") or self._environment.profile
+            self._start_run()
         except UsageError:
             vars(options).update(before)
             session.requested_users = users
             if not session.running:
                 session.apply_options()
             raise
-        gevent.spawn(session.runner.start, session.users(), 1.0)
         return message
+
+    def _read_users(self, form: Mapping[str, str]) -> None:
+        """Set the number of users, which only the closed model has. Raises UsageError."""
+        session = self._session
+        session.requested_users = None
+        if session.check()[0].workload.model is WorkloadModel.CLOSED:
+            text = form.get("user_count", "").strip()
+            session.requested_users = parse_users(text) if text else None
+        else:
+            shown = {self._ui.template_args.get("num_users") or 1, session.runner.user_count, 1}
+            check_open_model_fields(form, shown)
+
+    def _start_run(self) -> None:
+        """Start a run, and wait until it has begun. Raises UsageError, also for a worker that cannot start."""
+        session = self._session
+        session.start_error = ""
+        start = gevent.spawn(session.runner.start, session.users(), 1.0)
+        gevent.sleep(0)
+        while not start.ready() and not session.running:
+            gevent.sleep(_POLL_INTERVAL)
+        if session.start_error:
+            raise UsageError(session.start_error)
 
     # ------------------------------------------------------------------ tabs and reports
 
@@ -276,94 +286,13 @@ class WebUI:
         return None
 
 
-def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The fields of Locust's form for our options, with their current values."""
-    return {option.dest: _form_field(option, options[option.dest]) for option in FORM_OPTIONS}
-
-
-def _form_field(option: Option, value: object) -> dict[str, Any]:
-    """One field, as Locust's form describes it. An option without a default may be left to the workload."""
-    choices = [str(choice) for choice in option.choices] or None
-    return {
-        "default_value": _UNSET if choices and value is None else _as_text(value),
-        "is_secret": False,
-        "is_required": False,
-        "is_multiple": False,
-        "help_text": option.help_text,
-        "choices": [_UNSET, *choices] if choices and option.default is None else choices,
-    }
-
-
-def _as_text(value: object) -> str | bool:
-    """The value of an option as text of a form field."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return value
-        case list():
-            return "; ".join(map(str, value))
-        case float():
-            return f"{value:g}"
-        case _:
-            return str(getattr(value, "value", value))
-
-
-def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | None = None) -> dict[str, Any]:
-    """
-    The options with the values of a form. Options that it does not contain keep their values. Raises FormError.
-
-    A *host* that differs from the one that the page shows is another target.
-    """
-    reader = _FormParser(add_help=False, allow_abbrev=False)
-    add_options(reader, OPTIONS, Surface.WEB_FORM)
-    words = []
-    for option in FORM_OPTIONS:
-        text = form.get(option.dest, "").strip()
-        if text in ("", _UNSET):
-            continue
-        if option.is_switch:
-            words += [option.name] if text == "true" else []
-        else:
-            texts = text.split(";") if option.repeatable else [text]
-            words += [f"{option.name}={each.strip()}" for each in texts if each.strip()]
-    read = vars(reader.parse_args(words))
-    values = {name: read[name] if name in form else before.get(name) for name in read}
-    requested_host = form.get("host", "").strip()
-    if requested_host and host is not None and requested_host != host:
-        values["target"] = requested_host
-    others = (name for name in form if name in before and name not in LOCUST_NAMES and name not in _LOCUSTS)
-    return values | {name: _same_type(before[name], form[name]) for name in others}
-
-
-def _same_type(before: object, text: str) -> object:
-    """The text of a form field, converted to the type that the option had before."""
-    match before:
-        case bool():
-            return text == "true"
-        case list():
-            return text.split(",") if text else []
-        case int() | float():
-            return type(before)(text)
-        case _:
-            return text
-
-
 def _differ_in_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether two sets of options differ only in values that a running plan can take over."""
     differing = {name for name, value in after.items() if before.get(name) != value}
     return bool(differing) and differing <= {"rate", "duration"}
 
 
-def _parse_users(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise FormError(f"users: expected a whole number, found {text!r}")
-    return int(text)
-
-
-_UNSET = "as the workload says"
-_LOCUSTS = frozenset(default_args_dict())
-
+_POLL_INTERVAL: Seconds = 0.02
 _LATE: Seconds = 0.010
 _MEANINGS = {
     "planned": "= sent + not sent",

@@ -313,7 +313,7 @@ def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Laun
 
 
 def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_server: RunServer, tmp_path: Path) -> None:
-    """The master shows the worker's error with the worker's name, and nothing is sent."""
+    """The master shows the worker's error with the worker's name, the worker shows it too, and nothing is sent."""
     port = free_port()
     with run_server(fine) as server:
         words = ["--target", server.target.origin, "--duration=2s", f"--out={tmp_path / 'run'}"]
@@ -324,13 +324,15 @@ def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_serve
             [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--worker", f"--master-port={port}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             env={**keyless, TOKEN_VARIABLE: TOKEN, "LOCUST_SKIP_MONKEY_PATCH": ""},
         )
         output = master.communicate(timeout=40)[0]
-        worker.wait(20)
+        errors = worker.communicate(timeout=20)[1]
 
     assert 2 == master.returncode, output
+    assert "chainproof loadtests: no API key" in errors
     assert "worker 0" in output
     assert "no API key: expected one in the environment variable BASETEN_API_KEY" in output
     assert [] == server.requests

@@ -29,10 +29,16 @@ import contextlib, io, json, os, sys
 from locust import argument_parser, events
 from chainproof.errors import UsageError
 from chainproof.loadtests.distributed.user_classes import classes_of_model, hosts_of, with_class_host
+from chainproof.loadtests.locust_adapter.web_form import read_form
 from chainproof.loadtests.locustfile import ClosedUser, OpenUser
 from chainproof.loadtests.options import add_locust_options
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
+
+def form(fields):
+    before = vars(argument_parser.get_parser([]).parse_args(["--target=http://127.0.0.1:1", "--duration=60s"]))
+    found = read_form(fields, before, "http://127.0.0.1:1")
+    return {name: value for name, value in found.items() if value != before[name]}
 
 def target(source, model, environment):
     names = {}
@@ -48,9 +54,9 @@ print(json.dumps(options), flush=True)
 events.init_command_line_parser.add_listener(add_locust_options)
 for line in sys.stdin:
     words, variables, files = json.loads(line)
-    if files == ["users"]:
+    if files in (["users"], ["form"]):
         try:
-            found = {"options": target(*words, variables)}
+            found = {"options": target(*words, variables) if files == ["users"] else form(variables)}
         except UsageError as error:
             found = {"options": None, "error": str(error)}
         print(json.dumps(found), flush=True)
@@ -97,6 +103,11 @@ class Parser:
             (f"from chainproof.loadtests import ClosedUser, OpenUser\n{source}", model), ("users",), variables
         )
         return found.get("error", found["options"])
+
+    def form(self, **fields: str) -> dict[str, Any] | str:
+        """The options that a form of the web page changes, or an error."""
+        found = self._exchange((), ("form",), fields)
+        return found.get("error") or found["options"]
 
     def _exchange(self, words: tuple[str, ...], files: tuple[str, ...], variables: dict[str, str]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -194,6 +205,38 @@ def test_the_help_has_our_options_if_the_locustfile_is_ours(
     assert expected == uses_chainproof(words, environment)
     assert is_help_requested([*words, "--help"])
     assert not is_help_requested(["-f", "a.py"])
+
+
+A, B = "http://127.0.0.1:1", "http://127.0.0.1:2"
+FORMS: dict[str, tuple[dict[str, str], dict[str, Any] | str]] = {
+    "untouched": (
+        {"user_count": "1", "spawn_rate": "1", "host": A, "target": "", "duration": "60", "run_time": ""},
+        {},
+    ),
+    "another host": ({"host": B, "target": ""}, {"target": B}),
+    "another target": ({"host": A, "target": B}, {"target": B}),
+    "host and target": ({"host": B, "target": "http://127.0.0.1:3"}, "the fields host and target; fill in one of them"),
+    "a chain": ({"host": A, "target": "", "chain_id": "abc"}, {"target": None, "chain_id": "abc"}),
+    "a run time": ({"run_time": "20", "duration": "60"}, {"duration": 20.0}),
+    "a run time and a duration": (
+        {"run_time": "20s", "duration": "30s"},
+        "expected one duration, found 20s as Run time",
+    ),
+    "an invalid run time": ({"run_time": "soon"}, "expected a duration such as 20s"),
+    "a ramp up": ({"spawn_rate": "5"}, "expected 1 as Ramp up, found 5: users start when the run starts"),
+    "an invalid rate": ({"rate": "fast"}, "expected a number, found 'fast'"),
+    "an unknown field": ({"user_cuont": "5"}, "unknown field user_cuont; did you mean user_count?"),
+    "objectives": ({"objective": "error_rate < 1%; "}, {"objective": ["error_rate < 1%"]}),
+}
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_no_field_of_the_form_is_ignored(parser: Parser, case: str) -> None:
+    """Each field changes an option or is an error that says what to write, also Locust's own."""
+    fields, expected = FORMS[case]
+    found = parser.form(**fields)
+
+    assert expected in found if isinstance(expected, str) else expected == found
 
 
 def locust(folder: Path, *words: str, file: Path = LOCUSTFILE, **variables: str) -> subprocess.CompletedProcess[str]:

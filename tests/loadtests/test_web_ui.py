@@ -231,9 +231,14 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         await_text(tab, "expected a number")
         screenshot(tab, "3-mistake")
 
+        fill(tab, "rate", "40")
+        fill(tab, "spawnRate", "5")
+        click(tab, "Start")
+        await_text(tab, "expected 1 as Ramp up, found 5: users start when the run starts")
+        fill(tab, "spawnRate", "1")
+
         assert [] == ui.runs
 
-        fill(tab, "rate", "40")
         fill(tab, "duration", "60s")
         click(tab, "Start")
         await_text(tab, "/production/run_remote", "Outcomes", "Percentiles", "Requests and generator")
