@@ -23,6 +23,7 @@ from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart
 from chainproof.judgement.latency import QUANTILES
+from chainproof.judgement.nothing_ok import NEARLY_ALL, most_frequent_status, rejects_input
 from chainproof.results.exchange import OWN_ERRORS, NotSent, Result, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats
@@ -292,6 +293,20 @@ def key_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
         )
 
 
+def payload_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
+    """A run whose payload the chain rejects measures the validation of inputs and nothing else."""
+    rejected = Counter({outcome: n for outcome, n in inputs.totals.outcomes.items() if rejects_input(outcome)})
+    count, answered = rejected.total(), inputs.totals.answered
+    if count and count >= NEARLY_ALL * answered:
+        how_many = f"All {count:,} answers" if count == answered else f"{count:,} of {answered:,} answers"
+        yield Caveat(
+            code=CaveatCode.PAYLOAD_REJECTED,
+            text=f"{how_many} were {most_frequent_status(rejected)}: the payload may not fit this chain.",
+            remedy="Name the inputs of the chain with --input-schema or --payloads; `chainproof call` shows one request "
+            "and what the chain answers.",
+        )
+
+
 def coordinated_omission(inputs: CaveatInput) -> Iterator[Caveat]:
     """In the closed model a slow target slows the generator, so the worst moments are measured least."""
     if inputs.run.manifest.known_settings.model == "closed":
@@ -405,6 +420,7 @@ CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
     lambda inputs: damaged(inputs.run),
     nothing_sent,
     key_rejected,
+    payload_rejected,
     ended_by_guard,
     request_limit_reached,
     generator_errors,

@@ -16,6 +16,7 @@ from chainproof.judgement.generator_caveats import generator_caveats
 from chainproof.judgement.judged_requests import requests_to_judge, stats_by_second
 from chainproof.judgement.latency import Timing, judged_requests, response_timing, timings
 from chainproof.judgement.load_verdict import load_verdict
+from chainproof.judgement.nothing_ok import withhold_without_ok
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.own_lag import judge_again
 from chainproof.judgement.severity import sort_findings
@@ -107,7 +108,8 @@ def summarise_load(run: Run) -> LoadSummary:
     sending_time = _sending_time(run, seconds)
     requests = requests_to_judge(run, seconds, judged, start, sending_time)
     results = evaluate_objectives([parse_objective(text) for text in run.manifest.objectives], requests)
-    objectives = judge_again(results, requests, totals, sending_time, len(_workers(run)))
+    results = judge_again(results, requests, totals, sending_time, len(_workers(run)))
+    objectives = tuple(withhold_without_ok(each, judged) for each in results)
     caveats = load_caveats(
         CaveatInput(
             run=run,

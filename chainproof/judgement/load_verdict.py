@@ -13,7 +13,16 @@ from chainproof.results.manifest import Ending, Guard, RunEnd
 def load_verdict(
     end: RunEnd | None, accounting: Accounting, objectives: tuple[ObjectiveResult, ...], caveats: tuple[Caveat, ...]
 ) -> tuple[Verdict, str]:
-    """The verdict, and the reason in a sentence."""
+    """The verdict, and the reason in a sentence; first of all, if the payload may not fit the chain, that."""
+    verdict, reason = _verdict(end, accounting, objectives, caveats)
+    rejected = next((caveat for caveat in caveats if caveat.code is CaveatCode.PAYLOAD_REJECTED), None)
+    return verdict, reason if rejected is None else f"{rejected.text} {rejected.remedy} {reason}"
+
+
+def _verdict(
+    end: RunEnd | None, accounting: Accounting, objectives: tuple[ObjectiveResult, ...], caveats: tuple[Caveat, ...]
+) -> tuple[Verdict, str]:
+    """The verdict, and the reason for it alone."""
     if end is not None and end.ending is Ending.INTERNAL_ERROR:
         return (
             Verdict.ERROR,
@@ -38,8 +47,8 @@ def load_verdict(
         return Verdict.INCONCLUSIVE, "The run was interrupted; a pass needs the full run."
     if guard is not None:
         return Verdict.INCONCLUSIVE, ended_by_guard
-    if accounting.sent == 0:
-        return Verdict.INCONCLUSIVE, "Nothing was sent."
+    if accounting.ok == 0:
+        return Verdict.INCONCLUSIVE, "No request was answered ok." if accounting.sent else "Nothing was sent."
     return verdict, reason
 
 
@@ -49,6 +58,8 @@ def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdic
         return Verdict.PASS, "The run has no objective."
     verdict = worst_verdict(each.verdict for each in objectives)
     decisive = ", ".join(each.objective.text for each in objectives if each.verdict is verdict)
+    if any(each.nothing_ok and each.verdict is verdict for each in objectives):
+        return verdict, f"No request was answered ok, so this was not measured: {decisive}."
     undecided = [each for each in objectives if each.verdict is Verdict.INCONCLUSIVE]
     if verdict is Verdict.INCONCLUSIVE and all(each.is_undecided_by_censoring for each in undecided):
         return verdict, f"Requests in flight at the end leave this open: {decisive}. Wait longer for them with --drain."

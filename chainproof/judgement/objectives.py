@@ -65,6 +65,9 @@ class ObjectiveResult:
     exceeds_plan: bool = False
     """True for a throughput that the planned rate does not reach, whatever the target does."""
 
+    nothing_ok: bool = False
+    """True if it is inconclusive because no request was answered ok."""
+
     @property
     def is_undecided_by_censoring(self) -> bool:
         """True if it is inconclusive and requests were in flight at the end that may be good."""

@@ -211,7 +211,7 @@ class WebUI:
             }
 
     def _percentiles(self) -> Iterable[Row]:
-        """The times of the run so far with their 95 % intervals, as in the report."""
+        """The times of the run so far, as in the report but without intervals, which need every second of the run."""
         from chainproof.judgement import latency  # noqa: PLC0415  # heavy: only for the page
 
         writer = self._session.writer
@@ -222,7 +222,8 @@ class WebUI:
         timings = latency.timings(judged)
         yield {"what": "count", **{key: timing.count for key, timing in timings.items()}}
         for name in (*(name for name, _ in latency.QUANTILES), "max"):
-            yield {"what": name, **{key: latency.text_with_interval(timing, name) for key, timing in timings.items()}}
+            values = {key: latency.columns(timing).get(name) for key, timing in timings.items()}
+            yield {"what": name, **{key: latency.time_text(value) for key, value in values.items()}}
 
     def _accounts(self) -> Iterable[Row]:
         """The number of requests in each state, and how well the generator keeps up."""

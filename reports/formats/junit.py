@@ -140,7 +140,7 @@ def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> C
     endings = {Verdict.ERROR: "error", Verdict.INVALID: "error"}
     if not explained:
         endings[Verdict.INCONCLUSIVE] = "skipped"
-    caveats = [f"{each.code}: {_line(each.text)}" for each in summary.caveats]
+    caveats = [f"{each.code}: {_line(f'{each.text} {each.remedy}'.rstrip())}" for each in summary.caveats]
     return Case(
         kind=f"{summary.run.manifest.kind.value}.run",
         name="the run can be trusted",
@@ -200,6 +200,7 @@ def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
         ending, message = "failure", f"objective missed: observed {objectives.observed(result)}"
     elif result.verdict is Verdict.INCONCLUSIVE:
         why = "requests in flight at the end" if result.is_undecided_by_censoring else "too little was seen"
+        why = "not measured" if result.nothing_ok else why
         ending, message = (
             "skipped",
             "; ".join(filter(None, [f"inconclusive: {why}", objectives.more_requests_needed(result)])),

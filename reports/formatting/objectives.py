@@ -59,6 +59,8 @@ def more_requests_needed(result: ObjectiveResult) -> str:
     """What would decide an inconclusive objective; empty for the others."""
     if result.verdict is not Verdict.INCONCLUSIVE:
         return ""
+    if result.nothing_ok:
+        return "no request was answered ok"
     if result.is_undecided_by_censoring:
         return "a longer --drain would show how long the unknown ones take"
     if result.exceeds_plan:

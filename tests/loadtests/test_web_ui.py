@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from chainproof.judgement.latency import text_with_interval
+from chainproof.judgement.latency import columns, time_text
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.options import FORM_OPTIONS
@@ -244,7 +244,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         await_text(tab, "/production/run_remote", "Outcomes", "Percentiles", "Requests and generator")
         screenshot(tab, "4-statistics")
         click(tab, "Outcomes")
-        await_text(tab, "rate_limited", "429", "200")
+        await_text(tab, "rate_limited", "429", "200", "Responsible", "caller")
         screenshot(tab, "5-outcomes")
         click(tab, "Percentiles")
         await_text(tab, "p99.9", "Response time", "All planned", "Rejected", "Schedule lag", " ms", "not answered")
@@ -293,7 +293,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         reported = summarise_load(ui.runs[0]).timings
 
         assert [
-            {"what": name, **{kind: text_with_interval(timing, name) for kind, timing in reported.items()}}
+            {"what": name, **{kind: time_text(columns(timing).get(name)) for kind, timing in reported.items()}}
             for name in ("p50", "p90", "p95", "p99", "p99.9", "max")
         ] == tabs["percentiles"][1:]
         assert {kind: timing.count for kind, timing in reported.items()}.items() <= tabs["percentiles"][0].items()

@@ -31,6 +31,7 @@ OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Result.FAILED)
 RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED)
 CENSORED = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
+INVALID_INPUT = Outcome(Transport.ANSWERED, 400, "client_error", Result.FAILED)
 NO_PORTS = Outcome(Transport.NO_RESOURCES, None, None, Result.FAILED)
 CHAINS_KEY = Outcome(Transport.ANSWERED, 401, None, Result.FAILED, Responsible.CHAIN)
 TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
@@ -209,6 +210,7 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
     "NOTHING_SENT": lambda: load_run(Interval(second=0)),
     "GENERATOR_LATE": lambda: load_run(interval(lag=0.020)),
     "KEY_REJECTED": lambda: load_run(interval(UNAUTHORIZED)),
+    "PAYLOAD_REJECTED": lambda: with_objectives(load_run(interval(INVALID_INPUT)), "error_rate <= 100%"),
     "TARGET_UNREACHABLE": lambda: stopped_by(Guard.TARGET_UNREACHABLE),
     "ERROR_BUDGET": lambda: stopped_by(Guard.ERROR_BUDGET),
     "RATE_EXCEEDED": lambda: stopped_by(Guard.RATE),
@@ -262,6 +264,37 @@ def test_a_run_without_problems_passes_without_a_caveat() -> None:
 def test_a_problem_gives_its_caveat_and_no_other(code: str) -> None:
     """Each run in the table has exactly one problem."""
     assert [code] == [caveat.code for caveat in summarise_load(PROBLEMS[code]()).caveats]
+
+
+@pytest.mark.parametrize("objective", ["p95 response_time < 800ms", "error_rate < 1%"])
+@pytest.mark.parametrize("others", [0, 250])
+def test_the_reason_begins_with_a_payload_that_does_not_fit(objective: str, others: int) -> None:
+    """It says what happened and what to do, whatever the verdict."""
+    run = load_run(interval(INVALID_INPUT), interval(count=others))
+    reason = summarise_load(with_objectives(run, objective)).reason
+
+    assert reason.startswith(
+        ("5,000 of 5,250 answers" if others else "All 5,000 answers")
+        + " were 400: the payload may not fit this chain. Name the inputs of the chain with --input-schema or --payloads; "
+        "`chainproof call` shows one request and what the chain answers."
+    )
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(Transport.ANSWERED, 400, "model_does_not_exist", Result.FAILED),
+        Outcome(Transport.ANSWERED, 400, "payload_too_large", Result.FAILED),
+        Outcome(Transport.ANSWERED, 400, "client_error", Result.FAILED, Responsible.CHAIN),
+        UNAUTHORIZED,
+        RATE_LIMITED,
+    ],
+)
+def test_other_rejections_are_not_about_the_payload(outcome: Outcome) -> None:
+    """A wrong URL, a body that is too large, the key and the rate have remedies of their own."""
+    assert CaveatCode.PAYLOAD_REJECTED not in {
+        each.code for each in summarise_load(load_run(interval(outcome))).caveats
+    }
 
 
 def test_the_reason_names_the_drain_if_requests_in_flight_leave_it_open() -> None:
@@ -359,10 +392,36 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
         lambda: replace(load_run(), manifest=replace(load_run().manifest, objectives=())),
         Verdict.PASS,
     ),
-    "rejecting quickly": (lambda: load_run(interval(RATE_LIMITED, time=0.001)), Verdict.FAIL),
+    "rejecting quickly": (lambda: load_run(interval(count=100), interval(RATE_LIMITED, time=0.001)), Verdict.FAIL),
+    "nothing ok": (lambda: load_run(interval(RATE_LIMITED, time=0.001)), Verdict.INCONCLUSIVE),
+    "nothing ok, most timed out": (
+        lambda: load_run(interval(RATE_LIMITED, count=100), interval(TIMED_OUT)),
+        Verdict.FAIL,
+    ),
+    "nothing ok, a throughput": (
+        lambda: with_objectives(load_run(interval(RATE_LIMITED)), "throughput > 10/s"),
+        Verdict.INCONCLUSIVE,
+    ),
+    "nothing ok, an error rate missed": (
+        lambda: with_objectives(load_run(interval(RATE_LIMITED)), "error_rate < 1%", "p95 response_time < 1s"),
+        Verdict.FAIL,
+    ),
+    "nothing ok, any error rate allowed": (
+        lambda: with_objectives(load_run(interval(RATE_LIMITED)), "error_rate <= 100%"),
+        Verdict.INCONCLUSIVE,
+    ),
+    "nothing ok, no objective": (lambda: with_objectives(load_run(interval(RATE_LIMITED))), Verdict.INCONCLUSIVE),
+    "the payload rejected": (lambda: load_run(interval(INVALID_INPUT)), Verdict.INCONCLUSIVE),
+    "the payload rejected, an error rate missed": (
+        lambda: with_objectives(load_run(interval(INVALID_INPUT)), "error_rate < 1%"),
+        Verdict.FAIL,
+    ),
     "all in flight at the end": (lambda: load_run(interval(CENSORED)), Verdict.INCONCLUSIVE),
     "missed because the generator had no ports": (lambda: load_run(interval(NO_PORTS)), Verdict.INVALID),
-    "another key than the caller's rejected": (lambda: load_run(interval(CHAINS_KEY)), Verdict.FAIL),
+    "another key than the caller's rejected": (
+        lambda: with_objectives(load_run(interval(CHAINS_KEY)), "error_rate < 1%"),
+        Verdict.FAIL,
+    ),
     "the key rejected": (lambda: load_run(interval(UNAUTHORIZED)), Verdict.INCONCLUSIVE),
 }
 

@@ -1,0 +1,57 @@
+"""
+What a run tells in which nothing was answered ok.
+
+An answer that is not ok takes another way through the target than one that is: its time says nothing about how long the
+chain works. So objectives on times and throughput are not missed because of such answers; they are not measured. They are
+missed if requests that were never answered suffice for that. An error rate and the time of the first success are about the
+errors themselves, and stay missed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from chainproof.contract.errors import ErrorCode, Responsible
+from chainproof.judgement.judged_requests import planned_requests
+from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import CodeKind, Outcome, Result, responsible_for_outcome
+from chainproof.results.interval import RequestStats
+from chainproof.workload.objectives import Indicator
+
+NEARLY_ALL = 0.95
+"""Share of answers from which on a rejected payload explains the run."""
+
+_NEEDS_OK_ANSWERS = frozenset(
+    {Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.THROUGHPUT, Indicator.SETTLING_TIME}
+)
+
+
+def withhold_without_ok(result: ObjectiveResult, stats: RequestStats) -> ObjectiveResult:
+    """The result of an objective; inconclusive if it is missed only because no answer was ok."""
+    failed, total = stats.count(Result.FAILED), planned_requests(stats)
+    if result.verdict is not Verdict.FAIL or stats.count(Result.OK) or not failed:
+        return result
+    if result.objective.indicator not in _NEEDS_OK_ANSWERS:
+        return result
+    quantile = result.objective.quantile
+    if quantile is not None and total - failed > (1.0 - quantile) * total:
+        return result  # requests without any answer miss it on their own
+    return replace(result, verdict=Verdict.INCONCLUSIVE, nothing_ok=True, more_requests_needed=None)
+
+
+def rejects_input(outcome: Outcome) -> bool:
+    """True for an answer which says that the body is not an input of this chain."""
+    if outcome.status not in (400, 422) or responsible_for_outcome(outcome) is not Responsible.CALLER:
+        return False
+    return outcome.code_kind is not CodeKind.DOCUMENTED or outcome.error_code == ErrorCode.CLIENT_ERROR
+
+
+def most_frequent_status(outcomes: Counter[Outcome]) -> int | None:
+    """The status of most answers; None without answers."""
+    statuses: Counter[int] = Counter()
+    for outcome, count in outcomes.items():
+        if outcome.status is not None:
+            statuses[outcome.status] += count
+    return statuses.most_common(1)[0][0] if statuses else None
