@@ -41,6 +41,7 @@ OPTION_MODELS = {
     "max_in_flight": WorkloadModel.OPEN,
     "users": WorkloadModel.CLOSED,
     "think_time": WorkloadModel.CLOSED,
+    "think_time_distribution": WorkloadModel.CLOSED,
 }
 """Options that apply to one model only."""
 
@@ -119,7 +120,11 @@ class Demand:
         if work.max_requests is not None:
             common |= as_settings(max_requests=work.max_requests)
         if work.model is WorkloadModel.CLOSED:
-            return common | as_settings(users=work.users, think_time_s=work.think_time)
+            return common | as_settings(
+                users=work.users,
+                think_time_s=work.think_time,
+                think_time_distribution=work.think_time_distribution.value,
+            )
         if work.phases:
             common |= as_settings(phases=list(_phase_rows(work)))
         if work.arrivals == "gamma":
@@ -152,6 +157,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         "max_in_flight": options.max_in_flight,
         "users": users,
         "think_time": options.think_time,
+        "think_time_distribution": options.think_time_distribution,
     }
     work = _base(options).with_options(
         model=options.model,

@@ -36,7 +36,7 @@ from chainproof.target_options import TargetOptions, parse_target_options
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES
 from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY
 from chainproof.workload.search_settings import SEARCHES, SearchSettings, parse_share
-from chainproof.workload.workload import WorkloadModel
+from chainproof.workload.workload import ThinkTimeDistribution, WorkloadModel
 
 from .catalogue import DEFAULT_WORKLOAD
 from .locust_options import REJECTED, locust_names
@@ -197,6 +197,13 @@ _MODEL_OPTIONS = (
         parse=duration,
         metavar="DURATION",
         help="pause of a user between an answer and the next request",
+        group=_CLOSED,
+    ),
+    Option(
+        name="--think-time-distribution",
+        choices=ThinkTimeDistribution,
+        help="exponential: --think-time is the mean, so that users do not move in step",
+        default_text=ThinkTimeDistribution.CONSTANT.value,
         group=_CLOSED,
     ),
 )

@@ -7,6 +7,7 @@ The caveats about the load generator itself: thresholds, and what happens beyond
 | event-loop lag, p99 | 10 ms | never: see `own_lag` |
 | stalls | 100 ms | half of the time; an objective that is missed because of them |
 | CPU use of one process, as a share of one core | 85 % | 95 % |
+| correlation of users that pause for the same time | 0.2 | never |
 | planned requests that were not sent in time | 1 % | 5 %, if the generator was late too |
 | open files, as a share of the limit | 80 % | 95 % |
 | ports, as a share of those available | 80 % | 95 % |
@@ -22,6 +23,8 @@ a full second late or stood still for half of the time. The others do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
+from statistics import median
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
@@ -62,6 +65,12 @@ LITTLES_LAW_WARNING = 0.05
 LITTLES_LAW_INVALID = 0.20
 LITTLES_LAW_SLACK: Seconds = 0.002
 """Time that a request may stay in flight after its end, until the generator has read the answer."""
+USERS_IN_STEP = 0.2
+"""Correlation of two users beyond which they move in step: 0 if they are independent, 1 if all are in flight together."""
+MIN_USERS = 5
+"""Users of a process below which their correlation means nothing."""
+_CYCLES = 3
+"""The correlation is that within this many cycles of a user, so that a change of the target's speed does not count."""
 MIN_DUE = 100
 """Planned requests below which a share of them means nothing."""
 
@@ -110,6 +119,7 @@ def generator_caveats(
         "net.ipv4.ip_local_port_range",
     )
     yield from _littles_law(manifest, totals, health)
+    yield from _users_in_step(run, judged, seconds)
 
 
 def _stalls(
@@ -239,6 +249,46 @@ def _littles_law(manifest: Manifest, totals: Interval, health: GeneratorHealth) 
             remedy="Service times or requests are missing from the run folder: check the event-loop lag, then report it.",
             invalidates=difference > LITTLES_LAW_INVALID * larger,
         )
+
+
+def _users_in_step(run: Run, judged: RequestStats, seconds: Sequence[Interval]) -> Iterator[Caveat]:
+    """Users that pause for the same time send together, pause together, and test bursts."""
+    settings = run.manifest.settings
+    think_time, users = settings.get("think_time_s"), settings.get("users")
+    times = judged.response_time[Result.OK]
+    if not isinstance(think_time, int | float) or not isinstance(users, int) or think_time <= 0 or times.mean is None:
+        return
+    users_of_process = users / max(len({interval.worker for interval in run.intervals}), 1)
+    length = max(ceil(_CYCLES * (think_time + times.mean)), 1)
+    blocks = [
+        GeneratorHealth.merged(each.generator_health for each in seconds[start : start + length])
+        for start in range(length // _CYCLES, len(seconds) - length, length)
+    ]
+    correlations = [correlation(block, users_of_process) for block in blocks]
+    known = [value for value in correlations if value is not None]
+    if users_of_process >= MIN_USERS and known and median(known) > USERS_IN_STEP:
+        yield Caveat(
+            code=CaveatCode.USERS_IN_STEP,
+            text=f"The users move in step: they send at the same time and pause at the same time (correlation "
+            f"{median(known):.2f}), so the target gets bursts.",
+            remedy="Use --think-time-distribution exponential, or --model open.",
+        )
+
+
+def correlation(health: GeneratorHealth, users: float) -> float | None:
+    """
+    The correlation of two users being in flight; None if it cannot be told.
+
+    With n users, each in flight for a share p of the time, the number in flight has the variance np(1-p)(1 + (n-1)r).
+    """
+    if not health.samples or users <= 1:
+        return None
+    mean = health.in_flight_sum / health.samples
+    share = mean / users
+    if not 0.0 < share < 1.0:
+        return None
+    variance = health.in_flight_squares / health.samples - mean * mean
+    return (variance / (users * share * (1.0 - share)) - 1.0) / (users - 1.0)
 
 
 def mean_in_flight(totals: Interval, end: RunEnd | None) -> float:

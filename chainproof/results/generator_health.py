@@ -6,6 +6,7 @@ Every value is a sum, a maximum, a list or a histogram, so merging is exact.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
@@ -57,6 +58,15 @@ class GeneratorHealth:
     ports: int = 0
     """Largest number of connections of one process that occupy a port, closed ones included, and the available ports."""
     ports_limit: int = 0
+
+    @classmethod
+    def merged(cls, parts: Iterable[GeneratorHealth | None]) -> GeneratorHealth:
+        """Several seconds or processes merged."""
+        merged = cls()
+        for part in parts:
+            if part is not None:
+                merged.merge(part)
+        return merged
 
     @property
     def cpu(self) -> float:

@@ -7,6 +7,7 @@ All errors in a file are reported at once.
 from __future__ import annotations
 
 import math
+import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -51,6 +52,15 @@ class WorkloadModel(StrEnum):
     """A user, after the previous answer and a think time."""
 
 
+class ThinkTimeDistribution(StrEnum):
+    """How the pauses of users are distributed."""
+
+    CONSTANT = "constant"
+    """Every pause is the think time."""
+    EXPONENTIAL = "exponential"
+    """The think time is the mean, so that users do not move in step."""
+
+
 class WorkloadError(UsageError):
     """An invalid workload. The message lists every error."""
 
@@ -72,6 +82,7 @@ class Workload:
     """Closed model: the number of users."""
     think_time: Seconds = 0.0
     """Closed model: the pause of a user between an answer and the next request."""
+    think_time_distribution: ThinkTimeDistribution = ThinkTimeDistribution.CONSTANT
     duration: Seconds = 10.0
     """How long requests are started. The drain follows."""
     deadline: Seconds = 30.0
@@ -105,6 +116,12 @@ class Workload:
     @property
     def _expected(self) -> float:
         return sum(phase.expected_requests for phase in self.phases) if self.phases else self.rate * self.duration
+
+    def pause(self, generator: random.Random) -> Seconds:
+        """Closed model: the next pause of a user."""
+        if self.think_time_distribution is ThinkTimeDistribution.CONSTANT or not self.think_time:
+            return self.think_time
+        return generator.expovariate(1.0 / self.think_time)
 
     def phase_at(self, instant: Seconds) -> str | None:
         """The name of the phase of an intended start; None without phases and after the last."""
@@ -269,6 +286,7 @@ class Workload:
             "variation": self.variation,
             "users": self.users,
             "think_time": self.think_time,
+            "think_time_distribution": self.think_time_distribution.value,
             "deadline": self.deadline,
             "max_in_flight": self.max_in_flight,
             "objectives": [objective.text for objective in self.objectives],
@@ -352,6 +370,12 @@ def _model(value: object) -> WorkloadModel:
     if value not in [model.value for model in WorkloadModel]:
         raise ValueError(f"expected open or closed, found {value!r}")
     return WorkloadModel(value)
+
+
+def _think_time_distribution(value: object) -> ThinkTimeDistribution:
+    if value not in [each.value for each in ThinkTimeDistribution]:
+        raise ValueError(f"expected constant or exponential, found {value!r}")
+    return ThinkTimeDistribution(value)
 
 
 def _objectives(value: object) -> tuple[Objective, ...]:
@@ -475,6 +499,7 @@ _READERS = {
     "replay": _replay,
     "users": _integer,
     "think_time": _duration,
+    "think_time_distribution": _think_time_distribution,
     "duration": _duration,
     "deadline": _duration,
     "drain": _duration,

@@ -160,6 +160,14 @@ class LoadRun(BaseRun):
         """Run one user: send, wait, pause, until the duration of the run is over."""
         self._closed_loop.run(self._encode(payloads))
 
+    def pause(self) -> Seconds:
+        """The next pause of a user of the closed model."""
+        return self._closed_loop.pause()
+
+    def await_turn(self) -> bool:
+        """Wait until a user of the closed model with tasks may start; False if the run is over before."""
+        return self._closed_loop.await_turn()
+
     def run_remote(self, payload: PayloadLike) -> InFlightRequest | None:
         """
         Send one request of a user's task and return it when it is settled; None if the run is over.
@@ -172,6 +180,7 @@ class LoadRun(BaseRun):
         if request is not None:
             request.encoded_request = encode_request(self._endpoint, payload)
             self._send(request)
+            self._closed_loop.note_answer(request)
         return request
 
     def _encode(self, payloads: Iterator[PayloadLike] | None) -> Iterator[EncodedRequest] | None:

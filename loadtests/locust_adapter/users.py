@@ -38,6 +38,7 @@ class ChainClient:
 
     def __init__(self, user: ChainUser) -> None:
         self._user = user
+        self._started = False
 
     def run_remote(self, payload: PayloadLike) -> Answer | None:
         """
@@ -48,6 +49,9 @@ class ChainClient:
         run = self._user.load_run
         if run is None:
             raise StopUser
+        if not self._started and self._user.model is WorkloadModel.CLOSED:
+            self._started = True
+            run.await_turn()
         request = run.run_remote(payload)
         if request is None:
             raise StopUser
@@ -163,7 +167,7 @@ class ClosedUser(ChainUser):
 
     def wait_time(self) -> float:
         """The pause after a task: `--think-time`, unless a subclass overrides it."""
-        return self.load_run.demand.workload.think_time if self.load_run is not None else 0.0
+        return self.load_run.pause() if self.load_run is not None else 0.0
 
 
 def tasks_with_tags(tasks: Sequence[Task], environment: Environment) -> list[Task]:

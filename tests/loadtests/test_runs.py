@@ -207,8 +207,8 @@ def test_closed_users_wait_for_answer_and_think_time(run_server: RunServer, laun
         ).end()
     totals = total(done.run.intervals)
 
-    assert 5 == totals.in_flight_max
-    assert 5 * 6 <= totals.sent <= 5 * 8
+    assert 2 <= totals.in_flight_max <= 5
+    assert 5 * 5 <= totals.sent <= 5 * 8
     assert totals.planned == totals.sent == len(server.requests) == totals.count(Result.OK)
     assert totals.schedule_lag.quantile(0.5) < 0.02
     assert adds_up(done.run)

@@ -52,7 +52,12 @@ open_options = st.fixed_dictionaries(
     },
 )
 closed_options = st.fixed_dictionaries(
-    {"--model": st.just("closed")}, optional={"--users": st.integers(1, 1000).map(str), "--think-time": durations}
+    {"--model": st.just("closed")},
+    optional={
+        "--users": st.integers(1, 1000).map(str),
+        "--think-time": durations,
+        "--think-time-distribution": st.sampled_from(["constant", "exponential"]),
+    },
 )
 
 

@@ -177,6 +177,26 @@ def with_objectives(run: Run, *objectives: str) -> Run:
     return replace(run, manifest=replace(run.manifest, objectives=objectives))
 
 
+def closed_run(*, in_step: bool, think_time_s: float = 0.4) -> Run:
+    """Twenty seconds of 20 users, each in flight for a fifth of the time: all together, or independently of each other."""
+    seconds = []
+    for number in range(20):
+        second = interval(count=250)
+        second.second = number
+        health = GeneratorHealth()
+        for sample in range(50):
+            among = (
+                20 * (sample % 5 == 0)
+                if in_step
+                else sum((sample * 7 + user * 11 + number) % 5 == 0 for user in range(20))
+            )
+            health.add_sample(among, 0.001, 1.0)
+        health.add_cpu_time(0.3, 1.0)
+        second.generator_health, second.in_flight_ns = health, round(250 * 0.1 * 1e9)
+        seconds.append(second)
+    return with_settings(load_run(*seconds), users=20, think_time_s=think_time_s, duration_s=20.0)
+
+
 def capped() -> Interval:
     """A second in which --max-in-flight was reached."""
     second = interval()
@@ -220,6 +240,7 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
     "GENERATOR_STALLED": lambda: with_settings(
         load_run(stalled(interval(count=50, time=0.1, lag=3.9), normal=5000)), duration_s=15.0
     ),
+    "USERS_IN_STEP": lambda: closed_run(in_step=True),
     "EVENT_LOOP_LAG": lambda: load_run(monitored(interval(), loop=0.02)),
     "GENERATOR_CPU": lambda: load_run(monitored(interval(), cpu=0.9)),
     "OPEN_FILES": lambda: load_run(monitored(interval(), files=900)),
@@ -500,6 +521,12 @@ def test_load_and_conformance_runs_make_one_report() -> None:
 
     assert "combined" == both.kind
     assert [LoadSummary, ConformanceSummary] == [type(summary) for summary in both.summaries]
+
+
+def test_users_that_are_independent_or_do_not_pause_are_not_in_step() -> None:
+    """Only a pause that is the same for all keeps users in step."""
+    for run in (closed_run(in_step=False), closed_run(in_step=True, think_time_s=0.0)):
+        assert CaveatCode.USERS_IN_STEP not in {caveat.code for caveat in summarise_load(run).caveats}
 
 
 def test_every_caveat_has_a_run_that_triggers_it() -> None:

@@ -16,6 +16,7 @@ rate = 12.5
 arrivals = "constant"
 users = 3
 think_time = "250ms"
+think_time_distribution = "exponential"
 duration = "1m30s"
 deadline = 5
 max_in_flight = 7
@@ -42,6 +43,7 @@ INVALID = {
     "users = 1.5": "users: expected a whole number",
     "users = 0": "users: expected at least 1",
     'think_time = "soon"': "think_time: expected a duration",
+    'think_time_distribution = "uniform"': "think_time_distribution: expected constant or exponential",
     "think_time = -1": "think_time: expected at least 0",
     "think_time = inf": "think_time: expected",
     "duration = 0": "duration: expected more than 0",
@@ -69,13 +71,14 @@ def test_workload_file_is_read(tmp_path: Path) -> None:
     path.write_text(COMPLETE)
     workload = load_workload(path)
 
-    assert ("complete", WorkloadModel.CLOSED, 12.5, "constant", 3, 0.25, 90.0, 5.0, 7) == (
+    assert ("complete", WorkloadModel.CLOSED, 12.5, "constant", 3, 0.25, "exponential", 90.0, 5.0, 7) == (
         workload.name,
         workload.model,
         workload.rate,
         workload.arrivals,
         workload.users,
         workload.think_time,
+        workload.think_time_distribution,
         workload.duration,
         workload.deadline,
         workload.max_in_flight,
