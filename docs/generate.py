@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
@@ -27,6 +28,9 @@ from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
 from chainproof.loadtests.locust_options import LOCUST_OPTIONS, Treatment
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
 from chainproof.options import TARGET_OPTIONS, Option, OptionGroup, Surface
+from chainproof.results.folder import FILE_TYPES
+from chainproof.results.manifest import FORMAT
+from chainproof.typed_json import json_schema
 
 for _part in sorted((Path(checks.__file__).parent).glob("*.py")):
     import_module(f"{checks.__name__}.{_part.stem}")  # importing a module registers its checks
@@ -297,7 +301,22 @@ def http_servers_page() -> str:
     return cast(str, module.page(module.read_records()))
 
 
-PAGES = {"contract.md": contract_page, "http-servers.md": http_servers_page, "options.md": options_page}
+def run_folder_schema() -> str:
+    """The JSON Schema of the files of a run folder, as members of an object."""
+    schema = json_schema(FILE_TYPES)
+    schema["title"] = f"A run folder of format {FORMAT}"
+    schema["description"] = (
+        "A member for each file; of a .jsonl file, for each of its lines. Written by docs/generate.py."
+    )
+    return json.dumps(schema, indent=2) + "\n"
+
+
+PAGES = {
+    "contract.md": contract_page,
+    "http-servers.md": http_servers_page,
+    "options.md": options_page,
+    "run-folder.schema.json": run_folder_schema,
+}
 """What writes each generated page of this folder."""
 
 if __name__ == "__main__":

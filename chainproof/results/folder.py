@@ -19,20 +19,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Self, TypeVar, cast
+from typing import IO, Self, TypeVar
 
 import orjson
 
 from chainproof.contract.target import Target
 from chainproof.errors import UsageError
-from chainproof.results.coverage import Coverage
-from chainproof.results.exemplar import Exemplar
-from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.coverage import Coverage, CoverageData
+from chainproof.results.exemplar import Exemplar, ExemplarData
+from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.integrity import FileDigest, FileDigestData, damage
-from chainproof.results.interval import Interval
+from chainproof.results.interval import Interval, IntervalData
 from chainproof.results.manifest import FORMAT, Manifest, ManifestData, RunEnd, RunEndData
-from chainproof.results.replan import Replan, apply_replans
+from chainproof.results.replan import Replan, ReplanData, apply_replans
 from chainproof.results.search_record import SearchRecord, read_search
+from chainproof.typed_json import mismatch
+from chainproof.workload.objectives import parse_objective
 
 MANIFEST = "manifest.json"
 END = "end.json"
@@ -42,6 +44,18 @@ FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
 PLANS = "plans.jsonl"
 COVERAGE = "coverage.jsonl"
+
+FILE_TYPES: dict[str, type] = {
+    MANIFEST: ManifestData,
+    INTERVALS: IntervalData,
+    EXEMPLARS: ExemplarData,
+    FINDINGS: FindingData,
+    CLAUSES: ClauseData,
+    COVERAGE: CoverageData,
+    PLANS: ReplanData,
+    END: RunEndData,
+}
+"""The JSON of each file, or of each line of a `.jsonl` file. `docs/run-folder.schema.json` is written from it."""
 
 DEFAULT_ROOT = Path("runs")
 
@@ -252,11 +266,17 @@ class _Reader:
         """The manifest. Raises FolderError if it cannot be read."""
         try:
             content = (self._path / MANIFEST).read_bytes()
-            data = cast(ManifestData, orjson.loads(content))
-            _check_format(data["format"], self._path)
+            data = orjson.loads(content)
+            if isinstance(data, dict) and isinstance(data.get("format"), int):
+                _check_format(data["format"], self._path)
+            _check_type(data, FILE_TYPES[MANIFEST])
             manifest = Manifest.from_json(data)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FolderError(f"cannot understand {self._path / MANIFEST}: {type(error).__name__} {error}") from error
+            for objective in manifest.objectives:
+                parse_objective(objective)
+        except (OSError, ValueError, KeyError, UsageError) as error:
+            if isinstance(error, FolderError):
+                raise
+            raise FolderError(f"cannot understand {self._path / MANIFEST}: {error}") from error
         digest = FileDigest()
         digest.add(content)
         self._digests[MANIFEST] = digest.to_json()
@@ -266,7 +286,8 @@ class _Reader:
         """The readable lines of a file. An incomplete last line is left out."""
         path = self._path / name
         lines: list[_Line] = []
-        digest, unreadable = FileDigest(), 0
+        digest = FileDigest()
+        unreadable: list[str] = []
         try:
             with path.open("rb") as file:
                 for line in file:
@@ -274,9 +295,11 @@ class _Reader:
                     if not line.endswith(b"\n"):
                         break  # incomplete: the writer was killed
                     try:
-                        lines.append(from_json(orjson.loads(line)))
-                    except (ValueError, KeyError, TypeError, AttributeError):
-                        unreadable += 1
+                        data = orjson.loads(line)
+                        _check_type(data, FILE_TYPES[name])
+                        lines.append(from_json(data))
+                    except (ValueError, KeyError) as error:
+                        unreadable.append(f"line {digest.lines}: {error}")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -284,20 +307,29 @@ class _Reader:
             return []
         self._digests[name] = digest.to_json()
         if unreadable:
-            self._unreadable[name] = f"{unreadable} unreadable line{'s' * (unreadable != 1)}"
+            more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+            self._unreadable[name] = f"{unreadable[0]}{more}"
         return lines
 
     def end(self) -> RunEnd | None:
         """How the run ended; None if that was not written, or cannot be read."""
         try:
-            data = cast(RunEndData, orjson.loads((self._path / END).read_bytes()))
-            end, self._written = RunEnd.from_json(data), data["files"]
+            data = orjson.loads((self._path / END).read_bytes())
+            _check_type(data, FILE_TYPES[END])
+            end, self._written = RunEnd.from_json(data), data.get("files", {})
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self._unreadable[END] = f"it cannot be read: {type(error).__name__}"
+        except (OSError, ValueError, KeyError) as error:
+            self._unreadable[END] = f"it cannot be read: {error}"
             return None
         return end
+
+
+def _check_type(data: object, annotation: type) -> None:
+    """Raise ValueError unless JSON data have the type of a TypedDict."""
+    problem = mismatch(data, annotation)
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def _check_format(found: int, path: Path) -> None:

@@ -31,6 +31,10 @@ _TIMED_TRANSPORTS = frozenset({Transport.ANSWERED, Transport.DRAIN_ENDED})
 """Requests with times. A deadline is not a service time, and a lost connection has no answer."""
 
 
+_MAX_SECOND = 366 * 86_400
+"""No run takes a year: reports have one point for each second."""
+
+
 class OutcomeData(TypedDict):
     """An outcome with its count, in JSON."""
 
@@ -314,6 +318,8 @@ class Interval(RequestStats):
     @classmethod
     def from_json(cls, data: IntervalData) -> Interval:
         """The interval that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+        if not 0 <= data["second"] < _MAX_SECOND:
+            raise ValueError(f"/second: expected 0 to {_MAX_SECOND - 1}, found {data['second']}")
         interval = cls(
             second=data["second"],
             worker=data["worker"],

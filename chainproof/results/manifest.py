@@ -216,7 +216,7 @@ class RunEndData(TypedDict):
     ignored: NotRequired[dict[str, int]]
     """Only if a master ignored something."""
     files: NotRequired[dict[str, FileDigestData]]
-    """Every other file of the folder."""
+    """Every other file of the folder. `RunWriter` adds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

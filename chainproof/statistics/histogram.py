@@ -265,6 +265,8 @@ class Histogram:
             raise ValueError(f"expected a count for each of {len(steps)} buckets, found {len(counts)}")
         if (last := sum(steps)) > _MAX_BUCKET:
             raise ValueError(f"expected bucket numbers up to {_MAX_BUCKET}, found {last}")
+        if not 0 <= data["sum_s"] < _MAX_TOTAL * 1e6:
+            raise ValueError(f"expected a sum of durations, found {data['sum_s']} s")
         histogram._packed = steps, counts
         histogram.count = sum(counts)
         histogram.nanoseconds = round(data["sum_s"] * _NANOSECONDS)

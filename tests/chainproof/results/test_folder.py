@@ -354,8 +354,8 @@ def test_a_path_without_a_run_is_reported_in_one_line(tmp_path: Path, path: str,
     [
         (b"", "cannot understand"),
         (b"[]", "cannot understand"),
-        (b"{}", "KeyError 'format'"),
-        (b'{"format": %d, "kind": "stress"}' % FORMAT, "stress"),
+        (b"{}", "`contract` is missing"),
+        (orjson.dumps({**LOAD.to_json(), "kind": "stress"}), "stress"),
         (
             orjson.dumps({**LOAD.to_json(), "format": FORMAT + 1}),
             f"format {FORMAT}, found {FORMAT + 1} .*a newer chainproof",
