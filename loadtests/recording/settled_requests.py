@@ -90,19 +90,32 @@ class SettledRequests:
         """Count the requests that a stall of this process affected in an interval."""
         if not self.assessments:
             return
-        rows = np.frombuffer(self._numbers).reshape(-1, _COLUMNS)
-        stalls.check(float((rows[:, 2] + rows[:, 4]).max()))  # when the last answer was read
-        for row in np.flatnonzero(rows[:, 0] <= stalls.affected_until):
-            intended_start, start, end = map(float, rows[row, :3])
-            within, result = stalls.overlap(intended_start, end), self.assessments[row].outcome.result
-            phase = self.phases[row] if self.phases else None
-            if result is Result.OK and within > 0.0:
-                in_service = stalls.overlap(start, end)
+        intended, starts, ends, _, delays, *_ = np.frombuffer(self._numbers).reshape(-1, _COLUMNS).T
+        stalls.check(float((ends + delays).max()))  # when the last answer was read
+        affected = np.flatnonzero(intended <= stalls.affected_until)
+        if not affected.size:
+            return
+        intended, starts, ends = intended[affected], starts[affected], ends[affected]
+        within, in_service = stalls.overlaps(intended, ends), stalls.overlaps(starts, ends)
+        results = [self.assessments[row].outcome.result for row in affected.tolist()]
+        is_ok = np.array([result is Result.OK for result in results]) & (within > 0.0)
+        is_excused = np.array([result in EXCUSABLE for result in results]) & (within > EXCUSING_OVERLAP)
+        phases = [self.phases[row] for row in affected.tolist()] if self.phases else [None] * len(results)
+        # The times are differences of floats, so that zero may come out as a little less.
+        times = {
+            "response_time": ends - intended,
+            "response_time_without": np.maximum(ends - intended - within, 0.0),
+            "service_time": ends - starts,
+            "service_time_without": np.maximum(ends - starts - in_service, 0.0),
+            "schedule_lag": np.maximum(ends - intended - (ends - starts), 0.0),
+        }
+        for phase in dict.fromkeys(phases):
+            of_phase = np.array([each == phase for each in phases])
+            ok, excused = is_ok & of_phase, int((is_excused & of_phase).sum())
+            if ok.any() or excused:
                 for part in interval.stalled_parts(phase):
-                    part.record(end - intended_start, end - start, within=within, in_service=in_service)
-            elif result in EXCUSABLE and within > EXCUSING_OVERLAP:
-                for part in interval.stalled_parts(phase):
-                    part.excused += 1
+                    part.record_all({name: durations[ok] for name, durations in times.items()})
+                    part.excused += excused
 
     def _groups(self) -> Iterator[tuple[Outcome, str | None, str | None, slice | NDArray[np.intp]]]:
         """The indices of the requests with the same outcome, payload and phase. Mostly all requests have the same."""

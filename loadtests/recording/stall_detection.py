@@ -11,6 +11,9 @@ from __future__ import annotations
 import math
 from collections import deque
 
+import numpy as np
+from numpy.typing import NDArray
+
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Result
 from chainproof.results.stalls import Stall
@@ -90,6 +93,15 @@ class StallDetector:
                 break
             total += max(min(end, last) - max(start, first), 0.0)
         return total
+
+    def overlaps(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The parts of many times that lie within stalls and recoveries."""
+        totals, earliest = np.zeros_like(starts), starts.min()
+        for first, last in reversed(self._windows):
+            if last < earliest:
+                break
+            totals += np.maximum(np.minimum(ends, last) - np.maximum(starts, first), 0.0)
+        return totals
 
     @property
     def affected_until(self) -> Seconds:

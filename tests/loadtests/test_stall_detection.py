@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -196,3 +197,23 @@ def test_requests_are_counted_with_the_time_that_a_stall_took() -> None:
     assert stalled.schedule_lag.max == pytest.approx(1.0)
     assert totals.generator_health is not None
     assert [pytest.approx(2.0)] == [stall.seconds for stall in totals.generator_health.stalls]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 3), st.floats(0.1, 2)), max_size=5),
+    st.lists(st.tuples(st.floats(0, 12), st.floats(0, 12)), min_size=1, max_size=8),
+)
+def test_the_overlaps_of_many_are_those_of_each(
+    stalls: list[tuple[float, float]], times: list[tuple[float, float]]
+) -> None:
+    """Calculating many at once gives the same parts."""
+    detector = StallDetector()
+    start = 0.0
+    for gap, length in stalls:
+        start += gap
+        detector._windows.append((start, start + length))
+        start += length
+    starts, ends = (np.array([pick(pair) for pair in times]) for pick in (min, max))
+    expected = [detector.overlap(start, end) for start, end in zip(starts, ends, strict=True)]
+
+    assert expected == pytest.approx(detector.overlaps(starts, ends).tolist())

@@ -70,13 +70,26 @@ def monitored(
     return second
 
 
+def count_stalled(affected: StalledRequests, response: float, service: float, within: float) -> None:
+    """Count a request that a stall affected for *within* seconds."""
+    affected.record_all(
+        {
+            "response_time": [response],
+            "response_time_without": [max(response - within, 0.0)],
+            "service_time": [service],
+            "service_time_without": [max(service - within, 0.0)],
+            "schedule_lag": [response - service],
+        }
+    )
+
+
 def stalled(slow: Interval, *, normal: int, within: float = 4.0, excused: int = 0) -> Interval:
     """The requests of *slow*, of which a stall of 4 s affected every one for *within* seconds, and some without trouble."""
     second = monitored(interval(count=normal))
     affected = StalledRequests(excused=excused)
     for _ in range(slow.count(Result.OK)):
         response, service = slow.response_time[Result.OK].mean or 0.0, slow.service_time[Result.OK].mean or 0.0
-        affected.record(response, service, within=min(within, response), in_service=min(within, service))
+        count_stalled(affected, response, service, within)
     slow.stalled = affected
     second.merge(slow)
     second.in_flight_ns += round(slow.service_time[Result.OK].total * 1e9)
@@ -105,7 +118,7 @@ def fifteen(second: Interval, *objectives: str, within: float | None = None) -> 
         slow = second.response_time[Result.OK]
         affected = StalledRequests()
         for _ in range(slow.count):
-            affected.record(slow.mean or 0.0, slow.mean or 0.0, within=within, in_service=within)
+            count_stalled(affected, slow.mean or 0.0, slow.mean or 0.0, within)
         second.stalled = affected
     run = with_settings(load_run(second), duration_s=15.0)
     return with_objectives(run, *objectives) if objectives else run
