@@ -37,7 +37,6 @@ from chainproof.statistics.dependence import (
     standard_error_of_mean,
     stronger,
 )
-from chainproof.statistics.histogram import Histogram
 from chainproof.statistics.share_test import RateTest, SampledTest, ShareTest, holm_errors
 from chainproof.workload.objectives import INSTANTS, Indicator, Objective
 
@@ -213,11 +212,12 @@ def _percentile(objective: Objective, judged: JudgedRequests) -> _Draft:
     assert objective.quantile is not None
     stats, quantile, threshold = judged.stats, objective.quantile, objective.threshold
     if objective.indicator is Indicator.SCHEDULE_LAG:
-        answered, ages, total, censored = stats.schedule_lag, Histogram(), stats.sent, 0
+        times = {Result.OK: stats.schedule_lag}
+        total, censored = stats.sent, 0
     else:
         times = request_times(stats, objective.indicator)
-        answered, ages = times[Result.OK], times[Result.CENSORED]
         total, censored = planned_requests(stats), stats.count(Result.CENSORED)
+    answered = times[Result.OK]
     count_within: Callable[[float], int] = answered.count_at_most if objective.inclusive else answered.count_below
     good = count_within(threshold) if threshold > 0 else 0
     dependence = _time_dependence(judged, objective)
@@ -225,10 +225,12 @@ def _percentile(objective: Objective, judged: JudgedRequests) -> _Draft:
         rank = max(1, math.ceil(quantile * total - 1e-9))
         observed = answered.value_at_rank(rank) if total else None
         return _share_draft(objective, _Counts(good=good, total=total), quantile, observed, dependence)
-    # The age of a request of a lost worker is not known: it may be anything.
+    ages, failed = times[Result.CENSORED], times[Result.FAILED]
     older = ages.count - ages.count_at_most(threshold)
-    at_risk = total - (censored - ages.count)
-    estimate = kaplan_meier(answered, ages, at_risk)
+    # The age of a request of a lost worker is not known: it may be anything.
+    known = total - (censored - ages.count)
+    lost = max(known - answered.count - failed.count - ages.count - stats.count(Result.TIMED_OUT), 0)
+    estimate = kaplan_meier(answered, ages, known, failed, lost)
     counts = _Counts(
         good=good,
         unknown=censored - older if threshold > 0 else 0,

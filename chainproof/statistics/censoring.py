@@ -1,8 +1,9 @@
 """
 The distribution of times of which some are known only to be longer than an age.
 
-Source: Kaplan and Meier, "Nonparametric Estimation from Incomplete Observations", JASA 53 (1958). Requests are censored
-because the run stopped waiting, which does not depend on how long they take: that is what the estimate assumes.
+Sources: Kaplan and Meier, "Nonparametric Estimation from Incomplete Observations", JASA 53 (1958); for requests that fail
+instead, Aalen and Johansen, "An Empirical Transition Matrix", Scandinavian Journal of Statistics 5 (1978). Requests are
+censored because the run stopped waiting, which does not depend on how long they take: that is what the estimate assumes.
 """
 
 from __future__ import annotations
@@ -34,25 +35,32 @@ class KaplanMeier:
         return next((time for time, share in pairs if share >= fraction - _ROUNDING), None)
 
 
-def kaplan_meier(answered: Histogram, ages: Histogram, total: int) -> KaplanMeier:
+def kaplan_meier(answered: Histogram, ages: Histogram, total: int, failed: Histogram, lost: int = 0) -> KaplanMeier:
     """
-    The estimate for *total* requests: some *answered*, some in flight at an age, and the others never answered.
+    The estimate for *total* requests: some *answered* or *failed* after a time, some in flight at an age.
 
-    With n at risk and d answered at each time, the share still unanswered is the product of (1 - d/n).
+    *lost* requests failed at once; all others are never answered. With n at risk and d answered at a time, the share
+    answered grows by d/n of those still in flight; without failures this is one minus the product of all (1 - d/n).
     """
-    steps = sorted(
-        [(index, False, count) for index, count in answered.buckets.items()]
-        + [(index, True, count) for index, count in ages.buckets.items()]
-    )  # an answer comes before a censored request of the same age
-    unanswered, at_risk = 1.0, total
+    sources = ((answered, _ANSWERED), (failed, _FAILED), (ages, _CENSORED))
+    # At the same time, a censored request comes last: it was not answered yet.
+    steps = sorted((index, kind, count) for source, kind in sources for index, count in source.buckets.items())
+    in_flight, at_risk, share = (1.0 - lost / total if total else 0.0), total - lost, 0.0
     times, shares = [], []
-    for index, is_censored, count in steps:
-        if not is_censored:
-            unanswered *= 1.0 - count / max(at_risk, count)  # a damaged record may have more answers than requests
-            times.append(_value(answered, index))
-            shares.append(1.0 - unanswered)
+    for index, kind, count in steps:
+        ended = in_flight * count / max(at_risk, count)  # a damaged record may have more answers than requests
         at_risk -= count
+        if kind == _CENSORED:
+            continue
+        in_flight -= ended
+        if kind == _ANSWERED:
+            share += ended
+            times.append(_value(answered, index))
+            shares.append(share)
     return KaplanMeier(times=tuple(times), shares=tuple(shares))
+
+
+_ANSWERED, _FAILED, _CENSORED = range(3)
 
 
 def _value(histogram: Histogram, index: int) -> Seconds:
