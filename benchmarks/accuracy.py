@@ -75,7 +75,9 @@ def emulator(folder: Path, name: str, scenario: str) -> Iterator[RunningEmulator
 def run_load_test(served: RunningEmulator, out: Path, *options: str) -> Run:
     """The run folder of a load test against an emulator."""
     run_generator(
-        chainproof_command("loadtests", "steady", f"--target={served.origin}", f"--out={out}", *options),
+        chainproof_command(
+            "loadtests", "steady", "--no-html", "--quiet", f"--target={served.origin}", f"--out={out}", *options
+        ),
         BASETEN_API_KEY=EMULATOR_KEY,
     )
     return read_run(out)

@@ -117,7 +117,10 @@ def scenario(folder: str) -> str:
 def load(options: list[str], environment: dict[str, str]) -> None:
     """Run a load test. Exits with its error output if it fails."""
     completed = subprocess.run(
-        chainproof_command("loadtests", "steady", *options), env=environment, capture_output=True, check=False
+        chainproof_command("loadtests", "steady", "--no-html", "--quiet", *options),
+        env=environment,
+        capture_output=True,
+        check=False,
     )
     if completed.returncode not in (0, 1, 3, 4):
         sys.exit(completed.stderr.decode())

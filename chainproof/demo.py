@@ -84,7 +84,7 @@ def _load(endpoint: Endpoint, out: Path, options: argparse.Namespace) -> Process
     objectives = [word for objective in OBJECTIVES for word in ("--objective", objective)]
     return run_process(
         chainproof_command(
-            *("loadtests", "steady", "--rate", str(options.rate), "--duration", f"{options.duration}s"),
+            *("loadtests", "steady", "--rate", str(options.rate), "--duration", f"{options.duration}s", "--no-html"),
             *objectives,
             *_shared(options),
             *("--out", str(out / "load")),

@@ -11,6 +11,7 @@ import argparse
 import os
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ from .search.runner import requested_search, run_search
 
 __all__ = ["LOCUSTFILE", "locustfile", "main"]
 
+PAGE = "report.html"
+"""The file in a run folder with its HTML report."""
+
 _OTHER_FILES = 100
 """Open files that a load run needs in addition to its connections."""
 
@@ -55,16 +59,20 @@ def main(arguments: Sequence[str]) -> int:
         folder = Path(options.out) if options.out is not None else create_run_folder(workload.name, endpoint.target)
         try:
             if search is not None:
-                return run_search(
+                code = run_search(
                     options, requested, endpoint, folder, locust_arguments, workload=workload, search=search
                 )
-            code, interrupted = run_locust(
-                options, requested, endpoint, folder, [*distribution_options(options), *locust_arguments]
-            )
+            else:
+                extra = [*distribution_options(options), *locust_arguments]
+                ended, interrupted = run_locust(options, requested, endpoint, folder, extra)
         finally:
             if options.out is None:
                 remove_if_empty(folder)
-    return _judge(folder, code, interrupted=interrupted)
+    if search is None:
+        code = _judge(folder, ended, interrupted=interrupted)
+    if folder.exists() and code != ExitCode.USAGE and not options.no_html:
+        _write_page(folder)
+    return code
 
 
 @command("locustfile")
@@ -160,6 +168,27 @@ def _without_run(code: int, *, interrupted: bool) -> int:
 def _summary_verdict(folder: Path) -> int:
     """Print the terminal summary. Returns the exit code of its verdict."""
     return run_process(chainproof_command("reports", str(folder))).code
+
+
+def _write_page(folder: Path) -> None:
+    """Write the HTML report into the run folder, and print its path. A failure only prints a line."""
+    page = folder / PAGE
+    try:
+        child = subprocess.run(
+            chainproof_command("reports", str(folder), "--html", str(page)),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        why = (child.stderr.splitlines() or [_describe_exit(child.returncode)])[-1].partition(": ")[2]
+    except (OSError, KeyboardInterrupt) as error:
+        why = str(error) or "interrupted"
+    if page.exists():
+        print(f"HTML report: {page}", flush=True)
+    else:
+        _print_error(f"the HTML report was not written: {why}; the verdict is not affected. --no-html leaves it out")
 
 
 def _describe_exit(code: int) -> str:

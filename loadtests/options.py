@@ -401,7 +401,6 @@ _LOCUST_OPTIONS = (
         help="stop as on Ctrl-C when the standard input ends, which means that the parent process has ended",
         valid_in=_LOCUST,
     ),
-    Option(name="--overwrite-progress", parse=None, help="overwrite one line with the progress", valid_in=_LOCUST),
 )
 
 OPTIONS: tuple[Option, ...] = (
@@ -435,6 +434,13 @@ OPTIONS: tuple[Option, ...] = (
     *_SEARCH_OPTIONS,
     *_DISTRIBUTION_OPTIONS,
     Option(name="--out", metavar="DIR", help="run folder, new or empty", default_text="a new folder under runs/"),
+    Option(name="--quiet", parse=None, help="do not show the progress of the run", valid_in=_COMMAND),
+    Option(
+        name="--no-html",
+        parse=None,
+        help="do not write an HTML report into the run folder at the end",
+        valid_in=_COMMAND,
+    ),
     *_LOCUST_OPTIONS,
 )
 """Every option of a load run."""

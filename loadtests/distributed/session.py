@@ -48,7 +48,6 @@ from ..demand import Demand, demand
 from ..engine.base_run import BaseRun
 from ..engine.guards import start_guards
 from ..engine.load_run import LoadRun, ReplanTooLate
-from ..engine.progress import show_progress
 from ..engine.replan import PhaseNames, RateChange, apply_rate_change
 from ..engine.self_monitor import monitor_generator
 from ..limits import Limits, announcement, apply_limits, limits
@@ -418,8 +417,7 @@ class WriterSession(Session):
         return self.writer
 
     def follow(self, run: BaseRun) -> None:
-        """Show the progress of a run, apply its guards, and end Locust after it."""
-        gevent.spawn(show_progress, run, overwrite=self.options.overwrite_progress)
+        """Apply the guards of a run, and end Locust after it."""
         writer = self.writer
         assert writer is not None
         start_guards(run, lambda: writer.cumulative, self.limits, lambda: len(self.plan))

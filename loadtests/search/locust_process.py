@@ -27,6 +27,7 @@ from chainproof.results.folder import MANIFEST
 from chainproof.target_options import TargetOptions
 
 from ..options import locust_arguments
+from ..progress import ProgressDisplay, live_progress
 
 LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
 
@@ -49,8 +50,6 @@ def run_locust(
     # The key of an emulator is in the default variable, even with --api-key-env.
     variable = requested.key_variable if requested.key_variable in endpoint.environment else DEFAULT_KEY_VARIABLE
     command = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE), *_FIXED]
-    if sys.stderr.isatty():
-        command += ["--overwrite-progress"]
     kills = oom_kills()
     child = subprocess.Popen(
         [*command, *locust_arguments(options, replace(requested, key_variable=variable), folder), *extra],
@@ -61,16 +60,17 @@ def run_locust(
         start_new_session=True,  # Ctrl-C at a terminal would otherwise reach it twice
     )
     assert child.stdout is not None
-    relay = threading.Thread(target=_relay, args=(child.stdout, endpoint.key), daemon=True)
-    relay.start()
 
     def signal_for(number: int) -> int:
         # Before the run has begun there is nothing to drain, and Python would print a traceback for SIGINT.
         return number if (folder / MANIFEST).exists() else signal.SIGTERM
 
-    with forward_signals(child, signal_for) as forwarded:
-        code = child.wait()
-    relay.join(timeout=5.0)
+    with live_progress(folder, sys.stderr, quiet=options.quiet) as display:
+        relay = threading.Thread(target=_relay, args=(child.stdout, endpoint.key, display), daemon=True)
+        relay.start()
+        with forward_signals(child, signal_for) as forwarded:
+            code = child.wait()
+        relay.join(timeout=5.0)
     if code == -signal.SIGKILL and oom_kills() > kills:
         print(f"chainproof loadtests: {_OUT_OF_MEMORY}", file=sys.stderr, flush=True)
         return ExitCode.INVALID, bool(forwarded)
@@ -85,19 +85,14 @@ def _environment(ours: Mapping[str, str], endpoint: Mapping[str, str]) -> dict[s
     return {**inherited, **endpoint}
 
 
-def _relay(stream: IO[bytes], key: ApiKey) -> None:
-    """Copy the child's output to stderr, line by line, without the API key."""
+def _relay(stream: IO[bytes], key: ApiKey, display: ProgressDisplay) -> None:
+    """Show the child's output, line by line, without the API key."""
     rest = b""
     while octets := os.read(stream.fileno(), 1 << 16):
         lines = (rest + octets).splitlines(keepends=True)
         rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
-        _show(b"".join(lines), key)
-    _show(rest, key)
-
-
-def _show(octets: bytes, key: ApiKey) -> None:
-    sys.stderr.write(key.redact(octets.decode("utf-8", "replace")))
-    sys.stderr.flush()
+        display.write(key.redact(b"".join(lines).decode("utf-8", "replace")))
+    display.write(key.redact(rest.decode("utf-8", "replace")))
 
 
 def distribution_options(options: argparse.Namespace) -> list[str]:

@@ -35,7 +35,7 @@ def environment(endpoint: Endpoint) -> dict[str, str]:
 
 
 def test_simultaneous_runs_get_folders_of_their_own(emulator: Endpoint, tmp_path: Path) -> None:
-    """Load runs that are started within one second, without --out, all complete."""
+    """Load runs that are started within one second, without --out, all complete. Their last line is the path of the report."""
     runs = [
         subprocess.Popen(
             chainproof_command(*SHORT_LOAD),
@@ -50,7 +50,12 @@ def test_simultaneous_runs_get_folders_of_their_own(emulator: Endpoint, tmp_path
     ends = [(run.communicate(timeout=120)[0], run.returncode) for run in runs]
 
     assert {0} == {code for _, code in ends}, ends
-    assert 2 == len({output.splitlines()[-1] for output, _ in ends})
+    assert 2 == len({output.splitlines()[-2] for output, _ in ends})
+    for output, _ in ends:
+        folder, page = (line.partition(": ") for line in output.splitlines()[-2:])
+        assert ("run folder", "HTML report") == (folder[0], page[0])
+        assert f"{folder[2]}/report.html" == page[2]
+        assert b"<html" in (tmp_path / page[2]).read_bytes()
     assert 2 == sum(read_run(path).end is not None for path in find_runs(tmp_path / "runs"))
 
 

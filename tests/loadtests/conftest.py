@@ -226,7 +226,18 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., StartedRun]]:
         url = server.target.origin if isinstance(server, ScriptedServer) else server
         folder = tmp_path / f"run-{len(launched)}"
         where = ("--target", url) if url is not None else ()
-        words = [*wrapper, sys.executable, "-m", "chainproof", "loadtests", *where, "--out", str(folder), *options]
+        words = [
+            *wrapper,
+            sys.executable,
+            "-m",
+            "chainproof",
+            "loadtests",
+            *where,
+            "--no-html",
+            "--out",
+            str(folder),
+            *options,
+        ]
         process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**variables)
         )

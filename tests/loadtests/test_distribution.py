@@ -222,7 +222,7 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
         words += ["--workers=2", f"--target={server.target.origin}", f"--out={folder}"]
         words += ["--", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}"]
         search = subprocess.Popen(
-            [sys.executable, "-P", "-m", "chainproof", "loadtests", "saturation", *words],
+            [sys.executable, "-P", "-m", "chainproof", "loadtests", "saturation", "--no-html", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -489,7 +489,7 @@ def test_a_folder_chainproof_in_the_working_folder_is_not_imported(run_server: R
             "error_rate < 50%",
         ]
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "chainproof", "loadtests", *words],
+            [sys.executable, "-P", "-m", "chainproof", "loadtests", "--no-html", *words],
             capture_output=True,
             text=True,
             check=False,

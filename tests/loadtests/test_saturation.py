@@ -287,7 +287,7 @@ def test_an_invalid_search_table_is_a_workload_error() -> None:
 def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
     """Run `chainproof loadtests` with these arguments."""
     return subprocess.run(
-        [sys.executable, "-P", "-m", "chainproof", "loadtests", *words],
+        [sys.executable, "-P", "-m", "chainproof", "loadtests", "--no-html", *words],
         capture_output=True,
         text=True,
         check=False,

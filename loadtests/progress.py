@@ -1,0 +1,225 @@
+"""
+The progress of a load run on the terminal, read from its run folder.
+
+The process that sends the requests only writes the run folder, so showing the progress does not delay it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import orjson
+
+from chainproof.clock import Seconds
+from chainproof.durations import format_duration
+from chainproof.judgement.latency import judged_requests
+from chainproof.results.exchange import Result
+from chainproof.results.folder import INTERVALS, MANIFEST
+from chainproof.results.interval import Interval, RequestStats, total
+from chainproof.results.manifest import Manifest
+from chainproof.workload.objectives import DURATIONS, TIMES, Indicator, Objective, parse_objective
+
+RECENT = 10
+"""The number of seconds whose rate and percentiles are shown."""
+_REDRAW_INTERVAL: Seconds = 1.0
+_PLAIN_INTERVAL: Seconds = 5.0
+"""Time between two lines where the output is no terminal."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunProgress:
+    """What a run folder says about a run in progress."""
+
+    manifest: Manifest
+    totals: Interval = field(default_factory=lambda: Interval(second=-1))
+    recent: deque[Interval] = field(default_factory=deque)
+    """The intervals of the last `RECENT` seconds, of each worker."""
+
+    def add(self, interval: Interval) -> None:
+        """Count one more interval."""
+        self.totals.merge(interval)
+        self.recent.append(interval)
+        while self.recent[0].second <= interval.second - RECENT:
+            self.recent.popleft()
+
+    @property
+    def elapsed(self) -> Seconds:
+        """Seconds since the run began, as far as its record goes."""
+        return float(max((interval.second for interval in self.recent), default=-1) + 1)
+
+
+def progress_lines(progress: RunProgress) -> list[str]:
+    """The progress in a few lines: time, rate and in flight; results; recent percentiles; objectives so far."""
+    recent = total(progress.recent)
+    seconds = len({interval.second for interval in progress.recent}) or 1
+    last = total(interval for interval in progress.recent if interval.second == progress.elapsed - 1)
+    times = recent.response_time[Result.OK]
+    percentiles = ", ".join(f"p{q} {format_duration(times.quantile(q / 100) or 0.0)}" for q in (50, 95, 99))
+    return [
+        f"{_time_text(progress)} · {recent.sent / seconds:.3g}/s · {last.in_flight} in flight · {_results(progress.totals)}",
+        f"last {seconds} s: {percentiles if times.count else 'no ok answers'}",
+        *(_objective_line(parse_objective(text), progress) for text in progress.manifest.objectives),
+    ]
+
+
+def _time_text(progress: RunProgress) -> str:
+    """How much of the run is over."""
+    settings, elapsed = progress.manifest.known_settings, progress.elapsed
+    if settings.duration is None:
+        return f"{elapsed:.0f} s"
+    left = settings.duration - elapsed
+    whole = f"{min(elapsed, settings.duration):.0f} s of {format_duration(settings.duration)}"
+    return f"{whole}, {format_duration(math.ceil(left))} left" if left > 0 else f"{whole}, waiting for answers"
+
+
+def _results(totals: RequestStats) -> str:
+    """The results so far, without those that did not occur."""
+    counts = {result.value.replace("_", " "): totals.count(result) for result in Result}
+    counts["not sent"] = sum(totals.not_sent.values())
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count or name == Result.OK.value)
+
+
+def _objective_line(objective: Objective, progress: RunProgress) -> str:
+    """An objective with its value so far."""
+    value = value_so_far(objective, judged_requests(progress.manifest, progress.totals), progress.elapsed)
+    if value is None:
+        return f"{objective.text}: no value yet"
+    if objective.indicator in DURATIONS:
+        text = "not answered" if math.isinf(value) else format_duration(value)
+    else:
+        text = f"{value:.3g}/s" if objective.indicator is Indicator.THROUGHPUT else f"{value * 100:.3g} %"
+    return f"{objective.text}: {'met' if objective.meets(value) else 'missed'} so far, {text}"
+
+
+def value_so_far(objective: Objective, stats: RequestStats, elapsed: Seconds) -> float | None:
+    """
+    The value of an objective, from the requests whose result is known; None if there is none yet.
+
+    As in the verdict, a request that was not answered ok counts as never answered. There is no interval: it takes more than
+    a glance at a running test to decide.
+    """
+    ok = stats.count(Result.OK)
+    known = sum(stats.outcomes.values()) + sum(stats.not_sent.values())
+    if objective.indicator is Indicator.THROUGHPUT:
+        return ok / elapsed if elapsed else None
+    if not known or objective.indicator not in (*TIMES, Indicator.ERROR_RATE):
+        return None
+    if objective.indicator is Indicator.ERROR_RATE:
+        return (known - ok) / known
+    if objective.indicator is Indicator.SCHEDULE_LAG:
+        times, known = stats.schedule_lag, stats.sent
+    else:
+        kinds = stats.response_time if objective.indicator is Indicator.RESPONSE_TIME else stats.service_time
+        times = kinds[Result.OK]
+    value = times.value_at_rank(max(1, math.ceil((objective.quantile or 1.0) * known - 1e-9)))
+    return math.inf if value is None else value
+
+
+# ------------------------------------------------------------------ the run folder
+
+
+class FolderFollower:
+    """Reads what is added to a run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offset = 0
+        self.progress: RunProgress | None = None
+        """None before the run has begun."""
+
+    def update(self) -> bool:
+        """Read the intervals that were added. Returns whether there were any."""
+        try:
+            if self.progress is None:
+                manifest = Manifest.from_json(orjson.loads((self._folder / MANIFEST).read_bytes()))
+                self.progress = RunProgress(manifest=manifest)
+            with (self._folder / INTERVALS).open("rb") as file:
+                file.seek(self._offset)
+                added = file.read()
+        except FileNotFoundError:
+            return False
+        complete = added[: added.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
+            self.progress.add(Interval.from_json(orjson.loads(line)))
+        return bool(complete)
+
+
+# ------------------------------------------------------------------ the terminal
+
+
+class ProgressDisplay:
+    """Shows lines below all other output, drawn again in place on a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._lines: list[str] = []
+        self._lock = threading.Lock()
+
+    def show(self, lines: list[str]) -> None:
+        """Replace the lines; without a terminal, write them as one line."""
+        with self._lock:
+            if self.is_terminal:
+                self._write(f"{self._erasure()}{self._drawn(lines)}")
+            elif lines:
+                self._write(f"chainproof loadtests: {' · '.join(lines)}\n")
+
+    def write(self, text: str) -> None:
+        """Write other text above the lines."""
+        with self._lock:
+            self._write(f"{self._erasure()}{text}{self._drawn(self._lines)}" if self._lines else text)
+
+    def close(self) -> None:
+        """Remove the lines."""
+        if self._lines:
+            self.show([])
+
+    def _erasure(self) -> str:
+        """The control sequence that removes the lines."""
+        return f"\r\x1b[{len(self._lines)}A\x1b[J" if self._lines else ""
+
+    def _drawn(self, lines: list[str]) -> str:
+        """The lines, cut to the width of the terminal: a line that wraps could not be removed."""
+        try:
+            width = os.get_terminal_size(self._stream.fileno()).columns
+        except OSError:
+            width = 80
+        self._lines = lines
+        return "".join(f"{line[: max(width - 1, 1)]}\n" for line in lines)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+@contextmanager
+def live_progress(folder: Path, stream: TextIO, *, quiet: bool) -> Iterator[ProgressDisplay]:
+    """Show the progress of the run in a folder until the context ends. The display also takes other output of the run."""
+    display, ended = ProgressDisplay(stream), threading.Event()
+    follower = FolderFollower(folder)
+
+    def follow() -> None:
+        interval = _REDRAW_INTERVAL if display.is_terminal else _PLAIN_INTERVAL
+        while not ended.wait(interval):
+            if follower.update() and follower.progress is not None:
+                display.show(progress_lines(follower.progress))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    if not quiet:
+        thread.start()
+    try:
+        yield display
+    finally:
+        ended.set()
+        if not quiet:
+            thread.join()
+        display.close()
