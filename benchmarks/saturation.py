@@ -1,5 +1,5 @@
 """
-Measure how often a saturation search is right: `python benchmarks/saturation.py [--searches N] [--short]`.
+Measure how often a saturation search is right: `python benchmarks/saturation.py [--searches N]`.
 
 The decisions are the library's own (`chainproof.loadtests.search.saturation`); only the targets and the clock are simulated:
 
@@ -37,8 +37,8 @@ from chainproof.workload.search_settings import SearchSettings
 REQUIRED = 0.95
 WARM_UP: Seconds = 60.0
 PROBE: Seconds = 60.0
-MAX_ABOVE_CAPACITY, MAX_TOO_HIGH, MIN_ANSWERED, MIN_MEDIAN = 0.01, 0.03, 0.90, 0.95
-"""The goals: shares of searches, and the median of answer ÷ truth."""
+MAX_ABOVE_CAPACITY, MAX_TOO_HIGH, MIN_ANSWERED, MIN_MEDIAN, MIN_COVERED = 0.01, 0.03, 0.90, 0.95, 0.93
+"""The goals: shares of searches, and the median of answer ÷ truth. The last: intervals of 95 % that contain the truth."""
 TOO_HIGH = 1.05
 """An answer above this multiple of the truth is too high."""
 
@@ -193,6 +193,8 @@ class Outcomes:
     searches: int
     answers: NDArray[np.float64]
     """Divided by the truth."""
+    covered: int
+    """Intervals that contain the truth."""
     reasons: Counter[str]
     load: list[Seconds]
     requests: list[int]
@@ -208,6 +210,10 @@ class Outcomes:
             (too_high <= MAX_TOO_HIGH, f"more than {TOO_HIGH - 1:.0%} too high {too_high:.1%}"),
             (len(self.answers) >= MIN_ANSWERED * self.searches, f"answered {len(self.answers) / self.searches:.0%}"),
             (median >= MIN_MEDIAN, f"median {median:.3f}"),
+            (
+                self.covered >= MIN_COVERED * len(self.answers),
+                f"interval right {self.covered / max(len(self.answers), 1):.1%}",
+            ),
         )
         return [text for is_met, text in checks if not is_met]
 
@@ -222,6 +228,7 @@ class Outcomes:
             f"{np.median(answers):.3f}",
             f"{np.quantile(answers, 0.1):.3f}",
             f"{answers.max():.3f}",
+            f"{self.covered / max(len(self.answers), 1):.1%}",
             format_duration(round(float(np.median(self.load)) / 60) * 60.0),
             format_duration(round(float(np.quantile(self.load, 0.95)) / 60) * 60.0),
             f"{np.median(self.requests):,.0f}",
@@ -245,6 +252,7 @@ HEADINGS = (
 def measure(world: World, searches: int) -> Outcomes:
     """Run searches of one kind of target."""
     answers: list[float] = []
+    covered = 0
     reasons: Counter[str] = Counter()
     load: list[Seconds] = []
     requests: list[int] = []
@@ -254,12 +262,20 @@ def measure(world: World, searches: int) -> Outcomes:
         result, probes = run_simulated_search(world.target(chance), simulated_plan(lowest))
         if result.rate is not None:
             answers.append(result.rate / world.truth)
+            low, high = result.interval
+            covered += (low or 0.0) <= world.truth <= (math.inf if high is None else high)
         else:
             reasons[str(result.no_rate_reason)] += 1
         load.append(sum(WARM_UP + probe.seconds for probe in probes))
         requests.append(round(sum(probe.rate * (WARM_UP + probe.seconds) for probe in probes)))
     return Outcomes(
-        world=world, searches=searches, answers=np.array(answers), reasons=reasons, load=load, requests=requests
+        world=world,
+        searches=searches,
+        answers=np.array(answers),
+        covered=covered,
+        reasons=reasons,
+        load=load,
+        requests=requests,
     )
 
 

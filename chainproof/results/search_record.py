@@ -68,6 +68,8 @@ class SearchRecord:
     saturation_rate: PerSecond | None
     missed_at: PerSecond | None
     """The lowest rate that was shown to miss the objectives."""
+    interval: tuple[PerSecond | None, PerSecond | None]
+    """Of the highest rate that meets the objectives (95 %); an end is None if it is unknown."""
     summary: str
     probes: tuple[ProbeRecord, ...]
 
@@ -124,6 +126,9 @@ def _problems(record: SearchRecord, no_rate_reason: object) -> Iterator[str]:
         yield f"found the saturation rate {rate:g}, which no probe met"
     if missed_at is not None and missed_at not in [probe.rate for probe in record.probes]:
         yield f"found that {missed_at:g} per second was missed, at which there is no probe"
+    low, high = record.interval
+    if rate is not None and not (0.0 if low is None else low) <= rate <= (math.inf if high is None else high):
+        yield f"found the saturation rate {rate:g} outside its interval"
     if rate is not None and missed_at is not None and missed_at <= rate:
         yield f"found the saturation rate {rate:g}, but {missed_at:g} missed"
 
@@ -151,6 +156,7 @@ def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
         verdict=str(data["verdict"]),
         saturation_rate=_rate(data["saturation_rate_per_s"]),
         missed_at=_rate(data["missed_at_per_s"]),
+        interval=_interval(data["interval_per_s"]),
         summary=str(data["summary"]),
         probes=tuple(_probe(probe) for probe in data["probes"]),
     )
@@ -171,6 +177,12 @@ def _probe(data: dict[str, Any]) -> ProbeRecord:
         in_flight=float(data["in_flight"]),
         growing=data["growing"] is True,
     )
+
+
+def _interval(data: list[object]) -> tuple[PerSecond | None, PerSecond | None]:
+    """Two rates."""
+    low, high = map(_rate, data)
+    return low, high
 
 
 def _rate(data: object) -> PerSecond | None:

@@ -12,7 +12,7 @@ from chainproof.workload.search_settings import SearchSettings
 from .evidence import Probe, ProbeVerdict
 from .saturation import ProbeRequest, SearchPlan, saturation
 
-FIRST_FACTOR, VERIFYING_FACTOR, MAX_FACTOR = 6, 18, 120
+FIRST_FACTOR, VERIFYING_FACTOR, MAX_FACTOR = 6, 30, 120
 """
 The requests of a first probe, of a verifying probe, and for each rate, as multiples of the smallest number that can show
 the required share (`fewest_requests`). The last one shows a share that is a fifth of the way from the required one to 100 %.

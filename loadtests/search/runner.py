@@ -256,6 +256,7 @@ class ProbeRunner:
             "verdict": verdict,
             "saturation_rate_per_s": result.rate if result is not None else None,
             "missed_at_per_s": result.missed_at if result is not None else None,
+            "interval_per_s": list(result.interval) if result is not None else [None, None],
             "no_rate_reason": result.no_rate_reason if result is not None else None,
             "summary": summary,
             "probes": [probe_data(probe) for probe in self.probes],

@@ -75,17 +75,20 @@ class SearchResult:
     rate: PerSecond | None = None
     missed_at: PerSecond | None = None
     """The lowest rate that was shown to miss the objectives."""
+    interval: tuple[PerSecond | None, PerSecond | None] = (None, None)
+    """Of the highest rate that meets the objectives (95 %); an end is None if it is unknown."""
     no_rate_reason: NoRateReason | None = None
 
     @property
     def sentence(self) -> str:
-        """The result as a sentence. Each end of the interval is a 99 % bound for one rate; together they hold in 95 %."""
+        """The result as a sentence."""
         if self.no_rate_reason is not None:
             return REASON_TEXTS[self.no_rate_reason]
-        highest = "no upper end" if self.missed_at is None else f"{self.missed_at:.4g}"
+        low, high = ("unknown" if end is None else f"{end:.4g}" for end in self.interval)
+        above = "" if self.missed_at is None else f" and missed at {self.missed_at:.4g}"
         return (
-            f"The objectives are met at {self.rate:.4g} requests per second. The highest rate that meets them is between "
-            f"{self.rate:.4g} and {highest} (95 % interval)."
+            f"The objectives are met at {self.rate:.4g} requests per second{above}. The highest rate that meets them: "
+            f"95 % interval {low} to {high}."
         )
 
     @property
@@ -193,8 +196,16 @@ class _State:
         return each.requests >= self.plan.max_requests or each.probes >= _MAX_PROBES_OF_RATE
 
     def result(self, rate: PerSecond) -> SearchResult:
-        """A rate as the result."""
-        return SearchResult(rate=rate, missed_at=self.missed if math.isfinite(self.missed) else None)
+        """
+        A rate as the result.
+
+        Both ends of the interval lie one resolution beyond what was shown: near the boundary, queues change so slowly that
+        a probe can be wrong about its own rate. `benchmarks/saturation.py` measures how often the interval is right.
+        """
+        margin = 1 + self.plan.settings.resolution
+        missed_at = self.missed if math.isfinite(self.missed) else None
+        high = None if missed_at is None else missed_at * margin
+        return SearchResult(rate=rate, missed_at=missed_at, interval=(rate / margin, high))
 
     def no_result(self, reason: NoRateReason) -> SearchResult:
         """No result."""

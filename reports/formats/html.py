@@ -22,10 +22,12 @@ from chainproof.judgement.time_kinds import RESPONSE_TIME, TIME_KINDS
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar
+from chainproof.results.search_record import SearchRecord
 
 from ..charts.catalogue import charts
 from ..charts.chart import Chart
 from ..charts.colours import OTHER, Palette, palette
+from ..charts.search_curves import search_curves
 from ..formatting import (
     clauses,
     evidence,
@@ -89,6 +91,7 @@ def render(report: Report, draw: Draw = charts) -> str:
         load_runs=[
             _load_part(summary, place, colours, draw) for place, summary in enumerate(report.load_runs, start=1)
         ],
+        search_charts={id(search): _search_charts(search) for search in report.searches},
         conformance_runs=[
             _conformance_part(summary, place) for place, summary in enumerate(report.conformance_runs, start=1)
         ],
@@ -103,6 +106,12 @@ def render(report: Report, draw: Draw = charts) -> str:
         version=__version__,
         css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own style sheet
     )
+
+
+def _search_charts(search: SearchRecord) -> list[Chart]:
+    """The curves of a search, if it has any."""
+    chart = search_curves(search)
+    return [] if chart is None else [chart]
 
 
 def _names(report: Report) -> dict[int, str]:

@@ -7,6 +7,7 @@ outcomes) and null for everything else. Keys contain their units.
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import orjson
@@ -14,6 +15,7 @@ import orjson
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.remedies import remedies_for
 from chainproof.json_text import JSON
+from chainproof.judgement.capacity import capacity
 from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.conformance_summary import ClauseRow, ConformanceSummary
 from chainproof.judgement.load_summary import LoadSummary
@@ -21,6 +23,7 @@ from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import EXIT_CODE_OF
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
+from chainproof.statistics.confidence_intervals import Estimate
 
 from .json_load import LOAD_KEYS, Object, load_run, load_runs
 
@@ -107,7 +110,10 @@ def _search(search: SearchRecord) -> Object:
         "objectives": list(search.objectives),
         "saturation_rate_per_s": search.saturation_rate,
         "missed_at_per_s": search.missed_at,
+        "interval_per_s": list(search.interval),
+        "verdict": search.verdict,
         "summary": search.summary,
+        "capacity": _capacity(search),
         "probes": [
             {
                 "rate_per_s": probe.rate,
@@ -119,10 +125,37 @@ def _search(search: SearchRecord) -> Object:
                 "planned": probe.planned,
                 "ok": probe.ok,
                 "response_time_s": dict(probe.response_time),
+                "ok_per_s": probe.ok_per_second,
+                "in_flight": probe.in_flight,
+                "growing": probe.growing,
             }
             for probe in search.probes
         ],
     }
+
+
+def _capacity(search: SearchRecord) -> Object:
+    """What the search implies for autoscaling."""
+    implied = capacity(search)
+    if isinstance(implied, str):
+        return {"reason": implied}
+    return {
+        "levels": implied.levels,
+        "sigma": _interval(implied.sigma),
+        "kappa": _interval(implied.kappa),
+        "highest_throughput_per_s": _interval(implied.highest_throughput),
+        "concurrency_target": _interval(implied.concurrency),
+        "rate_at_target_utilisation_per_s": implied.rate_at_target_utilisation,
+    }
+
+
+def _interval(estimate: Estimate) -> Object:
+    """A value with its interval."""
+    return {"value": _finite(estimate.value), "low": estimate.low, "high": estimate.high}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _clauses(summary: ConformanceSummary) -> list[JSON]:

@@ -113,7 +113,8 @@ def _search(search: SearchRecord) -> Iterator[str]:
     yield f"## {plain(searches.search_title(search))}"
     yield plain(search.summary)
     rows = [[plain(cell) for cell in row] for row in searches.probes(search)]
-    yield _table(searches.PROBE_COLUMNS, rows, right=(0, *range(3, 9))) if rows else ""
+    yield _table(searches.PROBE_COLUMNS, rows, right=(0, *range(3, 10))) if rows else ""
+    yield "\n".join(f"- {plain(line)}" for line in searches.capacity_lines(search))
 
 
 def _run(summary: Summary, *, is_only: bool) -> Iterator[str]:

@@ -75,7 +75,10 @@ class Pen:
 def render(report: Report, *, colour: bool = False) -> str:
     """The report as text for a terminal."""
     pen = Pen(colour)
-    parts = [_verdict(report.verdict, report.reason, pen), *(_search(search, pen) for search in report.searches)]
+    parts = [
+        _verdict(report.verdict, report.reason, pen),
+        *(_search(search, report, pen) for search in report.searches),
+    ]
     parts += [_run(summary, pen, is_only=len(report.summaries) == 1) for summary in report.summaries]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -87,11 +90,14 @@ def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
     return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
 
 
-def _search(search: SearchRecord, pen: Pen) -> list[str]:
+def _search(search: SearchRecord, report: Report, pen: Pen) -> list[str]:
     """The result of a search and its probes."""
     title = [pen(line, _BOLD) for line in _wrapped(searches.search_title(search), "")]
-    summary = _wrapped(safe_text.escape_unprintable(search.summary), "  ")
-    return [*title, *summary, "", *_table([searches.PROBE_COLUMNS, *searches.probes(search)], left=(1, 2))]
+    is_reason = search.summary in report.reason  # stands above
+    summary = [] if is_reason else [*_wrapped(safe_text.escape_unprintable(search.summary), "  "), ""]
+    table = _table([searches.PROBE_COLUMNS, *searches.probes(search)], left=(1, 2))
+    implied = [line for text in searches.capacity_lines(search) for line in _wrapped(text, "  ")]
+    return [*title, *summary, *table, "", *implied]
 
 
 def _run(summary: Summary, pen: Pen, *, is_only: bool) -> list[str]:

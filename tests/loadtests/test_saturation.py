@@ -190,7 +190,7 @@ def test_effort_follows_from_the_objectives() -> None:
     limited = search_plan(objectives, SearchSettings(max_requests=100), **times)
 
     assert [299, 59, 1] == [fewest_requests(objectives[place]) for place in (1, 0, 2)]
-    assert (6 * 299, 18 * 299, 120 * 299) == (
+    assert (6 * 299, 30 * 299, 120 * 299) == (
         default.first_requests,
         default.verifying_requests,
         default.max_requests,

@@ -73,6 +73,7 @@ def hostile(path: Path) -> None:
         verdict="fail",
         saturation_rate_per_s=None,
         missed_at_per_s=None,
+        interval_per_s=[None, None],
         probes=[{**probe, "seconds": 0.0, "growing": True, "planned": 10**9, "ok": 0, "response_time": times}] * 100,
     )
 
@@ -115,8 +116,9 @@ def write_search(path: Path, **changes: object) -> None:
         "verdict": "pass",
         "saturation_rate_per_s": 20.0,
         "missed_at_per_s": 28.28,
-        "summary": "The objectives are met at 20 requests per second. The highest rate that meets them is between 20 and "
-        "28.28 (95 % interval).",
+        "interval_per_s": [18.87, 29.98],
+        "summary": "The objectives are met at 20 requests per second and missed at 28.28. The highest rate that meets them: "
+        "95 % interval 18.87 to 29.98.",
         "probes": probes,
     }
     (path / SEARCH_FILE).write_bytes(orjson.dumps({**record, **changes}))

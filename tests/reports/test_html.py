@@ -208,8 +208,11 @@ HEADINGS = {
         "Load run ramp",
     ],
     "search": [
-        "Inconclusive",
+        "Pass",
         "Search for the saturation rate",
+        "Response time and throughput by rate",
+        "Concurrency target and replicas",
+        "Probes",
         "Load run steady inconclusive",
         *LOAD_SECTIONS,
         *OUTCOME_SECTIONS,
