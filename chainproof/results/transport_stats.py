@@ -105,6 +105,7 @@ class NetworkStats:
     def from_json(cls, data: NetworkStatsData) -> NetworkStats:
         """What `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         stats = cls()
-        for name, value in data.items():
+        for name in NetworkStatsData.__annotations__.keys() & data.keys():
+            value: object = data[name]  # type: ignore[literal-required]  # one of its keys
             setattr(stats, name, Histogram.from_json(value) if name in TIME_FIELDS else value)  # type: ignore[arg-type]  # as above
         return stats
