@@ -33,13 +33,9 @@ from .test_matrix import checks_for
 
 SAMPLE = (
     "key-truncated",  # curl, with a key that the shell derives
-    "id-missing",  # curl, judged by the answer's fields
     "no-length-and-no-close",  # a missed deadline
     "key-in-body",  # the key outside the header
-    "accepts-nan",
     "length-in-characters",  # bytes after the answer
-    "last-length-wins",  # an invalid message
-    "rejects-chunked",
     "id-constant",  # two answers
     "auth-skipped-when-concurrent",
     "wrong-key-accepted-now-and-then",
