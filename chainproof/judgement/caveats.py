@@ -30,6 +30,7 @@ from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
 from chainproof.statistics.confidence_intervals import quantile_ranks
 from chainproof.workload.objectives import INSTANTS, parse_objective
+from chainproof.workload.workload import REPLAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +168,44 @@ def cold_start(inputs: CaveatInput) -> Iterator[Caveat]:
     if not indicators & set(INSTANTS) or start.first_success is None:
         return
     settling_time = (
-        "response times had not settled when the run ended, or the run was too short to tell"
+        "response times had not settled, because they became slower later"
+        if start.slowdown is not None
+        else "response times had not settled when the run ended, or the run was too short to tell"
         if start.settling_time is None
         else f"response times settled {format_duration(start.settling_time)} into it"
     )
     yield Caveat(
         code=CaveatCode.COLD_START,
         text=f"The first request was answered ok {format_duration(start.first_success)} into the run; {settling_time} "
-        "(MSER on the median of each second). The figures include the time before and after.",
+        "(by changes in the median of each second). The figures include the time before and after.",
         remedy="To measure the warm target alone, run again while it is warm.",
     )
+
+
+def slowed_down(inputs: CaveatInput) -> Iterator[Caveat]:
+    """Figures over a fast and a slow time describe neither. A rate that changes explains a change of response times."""
+    slowdown = inputs.start.slowdown
+    if slowdown is not None and _has_constant_rate(inputs.run):
+        yield Caveat(
+            code=CaveatCode.SLOWED_DOWN,
+            text=f"Response times became slower from {format_duration(slowdown.start)} of the run on: the median of a "
+            f"second was {format_duration(slowdown.before)} before and {format_duration(slowdown.after)} after it. The "
+            "figures mix both.",
+            remedy="Look at the chart of response times; run for longer to see which of the two lasts.",
+        )
+
+
+def _has_constant_rate(run: Run) -> bool:
+    """Whether the planned rate, or the number of users, was the same for the whole run."""
+    settings = run.manifest.settings
+    phases = settings.get("phases")
+    rates = [
+        (row.get("rate_per_s"), row.get("final_rate_per_s"), row.get("amplitude_per_s"))
+        for row in (phases if isinstance(phases, list) else [])
+        if isinstance(row, dict)
+    ]
+    constant = all(first == last == rates[0][0] and amplitude is None for first, last, amplitude in rates)
+    return constant and settings.get("arrivals") != REPLAY and not run.manifest.known_settings.replanned_at
 
 
 def replanned(inputs: CaveatInput) -> Iterator[Caveat]:
@@ -435,6 +464,7 @@ CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
     mixed_phases,
     replanned,
     cold_start,
+    slowed_down,
     coordinated_omission,
     too_few_answers,
     lambda inputs: assumed_path(inputs.run),

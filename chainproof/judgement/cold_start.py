@@ -1,40 +1,62 @@
 """
-The cold start of a run: when the first request was answered ok, and when response times had settled.
+The course of response times: the first ok answer, when response times had settled, and whether they became slower later.
 
 A target that was scaled to zero makes its first callers wait or rejects them, and then has a queue. Figures over that time
-and the time after it mix two populations. The rule MSER (White, "An Effective Truncation Heuristic for Bias Reduction in
-Simulation Output", Simulation 69(6), 1997) separates them: take the median response time of each second's ok answers, and
-drop as many seconds at the front as minimise the standard error of the mean of the rest. If that drops more than half of
-them, response times had not settled when the run ended.
+and the time after it mix two populations. So the median response time of each second's ok answers is searched for changes of
+its level (`statistics/level_shifts.py`), weighted by the number of answers. Response times have settled after the last of the
+first changes that are all to a lower level. A later change to a higher level is a slowdown: then they have not settled. If
+more than half of the seconds come before, they had not settled when the run ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Result
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
+from chainproof.statistics.level_shifts import MIN_SECONDS, level_shifts, levels
 
-MIN_SECONDS = 10
-"""Seconds with ok answers below which settling cannot be determined."""
-MIN_KEPT_SECONDS = 5
-"""Seconds that are never dropped: the standard error of one or two means nothing."""
 SIMILARITY = 0.1
-"""If the dropped seconds are slower than the rest by no more than this share, nothing is dropped."""
+"""Changes of the level by no more than this share do not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slowdown:
+    """A change to slower response times that did not come from the start of the run."""
+
+    start: Seconds
+    """When it began, in seconds since the run began."""
+    before: Seconds
+    after: Seconds
+    """Typical medians of a second before and after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
-    """The two instants of a cold start, in seconds since the run began."""
+    """The instants of a cold start, in seconds since the run began."""
 
     first_success: Seconds | None
     """When the first request was answered ok; None if none was."""
     settling_time: Seconds | None
     """When response times had settled; None if they had not, or the run was too short to tell."""
+    slowdown: Slowdown | None = None
+    """The first slowdown after that; None if there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """Where a series has settled, as indices."""
+
+    settled: int | None
+    """None if the series is too short, settles beyond its middle, or rises later."""
+    slower: int | None
+    """The first rise after the first falls; None if there is none."""
+    before: float = 0.0
+    after: float = 0.0
+    """The levels before and after the rise."""
 
 
 def cold_start(run: Run, seconds: Sequence[Interval]) -> ColdStart:
@@ -45,31 +67,35 @@ def cold_start(run: Run, seconds: Sequence[Interval]) -> ColdStart:
     # The first answers of every outcome are exemplars, which have exact times; without them the second must do.
     ends = [each.intended_start + each.response_time for each in run.exemplars if each.result == Result.OK.value]
     first = min(ends, default=float(answered[0].second + 1))
-    medians = [(each.second, each.response_time[Result.OK].quantile(0.5) or 0.0) for each in answered]
-    place = settling_index([median for _, median in medians])
-    settling_time = None if place is None else max(first, float(medians[place][0])) if place else first
-    return ColdStart(first_success=first, settling_time=settling_time)
+    medians = [each.response_time[Result.OK].quantile(0.5) or 0.0 for each in answered]
+    found = settling(medians, [each.response_time[Result.OK].count for each in answered])
+    place = found.settled
+    settling_time = None if place is None else max(first, float(answered[place].second)) if place else first
+    slowdown = (
+        None
+        if found.slower is None
+        else Slowdown(start=float(answered[found.slower].second), before=found.before, after=found.after)
+    )
+    return ColdStart(first_success=first, settling_time=settling_time, slowdown=slowdown)
 
 
-def settling_index(values: Sequence[float]) -> int | None:
+def settling(values: Sequence[float], weights: Sequence[float] | None = None) -> Settling:
     """
-    The index from which on *values* have settled, by MSER; None if that is beyond their middle.
+    Where *values* have settled, and where they rise later. *weights* are the numbers of requests behind them.
 
-    >>> settling_index([9.0, 7.0, 5.0] + [1.0, 1.1] * 10)
+    >>> settling([9.0, 7.0, 5.0] + [1.0, 1.1] * 10).settled
     3
-    >>> settling_index([float(n) for n in range(20)]) is None
-    True
+    >>> settling([1.0] * 150 + [2.0] * 150)
+    Settling(settled=None, slower=150, before=1.0, after=2.0)
     """
+    weights = weights if weights is not None else [1.0] * len(values)
     if len(values) < MIN_SECONDS:
-        return None
-    errors = [_error(values[place:]) for place in range(len(values) - MIN_KEPT_SECONDS + 1)]
-    place = errors.index(min(errors))
-    if fmean(values[:place] or values) <= fmean(values[place:]) * (1 + SIMILARITY) and place <= len(values) // 2:
-        return 0  # the dropped values are no slower than the rest
-    return place if place <= len(values) // 2 else None
-
-
-def _error(values: Sequence[float]) -> float:
-    """The squared standard error of a mean, up to a constant factor."""
-    mean = fmean(values)
-    return sum((value - mean) ** 2 for value in values) / len(values) ** 2
+        return Settling(settled=None, slower=None)
+    shifts = level_shifts(values, weights, SIMILARITY)
+    heights = levels(values, weights, shifts)
+    settled = 0
+    for shift, before, after in zip(shifts, heights, heights[1:], strict=False):
+        if after > before:
+            return Settling(settled=None, slower=shift, before=before, after=after)
+        settled = shift
+    return Settling(settled=settled if settled <= len(values) // 2 else None, slower=None)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from math import exp, sqrt
 from pathlib import Path
+from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.cold_start import MIN_SECONDS, cold_start, settling_index
+from chainproof.judgement.cold_start import MIN_SECONDS, Settling, cold_start, settling
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Exchange, Outcome, Result, Transport
@@ -62,6 +64,14 @@ def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
     )
 
 
+def slower_later(*objectives: str) -> Run:
+    """A target that is slower from its 30th second on."""
+    run = waking(0, 3, 27, *objectives)
+    assert run.end is not None
+    slower = (second(30 + n, OK, 0.3 + n % 3 / 100) for n in range(30))
+    return replace(run, intervals=(*run.intervals, *slower), end=replace(run.end, accounting={}))
+
+
 @given(st.integers(0, 20), st.integers(3, 12), st.integers(30, 60))
 def test_a_cold_start_is_found(asleep: int, slow: int, warm: int) -> None:
     """The first success is the exact time of the first ok answer; response times settle in the second after the slow ones."""
@@ -73,19 +83,88 @@ def test_a_cold_start_is_found(asleep: int, slow: int, warm: int) -> None:
 
 @given(st.integers(0, 2**32), st.floats(0.01, 10), st.integers(MIN_SECONDS, 200))
 def test_a_warm_target_has_settled_from_the_beginning(seed: int, level: float, count: int) -> None:
-    """1 % of noise is no cold start, wherever MSER would cut."""
+    """1 % of noise is no cold start, and no slowdown."""
     noise = random.Random(seed)
 
-    assert settling_index([level * noise.gauss(1, 0.01) for _ in range(count)]) in (0, None)
-    assert 0 == settling_index([level] * count)
+    assert settling([level * noise.gauss(1, 0.01) for _ in range(count)]).settled == 0
+    assert 0 == settling([level] * count).settled
 
 
 @given(st.lists(st.floats(0.001, 100), max_size=60))
 def test_the_settling_index_is_in_the_first_half_or_none(values: list[float]) -> None:
     """Whatever the response times are."""
-    place = settling_index(values)
+    place = settling(values).settled
 
     assert place is None or (len(values) >= MIN_SECONDS and 0 <= place <= len(values) // 2)
+
+
+def _independent(seed: int, seconds: int) -> list[float]:
+    """Medians of 50 independent lognormal response times each."""
+    noise = random.Random(seed)
+    return [median(noise.lognormvariate(0.0, 0.5) for _ in range(50)) for _ in range(seconds)]
+
+
+def _waves(seed: int, seconds: int, correlation_time: float) -> list[float]:
+    """The same with load waves that cause half of the variance."""
+    noise, level, medians = random.Random(seed), 0.0, []
+    phi = exp(-1 / correlation_time)
+    for second in range(-50, seconds):
+        level = phi * level + sqrt(1 - phi * phi) * noise.gauss(0, 1)
+        if second >= 0:
+            times = [exp(0.35 * level + 0.35 * noise.gauss(0, 1)) for _ in range(50)]
+            medians.append(median(times))
+    return medians
+
+
+WORLDS = {
+    "independent, 20 s": lambda seed: _independent(seed, 20),
+    "independent": lambda seed: _independent(seed, 200),
+    "AR(1) of seconds": lambda seed: _waves(seed, 200, 1.0),
+    "waves of 2 s": lambda seed: _waves(seed, 200, 2.0),
+    "waves of 10 s": lambda seed: _waves(seed, 300, 10.0),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_stationary_response_times_have_settled_from_the_beginning(world: str) -> None:
+    """In at least 95 % of runs (the seeds are fixed). `benchmarks/settling.py` is the long form."""
+    found = [settling(WORLDS[world](seed)) for seed in range(60)]
+
+    assert found.count(Settling(settled=0, slower=None)) >= 57
+
+
+@pytest.mark.parametrize("factor", [1.3, 2.0, 10.0])
+@pytest.mark.parametrize("cold", [0, 6])
+def test_a_later_slowdown_is_named_with_its_second(cold: int, factor: float) -> None:
+    """Also after a cold start. Response times have not settled then."""
+    for seed in range(10):
+        values = _independent(seed, 120)
+        values = [8.0] * cold + values[:70] + [value * factor for value in values[70:]]
+        found = settling(values)
+
+        assert found.settled is None
+        assert found.slower == pytest.approx(70 + cold, abs=2)
+        assert found.after / found.before == pytest.approx(factor, rel=0.1)
+
+
+def test_a_slowdown_that_passes_and_a_gradual_one_are_found() -> None:
+    """A leak makes response times slower all the time."""
+    passing = settling([1.0] * 100 + [2.0] * 50 + [1.0] * 150)
+    gradual = settling([1.0 + second / 100 for second in range(200)])
+
+    assert 100 == passing.slower
+    assert gradual.slower is not None
+    assert gradual.settled is None
+
+
+def test_a_single_slow_second_is_no_slowdown() -> None:
+    """Nor are several, if each has fast neighbours; a slow second with few answers counts little."""
+    values = _independent(1, 100)
+    for place in (0, 17, 50, 83, 99):
+        values[place] = 30.0
+    few = settling([1.0] * 60 + [3.0] * 8 + [1.0] * 60, [500.0] * 60 + [0.1] * 8 + [500.0] * 60)
+
+    assert Settling(settled=0, slower=None) == settling(values) == few
 
 
 CASES = {
@@ -93,6 +172,7 @@ CASES = {
     "too late a success": (waking(5, 5, 40, "first_success < 4s"), Verdict.FAIL),
     "too late to settle": (waking(3, 9, 40, "settling_time < 9s"), Verdict.FAIL),
     "never": (waking(20, 0, 0, "first_success < 4s"), Verdict.FAIL),
+    "slower later": (slower_later("settling_time < 9s"), Verdict.INCONCLUSIVE),
     "too short to say": (waking(1, 2, 3, "settling_time < 9s"), Verdict.INCONCLUSIVE),
 }
 

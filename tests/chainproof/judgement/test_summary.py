@@ -210,6 +210,16 @@ def closed_run(*, in_step: bool, think_time_s: float = 0.4) -> Run:
     return with_settings(load_run(*seconds), users=20, think_time_s=think_time_s, duration_s=20.0)
 
 
+def slower_run(**settings: object) -> Run:
+    """Forty seconds, of which the last fifteen have slower answers."""
+    seconds = []
+    for number in range(40):
+        second = interval(count=100, time=0.1 if number < 25 else 0.15)
+        second.second = number
+        seconds.append(second)
+    return with_settings(load_run(*seconds), duration_s=40.0, **settings)
+
+
 def capped() -> Interval:
     """A second in which --max-in-flight was reached."""
     second = interval()
@@ -253,6 +263,7 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
     "GENERATOR_STALLED": lambda: with_settings(
         load_run(stalled(interval(count=50, time=0.1, lag=3.9), normal=5000)), duration_s=15.0
     ),
+    "SLOWED_DOWN": slower_run,
     "USERS_IN_STEP": lambda: closed_run(in_step=True),
     "EVENT_LOOP_LAG": lambda: load_run(monitored(interval(), loop=0.02)),
     "GENERATOR_CPU": lambda: load_run(monitored(interval(), cpu=0.9)),
@@ -534,6 +545,16 @@ def test_load_and_conformance_runs_make_one_report() -> None:
 
     assert "combined" == both.kind
     assert [LoadSummary, ConformanceSummary] == [type(summary) for summary in both.summaries]
+
+
+def test_a_slowdown_is_named_with_its_second_unless_the_rate_changes() -> None:
+    """With the medians before and after it. A ramp explains a slowdown."""
+    caveat = next(each for each in summarise_load(slower_run()).caveats if each.code is CaveatCode.SLOWED_DOWN)
+    rates = [{"name": "ramp", "from_s": 0, "to_s": 40, "judged": False, "rate_per_s": 10, "final_rate_per_s": 90}]
+    ramp = slower_run(phases=rates)
+
+    assert "slower from 25 s of the run on: the median of a second was 101 ms before and 151 ms after it" in caveat.text
+    assert CaveatCode.SLOWED_DOWN not in {each.code for each in summarise_load(ramp).caveats}
 
 
 def test_users_that_are_independent_or_do_not_pause_are_not_in_step() -> None:
