@@ -40,6 +40,9 @@ from chainproof.statistics.dependence import (
 from chainproof.statistics.share_test import RateTest, SampledTest, ShareTest, holm_errors
 from chainproof.workload.objectives import INSTANTS, Indicator, Objective
 
+RELEVANT_SPELL = 0.5
+"""Slow spells matter to an objective if they reach this share of its threshold."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveResult:
@@ -287,14 +290,16 @@ def _time_dependence(judged: JudgedRequests, objective: Objective) -> tuple[Depe
     The dependence of the share within the threshold of a percentile, for a pass and for a miss.
 
     For a pass it is that of the observed percentile, since a run that passes may have few slower requests than the
-    threshold; if it has more than the objective allows, also that of the threshold. For a miss it is that of the threshold.
+    threshold; if it has more than the objective allows, also that of the threshold. Spells that do not even reach half of
+    the threshold do not matter. For a miss it is that of the threshold.
     """
     seconds = float(len(judged.seconds))
     if not seconds or objective.quantile is None or objective.quantile >= 1.0:
         return independent(seconds), independent(seconds)
-    batches = judged.batches(objective.indicator)
-    found, at_threshold = batches.dependence_of_quantile(objective.quantile), batches.dependence_at(objective.threshold)
+    batches, threshold = judged.batches(objective.indicator), objective.threshold
+    found = batches.dependence_of_quantile(objective.quantile, at_least=RELEVANT_SPELL * threshold)
+    at_threshold = batches.dependence_at(threshold)
     allowed = objective.quantile * float(batches.totals.sum())
-    if sum(batches.counts_at_most(objective.threshold)) < allowed:
+    if sum(batches.counts_at_most(threshold)) < allowed:
         found = stronger(found, at_threshold)
     return found, at_threshold

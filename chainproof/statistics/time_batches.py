@@ -43,17 +43,18 @@ class TimeBatches:
         """The dependence of the share of requests that took at most *limit*."""
         return measure_dependence(self.counts_at_most(limit), self.totals.tolist(), seconds=self.seconds)
 
-    def dependence_of_quantile(self, fraction: float) -> Dependence:
+    def dependence_of_quantile(self, fraction: float, *, at_least: Seconds = 0.0) -> Dependence:
         """
-        The dependence of the share below a quantile: the stronger one of two levels.
+        The dependence of the share below a quantile, or below *at_least* if that is longer: the stronger one of two levels.
 
         A run may not have seen the slow spells that decide its p99, and then its p99 looks independent. So dependence is
         also measured further inside, where `INNER_FACTOR` times as many requests are slower and slow spells show earlier.
         """
         tail = min(fraction, 1.0 - fraction)
         inner = min(INNER_FACTOR * tail, 0.5)
-        levels = {fraction, 1.0 - inner if fraction > 0.5 else inner}
-        return stronger(*(self.dependence_at(limit) for level in levels for limit in [self.quantile(level)]))
+        levels = (fraction, 1.0 - inner if fraction > 0.5 else inner)
+        limits = {max(self.quantile(level), at_least) for level in levels}
+        return stronger(*map(self.dependence_at, limits))
 
     def quantile(self, fraction: float) -> Seconds:
         """The nearest-rank quantile; of requests without a duration, the largest duration there is."""
