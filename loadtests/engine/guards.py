@@ -19,6 +19,7 @@ from chainproof.durations import format_duration
 from chainproof.results.exchange import OWN_ERRORS, Result, Transport
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Guard
+from chainproof.statistics.confidence_sequence import is_sequentially_above
 from chainproof.workload.workload import WorkloadModel
 
 from ..limits import Limits
@@ -76,12 +77,41 @@ def snapshot(now: Seconds, planned: int | None, run: BaseRun, cumulative: Interv
 
 
 @dataclass(slots=True, kw_only=True)
+class ErrorShares:
+    """
+    The share of errors in each second of a closed model, and whether they exceed a budget.
+
+    A look every quarter of a second would find an excess by chance sooner or later, so the bound is that of a confidence
+    sequence. Errors come in spells, so a second with any number of requests counts as one observation. (The likelihood
+    ratio of a share between 0 and 1 is at most that of a binary value with the same mean, so the bound holds.)
+    """
+
+    seconds: int = 0
+    total: float = 0.0
+    """The sum of the shares."""
+    settled: int = 0
+    errors: int = 0
+    """Requests and errors up to the last full second."""
+    now: Seconds = 0.0
+
+    def exceed(self, budget: float, now: Seconds, settled: int, errors: int) -> bool:
+        """True if a second is complete and shares are above the budget, with 95 % confidence over all looks together."""
+        if now < self.now + 1.0 or settled == self.settled:
+            return False
+        self.seconds += 1
+        self.total += (errors - self.errors) / (settled - self.settled)
+        self.now, self.settled, self.errors = now, settled, errors
+        return is_sequentially_above(self.total, self.seconds, budget)
+
+
+@dataclass(slots=True, kw_only=True)
 class Guards:
     """All guards of one run."""
 
     limits: Limits
     recent: deque[RunSnapshot] = field(default_factory=deque)
     """Snapshots of the last `limits.gone_after` seconds and the one before."""
+    error_shares: ErrorShares = field(default_factory=ErrorShares)
 
     def triggered_guard(self, snapshot: RunSnapshot) -> tuple[Guard, str] | None:
         """The guard that stops the run now, with the reason; None if the run may go on."""
@@ -113,15 +143,23 @@ class Guards:
         return f"{transport_errors} transport errors and no answer for {format_duration(self.limits.gone_after)}"
 
     def error_budget(self, snapshot: RunSnapshot) -> str:
-        """More requests failed or timed out than the error budget of the run allows."""
-        settled = snapshot.ok + snapshot.failed + snapshot.timed_out
-        total = snapshot.planned if snapshot.planned is not None else settled
-        if self.limits.errors is None or (snapshot.planned is None and settled < MIN_SETTLED):
+        """
+        More requests failed or timed out than the error budget of the run allows.
+
+        In the open model the budget is a share of the plan, which is known. In the closed model it is a share of what will
+        be sent, which is estimated from the errors so far.
+        """
+        settled, errors = snapshot.ok + snapshot.failed + snapshot.timed_out, snapshot.failed + snapshot.timed_out
+        total, budget = snapshot.planned if snapshot.planned is not None else settled, self.limits.errors
+        if budget is None:
             return ""
-        errors = snapshot.failed + snapshot.timed_out
-        if errors <= self.limits.errors * total:
+        exceeds = errors > budget * total
+        if snapshot.planned is None:
+            certain = self.error_shares.exceed(budget, snapshot.now, settled, errors)
+            exceeds = exceeds and certain and settled >= MIN_SETTLED
+        if not exceeds:
             return ""
-        return f"{errors} requests failed or timed out, more than {self.limits.errors:.3g} of the run's {total}"
+        return f"{errors} requests failed or timed out, more than {budget:.3g} of the run's {total}"
 
     def rate(self, snapshot: RunSnapshot) -> str:
         """Closed model: fast answers make the users send more requests than allowed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -232,6 +233,35 @@ def test_an_error_budget_is_a_share_of_the_planned_requests(errors: int, share: 
 
     assert (errors > share * 1000) is bool(triggered(Limits(errors=share), at_once))
     assert [] == triggered(Limits(), at_once)
+
+
+def closed_model(source: random.Random, share: Callable[[int], float], seconds: int = 300) -> list[RunSnapshot]:
+    """The snapshots of a closed model, four a second, with ten requests each of which fails with the share of its second."""
+    samples, sent, failed = [], 0, 0
+    for quarter in range(4 * seconds):
+        sent += 10
+        failed += sum(source.random() < share(quarter // 4) for _ in range(10))
+        counts = {"sent": sent, "ok": sent - failed, "failed": failed, "answered": sent}
+        samples.append(replace(NO_REQUESTS, now=(quarter + 1) / 4, planned=None, **counts))
+    return samples
+
+
+def test_looking_often_does_not_exhaust_an_error_budget() -> None:
+    """A target with 7 % of errors stays within a budget of 10 % at every look, also if they come in spells."""
+    source, limit = random.Random(1), Limits(errors=0.1)
+    steady = [triggered(limit, *closed_model(source, lambda _: 0.07)) for _ in range(5)]
+    spells = [triggered(limit, *closed_model(source, lambda second: 0.7 * (second % 10 == 3))) for _ in range(5)]
+
+    assert [[]] * 10 == steady + spells
+
+
+@pytest.mark.parametrize(("share", "latest"), [(1.0, 6.0), (0.5, 15.0), (0.2, 200.0)])
+def test_an_error_budget_of_users_stops_a_broken_target(share: float, latest: float) -> None:
+    """The more requests fail, the sooner the run ends."""
+    ((guard, when),) = triggered(Limits(errors=0.1), *closed_model(random.Random(2), lambda _: share))
+
+    assert guard is Guard.ERROR_BUDGET
+    assert when <= latest
 
 
 def test_users_above_the_maximum_rate_are_stopped() -> None:
