@@ -380,7 +380,8 @@ _DISTRIBUTION_OPTIONS = (
         parse=count,
         metavar="N",
         help="wait for N workers, and spread the requests over them; they need the token of CHAINPROOF_WORKER_TOKEN, and for other machines "
-        "add: -- --master-bind-host ADDRESS; start each with: locust -f …/locustfile.py --worker --master-host ADDRESS",
+        "add: -- --master-bind-host ADDRESS; start each with: "
+        "locust -f $(chainproof locustfile) --worker --master-host ADDRESS",
         group=_DISTRIBUTION,
         excludes="distribution",
         valid_in=_COMMAND,

@@ -41,13 +41,19 @@ def classes_of_model(classes: list[type[User]], model: WorkloadModel) -> list[ty
 
 
 def _check_open_users(chosen: list[type[User]]) -> None:
-    """Raise UsageError for several classes, and for a wait_time, which a plan does not have."""
+    """Raise UsageError for several classes, and for what a plan does not have: a wait_time and the order of a task set."""
     if len(chosen) > 1:
         names = ", ".join(kind.__name__ for kind in chosen)
         raise UsageError(
             f"expected one user class of the open model, found {names}: give the name of one on Locust's command line"
         )
     (kind,) = chosen
+    task_sets = [each.__name__ for each in getattr(kind, "custom_tasks", ()) if isinstance(each, type)]
+    if task_sets:
+        raise UsageError(
+            f"expected functions as tasks of {kind.__name__}, found the task set {task_sets[0]}: in the open model each planned "
+            "request starts a task; use ClosedUser and --model closed"
+        )
     if inspect.getattr_static(kind, "wait_time", None) is not inspect.getattr_static(User, "wait_time", None):
         raise UsageError(
             f"expected no wait_time in {kind.__name__}: in the open model the plan sets the pauses, see --rate; leave it out, "

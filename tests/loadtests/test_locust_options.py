@@ -26,7 +26,7 @@ RunServer = Callable[..., Any]
 
 PARSING = """
 import contextlib, io, json, os, sys
-from locust import argument_parser, events
+from locust import User, argument_parser, events
 from chainproof.errors import UsageError
 from chainproof.loadtests.distributed.user_classes import classes_of_model, hosts_of, with_class_host
 from chainproof.loadtests.locust_adapter.web_form import read_form
@@ -43,7 +43,7 @@ def form(fields):
 def target(source, model, environment):
     names = {}
     exec(source, names)
-    users = [each for each in names.values() if isinstance(each, type) and each.__module__ == "builtins"]
+    users = [each for each in names.values() if isinstance(each, type) and issubclass(each, User) and each.__module__ == "builtins"]
     classes = classes_of_model([OpenUser, ClosedUser, *users], WorkloadModel(model))
     return with_class_host(TargetOptions(), hosts_of(users), classes, environment).url
 
@@ -249,7 +249,7 @@ def locust(folder: Path, *words: str, file: Path = LOCUSTFILE, **variables: str)
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=100,
         stdin=subprocess.DEVNULL,
         env=clean_environment(**variables),
     )
@@ -299,7 +299,7 @@ def test_the_target_is_the_one_that_locusts_words_name(run_server: RunServer, tm
                     f"@events.init.add_listener\ndef choose(environment, **_):\n    environment.host = {url!r}\n"
                 )
         words = (how, url) if how.startswith("-") else ()
-        words = (*words, "--headless", "-t", "500ms", "--rate=20", "--objective=throughput > 0/s", "--out=run")
+        words = (*words, "--headless", "-t", "500ms", "--rate=20", "--objective=error_rate < 90%", "--out=run")
         done = locust(tmp_path, *words, file=mine)
     run = read_run(tmp_path / "run")
 
@@ -335,6 +335,11 @@ USERS = {
         "from locust import between\nclass Mine(OpenUser):\n    wait_time = between(1, 2)\n",
         "open",
         "expected no wait_time in Mine",
+    ),
+    "a task set in the open model": (
+        "from locust import TaskSet\nclass Flow(TaskSet):\n    pass\nclass Mine(OpenUser):\n    tasks = [Flow]\n",
+        "open",
+        "expected functions as tasks of Mine, found the task set Flow",
     ),
     "a pause in the closed model": (
         "from locust import between\nclass Mine(ClosedUser):\n    wait_time = between(1, 2)\n",
@@ -407,7 +412,7 @@ def test_the_command_ignores_the_configuration_of_locust(
         Path(name).write_text(text)
     with run_server(lambda request: request.answer()) as server:
         words = ["--target", server.target.origin, "--rate=40", "--arrivals=constant", "--duration=500ms"]
-        code = main([*words, "--objective=throughput > 0/s", "--out=run"])
+        code = main([*words, "--objective=error_rate < 90%", "--out=run"])
 
     assert 0 == code
     assert 20 == len(server.requests)
@@ -419,7 +424,7 @@ def test_the_locust_command_reads_its_configuration(run_server: RunServer, tmp_p
     with run_server(lambda request: request.answer()) as server:
         (tmp_path / "locust.conf").write_text(
             f"headless = true\nhost = {server.target.origin}\nrun-time = 1s\nmodel = closed\nusers = 2\ncsv = tables\n"
-            "html = report_{u}_{t}.html\nthink-time = 50ms\nobjective = throughput > 0/s\nout = run\nonly-summary = true\n"
+            "html = report_{u}_{t}.html\nthink-time = 50ms\nobjective = error_rate < 90%\nout = run\nonly-summary = true\n"
         )
         done = locust(tmp_path, "--json")
     settings = read_run(tmp_path / "run").manifest.settings

@@ -425,6 +425,8 @@ def test_locust_runs_the_locustfile(run_server: RunServer, tmp_path: Path) -> No
 
     # Half of the requests failed, and the objective of smoke is an error_rate below 5 %.
     assert 1 == done.returncode, done.stderr
+    assert done.stdout.startswith("FAIL  Missed: ")
+    assert f"run folder: {folder}" == done.stdout.splitlines()[-1]
     assert {"ok": 20, "failed": 20, "sent": 40}.items() <= read_run(folder).end.accounting.items()
     assert (40, 20) == (entry["num_requests"], entry["num_failures"])
 
