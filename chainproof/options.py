@@ -222,6 +222,19 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+MAX_LABEL_LENGTH = 100
+
+
+def label(text: str) -> str:
+    """A short text in one line, without blanks at its ends."""
+    words = " ".join(text.split())
+    if not words or len(words) > MAX_LABEL_LENGTH or not words.isprintable():
+        raise argparse.ArgumentTypeError(
+            f"expected a label of 1 to {MAX_LABEL_LENGTH} printable characters, found {text!r}"
+        )
+    return words
+
+
 # ------------------------------------------------------------------ the options that several commands share
 
 TARGET_GROUP = OptionGroup(title="target")
@@ -291,6 +304,13 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         default=AuthScheme.API_KEY,
         group=TARGET_GROUP,
     ),
+)
+
+LABEL_OPTION = Option(
+    name="--label",
+    parse=label,
+    metavar="TEXT",
+    help="name of the run in every report, such as 'before the upgrade'",
 )
 
 CONTRACT_OPTION = Option(

@@ -16,6 +16,7 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, AuthScheme
 from chainproof.contract.levels import Contract, Level
 from chainproof.options import (
     CONTRACT_OPTION,
+    LABEL_OPTION,
     TARGET_OPTIONS,
     Option,
     OptionGroup,
@@ -118,6 +119,8 @@ class Settings:
     deadline: Seconds = 30.0
     keep_bodies: bool = False
     out: str | None = None
+    label: str | None = None
+    """The name of the run in reports."""
     selection: str = ""
     """pytest's expression for the checks to run; empty: all of them."""
     list: bool = False
@@ -192,6 +195,7 @@ _OPTIONS: tuple[Option, ...] = (
         default_text="30ms, 300ms and 3s",
         valid_in=frozenset({Surface.COMMAND}),
     ),
+    LABEL_OPTION,
     Option(name="--out", metavar="DIR", help="run folder", default_text="a new folder under runs/"),
     Option(
         name="--keep-bodies",

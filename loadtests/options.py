@@ -19,6 +19,7 @@ from chainproof.errors import UsageError
 from chainproof.options import (
     CONTRACT_OPTION,
     EVERYWHERE,
+    LABEL_OPTION,
     TARGET_GROUP,
     TARGET_OPTIONS,
     TARGET_VARIABLE,
@@ -434,6 +435,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     *_SEARCH_OPTIONS,
     *_DISTRIBUTION_OPTIONS,
+    LABEL_OPTION,
     Option(name="--out", metavar="DIR", help="run folder, new or empty", default_text="a new folder under runs/"),
     Option(name="--quiet", parse=None, help="do not show the progress of the run", valid_in=_COMMAND),
     Option(

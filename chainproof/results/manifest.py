@@ -86,6 +86,11 @@ class Manifest:
             return date.max
 
     @property
+    def label(self) -> str:
+        """The value of `--label`; empty without it."""
+        return self.known_settings.label
+
+    @property
     def acceptances(self) -> tuple[Acceptance, ...]:
         """Violations accepted with `--accept`."""
         return self.known_settings.acceptances

@@ -62,6 +62,8 @@ class SearchRecord:
     workload: str
     target: str
     emulated: bool
+    label: str = ""
+    """The user's name for the search; empty if it has none."""
     objectives: tuple[str, ...]
     verdict: str
     """As of a run: pass if a rate was found."""
@@ -152,6 +154,7 @@ def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
         workload=str(data["workload"]),
         target=str(data["target"]),
         emulated=data["emulated"] is True,
+        label=str(data.get("label") or ""),
         objectives=tuple(str(text) for text in data["objectives"]),
         verdict=str(data["verdict"]),
         saturation_rate=_rate(data["saturation_rate_per_s"]),

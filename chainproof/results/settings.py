@@ -95,12 +95,14 @@ class KnownSettings:
     steerable: bool = False
     selection: str = ""
     """The `-k` expression that selected the checks of a conformance run; empty: all of them ran."""
+    label: str = ""
+    """The user's name for the run; empty if it has none."""
 
     @classmethod
     def from_json(cls, settings: Mapping[str, JSON]) -> KnownSettings:
         """The known ones among the settings of a manifest."""
         model, max_requests, fail_on = (settings.get(name) for name in ("model", "max_requests", "fail_on"))
-        selection = settings.get("selection")
+        selection, label = settings.get("selection"), settings.get("label")
         return cls(
             model=model if isinstance(model, str) else None,
             duration=_number(settings.get("duration_s")),
@@ -116,6 +118,7 @@ class KnownSettings:
             echo=bool(settings.get("echo")),
             steerable=bool(settings.get("steerable")),
             selection=selection if isinstance(selection, str) else "",
+            label=label if isinstance(label, str) else "",
         )
 
 

@@ -199,6 +199,7 @@ def _manifest(setup: RunSetup) -> Manifest:
             accept=[acceptance.to_json() for acceptance in setup.loaded.acceptances],
         )
         | (as_settings(selection=settings.selection) if settings.selection else {})
+        | (as_settings(label=settings.label) if settings.label else {})
         | setup.endpoint.settings,
         versions=versions("h11", "hypothesis", "pytest", "schemathesis"),
     )

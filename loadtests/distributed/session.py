@@ -400,6 +400,8 @@ class WriterSession(Session):
         sources = [name for kind in self.environment.user_classes for name in getattr(kind, "payload_sources", list)()]
         if sources:
             settings |= as_settings(payloads=sources)
+        if self.options.label:
+            settings |= as_settings(label=self.options.label)
         out = Path(self.options.out) if self.options.out else create_run_folder(demand.workload.name, endpoint.target)
         manifest = Manifest(
             kind=RunKind.LOAD,

@@ -231,6 +231,8 @@ class WebUI:
         if run is None or session.writer is None:
             return
         totals, cumulative = run.accounting, session.writer.cumulative
+        if session.writer.manifest.label:
+            yield {"what": "label", "value": session.writer.manifest.label, "meaning": "the name of the run in reports"}
         for name, value in totals.to_json().items():
             yield {"what": name.replace("_", " "), "value": value, "meaning": _MEANINGS[name]}
         yield {"what": "in flight", "value": run.in_flight, "meaning": "sent and not answered yet"}

@@ -250,6 +250,7 @@ class ProbeRunner:
             "workload": self._workload.name,
             "target": self._endpoint.target.url,
             "emulated": self._endpoint.target.emulated,
+            "label": self._options.label,
             "started": self._started,
             "objectives": [objective.text for objective in self._workload.objectives],
             "settings": {**asdict(self._plan.settings), "lowest": self._plan.lowest, "warm_up_s": self._plan.warm_up},

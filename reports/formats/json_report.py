@@ -85,6 +85,7 @@ def _manifest(summary: Summary) -> Object:
         "run": _run_name(summary),
         "kind": manifest.kind.value,
         "name": manifest.name,
+        "label": manifest.label or None,
         "started": manifest.started,
         "target": manifest.target,
         "emulated": manifest.emulated,
@@ -105,6 +106,7 @@ def _search(search: SearchRecord) -> Object:
     return {
         "folder": search.path.name,
         "workload": search.workload,
+        "label": search.label or None,
         "target": search.target,
         "emulated": search.emulated,
         "objectives": list(search.objectives),

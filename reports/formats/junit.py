@@ -29,7 +29,7 @@ from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
 
-from ..formatting import clauses, evidence, objectives, outcomes, phases, quantities, safe_text
+from ..formatting import clauses, evidence, objectives, outcomes, phases, quantities, runs, safe_text
 
 MAX_FINDINGS = 10
 """Findings of one clause that are shown in full."""
@@ -75,12 +75,13 @@ def _suite(summary: Summary) -> ET.Element:
     """One run."""
     cases = list(_load(summary) if isinstance(summary, LoadSummary) else _conformance(summary))
     manifest, end = summary.run.manifest, summary.run.end
-    suite = _empty_suite(f"{manifest.kind.value} {manifest.name}", cases)
+    suite = _empty_suite(f"{manifest.kind.value} {manifest.name}{runs.label(manifest.label)}", cases)
     suite.set("timestamp", _line(manifest.started.partition(".")[0].removesuffix("Z")))
     if end is not None:
         suite.set("time", f"{end.seconds:.3f}")
     properties = ET.SubElement(suite, "properties")
     facts = {"target": manifest.target, "seed": manifest.seed, "contract": manifest.contract}
+    facts |= {"label": manifest.label} if manifest.label else {}
     for name, value in (facts | {"run": summary.run.path.name, "verdict": summary.verdict.value}).items():
         ET.SubElement(properties, "property", {"name": name, "value": _line(str(value))})
     suite.extend(_element(case) for case in cases)

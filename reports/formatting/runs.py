@@ -24,8 +24,19 @@ _ENDINGS: dict[Ending | None, str] = {
 
 
 def title(summary: Summary) -> str:
-    """`Load run steady` or `Conformance run standard`."""
-    return f"{summary.run.manifest.kind.value.capitalize()} run {escape_unprintable(summary.run.manifest.name)}"
+    """`Load run steady` or `Conformance run standard`, with the label of the run if it has one."""
+    manifest = summary.run.manifest
+    return f"{manifest.kind.value.capitalize()} run {escape_unprintable(manifest.name)}{label(manifest.label)}"
+
+
+def label(text: str) -> str:
+    """
+    The label of a run behind its name; empty without one.
+
+    >>> label("before"), label("")
+    (' "before"', '')
+    """
+    return f' "{escape_unprintable(text)}"' if text else ""
 
 
 def started(run: Run) -> str:

@@ -9,6 +9,7 @@ from chainproof.statistics.confidence_intervals import Estimate
 from chainproof.workload.search_settings import SATURATION
 
 from .quantities import count, rate, time
+from .runs import label
 from .safe_text import escape_unprintable, truncate
 
 PROBE_COLUMNS = (
@@ -32,7 +33,7 @@ MAX_PROBES = 60
 def search_title(search: SearchRecord) -> str:
     """What was searched for."""
     workload = "" if search.workload == SATURATION else f", workload {escape_unprintable(search.workload)}"
-    return f"Search for the saturation rate{workload}"
+    return f"Search for the saturation rate{workload}{label(search.label)}"
 
 
 def probes(search: SearchRecord) -> list[tuple[str, ...]]:

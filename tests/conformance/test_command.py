@@ -344,7 +344,7 @@ def test_an_accepted_violation_is_shown_and_fails_nothing(tmp_path: Path) -> Non
 
 
 def test_the_route_to_the_target_is_in_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also that the path is assumed, and the names of additional fields without their values."""
+    """Also that the path is assumed, the label, and the names of additional fields without their values."""
     monkeypatch.setenv(VARIABLE, KEY)
     with serve(correct_endpoint, certificate=CERTIFICATE) as url:
         settings = Settings(
@@ -354,11 +354,13 @@ def test_the_route_to_the_target_is_in_the_manifest(monkeypatch: pytest.MonkeyPa
             header=("X-Tenant: blue",),
             api_key_env=VARIABLE,
             auth_scheme=AuthScheme.BEARER,
+            label="before",
             seed=1,
         )
         with open_endpoint(requested_target(settings)) as found:
             manifest = _manifest(prepare_run(settings, load_options(settings), found))
     expected = {
+        "label": "before",
         "path_assumed": True,
         "connect_to": url.removeprefix("https://"),
         "ca_file": str(CERTIFICATE),

@@ -38,7 +38,7 @@ def test_simultaneous_runs_get_folders_of_their_own(emulator: Endpoint, tmp_path
     """Load runs that are started within one second, without --out, all complete. Their last line is the path of the report."""
     runs = [
         subprocess.Popen(
-            chainproof_command(*SHORT_LOAD),
+            chainproof_command(*SHORT_LOAD, "--label", "  before the   upgrade "),
             cwd=tmp_path,
             env=environment(emulator),
             stdout=subprocess.PIPE,
@@ -56,6 +56,8 @@ def test_simultaneous_runs_get_folders_of_their_own(emulator: Endpoint, tmp_path
         assert ("run folder", "HTML report") == (folder[0], page[0])
         assert f"{folder[2]}/report.html" == page[2]
         assert b"<html" in (tmp_path / page[2]).read_bytes()
+        assert "before the upgrade" == read_run(tmp_path / folder[2]).manifest.label
+        assert 'Load run smoke "before the upgrade"' in output
     assert 2 == sum(read_run(path).end is not None for path in find_runs(tmp_path / "runs"))
 
 
