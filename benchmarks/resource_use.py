@@ -16,6 +16,7 @@ from accuracy import emulator
 from load_generators import GENERATOR_CORE, HERE, KEY, null_server, pin_to_core, run_generator
 
 from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.judgement.load_summary import summarise_load
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 
@@ -95,6 +96,46 @@ def measure_memory(requests: int) -> None:
             for share in (0.1, 0.25, 0.5, 0.75, 1)
         ]
         print("memory:", "   ".join(f"{count / 1e6:.2f} million {size:.0f} MB" for count, size in shown), "\n")
+
+
+SUSTAINED_RATE = 2000
+_FAILING = """
+description = "one request in five hundred fails"
+service_time = { median = "20ms", p99 = "60ms" }
+
+[errors]
+model_unavailable = 0.002
+"""
+_WARM_UP = 20
+"""Seconds after which memory must not grow."""
+
+
+def sustained(seconds: int) -> None:
+    """Print verdict, punctuality, memory growth and size of the run folder at 2,000 requests/s with retries and kept bodies."""
+    with tempfile.TemporaryDirectory() as name, emulator(Path(name), "failing", _FAILING) as served:
+        out = Path(name) / "run"
+        options = [f"--rate={SUSTAINED_RATE}", f"--duration={seconds}s", "--retry=baseten", "--keep-bodies"]
+        process = start_load_run(served.origin, EMULATOR_KEY, out, *options)
+        start, warm, largest = time.monotonic(), 0.0, 0.0
+        while process.poll() is None:
+            time.sleep(0.5)
+            elapsed, size = time.monotonic() - start, memory_of(process.pid)
+            if elapsed < _WARM_UP:
+                warm = max(warm, size)
+            elif elapsed < seconds:  # without the summary
+                largest = max(largest, size)
+        summary = summarise_load(read_run(out))
+        totals = total(read_run(out).intervals)
+        kilobytes = sum(file.stat().st_size for file in out.iterdir()) / 1e3
+    retries = sum((attempts - 1) * count for (attempts, _), count in totals.calls.counts.items())
+    lag = totals.schedule_lag.quantile(0.99) or 0.0
+    print(
+        f"sustained: {totals.sent} requests in {seconds} s, {retries} of them retries: {summary.verdict.value}; "
+        f"schedule lag p99 {lag * 1e3:.2f} ms; memory {warm:.0f} MB after {_WARM_UP} s, then {largest - warm:+.1f} MB; run folder "
+        f"{kilobytes / 1e3 / (seconds / 60):.2f} MB per minute\n"
+    )
+    for caveat in summary.caveats:
+        print(f"  {caveat.code}: {caveat.text}")
 
 
 def processes(seconds: int) -> None:

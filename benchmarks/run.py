@@ -22,7 +22,7 @@ from pathlib import Path
 
 from accuracy import arrivals, frozen, truth
 from load_generators import STOCK_LOCUST, RoundResult, null_server, run_rounds
-from resource_use import in_flight, measure_memory, processes
+from resource_use import in_flight, measure_memory, processes, sustained
 
 from chainproof.endpoint import start_emulator
 from chainproof.processes import chainproof_command
@@ -139,7 +139,7 @@ def main() -> None:
     """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
-    parser.add_argument("--seconds", type=int, help="duration of each run of truth, frozen, arrivals and processes")
+    parser.add_argument("--seconds", type=int, help="duration of each run of truth, frozen, arrivals, sustained and processes")
     parser.add_argument(
         "--requests", type=int, default=10_000_000, help="number of requests of memory (default: %(default)s)"
     )
@@ -159,6 +159,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "arrivals": lambda options: arrivals(options.seconds or 20),
     "in-flight": lambda _: in_flight(),
     "memory": lambda options: measure_memory(options.requests),
+    "sustained": lambda options: sustained(options.seconds or 600),
     "processes": lambda options: processes(options.seconds or 10),
     "lag": lambda _: lag(),
     "record": lambda _: record(),
