@@ -139,7 +139,9 @@ def main() -> None:
     """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
-    parser.add_argument("--seconds", type=int, help="duration of each run of truth, frozen, arrivals, sustained and processes")
+    parser.add_argument(
+        "--seconds", type=int, help="duration of each run of truth, frozen, arrivals, sustained and processes"
+    )
     parser.add_argument(
         "--requests", type=int, default=10_000_000, help="number of requests of memory (default: %(default)s)"
     )

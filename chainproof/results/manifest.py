@@ -22,7 +22,7 @@ FORMAT = 3
 """
 The version of the run folder's format; other versions are not read. History:
 
-3  end.json has the number of lines and the digest of every file
+3  end.json has the number of lines and the digest of every file; the buckets of histograms are compressed
 2  keys and values renamed to the terms of the glossary
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, coverage.jsonl, end.json
 """

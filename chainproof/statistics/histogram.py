@@ -8,17 +8,18 @@ Gil Tene's HdrHistogram; here the array has only the powers of two that are used
 Merging adds counts and loses nothing: the quantiles of a merged histogram are those of all values together. Percentiles
 are never averaged.
 
-A histogram that was read from JSON is packed: three or four bytes per used bucket, since a run of hours has five
-histograms per second. It is unpacked when a value is recorded.
+A histogram that was read from JSON is packed: two or three bytes per used bucket, since a run of hours has five
+histograms per second. It is unpacked when a value is recorded. In JSON it is compressed as well.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
+import zlib
+from base64 import b64decode, b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,19 +37,28 @@ _MAX_TOTAL: Seconds = 2.0**53 / _NANOSECONDS
 
 _MAX_BUCKET = 1100 << _SUB_BITS
 """No float has a larger bucket number."""
+_MAX_COUNT = 1 << 53
+_MAX_BYTES = 16 * _MAX_BUCKET
+"""Of inflated buckets."""
 
 Durations = Sequence[Seconds] | NDArray[np.float64]
 """Many durations."""
 Counts = NDArray[np.int64]
 """Counts of values, or numbers of buckets."""
+Unsigned = NDArray[np.unsignedinteger[Any]]
+"""The same in one, two, four or eight bytes each."""
 _NO_COUNTS: Counts = np.zeros(0, dtype=np.int64)
 
 
 class HistogramData(TypedDict):
-    """The JSON form of a histogram. Bucket numbers are differences from the previous one, to keep lines short."""
+    """The JSON form of a histogram."""
 
-    steps: list[int]
-    counts: list[int]
+    buckets: str
+    """
+    Two digits and data in base64, empty without values. The digits are the bytes per step and per count. The data, deflated
+    (zlib), are the steps from each used bucket number to the next, beginning with the first number, and then the counts, as
+    unsigned little-endian integers.
+    """
     sum_s: float
     min_s: NotRequired[float]
     max_s: NotRequired[float]
@@ -63,7 +73,7 @@ class Histogram:
         self._counts: Counts = _NO_COUNTS
         self._first = 0
         """The bucket number of the first of `_counts`."""
-        self._packed: tuple[array[int], array[int]] | None = None
+        self._packed: tuple[Unsigned, Unsigned] | None = None
         """Steps and counts of the used buckets; `_counts` is then empty."""
         self.count = 0
         self.nanoseconds = 0  # an integer, since float sums depend on the order
@@ -79,7 +89,7 @@ class Histogram:
         """The numbers of the used buckets, ascending, and their counts."""
         if self._packed is not None:
             steps, counts = self._packed
-            return np.cumsum(np.asarray(steps, dtype=np.int64)), np.asarray(counts, dtype=np.int64)
+            return np.cumsum(steps, dtype=np.int64), counts.astype(np.int64)
         used = np.flatnonzero(self._counts)
         return used + self._first, self._counts[used]
 
@@ -108,9 +118,14 @@ class Histogram:
     def compact(self) -> None:
         """Pack the counts, until the next value is recorded."""
         if self._packed is None:
-            indices, counts = self.used_buckets()
-            self._packed = _narrow(_steps(indices)), _narrow(counts.tolist())
-            self._counts, self._first = _NO_COUNTS, 0
+            self._packed, (self._counts, self._first) = self._as_packed(), (_NO_COUNTS, 0)
+
+    def _as_packed(self) -> tuple[Unsigned, Unsigned]:
+        """The steps and counts of the used buckets."""
+        if self._packed is not None:
+            return self._packed
+        indices, counts = self.used_buckets()
+        return _narrow(np.diff(indices, prepend=0)), _narrow(counts)
 
     def record(self, value: Seconds, times: int = 1) -> None:
         """
@@ -241,16 +256,7 @@ class Histogram:
 
     def to_json(self) -> HistogramData:
         """The JSON form, which `from_json` reads."""
-        if self._packed is None:
-            indices, found = self.used_buckets()
-            steps, counts = _steps(indices), found.tolist()
-        else:
-            steps, counts = (each.tolist() for each in self._packed)
-        data: HistogramData = {
-            "steps": steps,
-            "counts": counts,
-            "sum_s": self.total,
-        }
+        data: HistogramData = {"buckets": _encode(*self._as_packed()), "sum_s": self.total}
         if self.count:
             data["min_s"] = self.min_value
             data["max_s"] = self.max_value
@@ -260,15 +266,8 @@ class Histogram:
     def from_json(cls, data: HistogramData) -> Histogram:
         """The histogram that `to_json` wrote. Raises KeyError, TypeError or ValueError for other data."""
         histogram = cls()
-        steps, counts = _narrow(data["steps"]), _narrow(data["counts"])
-        if len(steps) != len(counts):
-            raise ValueError(f"expected a count for each of {len(steps)} buckets, found {len(counts)}")
-        if (last := sum(steps)) > _MAX_BUCKET:
-            raise ValueError(f"expected bucket numbers up to {_MAX_BUCKET}, found {last}")
-        if not 0 <= data["sum_s"] < _MAX_TOTAL * 1e6:
-            raise ValueError(f"expected a sum of durations, found {data['sum_s']} s")
-        histogram._packed = steps, counts
-        histogram.count = sum(counts)
+        histogram._packed = _decode(data["buckets"])
+        histogram.count = int(histogram._packed[1].sum(dtype=np.int64))
         histogram.nanoseconds = round(data["sum_s"] * _NANOSECONDS)
         if histogram.count:
             histogram.min_value = data["min_s"]
@@ -284,23 +283,38 @@ class Histogram:
         return f"Histogram({self.count} values)"
 
 
-def _steps(indices: Counts) -> list[int]:
-    """The differences between ascending numbers, beginning with the first number."""
-    steps: list[int] = np.diff(indices, prepend=0).tolist()
-    return steps
+def _narrow(values: Counts) -> Unsigned:
+    """Integers from 0, with as few bytes per item as the largest needs."""
+    width = np.min_scalar_type(values.max()).itemsize if values.size else 1
+    return values.astype(f"<u{width}")
 
 
-def _narrow(values: Sequence[int]) -> array[int]:
-    """Integers from 0, in an array with as few bytes per item as the largest needs. Raises TypeError or ValueError."""
-    for code in "BHIQ":
-        try:
-            narrow = array(code, values)
-        except OverflowError:
-            continue
-        if code == "Q" and max(narrow) >> 63:
-            break
-        return narrow
-    raise ValueError("expected integers from 0 to 2**63 - 1")
+def _encode(steps: Unsigned, counts: Unsigned) -> str:
+    """The `buckets` of HistogramData."""
+    if not steps.size:
+        return ""
+    packed = zlib.compress(steps.tobytes() + counts.tobytes())
+    return f"{steps.itemsize}{counts.itemsize}{b64encode(packed).decode()}"
+
+
+def _decode(text: str) -> tuple[Unsigned, Unsigned]:
+    """Steps and counts, as `_encode` wrote them. Raises TypeError or ValueError for anything else."""
+    if not text:
+        return _narrow(_NO_COUNTS), _narrow(_NO_COUNTS)
+    widths = [int(digit) for digit in text[:2]]
+    inflate = zlib.decompressobj()
+    try:
+        data = inflate.decompress(b64decode(text[2:], validate=True), _MAX_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"expected buckets in deflated form: {error}") from None
+    used, rest = divmod(len(data), sum(widths))
+    if not set(widths) <= {1, 2, 4, 8} or rest or not inflate.eof:
+        raise ValueError("expected as many counts as steps, of 1, 2, 4 or 8 bytes each")
+    steps = np.frombuffer(data, f"<u{widths[0]}", used)
+    counts = np.frombuffer(data, f"<u{widths[1]}", used, used * widths[0])
+    if steps.sum(dtype=np.float64) > _MAX_BUCKET or counts.sum(dtype=np.float64) > _MAX_COUNT:
+        raise ValueError(f"expected bucket numbers up to {_MAX_BUCKET} and counts up to {_MAX_COUNT} in all")
+    return steps, counts
 
 
 def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:

@@ -26,6 +26,9 @@ PARTS = st.sampled_from([None, "a", "b", ""])
 SENT = st.tuples(st.sampled_from(OUTCOMES), st.floats(0, 30), st.floats(0, 1))
 
 
+STALLED_TIMES = ("response_time", "response_time_without", "service_time", "service_time_without", "schedule_lag")
+
+
 @st.composite
 def intervals(draw: st.DrawFn) -> Interval:
     """One second of one of three workers."""
@@ -39,9 +42,7 @@ def intervals(draw: st.DrawFn) -> Interval:
         found.count_sent(lag, phase=phase)
         found.count_outcome(outcome, service_time + lag, service_time, payload=payload, phase=phase)
         for part in found.stalled_parts(phase) if draw(st.booleans()) else ():
-            part.record(
-                service_time + lag, service_time, within=draw(st.floats(0, 2)), in_service=draw(st.floats(0, 1))
-            )
+            part.record_all({name: [draw(st.floats(0, 2))] for name in STALLED_TIMES})
             part.excused += outcome.result is Result.FAILED
     for why in draw(st.lists(st.sampled_from(NotSent), max_size=3)):
         phase = draw(PARTS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zlib
+from base64 import b64encode
 from collections.abc import Iterable
 
 import orjson
@@ -232,17 +234,36 @@ def test_compact_histogram_behaves_the_same(sample: list[int], more: list[int], 
     assert packed == histogram_of([*sample, *more])
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        {"steps": [1, 2], "counts": [1], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
-        {"steps": [-1], "counts": [1], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
-        {"steps": [1], "counts": [2**64], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
-        {"steps": ["1"], "counts": [1], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
-        {"steps": [1], "counts": [0.5], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
-        {"steps": [1], "counts": [1], "sum_s": 0.0},
-    ],
-)
+def buckets(steps: bytes, counts: bytes, widths: str = "11") -> str:
+    """Encoded buckets."""
+    return widths + b64encode(zlib.compress(steps + counts)).decode()
+
+
+VALID = buckets(b"\x01\x02", b"\x01\x01")
+INVALID = {
+    "a count too few": buckets(b"\x01\x02", b"\x01"),
+    "bucket number": buckets(b"\xff" * 4, b"\x01", "41"),
+    "counts": buckets(b"\x01", b"\xff" * 8, "18"),
+    "width": buckets(b"\x01" * 3, b"\x01" * 3, "33"),
+    "no width": "x1" + VALID[2:],
+    "base64": VALID[:-1] + "?",
+    "deflate": "11" + b64encode(b"nonsense").decode(),
+    "cut": VALID[:-8],
+    "too much": buckets(b"\x00" * 50_000_000, b""),
+    "number": 1,
+    "list": [1, 2],
+}
+
+
+@pytest.mark.parametrize("kind", INVALID)
+def test_invalid_buckets_are_rejected(kind: str) -> None:
+    """Invalid data raises KeyError, TypeError or ValueError, which the reader of run folders handles."""
+    data = {"buckets": INVALID[kind], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0}
+    with pytest.raises((TypeError, ValueError)):
+        Histogram.from_json(data)  # type: ignore[arg-type, typeddict-item]
+
+
+@pytest.mark.parametrize("data", [{"buckets": VALID, "sum_s": 0.0}, {"sum_s": 0.0}, {"buckets": VALID}])
 def test_invalid_json_is_rejected(data: dict[str, object]) -> None:
     """Invalid data raises KeyError, TypeError or ValueError, which the reader of run folders handles."""
     with pytest.raises((KeyError, TypeError, ValueError)):
