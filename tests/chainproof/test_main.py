@@ -103,3 +103,20 @@ def test_python_m_chainproof_is_the_command(tmp_path: Path) -> None:
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "found 'nothing'" in ended.stderr
+
+
+@pytest.mark.parametrize("tool", sorted(TOOLS))
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--hepl=secret", "unknown option --hepl; did you mean --help?"),
+        ("--qqq", "unknown option --qqq; see --help"),
+    ],
+)
+def test_a_mistyped_option_is_one_line(tool: str, word: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every tool names the option, suggests the nearest one, prints no usage, and does not repeat the value."""
+    with pytest.raises(SystemExit) as ended:
+        command.main([tool, *(["run"] if tool == "reports" else []), word])
+
+    assert 2 == ended.value.code
+    assert ("", f"chainproof {tool}: {message}\n") == tuple(capsys.readouterr())
