@@ -540,6 +540,12 @@ class RejectedOption(argparse.Action):
 _OFF = ("false", "no", "off", "0")
 
 
+def given_options(options: argparse.Namespace) -> list[str]:
+    """The names of our options on Locust's command line, in a variable or a configuration file, as far as they are not the defaults."""
+    ours = {option.name: option for option in OPTIONS if Surface.LOCUST in option.valid_in}
+    return [name for name, each in ours.items() if getattr(options, each.dest) != each.keyword_arguments()["default"]]
+
+
 def requested_target(options: argparse.Namespace) -> TargetOptions:
     """The target that Locust's options describe. Raises UsageError."""
     host = os.environ.get(_LOCUST_HOST)

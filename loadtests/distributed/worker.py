@@ -36,6 +36,7 @@ from ..demand import validate_check
 from ..engine.load_run import LoadRun
 from ..engine.replan import PhaseNames, RateChange, apply_rate_change
 from ..engine.self_monitor import monitor_generator
+from ..options import given_options
 from ..recording.recorder import Recorder
 from .locust_stats import LocustStats
 from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
@@ -105,6 +106,11 @@ class Worker(Session):
         self._phase_names: PhaseNames | None = None
         self._parent = os.getppid()
         self._last_heartbeat = time.monotonic()
+        unused = given_options(self.options)
+        if unused and not self.options.processes:  # a forked worker has the options of its master
+            print(
+                f"chainproof loadtests: a worker does not use {', '.join(unused)}: its master decides", file=sys.stderr
+            )
 
     def attach(self) -> None:
         """Also listen to the master's messages."""

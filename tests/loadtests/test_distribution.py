@@ -321,7 +321,18 @@ def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_serve
         master = locust("--master", *bind, *words)
         keyless = {name: value for name, value in os.environ.items() if name != "BASETEN_API_KEY"}
         worker = subprocess.Popen(
-            [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--worker", f"--master-port={port}"],
+            [
+                sys.executable,
+                "-m",
+                "locust",
+                "-f",
+                str(LOCUSTFILE),
+                "--worker",
+                f"--master-port={port}",
+                "--rate=9",
+                "-t",
+                "1s",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -333,6 +344,7 @@ def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_serve
 
     assert 2 == master.returncode, output
     assert "chainproof loadtests: no API key" in errors
+    assert "chainproof loadtests: a worker does not use --duration, --rate: its master decides" in errors
     assert "worker 0" in output
     assert "no API key: expected one in the environment variable BASETEN_API_KEY" in output
     assert [] == server.requests
