@@ -23,7 +23,7 @@ from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart
 from chainproof.judgement.latency import QUANTILES
-from chainproof.judgement.nothing_ok import NEARLY_ALL, most_frequent_status, rejects_input
+from chainproof.judgement.nothing_ok import rejected_inputs
 from chainproof.results.exchange import OWN_ERRORS, NotSent, Result, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats
@@ -324,13 +324,13 @@ def key_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
 
 def payload_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
     """A run whose payload the chain rejects measures the validation of inputs and nothing else."""
-    rejected = Counter({outcome: n for outcome, n in inputs.totals.outcomes.items() if rejects_input(outcome)})
-    count, answered = rejected.total(), inputs.totals.answered
-    if count and count >= NEARLY_ALL * answered:
+    rejected = rejected_inputs(inputs.totals)
+    if rejected is not None:
+        count, answered = rejected.total(), inputs.totals.answered
         how_many = f"All {count:,} answers" if count == answered else f"{count:,} of {answered:,} answers"
         yield Caveat(
             code=CaveatCode.PAYLOAD_REJECTED,
-            text=f"{how_many} were {most_frequent_status(rejected)}: the payload may not fit this chain.",
+            text=f"{how_many} were {' or '.join(map(str, sorted(rejected)))}: the payload may not fit this chain.",
             remedy="Name the inputs of the chain with --input-schema or --payloads; `chainproof call` shows one request "
             "and what the chain answers.",
         )

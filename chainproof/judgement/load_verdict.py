@@ -36,7 +36,9 @@ def _verdict(
     verdict, reason = _objectives_verdict(objectives)
     guard = end.guard if end is not None else None
     ended_by_guard = f"A guard ended the run: {end.note}." if end is not None else ""
-    if guard in (Guard.TARGET_UNREACHABLE, Guard.ERROR_BUDGET):
+    # A chain that is right to reject the payload must not fail because of a budget for errors.
+    is_own_payload = accounting.ok == 0 and any(caveat.code is CaveatCode.PAYLOAD_REJECTED for caveat in caveats)
+    if guard is Guard.TARGET_UNREACHABLE or (guard is Guard.ERROR_BUDGET and not is_own_payload):
         return Verdict.FAIL, ended_by_guard
     own_faults = [caveat.code for caveat in caveats if caveat.invalidates_failures]
     if own_faults and verdict is not Verdict.INVALID and (verdict is not Verdict.PASS or not objectives):

@@ -4,7 +4,8 @@ What a run tells in which nothing was answered ok.
 An answer that is not ok takes another way through the target than one that is: its time says nothing about how long the
 chain works. So objectives on times and throughput are not missed because of such answers; they are not measured. They are
 missed if requests that were never answered suffice for that. An error rate and the time of the first success are about the
-errors themselves, and stay missed.
+errors themselves, and stay missed, unless nearly all answers reject the payload: then the caller is responsible, and a chain
+that is right to reject it must not fail.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from chainproof.results.exchange import CodeKind, Outcome, Result, responsible_f
 from chainproof.results.interval import RequestStats
 from chainproof.workload.objectives import Indicator
 
-NEARLY_ALL = 0.95
+_NEARLY_ALL = 0.95
 """Share of answers from which on a rejected payload explains the run."""
 
 _NEEDS_OK_ANSWERS = frozenset(
@@ -33,7 +34,9 @@ def withhold_without_ok(result: ObjectiveResult, stats: RequestStats) -> Objecti
     failed, total = stats.count(Result.FAILED), planned_requests(stats)
     if result.verdict is not Verdict.FAIL or stats.count(Result.OK) or not failed:
         return result
-    if result.objective.indicator not in _NEEDS_OK_ANSWERS:
+    indicator = result.objective.indicator
+    is_about_errors = indicator in (Indicator.ERROR_RATE, Indicator.FIRST_SUCCESS)
+    if indicator not in _NEEDS_OK_ANSWERS and not (is_about_errors and rejected_inputs(stats) is not None):
         return result
     quantile = result.objective.quantile
     if quantile is not None and total - failed > (1.0 - quantile) * total:
@@ -48,10 +51,10 @@ def rejects_input(outcome: Outcome) -> bool:
     return outcome.code_kind is not CodeKind.DOCUMENTED or outcome.error_code == ErrorCode.CLIENT_ERROR
 
 
-def most_frequent_status(outcomes: Counter[Outcome]) -> int | None:
-    """The status of most answers; None without answers."""
+def rejected_inputs(stats: RequestStats) -> Counter[int] | None:
+    """The answers that reject the payload, by status, if they are nearly all answers; else None."""
     statuses: Counter[int] = Counter()
-    for outcome, count in outcomes.items():
-        if outcome.status is not None:
+    for outcome, count in stats.outcomes.items():
+        if outcome.status is not None and rejects_input(outcome):
             statuses[outcome.status] += count
-    return statuses.most_common(1)[0][0] if statuses else None
+    return statuses if statuses and statuses.total() >= _NEARLY_ALL * stats.answered else None

@@ -137,9 +137,9 @@ def ended_by_budget() -> RunEnd:
     return replace(end, accounting={})
 
 
-def stopped_by(guard: Guard) -> Run:
+def stopped_by(guard: Guard, second: Interval | None = None) -> Run:
     """A run that a guard ended."""
-    run = with_ending(load_run(), Ending.STOPPED_BY_GUARD, "a limit was reached")
+    run = with_ending(load_run(second), Ending.STOPPED_BY_GUARD, "a limit was reached")
     assert run.end is not None
     return replace(run, end=replace(run.end, guard=guard))
 
@@ -459,6 +459,14 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
     "the payload rejected": (lambda: load_run(interval(INVALID_INPUT)), Verdict.INCONCLUSIVE),
     "the payload rejected, an error rate missed": (
         lambda: with_objectives(load_run(interval(INVALID_INPUT)), "error_rate < 1%"),
+        Verdict.INCONCLUSIVE,
+    ),
+    "the payload rejected, the error budget used up": (
+        lambda: stopped_by(Guard.ERROR_BUDGET, interval(INVALID_INPUT)),
+        Verdict.INCONCLUSIVE,
+    ),
+    "most payloads rejected, an error rate missed": (
+        lambda: with_objectives(load_run(interval(INVALID_INPUT), interval(count=50)), "error_rate < 1%"),
         Verdict.FAIL,
     ),
     "all in flight at the end": (lambda: load_run(interval(CENSORED)), Verdict.INCONCLUSIVE),
