@@ -156,6 +156,10 @@ class SimulatedWorker:
             self._stats()
             self.done = True
 
+    def lose_report(self) -> None:
+        """Leave out the next report."""
+        next(self._report or iter(()), None)
+
     def end(self) -> None:
         """Send the rest of the reports at once, as after an order to stop."""
         for octets in self._report or ():
@@ -201,6 +205,7 @@ def interval_of(second: int, worker: str, planned: int, chance: random.Random) -
         interval.count_planned()
         interval.count_sent(chance.random() * 1e-3)
         interval.count_outcome(OK, service + 1e-3, service)
+        interval.in_flight_ns += round(service * 1e9)
     health = interval.generator_health = GeneratorHealth()
     for _ in range(20):
         health.add_sample(3, chance.random() * 1e-3, 0.05)

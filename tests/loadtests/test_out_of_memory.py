@@ -59,6 +59,7 @@ def test_a_kill_of_the_only_load_process_is_named(
     assert "internal error" not in done.errors
 
 
+@pytest.mark.skipif(os.environ.get("CHAINPROOF_SAMPLE") != "all", reason="takes ten seconds: CHAINPROOF_SAMPLE=all")
 def test_a_kill_of_a_worker_is_named(
     run_server: Callable[..., Any], launch: Launch, starve: Callable[[int], None]
 ) -> None:
