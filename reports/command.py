@@ -17,6 +17,7 @@ from typing import cast
 
 from chainproof.command import build_parser, command
 from chainproof.errors import UsageError
+from chainproof.judgement.search_check import check_search
 from chainproof.judgement.summary import Report, report
 from chainproof.judgement.verdict import EXIT_CODE_OF
 from chainproof.results.folder import Run, find_runs, find_searches, read_run
@@ -127,8 +128,11 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def _searches(paths: Sequence[Path]) -> list[SearchRecord]:
-    """Every search at the paths, without duplicates."""
-    return list({search.path: search for path in paths for search in find_searches(path.resolve())}.values())
+    """Every search at the paths, without duplicates. Raises UsageError if one disagrees with its run folders."""
+    searches = {search.path: search for path in paths for search in find_searches(path.resolve())}
+    for search in searches.values():
+        check_search(search)
+    return list(searches.values())
 
 
 def _read(folder: Path) -> Run:

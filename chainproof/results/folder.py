@@ -353,7 +353,7 @@ def find_runs(path: Path) -> list[Path]:
         raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
     if (path / MANIFEST).exists():
         return [path]
-    runs = _verification_runs(path) or [run for child in sorted(path.iterdir()) for run in _runs_of(child)]
+    runs = _search_runs(path) or [run for child in sorted(path.iterdir()) for run in _runs_of(child)]
     if not runs:
         raise FolderError(f"expected a run folder, found no {MANIFEST} in {path} nor in a folder of it")
     return runs
@@ -366,15 +366,17 @@ def find_searches(path: Path) -> list[SearchRecord]:
 
 
 def _runs_of(child: Path) -> list[Path]:
-    """The folder itself if it is a run folder; if it is the folder of a search, the runs that verified its result."""
-    return [child] if (child / MANIFEST).exists() else _verification_runs(child)
+    """The folder itself if it is a run folder; if it is the folder of a search, the runs that stand for it."""
+    return [child] if (child / MANIFEST).exists() else _search_runs(child)
 
 
-def _verification_runs(path: Path) -> list[Path]:
-    """The runs at the rate that a search found; empty if it found none, or the folder is not a search."""
+def _search_runs(path: Path) -> list[Path]:
+    """The runs at the rate that a search found; all of its runs if it found none; empty if the folder is not a search."""
     found = read_search(path)
-    named = [path / name for name in found.verification_folders] if found is not None else []
-    return [folder for folder in named if (folder / MANIFEST).exists()]
+    if found is None:
+        return []
+    verified = [path / name for name in found.verification_folders if (path / name / MANIFEST).exists()]
+    return verified or [child for child in sorted(path.iterdir()) if (child / MANIFEST).exists()]
 
 
 def _write_file(path: Path, value: object) -> bytes:

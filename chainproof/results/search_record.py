@@ -74,6 +74,8 @@ class SearchRecord:
     """Of the highest rate that meets the objectives (95 %); an end is None if it is unknown."""
     summary: str
     probes: tuple[ProbeRecord, ...]
+    missing_folders: tuple[str, ...] = ()
+    """Run folders of probes that do not exist any more."""
 
     @property
     def verification_folders(self) -> tuple[str, ...]:
@@ -149,6 +151,7 @@ def _probe_problems(path: Path, probe: ProbeRecord) -> Iterator[str]:
 
 def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
     """The record from parsed JSON."""
+    probes = tuple(_probe(probe) for probe in data["probes"])
     return SearchRecord(
         path=path,
         workload=str(data["workload"]),
@@ -161,7 +164,8 @@ def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
         missed_at=_rate(data["missed_at_per_s"]),
         interval=_interval(data["interval_per_s"]),
         summary=str(data["summary"]),
-        probes=tuple(_probe(probe) for probe in data["probes"]),
+        probes=probes,
+        missing_folders=tuple(dict.fromkeys(probe.folder for probe in probes if not (path / probe.folder).is_dir())),
     )
 
 

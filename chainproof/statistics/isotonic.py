@@ -3,7 +3,7 @@ Shares that can only fall from one level to the next: estimates and bounds that 
 
 If shares do not rise with the rate, then the requests of several neighbouring rates together say something about each of
 them: their common share is at most that of the lowest rate, and at least that of the highest one. So the lower bound at a
-rate is the best one over all ranges from there upwards, the upper bound the best one over all ranges up to there, and the
+rate is the best one over all ranges that begin there, the upper bound the best one over all ranges that end there, and the
 estimate is the isotonic regression in its max-min form, which the pool-adjacent-violators algorithm computes (Barlow et al.,
 Statistical Inference under Order Restrictions, 1972).
 """
@@ -37,8 +37,8 @@ def falling_shares(levels: Sequence[LevelCounts], confidence: float) -> list[Sha
     return [
         ShareEstimate(
             value=min(max(values[a, b] for b in range(place, count)) for a in range(place + 1)),
-            low=max(each.low for (a, _), each in intervals.items() if a >= place),
-            high=min(each.high for (_, b), each in intervals.items() if b <= place),
+            low=max(intervals[place, b].low for b in range(place, count)),
+            high=min(intervals[a, place].high for a in range(place + 1)),
         )
         for place in range(count)
     ]

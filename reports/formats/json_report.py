@@ -116,6 +116,7 @@ def _search(search: SearchRecord) -> Object:
         "verdict": search.verdict,
         "summary": search.summary,
         "capacity": _capacity(search),
+        "missing_folders": list(search.missing_folders),
         "probes": [
             {
                 "rate_per_s": probe.rate,

@@ -115,6 +115,7 @@ def _search(search: SearchRecord) -> Iterator[str]:
     rows = [[plain(cell) for cell in row] for row in searches.probes(search)]
     yield _table(searches.PROBE_COLUMNS, rows, right=(0, *range(3, 10))) if rows else ""
     yield "\n".join(f"- {plain(line)}" for line in searches.capacity_lines(search))
+    yield plain(searches.missing_line(search))
 
 
 def _run(summary: Summary, *, is_only: bool) -> Iterator[str]:

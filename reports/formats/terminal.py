@@ -96,7 +96,12 @@ def _search(search: SearchRecord, report: Report, pen: Pen) -> list[str]:
     is_reason = search.summary in report.reason  # stands above
     summary = [] if is_reason else [*_wrapped(safe_text.escape_unprintable(search.summary), "  "), ""]
     table = _table([searches.PROBE_COLUMNS, *searches.probes(search)], left=(1, 2))
-    implied = [line for text in searches.capacity_lines(search) for line in _wrapped(text, "  ")]
+    implied = [
+        line
+        for text in (*searches.capacity_lines(search), searches.missing_line(search))
+        if text
+        for line in _wrapped(text, "  ")
+    ]
     return [*title, *summary, *table, "", *implied]
 
 

@@ -53,6 +53,14 @@ def probes(search: SearchRecord) -> list[tuple[str, ...]]:
     ]
 
 
+def missing_line(search: SearchRecord) -> str:
+    """A caveat about run folders that are gone; empty if there are none."""
+    missing = len(search.missing_folders)
+    if not missing:
+        return ""
+    return f"Caveat: {count(missing)} of {count(len(search.probes))} run folders are missing, so their figures cannot be checked."
+
+
 def capacity_lines(search: SearchRecord) -> list[str]:
     """What the search implies for autoscaling, or why it implies nothing."""
     implied = capacity(search)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -125,9 +126,18 @@ def write_search(path: Path, **changes: object) -> None:
 
 
 def finished_search(path: Path) -> None:
-    """A search that found a rate, with the run that verified it."""
-    write_search(path / "20261122T132700Z_saturation")
-    write_load(path / "20261122T132700Z_saturation" / "08_20", drawn_intervals(20, 20))
+    """A search that found a rate, with the runs of its probes."""
+    folder = path / "20261122T132700Z_saturation"
+    write_search(folder)
+    record = orjson.loads((folder / SEARCH_FILE).read_bytes())
+    for probe in record["probes"]:
+        intervals = drawn_intervals(20, int(probe["rate"]))
+        manifest = load_manifest(objectives=("p95 response_time < 800ms",))
+        manifest = replace(manifest, settings={**manifest.settings, "rate_per_s": probe["rate"]})
+        write_load(folder / probe["folder"], intervals, manifest=manifest)
+        probe["planned"] = sum(each.planned for each in intervals)
+        probe["ok"] = sum(each.count(Result.OK) for each in intervals)
+    (folder / SEARCH_FILE).write_bytes(orjson.dumps(record))
 
 
 def huge(path: Path) -> None:
