@@ -20,9 +20,12 @@ from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
-from chainproof.results.interval import Interval, RequestStats
+from chainproof.results.interval import Interval, RequestStats, merge_stats
 from chainproof.results.stalls import Stall
 from chainproof.workload.objectives import Indicator
+
+LONG_RECOVERY: Seconds = 0.25
+"""A recovery that is longer shows that the burst after the stall was more than the target could take."""
 
 
 def judge_again(
@@ -38,12 +41,16 @@ def judge_again(
     if all(result.verdict not in doubtful for result in results):
         return tuple(results)
     without = without_own_lag(requests, totals, seconds, processes)
-    again = evaluate_objectives([result.objective for result in results], without)
+    judged_again = [without] if processes == 1 else [without, _without_recoveries(without, totals)]
+    objectives = [result.objective for result in results]
+    again = zip(*(evaluate_objectives(objectives, each) for each in judged_again), strict=True)
     return tuple(
         replace(result, verdict=Verdict.INVALID)
-        if result.verdict in doubtful and _differs(result, other) and not _is_about_the_generator(result)
+        if result.verdict in doubtful
+        and any(_differs(result, other) for other in others)
+        and not _is_about_the_generator(result)
         else result
-        for result, other in zip(results, again, strict=True)
+        for result, others in zip(results, again, strict=True)
     )
 
 
@@ -73,6 +80,22 @@ def without_own_lag(requests: JudgedRequests, totals: Interval, seconds: Seconds
         ),
         ok_by_second=[count / sending_time for count in requests.ok_by_second] if sending_time else (),
     )
+
+
+def _without_recoveries(requests: JudgedRequests, totals: Interval) -> JudgedRequests:
+    """
+    The requests without the seconds in which a process recovered from a stall.
+
+    Its burst also delays the requests of other processes, which do not know of the stall.
+    """
+    recoveries = {
+        second
+        for stall in _stalls(totals)
+        if stall.recovered - stall.end > LONG_RECOVERY
+        for second in range(int(stall.end), int(stall.recovered) + 1)
+    }
+    kept = [each for second, each in enumerate(requests.seconds, totals.second) if second not in recoveries]
+    return replace(requests, seconds=kept, stats=merge_stats(kept)) if recoveries and requests.seconds else requests
 
 
 def _stalls(totals: Interval) -> Sequence[Stall]:

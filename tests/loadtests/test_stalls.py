@@ -82,13 +82,13 @@ def test_a_stopped_generator_makes_the_run_invalid(
         pytest.skip("skipped: needs CHAINPROOF_SAMPLE=all")
     with run_server(fine) as server:
         done, summary = stopped_run(launch, server, which, *MODELS[model], "--objective=max response_time < 1s")
+    assert 4 == done.code, done.output + done.errors
     stalled = next(caveat for caveat in summary.caveats if caveat.code is CaveatCode.GENERATOR_STALLED)
     health = summary.totals.generator_health
     assert health is not None
     stall = health.longest_stall
     assert stall is not None
 
-    assert 4 == done.code, done.output + done.errors
     assert Verdict.INVALID is summary.verdict
     assert STALL - 0.1 < stall.seconds < STALL + 1.0
     assert START - 1.0 < stall.start < START + 2.0

@@ -112,6 +112,19 @@ def overdue(count: int, lag: float = 0.001) -> tuple[Interval, Interval]:
     return first, after
 
 
+def two_workers(recovered: float) -> Run:
+    """Fifteen seconds of two workers, one of which stalls. Then the other's requests are slow too, for two seconds."""
+    seconds = []
+    for number in range(15):
+        for worker in "01":
+            second = monitored(interval(count=100, time=2.0 if number in (9, 10) else 0.1))
+            second.second, second.worker = number, worker
+            seconds.append(second)
+    assert seconds[20].generator_health is not None
+    seconds[20].generator_health.stalls = [Stall(5.0, 9.0, recovered)]
+    return with_settings(load_run(*seconds), duration_s=15.0)
+
+
 def fifteen(second: Interval, *objectives: str, within: float | None = None) -> Run:
     """A run of 15 s with these objectives. *within* changes how long the stall affected each request."""
     if within is not None:
@@ -373,6 +386,8 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
         lambda: fifteen(stalled(interval(time=2.0, count=900), normal=0), "max response_time < 1s", within=0.02),
         Verdict.FAIL,
     ),
+    "missed by another worker during a recovery": (lambda: two_workers(10.9), Verdict.INVALID),
+    "missed by another worker after a short recovery": (lambda: two_workers(9.1), Verdict.INCONCLUSIVE),
     "met in spite of a stall": (lambda: fifteen(stalled(interval(count=20, lag=3.0), normal=2000)), Verdict.PASS),
     "errors only in a stall": (
         lambda: fifteen(stalled(interval(RATE_LIMITED, count=50), normal=2000, excused=50), "error_rate <= 1%"),
