@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from chainproof.judgement.load_summary import LoadSummary
@@ -54,9 +55,11 @@ def _rates(colour: str, over_time: Sequence[Span], colours: Palette) -> list[flo
 def _legend(summary: LoadSummary, colours: Palette) -> tuple[LegendEntry, ...]:
     """The legend, the most frequent outcome first."""
     labels: dict[str, str] = {}
+    texts = Counter(outcome_text(row.outcome) for row in summary.outcomes)
     for row in summary.outcomes:
-        colour = colours[row.outcome]
-        labels.setdefault(colour, "ok" if colour == "ok" else safe_text.shorten(outcome_text(row.outcome), 60))
+        colour, text = colours[row.outcome], outcome_text(row.outcome)
+        party = f" ({row.responsible})" if texts[text] > 1 and row.responsible is not None else ""
+        labels.setdefault(colour, "ok" if colour == "ok" else safe_text.shorten(text, 60) + party)
     if OTHER in labels:
         labels[OTHER] = "other outcomes"
     return tuple(LegendEntry(colour=colour, label=label) for colour, label in labels.items())
