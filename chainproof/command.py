@@ -24,7 +24,7 @@ exit codes:
   2    usage error or cannot start: bad option, no API key, target not reachable; or the output cannot be written
   3    inconclusive: too little was observed for a verdict
   4    invalid: the measurement cannot be trusted
-  70   internal error of chainproof; it says nothing about the target
+  70   error in chainproof, or in your own check or locustfile; it says nothing about the target
   130  interrupted; results up to then were written
 """
 

@@ -15,7 +15,7 @@ from chainproof.chain_schema.class_import import load_function
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import USER_CHECK
 from chainproof.contract.violations import Violation
-from chainproof.errors import UsageError
+from chainproof.errors import YOUR_CODE, UsageError, UserCodeError, error_text, place_in
 
 CheckFunction = Callable[[Mapping[str, Any], Answer], object]
 """(payload, answer) -> None, or a message that says what is wrong."""
@@ -24,7 +24,7 @@ MAX_MESSAGE_LENGTH = 200
 """Longer messages of a check are shortened to this many characters."""
 
 
-class UserCheckError(Exception):
+class UserCheckError(UserCodeError):
     """The user's check raised an exception, or returned something other than None or a message."""
 
 
@@ -48,17 +48,22 @@ class UserCheck:
         self.source = source
         """The value of the option."""
         self._check = load_check(source)
+        # A check may be any callable; only a function tells its file.
+        code = getattr(inspect.unwrap(self._check), "__code__", None)
+        self._file: str | None = code and code.co_filename
 
     def violation(self, payload: Mapping[str, Any], answer: Answer) -> Violation | None:
         """The violation of an answer with status 200 and a JSON object. Raises UserCheckError."""
         try:
             message = self._check(payload, answer)
         except Exception as error:
-            raise UserCheckError(f"{self.source} raised {type(error).__name__}: {error}") from error
+            raise UserCheckError(error_text(self.source, error, place_in(self._file, error))) from error
         if message is None:
             return None
         if not isinstance(message, str):
-            raise UserCheckError(f"expected {self.source} to return None or a str, found {type(message).__name__}")
+            raise UserCheckError(
+                f"{YOUR_CODE}expected {self.source} to return None or a str, found {type(message).__name__}"
+            )
         return Violation(clause=USER_CHECK, expected=f"{self.source} passes", actual=_shortened(message))
 
 

@@ -148,9 +148,7 @@ def _judge(folder: Path, code: int, *, interrupted: bool) -> int:
         return verdict
     if code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
-    _print_error(
-        f"internal error: the Locust process failed ({_describe_exit(code)}); this says nothing about the target"
-    )
+    _print_error(f"the Locust process failed ({_describe_exit(code)}), see above; this says nothing about the target")
     return ExitCode.SOFTWARE
 
 

@@ -11,7 +11,7 @@ from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.severity import failing_levels, sort_findings
-from chainproof.judgement.verdict import Verdict
+from chainproof.judgement.verdict import Verdict, error_reason
 from chainproof.results.finding import Finding
 from chainproof.results.manifest import Ending
 
@@ -69,8 +69,7 @@ class ConformanceEvidence:
 def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     """The verdict, and the reason in a sentence."""
     if evidence.internal_error or evidence.ending is Ending.INTERNAL_ERROR:
-        reason = evidence.internal_error or "no reason recorded"
-        return Verdict.ERROR, f"chainproof failed; this says nothing about the target: {reason}."
+        return Verdict.ERROR, error_reason(evidence.internal_error)
     if evidence.damage:
         files = "; ".join(f"{name}: {what}" for name, what in evidence.damage.items())
         return Verdict.INVALID, f"The run folder is not as the run wrote it ({files})."

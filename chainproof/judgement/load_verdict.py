@@ -6,7 +6,7 @@ from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.verdict import Verdict, worst_verdict
+from chainproof.judgement.verdict import Verdict, error_reason, worst_verdict
 from chainproof.results.manifest import Ending, Guard, RunEnd
 
 
@@ -24,10 +24,7 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     """The verdict, and the reason for it alone."""
     if end is not None and end.ending is Ending.INTERNAL_ERROR:
-        return (
-            Verdict.ERROR,
-            f"chainproof failed; this says nothing about the target: {end.note or 'no reason recorded'}.",
-        )
+        return Verdict.ERROR, error_reason(end.note)
     invalidating = [caveat.code for caveat in caveats if caveat.invalidates]
     if invalidating:
         return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(invalidating)}."

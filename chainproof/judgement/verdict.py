@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 
+from chainproof.errors import YOUR_CODE
+
 
 class Verdict(StrEnum):
     """The result of a run, or of several."""
@@ -18,7 +20,7 @@ class Verdict(StrEnum):
     INVALID = "invalid"
     """The measurement cannot be trusted."""
     ERROR = "error"
-    """An error in chainproof; says nothing about the target."""
+    """An error in chainproof or in the user's code; says nothing about the target."""
 
 
 class ExitCode(IntEnum):
@@ -31,7 +33,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     INVALID = 4
     SOFTWARE = 70
-    """An error in chainproof."""
+    """An error in chainproof, or in the user's check or locustfile."""
     INTERRUPTED = 130
     """Ctrl-C, SIGTERM or SIGHUP; the report was written nevertheless."""
 
@@ -43,6 +45,14 @@ EXIT_CODE_OF: dict[Verdict, ExitCode] = {
     Verdict.INVALID: ExitCode.INVALID,
     Verdict.ERROR: ExitCode.SOFTWARE,
 }
+
+
+def error_reason(note: str) -> str:
+    """The reason of the verdict error, from the note that a run ended with: whose code failed, and how."""
+    _, is_yours, yours = note.partition(YOUR_CODE)
+    whose, what = ("Your code", yours) if is_yours else ("chainproof", note or "no reason recorded")
+    return f"{whose} failed; this says nothing about the target: {what}."
+
 
 _WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
 """A fail counts even if something else could not be measured; a pass does not."""

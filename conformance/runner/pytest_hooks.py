@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from chainproof.errors import UsageError
+from chainproof.errors import UsageError, UserCodeError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_verdict
 from chainproof.results.manifest import Ending
 
@@ -154,18 +154,22 @@ def _conformance_run(request: pytest.FixtureRequest, target: str | App | None, k
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note errors in chainproof, and redact the key in every report."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note errors in chainproof and in the user's code, and redact the key in every report."""
     report = yield
     conformance_run = item.stash.get(CONFORMANCE_RUN, None)
     if conformance_run is None:
         return report
     redact: Callable[[str], str] = conformance_run.requester.key.redact
     if report.failed:
-        text = redact(report.longreprtext)
+        error = call.excinfo.value if call.excinfo is not None else None
+        text = redact(str(error) if isinstance(error, UserCodeError) else report.longreprtext)
         report.longrepr = text
         if report.when != "call" and not conformance_run.internal_error:
-            conformance_run.internal_error = f"{item.name}: {text.strip().splitlines()[-1]}"
+            lines = text if call.excinfo is None else redact(call.excinfo.exconly(tryshort=True))
+            conformance_run.internal_error = f"{item.name}: {lines.strip().splitlines()[-1]}"
     report.sections = [(title, redact(text)) for title, text in report.sections]
     return report
 

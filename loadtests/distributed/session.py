@@ -28,7 +28,7 @@ from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import gevent
-from locust import log
+from locust import TaskSet, User, log
 from locust.env import Environment
 from locust.event import EventHook
 
@@ -55,7 +55,7 @@ from ..options import requested_target
 from ..recording.recorder import Recorder
 from ..recording.totals_writer import TotalsWriter
 from .locust_stats import LocustStats
-from .user_classes import classes_of_model, hosts_of, with_class_host
+from .user_classes import classes_of_model, hosts_of, user_error_note, with_class_host
 
 EXIT_CODE_OF = {
     Ending.COMPLETED: ExitCode.PASS,
@@ -154,9 +154,9 @@ class Session:
         self._closing.close()
 
     @abort_on_error
-    def on_user_error(self, exception: Exception, **_: Any) -> None:
+    def on_user_error(self, user_instance: User | TaskSet, exception: Exception, **_: Any) -> None:
         """End the run: requests of the plan are missing after an exception in a user."""
-        self.abort(f"{type(exception).__name__}: {exception}")
+        self.abort(user_error_note(user_instance, exception))
 
     def on_signal(self) -> None:
         """The first signal drains the run, the second ends it at once; without a run the process ends."""

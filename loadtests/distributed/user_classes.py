@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from locust import User
+from locust import TaskSet, User
 
-from chainproof.errors import UsageError
+from chainproof.errors import UsageError, error_text, place_in
 from chainproof.options import TARGET_VARIABLE
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
+
+_NOT_THE_USERS = ("chainproof.", "locust.")
+"""How the modules of classes begin that a locustfile does not define."""
 
 
 def classes_of_model(classes: list[type[User]], model: WorkloadModel) -> list[type[User]]:
@@ -83,3 +86,12 @@ def with_class_host(
     if len(named) > 1:
         raise UsageError(f"expected one target, found {' and '.join(named)} as host of the user classes; use --target")
     return replace(requested, url=named[0]) if named else requested
+
+
+def user_error_note(source: User | TaskSet, error: Exception) -> str:
+    """What ended a run after an exception in a user or task set, with the line of the locustfile if it comes from there."""
+    for kind in (type(source), type(getattr(source, "user", source))):
+        place = "" if kind.__module__.startswith(_NOT_THE_USERS) else place_in(inspect.getsourcefile(kind), error)
+        if place:
+            return error_text(kind.__name__, error, place)
+    return f"{type(error).__name__}: {error}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from abc import ABC, abstractmethod
 
 from gevent.event import Event
 
 from chainproof.clock import Seconds
+from chainproof.errors import UserCodeError
 from chainproof.judgement.accounting import Accounting
 from chainproof.results.manifest import Ending, Guard
 
@@ -68,15 +70,25 @@ class BaseRun(ABC):
         self.stop()
 
     def abort(self, note: str) -> None:
-        """Stop because of an internal error, described by *note*."""
+        """Stop because of an error in chainproof or in the user's code, described by *note*."""
         if self.ending is not Ending.INTERNAL_ERROR:
             self.ending, self.note = Ending.INTERNAL_ERROR, note
         self.stop()
 
     def abort_on_exception(self) -> None:
-        """Abort because of the exception that is being handled, and print its traceback."""
-        traceback.print_exc()
-        self.abort(traceback.format_exc(limit=0).strip().splitlines()[-1])
+        """Abort because of the exception that is being handled, and print the traceback of the failed code."""
+        error = sys.exception()
+        if isinstance(error, UserCodeError):
+            if self.ending is Ending.INTERNAL_ERROR:
+                return  # requests in flight meet the same error
+            cause = error.__cause__
+            if cause is not None and cause.__traceback__ is not None:
+                traceback.print_exception(type(cause), cause, cause.__traceback__.tb_next)
+            print(f"chainproof loadtests: {error}", file=sys.stderr)
+            self.abort(str(error))
+        else:
+            traceback.print_exc()
+            self.abort(traceback.format_exc(limit=0).strip().splitlines()[-1])
 
     def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the run folder is complete, at most for *timeout*; returns whether it is."""

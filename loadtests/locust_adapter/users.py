@@ -8,6 +8,7 @@ planned, measured, judged and recorded.
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
@@ -17,6 +18,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from chainproof.contract.answer import Answer
+from chainproof.errors import UserCodeError, error_text, place_in
 from chainproof.workload.workload import WorkloadModel
 
 from ..client.request import PayloadLike
@@ -140,7 +142,13 @@ class OpenUser(ChainUser):
 
         def run_task(request: InFlightRequest) -> None:
             chosen = source.choice(tasks)
-            chosen(self)
+            try:
+                chosen(self)
+            except Exception as error:
+                place = place_in(inspect.getsourcefile(type(self)), error)
+                if not place:
+                    raise
+                raise UserCodeError(error_text(chosen.__name__, error, place)) from error
             if request.start is None:
                 raise RuntimeError(f"expected {chosen.__name__} to call self.client.run_remote, but it did not")
 

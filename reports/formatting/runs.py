@@ -18,7 +18,7 @@ _ENDINGS: dict[Ending | None, str] = {
     Ending.COMPLETED: "completed",
     Ending.INTERRUPTED: "interrupted",
     Ending.STOPPED_BY_GUARD: "stopped by a guard",
-    Ending.INTERNAL_ERROR: "stopped by an internal error",
+    Ending.INTERNAL_ERROR: "stopped by an error",
     None: "cut off",
 }
 

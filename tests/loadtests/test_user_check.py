@@ -93,7 +93,7 @@ def test_a_message_of_the_check_is_a_violation(
 
 
 @pytest.mark.parametrize("check", ["careless", "returns_false"])
-def test_an_exception_in_a_check_is_an_internal_error(
+def test_an_exception_in_a_check_is_an_error_of_the_user(
     run_server: RunServer, launch: Launch, module: Path, check: str
 ) -> None:
     """So is a return value other than None or str: exit code 70, an error message, and the accounting adds up."""
@@ -103,6 +103,12 @@ def test_an_exception_in_a_check_is_an_internal_error(
 
     assert 70 == done.code
     assert ("ZeroDivisionError" if check == "careless" else "to return None or a str") in done.errors
+    assert 1 == done.errors.count("chainproof loadtests: your code: ")
+    assert "Your code failed; this says nothing about the target" in " ".join(done.output.split())
+    assert "internal error" not in done.errors + done.output
+    if check == "careless":
+        lines = [number for number, line in enumerate(module.read_text().splitlines(), 1) if "1 / 0" in line]
+        assert f"({module}, line {lines[0]})" in done.errors
     assert Ending.INTERNAL_ERROR is done.run.end.ending
     assert summary.accounting.adds_up
     assert summary.accounting.ok >= 1

@@ -190,6 +190,16 @@ INVALID_LOCUSTFILES = {
         70,
         "expected one run_remote call per task in the open model",
     ),
+    "a task that raises": (
+        "class Mine(OpenUser):\n    @task\n    def careless(self):\n        1 / 0\n",
+        70,
+        "your code: careless raised ZeroDivisionError: division by zero (",
+    ),
+    "a payload that raises": (
+        "class Mine(OpenUser):\n    def payload(self):\n        return {}[1]\n",
+        70,
+        "KeyError: 1",
+    ),
     "two user classes of one model": (
         "class Mine(OpenUser):\n    pass\nclass Yours(OpenUser):\n    pass\n",
         2,

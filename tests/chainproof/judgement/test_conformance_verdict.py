@@ -65,6 +65,11 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
     "killed, a violation": (replace(FAILED, ending=None), Verdict.FAIL, "error-message"),
     "an internal error": (replace(PASSED, internal_error="disk full"), Verdict.ERROR, "disk full"),
     "an internal error, a violation": (replace(FAILED, internal_error="disk full"), Verdict.ERROR, "disk full"),
+    "an error in the user's code": (
+        replace(PASSED, internal_error="a check: your code: mine.py:check raised KeyError (mine.py, line 3)"),
+        Verdict.ERROR,
+        "Your code failed; this says nothing about the target: mine.py:check raised KeyError (mine.py, line 3).",
+    ),
     "an internal error without a reason": (
         replace(PASSED, ending=Ending.INTERNAL_ERROR),
         Verdict.ERROR,
