@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from locust import TaskSet, User
 
-from chainproof.errors import UsageError, error_text, place_in
+from chainproof.errors import UsageError, UserCodeError, error_text, place_in
 from chainproof.options import TARGET_VARIABLE
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
@@ -90,6 +90,8 @@ def with_class_host(
 
 def user_error_note(source: User | TaskSet, error: Exception) -> str:
     """What ended a run after an exception in a user or task set, with the line of the locustfile if it comes from there."""
+    if isinstance(error, UserCodeError):
+        return str(error)
     for kind in (type(source), type(getattr(source, "user", source))):
         place = "" if kind.__module__.startswith(_NOT_THE_USERS) else place_in(inspect.getsourcefile(kind), error)
         if place:

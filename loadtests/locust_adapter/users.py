@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from locust import User, task
@@ -18,7 +18,8 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from chainproof.contract.answer import Answer
-from chainproof.errors import UserCodeError, error_text, place_in
+from chainproof.errors import YOUR_CODE, UsageError, UserCodeError, error_text, place_in
+from chainproof.workload.payloads import Payload, encode_body
 from chainproof.workload.workload import WorkloadModel
 
 from ..client.request import PayloadLike
@@ -109,7 +110,16 @@ class ChainUser(User):
             payload = self.payload()
             if payload is None:
                 raise TypeError(f"expected {type(self).__name__}.payload() to return a JSON object, found None")
-            yield payload
+            yield payload if isinstance(payload, Payload) else self._encoded(payload)
+
+    def _encoded(self, body: Mapping[str, Any]) -> Payload:
+        """The payload with a body that `payload` returned. Raises UserCodeError if JSON cannot hold it."""
+        try:
+            return Payload(name="", body=dict(body), text=encode_body(body))
+        except UsageError as error:
+            method = type(self).payload
+            place = f"{inspect.getsourcefile(method)}, line {method.__code__.co_firstlineno}"
+            raise UserCodeError(f"{YOUR_CODE}{method.__qualname__}: {error} ({place})") from None
 
 
 class OpenUser(ChainUser):

@@ -205,6 +205,11 @@ INVALID_LOCUSTFILES = {
         2,
         "expected one user class of the open model, found Mine, Yours",
     ),
+    "a payload with a number that JSON does not have": (
+        "class Mine(OpenUser):\n    def payload(self):\n        return {'x': float('nan')}\n",
+        70,
+        "your code: Mine.payload: expected a payload with finite numbers and without cycles, found NaN or infinity",
+    ),
     "a payload that is not an object": (
         "class Mine(OpenUser):\n    def payload(self):\n        return None\n",
         70,
