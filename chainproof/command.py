@@ -191,7 +191,8 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with 2."""
         words = message.partition("unrecognized arguments: ")[2].split()
-        options = [name for action in self._actions for name in action.option_strings]
+        shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
+        options = [name for action in shown for name in action.option_strings]
         names = [word.partition("=")[0] for word in words if word.startswith("-")]
         # Values of unknown options are left out: a value may be a secret.
         if names:
