@@ -28,6 +28,7 @@ from .output_schema import OutputSchema
 
 MAX_ARRIVALS = 20_000_000
 """The longest plan that fits in memory."""
+DEFAULT_RESPONSE_MEMORY = 256 << 20
 _CHUNK = 20_000
 """Intended starts to draw between two pauses."""
 
@@ -79,6 +80,8 @@ class Demand:
     """The value of `--check`."""
     retry: str | None = None
     """The name of the retry policy; None: no retries."""
+    max_response_memory: int = DEFAULT_RESPONSE_MEMORY
+    """Bytes of the answers that a process reads at the same time."""
     keep_bodies: bool = False
     """Whether exemplars contain request and answer bodies."""
 
@@ -191,6 +194,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         check=validate_check(options.check),
         retry=options.retry,
         keep_bodies=options.keep_bodies,
+        max_response_memory=options.max_response_memory << 20,
     )
 
 

@@ -239,6 +239,15 @@ _ANSWER_OPTIONS = (
         help="store up to 64 KiB of the request and answer body with each exemplar; without this option no body is stored",
         group=_ANSWERS,
     ),
+    Option(
+        name="--max-response-memory",
+        parse=count,
+        metavar="MIB",
+        default=256,
+        help="memory for the answers that a process reads at the same time, over all connections; a request whose answer "
+        "does not fit fails as too_large",
+        group=_ANSWERS,
+    ),
 )
 
 _LIMIT_OPTIONS = (

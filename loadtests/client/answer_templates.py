@@ -12,6 +12,8 @@ import re
 
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer, build_answer
 
+MAX_ID_LENGTH = 200
+"""Longer request ids are stored in part."""
 MAX_TEMPLATES = 64
 MAX_TEMPLATE_BYTES = 1 << 14
 """Longer answers are always parsed, since their templates would take much memory."""
@@ -64,7 +66,7 @@ class AnswerTemplates:
             return None
         key, request_id = self._split(data)
         template = templates.get(key)
-        if template is None or template.has_id is not bool(request_id) or request_id.translate(None, _ID_BYTES):
+        if template is None or template.has_id is not bool(request_id) or not _is_plain(request_id):
             return None
         self._uses += 1
         return template, request_id
@@ -83,7 +85,7 @@ class AnswerTemplates:
         key, request_id = self._split(data)
         if [request_id] * bool(request_id) != [answer.headers[index][1].encode("latin-1") for index in positions]:
             return None  # no id where it was expected, an empty one, or several
-        if request_id.translate(None, _ID_BYTES):
+        if not _is_plain(request_id):
             return None
         if len(self._templates) >= MAX_TEMPLATES:
             self._pause = PAUSE if self._uses < MAX_TEMPLATES else 0
@@ -105,3 +107,8 @@ class AnswerTemplates:
         start = position + len(marker)
         end = data.find(b"\r", start)
         return data[:start] + data[end:], data[start:end]
+
+
+def _is_plain(request_id: bytes) -> bool:
+    """Whether an id has ordinary characters and is stored whole."""
+    return len(request_id) <= MAX_ID_LENGTH and not request_id.translate(None, _ID_BYTES)

@@ -19,12 +19,14 @@ from chainproof.clock import Seconds
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 
+from ..demand import DEFAULT_RESPONSE_MEMORY
 from .answer_templates import AnswerTemplates
 from .connect import Connector
 from .connection import KeepAliveConnection
 from .deadlines import Deadlines
 from .receive_timestamps import Nanoseconds, ReceiveTimestamps
 from .reply import Reply
+from .response_memory import ResponseMemory
 from .transport_errors import RequestFailed
 
 _LONG_IDLE: Nanoseconds = 1_000_000
@@ -34,12 +36,16 @@ _LONG_IDLE: Nanoseconds = 1_000_000
 class LoadClient:
     """The keep-alive connections of one process to one target. The last used is reused first."""
 
-    def __init__(self, target: Target, route: Route | None = None) -> None:
+    def __init__(
+        self, target: Target, route: Route | None = None, max_response_memory: int = DEFAULT_RESPONSE_MEMORY
+    ) -> None:
+        """*max_response_memory* limits the bytes of the answers that are being read."""
         self._hub = gevent.get_hub()
         self._connector = Connector(target, route if route is not None else Route())
         self._timestamps = ReceiveTimestamps()
         self._deadlines = Deadlines(self._hub)
         self._templates = AnswerTemplates()
+        self._memory = ResponseMemory(max_response_memory)
         self._idle: list[KeepAliveConnection] = []
         self.opened = 0
         """How many connections were opened."""
@@ -60,7 +66,9 @@ class LoadClient:
             now = time.monotonic()
             return Reply(failed.transport, now, None, failed.reason, now, replaced=replaced)
         self.opened += 1
-        connection = KeepAliveConnection(stream, self._hub, self._timestamps, self._deadlines, self._templates, idle)
+        connection = KeepAliveConnection(
+            stream, self._hub, self._timestamps, self._deadlines, self._templates, self._memory, idle
+        )
         return connection.exchange(request, deadline)._replace(replaced=replaced)
 
     def close(self) -> None:

@@ -23,7 +23,8 @@ from .answer_templates import AnswerTemplate, AnswerTemplates
 from .connect import READ_SIZE, SocketStream
 from .deadlines import Deadlines
 from .receive_timestamps import ANCILLARY_SIZE, Nanoseconds, ReceiveTimestamps
-from .reply import Reply
+from .reply import Reply, stored_id
+from .response_memory import FIELD_OVERHEAD, ResponseMemory
 from .transport_errors import (
     CONNECTION_LOSS_ERRORS,
     PROTOCOL_ERRORS,
@@ -61,9 +62,11 @@ class KeepAliveConnection:
         "_fields",
         "_first_byte",
         "_head_complete",
+        "_held",
         "_hub",
         "_idle",
         "_keep_alive",
+        "_memory",
         "_parser",
         "_received",
         "_recvmsg",
@@ -91,6 +94,7 @@ class KeepAliveConnection:
         timestamps: ReceiveTimestamps,
         deadlines: Deadlines,
         templates: AnswerTemplates,
+        memory: ResponseMemory,
         idle: list[KeepAliveConnection],
     ) -> None:
         """The connection appends itself to *idle* when it can carry another request."""
@@ -100,6 +104,9 @@ class KeepAliveConnection:
         self._timestamps = timestamps
         self._deadlines = deadlines
         self._templates = templates
+        self._memory = memory
+        self._held = 0
+        """Bytes of the present answer that count towards `_memory`."""
         self._idle = idle
         self._recvmsg = stream.socket.recvmsg
         self._send = stream.socket.send
@@ -320,6 +327,7 @@ class KeepAliveConnection:
     def _feed(self, data: bytes) -> None:
         """Parse received bytes. Raises RequestFailed if they are not HTTP or the answer is too large."""
         self._received += len(data)
+        self._hold(len(data))
         try:
             self._parser.feed_data(data)
         except PROTOCOL_ERRORS as error:
@@ -330,6 +338,11 @@ class KeepAliveConnection:
             self._keep_alive = False  # the answer is followed by bytes that are not HTTP
         if not self._complete and self._received > (MAX_BODY_BYTES if self._head_complete else MAX_HEADER_BYTES):
             raise RequestFailed(Transport.TOO_LARGE, f"the answer is longer than {self._received - 1} bytes")
+
+    def _hold(self, count: int) -> None:
+        """Count more bytes of the answer. Raises RequestFailed if all answers together have too many."""
+        self._held += count
+        self._memory.hold(count)
 
     def _end(self) -> None:
         """Process the end of the stream. Raises RequestFailed unless it completes the answer."""
@@ -373,6 +386,8 @@ class KeepAliveConnection:
     def _parsed_answer(self, last: bytes) -> tuple[Answer, AnswerTemplate | None, bytes]:
         """The answer, its template if it gets one, and its request id. *last* are the bytes that were read last."""
         body = self._body
+        if len(body) > 1:
+            self._hold(sum(map(len, body)))  # joining them copies them
         answer = build_answer(
             self._status,
             tuple([(_NAMES.get(name) or _name(name), value.decode("latin-1")) for name, value in self._fields]),
@@ -380,7 +395,7 @@ class KeepAliveConnection:
         )
         single = self._keep_alive and len(last) == self._received
         template = self._templates.add(last, answer) if single else None
-        return answer, template, (answer.request_id or "").encode("utf-8", "surrogatepass")
+        return answer, template, stored_id(answer.request_id)
 
     def _succeed(
         self,
@@ -442,6 +457,10 @@ class KeepAliveConnection:
         """The waiting greenlet, which is to be woken; the deadline is removed."""
         waiter, self._waiter = self._waiter, None
         self._deadlines.remove(self)
+        if self._held:
+            self._memory.held -= self._held
+            self._held = 0
+            self._fields, self._body = [], []
         return waiter
 
     def _take_connect_times(self) -> tuple[Seconds | None, Seconds | None]:
@@ -463,6 +482,7 @@ class KeepAliveConnection:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header field; ignore a trailer field."""
         if not self._head_complete:
+            self._hold(FIELD_OVERHEAD)
             self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:

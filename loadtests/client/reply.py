@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.results.exchange import Transport
 
-from .answer_templates import AnswerTemplate
+from .answer_templates import MAX_ID_LENGTH, AnswerTemplate
 
 
 class Reply(NamedTuple):
@@ -40,7 +41,7 @@ class Reply(NamedTuple):
     template: AnswerTemplate | None = None
     """What the answer repeats, or what later answers may repeat; None if it has no template."""
     request_id: bytes = b""
-    """The request id of the answer in UTF-8; empty without one."""
+    """The request id of the answer in UTF-8, as it is stored; empty without one."""
     body_length: int = 0
     """Bytes in the body of the answer."""
 
@@ -50,3 +51,16 @@ class Reply(NamedTuple):
         if self.template is None or self.parsed_answer is not None:
             return self.parsed_answer
         return self.template.answer(self.request_id)
+
+
+_DIGEST_BYTES = 16
+
+
+def stored_id(request_id: str | None) -> bytes:
+    """A request id as it is stored: a long one is cut, with a digest of the whole so that different ids stay different."""
+    encoded = (request_id or "").encode("utf-8", "surrogatepass")
+    if len(encoded) <= MAX_ID_LENGTH:
+        return encoded
+    digest = blake2b(encoded, digest_size=_DIGEST_BYTES).hexdigest()
+    kept = encoded[: MAX_ID_LENGTH - 2 * _DIGEST_BYTES - len("… ".encode())].decode("utf-8", "ignore")
+    return f"{kept}… {digest}".encode()

@@ -71,6 +71,7 @@ class ClosedLoop:
                 end = self._send(request)
                 self.note_answer(request)
                 next_start = end + self._pause_after(request)
+                del request  # its answer may be long
         finally:
             timer.close()
 

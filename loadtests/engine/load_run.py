@@ -75,7 +75,7 @@ class LoadRun(BaseRun):
         """Length of the run; 0 until it is finished."""
         self._endpoint = endpoint
         self._unhandled_error = unhandled_error
-        self._client = LoadClient(endpoint.target, endpoint.route)
+        self._client = LoadClient(endpoint.target, endpoint.route, demand.max_response_memory)
         state = self._state = RunState(demand, plan, shard, recorder, self.abort_on_exception)
         self._settlement = Settlement(
             state,

@@ -24,6 +24,7 @@ from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Tran
 from chainproof.results.shell_words import variable_secret
 from chainproof.results.stored_body import stored_body
 
+from ..client.answer_templates import MAX_ID_LENGTH
 from ..client.reply import Reply
 from ..client.request import EncodedRequest, header_fields
 from ..demand import Demand
@@ -156,7 +157,7 @@ class Settlement:
         if answer.status == 200 and not found:
             return self._valid_output if is_plain else Assessment(_OK, exercised=exercised)
         result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
-        code = self._recorder.code_label(None if answer.status == 200 else error_code(answer))
+        code = self._recorder.code_label(None if answer.status == 200 else error_code(answer), answer.status)
         reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
         who = responsible_for(answer) if result is Result.FAILED else None
         return Assessment(Outcome(Transport.ANSWERED, answer.status, code, result, who), reason, found, exercised)
@@ -183,7 +184,7 @@ class Settlement:
     def _exchange(self, request: InFlightRequest, reply: Reply) -> Exchange:
         """The full record of a settled request. Made on demand, because most requests are only counted."""
         assert request.outcome is not None
-        start_time = self._state.start_time
+        start_time, answer = self._state.start_time, reply.answer
         return Exchange(
             number=request.number,
             intended_start=request.intended_start,
@@ -191,8 +192,8 @@ class Settlement:
             slot_wait=request.slot_wait,
             end=request.end,
             outcome=request.outcome,
-            request_id=reply.answer.request_id if reply.answer is not None else None,
-            attempts=reply.answer.attempts if reply.answer is not None else None,
+            request_id=reply.request_id.decode("utf-8", "surrogatepass") or None,
+            attempts=(answer.attempts or "")[:MAX_ID_LENGTH] or None if answer is not None else None,
             first_byte=reply.first_byte - start_time if reply.first_byte is not None else None,
             connect_time=reply.connect_time,
             tls_time=reply.tls_time,

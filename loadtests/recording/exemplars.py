@@ -23,7 +23,7 @@ from .request_ids import RequestIds
 MAX_FINDINGS = 200
 """Distinct findings. Further violations are counted in one more finding per clause."""
 MAX_OUTCOMES = 300
-"""Distinct outcomes that get exemplars."""
+"""Distinct outcomes that get exemplars, and distinct pairs of status and error code that are counted by themselves."""
 MAX_CODES = 100
 """Distinct undocumented error codes. All others are counted as one."""
 EXEMPLARS_PER_OUTCOME = 3
@@ -48,9 +48,19 @@ class ErrorCodeLabels:
 
     def __init__(self) -> None:
         self._known: set[str] = set(DOCUMENTED_CODES)
+        self._used: set[tuple[int, str]] = set()
 
-    def label(self, code: str | None) -> str | None:
-        """The label under which a code is counted."""
+    def label(self, code: str | None, status: int = 0) -> str | None:
+        """The label under which a code is counted in answers with this status."""
+        label = self._label(code)
+        if label is None or (status, label) in self._used:
+            return label
+        if len(self._used) >= MAX_OUTCOMES:
+            return OTHER_CODES
+        self._used.add((status, label))
+        return label
+
+    def _label(self, code: str | None) -> str | None:
         if code is None or code in self._known:
             return code
         short = code[:_MAX_CODE_LENGTH]

@@ -118,7 +118,7 @@ class Recorder:
             contract, has_output_schema=has_output_schema, has_user_check=has_user_check, track_new=on_flush is not None
         )
         self._codes = ErrorCodeLabels()
-        self.code_label: Callable[[str | None], str | None] = self._codes.label
+        self.code_label: Callable[[str | None, int], str | None] = self._codes.label
         self.accounting = Accounting()
         self.stalls = StallDetector()
         self.reproduce: Callable[[EncodedRequest | None], str] = lambda _: ""

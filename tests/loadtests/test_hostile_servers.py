@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.route import Route
 from chainproof.contract.target import parse_target
+from chainproof.loadtests.client.answer_templates import MAX_ID_LENGTH
 from chainproof.loadtests.client.client import LoadClient
 from chainproof.loadtests.client.reply import Reply
 from chainproof.loadtests.client.request import request_bytes
@@ -363,3 +364,47 @@ def test_endless_answers_are_too_large(server: ScriptServer, monkeypatch: pytest
     found = {name: send_to(server, Script(parts, "stay"), deadline=2.0)[0].transport for name, parts in endless.items()}
 
     assert dict.fromkeys(endless, Transport.TOO_LARGE) == found
+
+
+LIMIT = 1 << 20
+HOARDERS = {
+    "bodies": [b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n", *[b"x" * 50_000] * 10],
+    "chunks": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n" * 9000] * 10],
+    "header fields": [b"HTTP/1.1 200 OK\r\n", *[b"a:\r\n" * 2000] * 10],
+    "long values": [b"HTTP/1.1 200 OK\r\nX-Long: ", *[b"x" * 50_000] * 10],
+}
+
+
+@pytest.mark.parametrize("kind", HOARDERS)
+def test_all_answers_together_have_a_budget(server: ScriptServer, kind: str) -> None:
+    """Each of eight answers is short enough, but not all of them: some requests fail, and their memory is free again."""
+    target = parse_target(f"http://127.0.0.1:{server.port}")
+    client = LoadClient(target, max_response_memory=LIMIT)
+    request = request_bytes(target, ApiKey("key"), b"{}")
+    for _ in range(8):
+        server.scripts.put(Script(HOARDERS[kind], "stay"))
+    calls = [gevent.spawn(client.call, request, time.monotonic() + 1.5) for _ in range(8)]
+    largest = 0
+    while not all(call.ready() for call in calls):
+        largest = max(largest, client._memory.held)
+        gevent.sleep(0.001)
+    transports = [call.value.transport for call in calls]
+
+    assert Transport.TOO_LARGE in transports
+    assert 0 < largest <= LIMIT
+    assert 0 == client._memory.held
+
+
+def test_long_request_ids_are_stored_in_part(server: ScriptServer) -> None:
+    """They have at most 200 bytes, and two that differ only at the end stay different."""
+    ids = [b"x" * 100_000 + end for end in (b"1", b"2", b"1")] + [b"y" * 200]
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-BASETEN-REQUEST-ID: "
+    found = [
+        send_to(server, Script([head + request_id + b"\r\nContent-Length: 2\r\n\r\n{}"], "close"), deadline=5.0)[0]
+        for request_id in ids
+    ]
+    stored = [reply.request_id for reply in found]
+
+    assert all(len(request_id) <= MAX_ID_LENGTH for request_id in stored)
+    assert stored[0] == stored[2] != stored[1]
+    assert b"y" * 200 == stored[3]

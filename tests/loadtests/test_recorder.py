@@ -177,6 +177,14 @@ def test_the_number_of_error_code_labels_is_bounded() -> None:
     assert max(len(str(code)) for code in counted) <= 80
 
 
+def test_the_number_of_statuses_with_codes_is_bounded() -> None:
+    """A target that combines many statuses with many codes has a bounded number of outcomes."""
+    codes = ErrorCodeLabels()
+    outcomes = {(status, codes.label(f"c{code}", status)) for status in range(100, 1000) for code in range(20)}
+
+    assert len(outcomes) <= MAX_OUTCOMES + 900
+
+
 @given(st.lists(st.tuples(st.sampled_from(OUTCOMES[:3]), st.floats(0, 10)), max_size=120))
 def test_exemplars_are_the_first_of_each_outcome_and_the_slowest(planned: list[tuple[Outcome, float]]) -> None:
     """They are three of each outcome and the twenty slowest other answers."""
