@@ -23,6 +23,7 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
+from chainproof.processes import ENDING_SIGNALS, handle_signals
 from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
 from chainproof.results.search_record import FORMAT, SEARCH_FILE
 from chainproof.target_options import TargetOptions
@@ -98,8 +99,10 @@ def run_search(
     _print_progress(_forecast(plan))
     runner = ProbeRunner(options, requested, endpoint, folder, locust_arguments, workload=workload, plan=plan)
     try:
-        while isinstance(step := next_step(runner.probes, plan), ProbeRequest):
-            runner.run(step)
+        # Between two probes, and in a pause, there is no child to which a signal could be sent on.
+        with handle_signals(_abort, ENDING_SIGNALS):
+            while isinstance(step := next_step(runner.probes, plan), ProbeRequest):
+                runner.run(step)
     except SearchAborted as aborted:
         sentence = f"{aborted} {unfinished_sentence(runner.probes)}"
         runner.write(None, sentence, _VERDICT_OF.get(ExitCode(aborted.code), Verdict.INCONCLUSIVE))
@@ -108,6 +111,12 @@ def run_search(
     runner.write(step, step.sentence, _VERDICT_OF[ExitCode(step.exit_code)])
     _print_result(runner.probes, step.sentence, folder)
     return step.exit_code
+
+
+def _abort(number: int) -> None:
+    """End the search because of a signal. Raises SearchAborted."""
+    del number
+    raise SearchAborted(ExitCode.INTERRUPTED, "The search was interrupted.")
 
 
 def _plan(
@@ -206,14 +215,12 @@ class ProbeRunner:
         return probe
 
     def _pause(self, seconds: Seconds) -> None:
-        """Let the target work off what an overload has left. Raises SearchAborted."""
-        if seconds < 1.0:
-            return
-        _print_progress(f"pause of {format_duration(round(seconds))}: the target works off what the overload has left")
-        try:
+        """Let the target work off what an overload has left."""
+        if seconds >= 1.0:
+            _print_progress(
+                f"pause of {format_duration(round(seconds))}: the target works off what the overload has left"
+            )
             time.sleep(seconds)
-        except KeyboardInterrupt:
-            raise SearchAborted(ExitCode.INTERRUPTED, "The search was interrupted.") from None
 
     def _run(self, request: ProbeRequest) -> LoadSummary:
         """The summary of one run. Raises SearchAborted."""

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from chainproof.loadtests.search.saturation import (
     SearchPlan,
     saturation,
 )
+from chainproof.reports.command import main as reports_main
 from chainproof.results.folder import read_run
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings, parse_share
@@ -319,6 +321,28 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     assert len({read_run(tmp_path / "search" / probe["folder"]).manifest.seed for probe in found["probes"]}) == len(
         found["probes"]
     )
+
+
+def test_an_interrupted_search_has_a_report(tmp_path: Path) -> None:
+    """Ctrl-C ends it with the table of its probes and exit code 130; its record can be reported, as inconclusive."""
+    words = ["saturation", "--scenario=instant", "--rate=200", "--duration=1s", "--warm-up=500ms", "--no-html"]
+    command = [sys.executable, "-P", "-m", "chainproof", "loadtests", *words, "--out", str(tmp_path / "search")]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None
+        while "(doubling): " not in child.stderr.readline():
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        shown, _ = child.communicate(timeout=60)
+    record = json.loads((tmp_path / "search" / "search.json").read_text())
+
+    assert 130 == child.returncode
+    assert "The search was interrupted." in record["summary"]
+    assert record["summary"] in " ".join(shown.split())
+    assert "01_200" in shown
+    assert (1, "inconclusive") == (len(record["probes"]), record["verdict"])
+    assert 3 == reports_main([str(tmp_path / "search")])
 
 
 def test_calibration_measures_floor_and_ceiling(tmp_path: Path) -> None:
