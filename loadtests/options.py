@@ -489,6 +489,7 @@ def add_locust_options(parser: argparse.ArgumentParser, **_: object) -> None:
 
 
 _LOCUST_HOST = "LOCUST_HOST"
+_TARGET_NAMES = frozenset(option.name for option in TARGET_OPTIONS)
 
 
 def _variable(action: argparse.Action | None) -> dict[str, Any]:
@@ -561,6 +562,9 @@ def requested_target(options: argparse.Namespace) -> TargetOptions:
     if host and host == options.target and os.environ.get(TARGET_VARIABLE) not in (None, host):
         raise UsageError(f"expected {_LOCUST_HOST} or {TARGET_VARIABLE}, found both with different values; unset one")
     if options.target_json is not None:
+        also = [name for name in given_options(options) if name in _TARGET_NAMES]
+        if also:
+            raise UsageError(f"expected {also[0]} as an option of chainproof loadtests, found it among those of Locust")
         return TargetOptions.from_json(json.loads(options.target_json))
     return parse_target_options(vars(options))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -18,9 +19,10 @@ from chainproof.errors import UsageError
 from chainproof.loadtests.command import LOCUSTFILE, main
 from chainproof.loadtests.locust_help import is_help_requested, uses_chainproof
 from chainproof.loadtests.locust_options import LOCUST_OPTIONS, REJECTED, Treatment
-from chainproof.loadtests.options import OPTIONS, requested_target
+from chainproof.loadtests.options import OPTIONS, add_locust_options, requested_target
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending
+from chainproof.target_options import TargetOptions
 
 RunServer = Callable[..., Any]
 
@@ -390,6 +392,16 @@ def test_two_variables_with_different_targets_are_a_usage_error(monkeypatch: pyt
     options.target = "http://127.0.0.1:3"
 
     assert "http://127.0.0.1:3" == requested_target(options).url
+
+
+@pytest.mark.parametrize("words", [["--host=http://127.0.0.1:1"], ["--chain-id=abc"], ["--connect-to=127.0.0.1:1"]])
+def test_a_target_for_locust_alone_is_a_usage_error(words: list[str]) -> None:
+    """`chainproof loadtests -- --host URL` would be ignored, since the command passes on its own target."""
+    parser = argparse.ArgumentParser()
+    add_locust_options(parser)
+    options = parser.parse_args([*words, "--target-json", json.dumps(TargetOptions().to_json())])
+    with pytest.raises(UsageError, match="as an option of chainproof loadtests, found it among those of Locust"):
+        requested_target(options)
 
 
 CONFIGURATION = {
