@@ -22,13 +22,12 @@ from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart
-from chainproof.judgement.latency import QUANTILES
+from chainproof.judgement.latency import Timing, too_few
 from chainproof.judgement.nothing_ok import rejected_inputs
-from chainproof.results.exchange import OWN_ERRORS, NotSent, Result, responsible_for_outcome
+from chainproof.results.exchange import OWN_ERRORS, NotSent, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
-from chainproof.statistics.confidence_intervals import quantile_ranks
 from chainproof.workload.objectives import INSTANTS, parse_objective
 from chainproof.workload.workload import REPLAY
 
@@ -44,6 +43,8 @@ class CaveatInput:
     """The requests of the judged phases, from which figures and objectives are computed."""
     accounting: Accounting
     start: ColdStart
+    response_time: Timing
+    """Of ok answers."""
     generator_caveats: tuple[Caveat, ...] = ()
     """The caveats about the load generator."""
 
@@ -349,14 +350,15 @@ def coordinated_omission(inputs: CaveatInput) -> Iterator[Caveat]:
 
 def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
     """The p99.9 of 500 requests is just their maximum."""
-    count = inputs.judged.response_time[Result.OK].count
-    unbounded = [name for name, fraction in QUANTILES if quantile_ranks(count, fraction)[1] is None] if count else []
+    times = inputs.response_time
+    unbounded = [name for name in times.quantiles if too_few(times, name)]
     if unbounded:
         yield Caveat(
             code=CaveatCode.TOO_FEW_REQUESTS,
-            text=f"{count:,} ok answers are too few for an upper confidence bound on {', '.join(unbounded)}: the true "
+            text=f"{times.count:,} ok answers are too few for an upper confidence bound on {', '.join(unbounded)}: the true "
             "value may be far higher than shown.",
-            remedy="A 95 % interval needs 72 answers for p95, 368 for p99 and 3688 for p99.9.",
+            remedy="A 95 % interval needs 72 independent answers for p95, 368 for p99 and 3688 for p99.9; if they depend on "
+            "each other, as many times more as the design effect says.",
         )
 
 

@@ -20,6 +20,7 @@ from chainproof.judgement.nothing_ok import withhold_without_ok
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.own_lag import judge_again
 from chainproof.judgement.severity import sort_findings
+from chainproof.judgement.time_kinds import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, responsible_for_outcome
 from chainproof.results.finding import Finding
@@ -110,6 +111,7 @@ def summarise_load(run: Run) -> LoadSummary:
     results = evaluate_objectives([parse_objective(text) for text in run.manifest.objectives], requests)
     results = judge_again(results, requests, totals, sending_time, len(_workers(run)))
     objectives = tuple(withhold_without_ok(each, judged) for each in results)
+    times = timings(judged, requests.seconds)
     caveats = load_caveats(
         CaveatInput(
             run=run,
@@ -117,6 +119,7 @@ def summarise_load(run: Run) -> LoadSummary:
             judged=judged,
             accounting=counts,
             start=start,
+            response_time=times[RESPONSE_TIME],
             generator_caveats=tuple(generator_caveats(run, totals, judged, seconds, objectives)),
         )
     )
@@ -129,7 +132,7 @@ def summarise_load(run: Run) -> LoadSummary:
         totals=totals,
         judged=judged,
         seconds=seconds,
-        timings=timings(judged, requests.seconds),
+        timings=times,
         throughput=throughput,
         ok_per_second=ok_per_second,
         cold_start=start,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ class TimeBatches:
     """The number of requests in each span, also of those without a duration."""
     values: tuple[NDArray[np.float64], ...]
     cumulated: tuple[NDArray[np.int64], ...]
+    all_values: NDArray[np.float64]
+    """The values of all spans, ascending."""
+    all_cumulated: NDArray[np.int64]
 
     def counts_at_most(self, limit: Seconds) -> list[int]:
         """The number of durations up to *limit* in each span."""
@@ -58,14 +62,11 @@ class TimeBatches:
 
     def quantile(self, fraction: float) -> Seconds:
         """The nearest-rank quantile; of requests without a duration, the largest duration there is."""
-        values = np.concatenate(self.values) if self.values else np.empty(0)
-        if not len(values):
+        if not len(self.all_values):
             return 0.0
-        counts = np.concatenate([np.diff(each, prepend=0) for each in self.cumulated])
-        order = np.argsort(values, kind="stable")
         rank = max(fraction * float(self.totals.sum()) - 1e-9, 0.0)
-        place = int(np.searchsorted(np.cumsum(counts[order]), rank))
-        return float(values[order[min(place, len(values) - 1)]])
+        place = int(np.searchsorted(self.all_cumulated, rank))
+        return float(self.all_values[min(place, len(self.all_values) - 1)])
 
 
 def time_batches(histograms: Sequence[Histogram], totals: Sequence[int] | None = None) -> TimeBatches:
@@ -75,22 +76,20 @@ def time_batches(histograms: Sequence[Histogram], totals: Sequence[int] | None =
     *totals* are the numbers of requests of each second, if there are requests without a duration.
     """
     numbers = np.asarray([each.count for each in histograms] if totals is None else totals, dtype=np.int64)
+    buckets = [each.buckets for each in histograms]
+    ends = [0, *accumulate(map(len, buckets))]
+    used, places = np.unique(np.fromiter(chain.from_iterable(buckets), np.int64, ends[-1]), return_inverse=True)
+    midpoints = np.fromiter(map(bucket_midpoint, used.tolist()), np.float64, len(used))
+    counts = np.fromiter(chain.from_iterable(each.values() for each in buckets), np.int64, ends[-1])
     per_span = max(-(-len(histograms) // MAX_BATCHES), 1)
-    starts = range(0, len(histograms), per_span)
-    spans = [_ascending(histograms[start : start + per_span]) for start in starts]
+    edges = [*range(0, len(histograms), per_span), len(histograms)]
+    spans = [slice(ends[start], ends[end]) for start, end in pairwise(edges)]
+    orders = [np.argsort(places[span], kind="stable") for span in spans]
     return TimeBatches(
         seconds=float(per_span),
-        totals=np.asarray([int(numbers[start : start + per_span].sum()) for start in starts], dtype=np.int64),
-        values=tuple(values for values, _ in spans),
-        cumulated=tuple(counts for _, counts in spans),
+        totals=np.asarray([int(numbers[start:end].sum()) for start, end in pairwise(edges)], dtype=np.int64),
+        values=tuple(midpoints[places[span][order]] for span, order in zip(spans, orders, strict=True)),
+        cumulated=tuple(np.cumsum(counts[span][order]) for span, order in zip(spans, orders, strict=True)),
+        all_values=midpoints,
+        all_cumulated=np.cumsum(np.bincount(places, weights=counts, minlength=len(used)).astype(np.int64)),
     )
-
-
-def _ascending(histograms: Sequence[Histogram]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The values of several histograms, ascending, with cumulated counts."""
-    indices = np.concatenate([np.fromiter(each.buckets, np.int64) for each in histograms])
-    counts = np.concatenate([np.fromiter(each.buckets.values(), np.int64) for each in histograms])
-    used, places = np.unique(indices, return_inverse=True)
-    midpoints = np.fromiter(map(bucket_midpoint, used.tolist()), np.float64, len(used))
-    summed = np.bincount(places, weights=counts, minlength=len(used)).astype(np.int64)
-    return midpoints, np.cumsum(summed)

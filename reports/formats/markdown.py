@@ -168,7 +168,11 @@ def _latency(summary: LoadSummary) -> str:
         for name in (*(name for name, _ in QUANTILES), "max")
     ]
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
-    note = "\n\ntoo few: too few answers for this 95 % bound, the true value may be much higher" if is_unbounded else ""
+    note = (
+        "\n\ntoo few: too few answers for this end of the 95 % interval, the true value may be much higher"
+        if is_unbounded
+        else ""
+    )
     header = ["", *(f"{TIME_KINDS[key].title}, {TIME_KINDS[key].of}" for key in summary.timings)]
     return _table(header, rows, right=tuple(range(1, len(header)))) + note
 

@@ -187,7 +187,9 @@ def _latency(summary: LoadSummary) -> list[str]:
         rows.append(["", *(interval_text(timing, name).replace(" – ", "–") for _, timing in each)])
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
     note = (
-        ["    too few: too few answers for this 95 % bound, the true value may be much higher"] if is_unbounded else []
+        ["    too few: too few answers for this end of the 95 % interval, the true value may be much higher"]
+        if is_unbounded
+        else []
     )
     return _table([row for row in rows if any(row)]) + note
 
