@@ -29,7 +29,10 @@ class ExitCode(IntEnum):
     PASS = 0
     FAIL = 1
     USAGE = 2
-    """Usage error, or the command cannot start: a bad option, no key, connection refused. There is no run folder."""
+    """Usage error, or the command cannot start: a bad option, no key, connection refused. There is no run folder.
+
+    Also in place of PASS if the output could not be written.
+    """
     INCONCLUSIVE = 3
     INVALID = 4
     SOFTWARE = 70
