@@ -77,11 +77,14 @@ MIN_DUE = 100
 _BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)
 
 
-def exceeds(values: Histogram, limit: Seconds, share: float = 0.01) -> bool:
-    """Whether more than *share* of the values are beyond *limit*, with 95 % confidence."""
-    if not values.count:
+def exceeds(values: Histogram, limit: Seconds, share: float = 0.01, *, without: Histogram | None = None) -> bool:
+    """Whether more than *share* of the values, *without* some of them, are beyond *limit*, with 95 % confidence."""
+    left_out = without if without is not None else Histogram()
+    count = values.count - left_out.count
+    beyond = (values.count - values.count_at_most(limit)) - (left_out.count - left_out.count_at_most(limit))
+    if count <= 0 or beyond <= 0:
         return False
-    low = proportion(values.count - values.count_at_most(limit), values.count, _BOTH_BOUNDS).low
+    low = proportion(min(beyond, count), count, _BOTH_BOUNDS).low
     return low is not None and low > share
 
 
@@ -169,17 +172,15 @@ def _exhausted_budget(run: Run, totals: Interval) -> bool:
 
 def _schedule_lag(manifest: Manifest, judged: RequestStats) -> Iterator[Caveat]:
     lag = judged.schedule_lag.quantile(0.99)
-    outside = (
-        judged.schedule_lag.minus(judged.stalled.schedule_lag) if judged.stalled is not None else judged.schedule_lag
-    )
+    stalled = judged.stalled.schedule_lag if judged.stalled is not None else Histogram()
     if lag is not None and lag > SCHEDULE_LAG_WARNING:
         yield Caveat(
             code=CaveatCode.GENERATOR_LATE,
             text=f"1 % of the requests were sent more than {format_duration(lag)} after their intended start; response "
             "times include this delay.",
             remedy="Use a lower rate, an idle machine, or several; service times do not include it.",
-            invalidates_failures=exceeds(outside, max_trusted_lag(manifest.objectives)),
-            invalidates=exceeds(outside, SCHEDULE_LAG_ALWAYS_INVALID),
+            invalidates_failures=exceeds(judged.schedule_lag, max_trusted_lag(manifest.objectives), without=stalled),
+            invalidates=exceeds(judged.schedule_lag, SCHEDULE_LAG_ALWAYS_INVALID, without=stalled),
         )
 
 

@@ -78,9 +78,10 @@ class StalledRequests:
     service_time: Histogram = field(default_factory=Histogram)
     service_time_without: Histogram = field(default_factory=Histogram)
     schedule_lag: Histogram = field(default_factory=Histogram)
+    """Of all affected requests that were sent, whatever their result. It includes the wait for a free slot."""
 
     def record_all(self, times: Mapping[str, Durations]) -> None:
-        """Count requests answered ok, given their times by the name of each histogram."""
+        """Count requests answered ok, given their times by the name of each histogram but the schedule lag."""
         self.count += len(times["response_time"])
         for name, durations in times.items():
             getattr(self, name).record_all(durations)

@@ -107,15 +107,16 @@ class SettledRequests:
             "response_time_without": np.maximum(ends - intended - within, 0.0),
             "service_time": ends - starts,
             "service_time_without": np.maximum(ends - starts - in_service, 0.0),
-            "schedule_lag": np.maximum(ends - intended - (ends - starts), 0.0),
         }
+        lags = np.maximum(starts - intended, 0.0)
         for phase in dict.fromkeys(phases):
             of_phase = np.array([each == phase for each in phases])
             ok, excused = is_ok & of_phase, int((is_excused & of_phase).sum())
-            if ok.any() or excused:
-                for part in interval.stalled_parts(phase):
-                    part.record_all({name: durations[ok] for name, durations in times.items()})
-                    part.excused += excused
+            touched = (within > 0.0) & of_phase
+            for part in interval.stalled_parts(phase) if touched.any() else ():
+                part.record_all({name: durations[ok] for name, durations in times.items()})
+                part.schedule_lag.record_all(lags[touched])
+                part.excused += excused
 
     def _groups(self) -> Iterator[tuple[Outcome, str | None, str | None, slice | NDArray[np.intp]]]:
         """The indices of the requests with the same outcome, payload and phase. Mostly all requests have the same."""

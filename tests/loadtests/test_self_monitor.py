@@ -96,17 +96,25 @@ def test_a_late_sample_stands_for_those_that_were_prevented(late_ms: int, gap_ms
     assert Stall(1.0, 1.5, 1.6) == health.longest_stall
 
 
-def test_each_second_has_generator_health(run_server: RunServer, launch: Launch) -> None:
-    """Event-loop lag, CPU time, files and ports are recorded, and the integrated requests in flight agree with the service times."""
+@pytest.mark.parametrize("plan", ["steady", "bursts"])
+def test_each_second_has_generator_health(run_server: RunServer, launch: Launch, tmp_path: Any, plan: str) -> None:
+    """
+    Event-loop lag, CPU time, files and ports are recorded, and the integrated requests in flight agree with the service times.
+
+    They also do for bursts, of which samples may see few or none.
+    """
+    recording = tmp_path / "bursts.txt"
+    recording.write_text("".join(f"{burst * 0.9}\n" * 60 for burst in range(4)))
+    options = {"steady": ("--rate=60", "--duration=3s"), "bursts": (f"--replay={recording}", "--duration=3s")}[plan]
 
     async def slow(request: Any) -> None:
         await asyncio.sleep(0.2)
         await request.answer()
 
     with run_server(slow) as server:
-        done = launch(server, "--rate", "60", "--duration", "4s").end()
+        done = launch(server, *options).end()
     run = done.run
-    healths = [interval.generator_health for interval in run.intervals if interval.second < 4 and interval.sent]
+    healths = [interval.generator_health for interval in run.intervals if interval.second < 3 and interval.sent]
     totals = total(run.intervals)
     counted = total_time_in_flight(run.manifest, totals)
 

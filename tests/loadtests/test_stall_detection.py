@@ -195,6 +195,7 @@ def test_requests_are_counted_with_the_time_that_a_stall_took() -> None:
     assert stalled.response_time_without.min == pytest.approx(0.0, abs=0.001)
     assert stalled.service_time_without.max == pytest.approx(0.5, abs=0.001)
     assert stalled.schedule_lag.max == pytest.approx(1.0)
+    assert 3 == stalled.schedule_lag.count
     assert totals.generator_health is not None
     assert [pytest.approx(2.0)] == [stall.seconds for stall in totals.generator_health.stalls]
 

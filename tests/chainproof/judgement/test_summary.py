@@ -90,9 +90,11 @@ def stalled(slow: Interval, *, normal: int, within: float = 4.0, excused: int = 
     for _ in range(slow.count(Result.OK)):
         response, service = slow.response_time[Result.OK].mean or 0.0, slow.service_time[Result.OK].mean or 0.0
         count_stalled(affected, response, service, within)
+    if excused:
+        affected.schedule_lag = slow.schedule_lag
     slow.stalled = affected
     second.merge(slow)
-    second.in_flight_ns += round(slow.service_time[Result.OK].total * 1e9)
+    second.in_flight_ns += round(sum(times.total for times in slow.service_time.values()) * 1e9)
     assert second.generator_health is not None
     second.generator_health.stalls = [Stall(5.0, 9.0, 9.3)]
     return second
@@ -395,6 +397,10 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
     ),
     "errors, few of them in a stall": (
         lambda: fifteen(stalled(interval(RATE_LIMITED, count=90), normal=2000, excused=10), "error_rate <= 1%"),
+        Verdict.FAIL,
+    ),
+    "only errors, many of them sent late after a stall": (
+        lambda: fifteen(stalled(interval(RATE_LIMITED, count=900, lag=3.0), normal=0, excused=800), "error_rate <= 1%"),
         Verdict.FAIL,
     ),
     "the first answer late because of a stall": (
