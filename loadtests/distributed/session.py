@@ -244,7 +244,7 @@ class WriterSession(Session):
             check_writable(Path(self.options.out))
         requested_demand, target = demand(self.options, self.requested_users), requested_target(self.options)
         classes = classes_of_model(self._user_classes, requested_demand.workload.model)
-        return requested_demand, with_class_host(target, self._hosts, classes)
+        return requested_demand, with_class_host(target, self._hosts, classes, is_child=self.options.until_eof)
 
     def apply_options(self) -> None:
         """Set demand, endpoint, limits and users from the options, between two runs. Raises UsageError."""

@@ -74,15 +74,19 @@ def with_class_host(
     hosts: Mapping[type[User], str],
     classes: Iterable[type[User]],
     environment: Mapping[str, str] = os.environ,
+    *,
+    is_child: bool = False,
 ) -> TargetOptions:
     """
     The target, taken from the attribute `host` of the users if no option or variable names one, as in Locust.
 
-    Raises UsageError if the users name different targets.
+    Raises UsageError if the users name different targets, or any in a child process of a command that chose the target.
     """
+    named = sorted({hosts[kind] for kind in classes if kind in hosts})
+    if is_child and named and requested.url is None:
+        raise UsageError(f"expected --target with a user class that has a host: use --target {named[0]}, or locust -f")
     if requested.url is not None or environment.get(TARGET_VARIABLE):
         return requested
-    named = sorted({hosts[kind] for kind in classes if kind in hosts})
     if len(named) > 1:
         raise UsageError(f"expected one target, found {' and '.join(named)} as host of the user classes; use --target")
     return replace(requested, url=named[0]) if named else requested

@@ -394,6 +394,17 @@ def test_two_variables_with_different_targets_are_a_usage_error(monkeypatch: pyt
     assert "http://127.0.0.1:3" == requested_target(options).url
 
 
+def test_the_command_does_not_replace_the_host_of_a_class_by_the_emulator(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`chainproof loadtests -- -f FILE` names no target: the host of the class must be given as --target."""
+    monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
+    (tmp_path / "mine.py").write_text(MINE.format(host="http://127.0.0.1:1"))
+
+    assert 2 == main([f"--out={tmp_path / 'run'}", "--", "-f", str(tmp_path / "mine.py")])
+    assert "use --target http://127.0.0.1:1, or locust -f" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["--host=http://127.0.0.1:1"], ["--chain-id=abc"], ["--connect-to=127.0.0.1:1"]])
 def test_a_target_for_locust_alone_is_a_usage_error(words: list[str]) -> None:
     """`chainproof loadtests -- --host URL` would be ignored, since the command passes on its own target."""
