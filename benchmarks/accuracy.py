@@ -22,7 +22,7 @@ from load_generators import GENERATOR_CORE, HERE, SERVER_CORE, null_server, pin_
 from load_generators import RoundSettings as ClosedRoundSettings
 from scipy import stats
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.processes import chainproof_command
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total

@@ -26,8 +26,9 @@ from pathlib import Path
 from server_records import RECORDS_FILE, ServerRecord, read_records, write_records
 
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
 from chainproof.contract.http_clauses import HTTP_CLAUSE_BY_ID
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import start_emulator
 from chainproof.judgement.conformance_summary import ClauseState, summarise_conformance
 from chainproof.results.folder import read_run

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from chain_server.compared_requests import REQUESTS, ComparedRequest
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import start_emulator
 
 FOLDER = Path(__file__).parent / "chain_server"

@@ -15,7 +15,7 @@ from pathlib import Path
 from accuracy import emulator
 from load_generators import GENERATOR_CORE, HERE, KEY, null_server, pin_to_core, run_generator
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey, AuthScheme, load_key
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey, AuthScheme, load_key
 from chainproof.contract.header_fields import HeaderField
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.route import Address, Route, proxy_for
 from chainproof.contract.target import Target, is_loopback, parse_target
 from chainproof.errors import UsageError

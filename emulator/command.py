@@ -19,7 +19,8 @@ from itertools import filterfalse
 from pathlib import Path
 
 from chainproof.command import build_parser, command
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey, load_key_from_environment
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey, load_key_from_environment
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.target import is_loopback
 from chainproof.endpoint import EMULATED_VARIABLE
 from chainproof.errors import UsageError

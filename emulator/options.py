@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.options import CONTRACT_OPTION, Option, count, integer
 
 

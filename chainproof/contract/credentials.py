@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NoReturn
 
+from chainproof.contract.redaction import redactor
 from chainproof.errors import UsageError
 
 DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
-EMULATOR_KEY = "emulator.throw-away-key"
-"""The default key of the emulator. It is valid nowhere else, so it may be printed."""
-
-REDACTED = "[API key]"
 
 
 class AuthScheme(StrEnum):
@@ -47,8 +44,8 @@ class ApiKey:
         return f"{self.scheme.prefix} {self._text}"
 
     def redact(self, text: str) -> str:
-        """*text* with every occurrence of the key replaced."""
-        return text.replace(self._text, REDACTED) if self._text else text
+        """*text* without the key and without parts of it, in any common encoding."""
+        return redactor((self._text,)).redact(text)
 
     def __repr__(self) -> str:
         return "ApiKey(…)"

@@ -8,9 +8,13 @@ JSON or HTML, in base64, base64url or hexadecimal digits. What was removed is ma
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+
+EMULATOR_KEY = "emulator.throw-away-key"
+"""The default key of the emulator. It is valid nowhere else, so a part of it may be shown."""
 
 REDACTED = "[API key]"
 
@@ -21,7 +25,8 @@ _BASE64_LENGTH = 10
 """Base64 digits that depend on eight bytes alone, wherever these begin."""
 
 _ESCAPE = re.compile(
-    r"%([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\x([0-9a-f]{2})|&#x0*([0-9a-f]{2});|&#0*([0-9]{2,3});|\\(/)", re.IGNORECASE
+    r"%([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\x([0-9a-f]{2})|&#x0*([0-9a-f]{2});|&#0*([0-9]{2,3});|\\([\"/\\])",
+    re.IGNORECASE,
 )
 """One escaped ASCII character in a URL, in JSON, in a programming language or in HTML."""
 
@@ -32,14 +37,15 @@ class Redactor:
     def __init__(self, secrets: Iterable[str], instead: str = REDACTED) -> None:
         """*instead* is written in place of each part that is removed."""
         self._instead = instead
-        self._short: list[str] = []
+        self._whole: list[str] = []
+        """Secrets that are removed as a whole only."""
         self._parts: set[str] = set()
         """The parts of the secrets and of their encodings that may not be left, in lower case."""
         self._blocks: dict[str, int] = {}
         """Halves of such parts, one of which is in each of them, with the length of the parts. They are found quickly."""
         for secret in sorted(set(filter(None, secrets)), key=len, reverse=True):
-            if len(secret) < MIN_LENGTH:
-                self._short.append(secret)
+            if len(secret) < MIN_LENGTH or secret == EMULATOR_KEY:
+                self._whole += (json.dumps(secret)[1:-1], secret)
                 continue
             for form, length in _forms(secret):
                 lower, half = form.lower(), length // 2
@@ -53,7 +59,7 @@ class Redactor:
         if spans:
             edges = [0, *(position for span in spans for position in span), len(text)]
             text = self._instead.join(text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
-        for secret in self._short:
+        for secret in self._whole:
             text = text.replace(secret, self._instead)
         return text
 
@@ -63,7 +69,7 @@ class Redactor:
 
     def finds(self, text: str) -> bool:
         """Whether a text contains a part of a secret."""
-        return bool(self._spans(text)) or any(secret in text for secret in self._short)
+        return bool(self._spans(text)) or any(secret in text for secret in self._whole)
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """The parts of a text to be removed, in order, as start and end."""
@@ -122,9 +128,9 @@ def _unescaped(text: str) -> tuple[str, list[int]]:
     for match in _ESCAPE.finditer(text):
         characters += text[at : match.start()]
         starts += range(at, match.start())
-        *hexadecimal, decimal, slash = match.groups()
+        *hexadecimal, decimal, plain = match.groups()
         digits = next(filter(None, hexadecimal), None)
-        characters.append(slash or chr(int(digits, 16) if digits else int(decimal)))
+        characters.append(plain or chr(int(digits, 16) if digits else int(decimal)))
         starts.append(match.start())
         at = match.end()
     characters += text[at:]

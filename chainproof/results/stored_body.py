@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
-from chainproof.contract.credentials import REDACTED
+from chainproof.contract.redaction import redactor
 
 MAX_BYTES = 64 << 10
 """Bytes of a body that are stored; the rest is cut off."""
@@ -65,15 +64,15 @@ class StoredBody:
 
 def stored_body(octets: bytes, secrets: Iterable[str] = (), max_bytes: int = MAX_BYTES) -> StoredBody:
     """
-    A body with all *secrets* replaced, also where JSON escapes them, then cut to *max_bytes* bytes.
+    A body without the *secrets*, in any common encoding, cut to *max_bytes* bytes.
 
     It is not cut within a character, so that text stays text.
     """
-    redacted = octets
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        for text in dict.fromkeys((json.dumps(secret)[1:-1], secret)):  # the longer first: it may contain the other
-            redacted = redacted.replace(text.encode(), REDACTED.encode())
-    truncated = len(redacted) > max_bytes
+    known = tuple(filter(None, secrets))
+    longest = max(map(len, known), default=0)
+    # What comes behind is cut off anyway. A character of a secret may be escaped in six.
+    redacted = redactor(known).redact_bytes(octets[: max_bytes + 6 * longest])
+    truncated = len(redacted) > max_bytes or len(octets) > max_bytes + 6 * longest
     start = _without_partial_character(redacted[:max_bytes]) if truncated else redacted
     return StoredBody(octets=start, size=len(octets), truncated=truncated)
 

@@ -10,6 +10,7 @@ from functools import cache
 from urllib.parse import quote
 
 from chainproof.contract.answer import Answer
+from chainproof.contract.redaction import redactor
 
 _MIN_LENGTH = 8
 """Shorter texts may appear in an answer by chance."""
@@ -72,7 +73,5 @@ def leak_locations(answer: Answer, secrets: Iterable[str], sent: bytes) -> list[
 
 
 def redact(text: str, secrets: Iterable[str], instead: str) -> str:
-    """A text with every encoding of every secret replaced."""
-    for encoding in sorted({each for secret in secrets for each in encodings(secret)}, key=len, reverse=True):
-        text = text.replace(encoding, instead)
-    return text
+    """A text without the secrets and without parts of them, in any common encoding."""
+    return redactor(tuple(secrets), instead).redact(text)

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
-from chainproof.contract.credentials import REDACTED
+from chainproof.contract.redaction import REDACTED
 from chainproof.contract.violations import Violation
 
 _MAX_QUOTED = 60

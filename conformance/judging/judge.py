@@ -15,11 +15,11 @@ from chainproof.clock import Seconds
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
-from chainproof.contract.credentials import REDACTED
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.exercised_clauses import exercised_clauses
 from chainproof.contract.judged_answer import coding_violations
+from chainproof.contract.redaction import REDACTED
 from chainproof.contract.violations import Violation, error_code, violations
 from chainproof.durations import format_duration
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json

@@ -10,7 +10,7 @@ from contextlib import suppress
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES
-from chainproof.contract.credentials import REDACTED
+from chainproof.contract.redaction import REDACTED
 from chainproof.durations import format_duration
 
 from ..judging.credential_leaks import redact

@@ -20,7 +20,8 @@ import gevent
 from locust.env import Environment
 
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode

@@ -20,7 +20,8 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.target import parse_target
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from chainproof.contract import clauses
-from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.contract.deviations import DEVIATIONS
 from chainproof.contract.levels import Contract
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import start_emulator
 
 from .conftest import HANDWRITTEN_CHECKS, RunSuite

@@ -10,7 +10,7 @@ import h11
 import pytest
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import Endpoint, start_emulator
 
 SendPieces = Callable[..., list[Answer]]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.timers import Timers
 from chainproof.endpoint import start_emulator

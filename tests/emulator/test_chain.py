@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
+from chainproof.contract.credentials import ApiKey
 from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.levels import Contract
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour.request import ReceivedRequest
 from chainproof.emulator.chain.chain import UserChain, load_chain

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 
 EMULATOR = [sys.executable, "-m", "chainproof", "emulator"]
 LINE = re.compile(r"chainproof emulator: ([\w-]+) at http://(127\.0\.0\.1|\[::1\]):\d+\n")

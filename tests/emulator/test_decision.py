@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
+from chainproof.contract.credentials import ApiKey
 from chainproof.contract.errors import PAIRINGS, ErrorCode, statuses
 from chainproof.contract.levels import Contract
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour.latency import constant
 from chainproof.emulator.behaviour.rate_limit import RateLimit

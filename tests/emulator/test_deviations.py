@@ -15,10 +15,11 @@ import pytest
 from chainproof.contract import clauses, deviations
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import SINGLE_ANSWER_CLAUSES, Clause
-from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
+from chainproof.contract.credentials import ApiKey
 from chainproof.contract.deviations import DEVIATIONS, WAIVED_FROM, Deviation, is_waived
 from chainproof.contract.errors import UNPAIRED_STATUSES, ErrorCode, allowed_statuses
 from chainproof.contract.levels import Contract
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour.request import ReceivedRequest
 from chainproof.emulator.chain.chain import load_chain

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.emulator.command import main
 from chainproof.emulator.decision import EmulatorConfig
 from chainproof.emulator.faults import FAULTS

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.emulator.behaviour.gateway_retries import RetryPolicy
 from chainproof.emulator.chain.chain_response import ChainResponse, ChainResponseKind, output, timeout_error
 from chainproof.emulator.chain.replica import ChainCall, ResponseCallback

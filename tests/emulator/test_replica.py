@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import Endpoint, start_emulator
 
 CHAINS = Path(__file__).with_name("slow_chains.py")

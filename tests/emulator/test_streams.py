@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.emulator.transport.serialization import OutgoingStream
 from chainproof.endpoint import Endpoint, start_emulator
 

@@ -22,7 +22,8 @@ from chainproof.conformance.runner.rerun import call_options, rerun_command
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.contract.clauses import Clause
-from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.route import Address, Route
 from chainproof.contract.target import Target, parse_target
 from chainproof.contract.violations import Violation

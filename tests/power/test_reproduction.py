@@ -22,7 +22,8 @@ from chainproof.conformance.judging.judge import History, judge
 from chainproof.conformance.transport.connection import TransportResult
 from chainproof.conformance.transport.request import CheckRequest
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
+from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.emulator.faults import FAULTS, Fault
 from chainproof.results.exchange import Transport
 from chainproof.results.finding import Finding

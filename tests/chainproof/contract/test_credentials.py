@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from chainproof.contract.credentials import (
     DEFAULT_KEY_VARIABLE,
-    REDACTED,
     ApiKey,
     ApiKeyError,
     load_key,
     load_key_from_environment,
 )
+from chainproof.contract.redaction import REDACTED
 
 TOKEN = "".join(sorted(set(string.printable) - set(string.whitespace)))
 KEYS = st.text(TOKEN, min_size=2, max_size=40).map(lambda text: f"k3y-{text}")

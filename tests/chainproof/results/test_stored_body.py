@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.credentials import REDACTED
+from chainproof.contract.redaction import REDACTED
 from chainproof.results.stored_body import MAX_BYTES, StoredBody, stored_body
 
 KEYS = st.text(string.ascii_letters + string.digits + '."\\/', min_size=8, max_size=20)
