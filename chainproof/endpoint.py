@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey, AuthScheme, load_key
 from chainproof.contract.header_fields import HeaderField
-from chainproof.contract.redaction import EMULATOR_KEY
+from chainproof.contract.redaction import EMULATOR_KEY, MIN_LENGTH, REDACTED_HEADER, redactor
 from chainproof.contract.route import Address, Route, proxy_for
 from chainproof.contract.target import Target, is_loopback, parse_target
 from chainproof.errors import UsageError
@@ -28,6 +28,22 @@ from chainproof.target_options import TargetOptions
 
 EMULATED_VARIABLE = "CHAINPROOF_EMULATED"
 """Set to 1 by the emulator, next to `CHAINPROOF_TARGET`, for the command that it runs: the target echoes and can be steered."""
+
+_PUBLIC_HEADERS = frozenset(
+    {
+        *(
+            "accept",
+            "accept-charset",
+            "accept-encoding",
+            "accept-language",
+            "cache-control",
+            "content-language",
+            "content-type",
+        ),
+        *("from", "host", "origin", "pragma", "prefer", "priority", "range", "referer", "te", "user-agent", "via"),
+    }
+)
+"""Standard headers whose values are no secrets: they may appear in any answer."""
 
 _URL = re.compile(r"http://\S+")
 _TIMEOUT = 10.0
@@ -45,6 +61,17 @@ class Endpoint:
     route: Route = field(default_factory=Route)
     fields: tuple[HeaderField, ...] = ()
     """Headers to add to every request."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What may not be stored or shown: the key, and values of added headers that may be secrets."""
+        values = (value for name, value in self.fields if name.lower() not in _PUBLIC_HEADERS)
+        return (self.key.reveal(), *(value for value in values if len(value) >= MIN_LENGTH))
+
+    def redact(self, text: str) -> str:
+        """A text without these."""
+        key, *values = self.secrets
+        return redactor((key,)).redact(redactor(tuple(values), REDACTED_HEADER).redact(text))
 
     @property
     def settings(self) -> RunSettings:

@@ -97,6 +97,7 @@ def _terms(endpoint: Endpoint, settings: Settings, chain_schema: ChainSchema) ->
     """What is known about the target."""
     return Terms(
         key=endpoint.key,
+        other_secrets=endpoint.secrets[1:],
         contract=settings.contract,
         echo=settings.echo or endpoint.target.emulated,
         input_schema=chain_schema.input_schema,

@@ -17,6 +17,7 @@ EMULATOR_KEY = "emulator.throw-away-key"
 """The default key of the emulator. It is valid nowhere else, so a part of it may be shown."""
 
 REDACTED = "[API key]"
+REDACTED_HEADER = "[header value]"
 
 MIN_LENGTH = 8
 """Characters of a secret that may not be left; shorter parts appear by chance. A shorter secret is removed as a whole."""

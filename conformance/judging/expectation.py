@@ -74,6 +74,8 @@ class Terms:
     """What is known about the target before the first request."""
 
     key: ApiKey
+    other_secrets: tuple[str, ...] = ()
+    """What may not be shown either: values of added headers."""
     contract: Contract = Contract.STRICT
     echo: bool = False
     """Whether the chain returns the object that it was sent."""

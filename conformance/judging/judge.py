@@ -191,9 +191,9 @@ def is_invalid_error(expected: Expectation, found: Iterable[Violation]) -> bool:
 
 
 def request_secrets(request: CheckRequest, terms: Terms) -> tuple[str, ...]:
-    """Texts that no answer may repeat: the key, and the secret that the request makes from it."""
+    """Texts that no answer may repeat: the key, the secret that the request makes from it, and values of added headers."""
     own = (request.secret.text,) if request.secret else ()
-    return tuple(dict.fromkeys((terms.key.reveal(), *own)))
+    return tuple(dict.fromkeys((terms.key.reveal(), *own, *terms.other_secrets)))
 
 
 def misframed(reason: str, raw: bytes) -> Violation:
@@ -415,7 +415,8 @@ def _leaks(request: CheckRequest, answer: Answer, terms: Terms) -> Iterable[Viol
     """The violation of an answer that repeats the client's credentials, unless the client sent them in the body or the path."""
     sent = (request.body or b"") + request.path.encode("latin-1")
     is_ours = request.secret is not None and not request.secret.from_target
-    secrets = request_secrets(request, terms) if is_ours else (terms.key.reveal(),)
+    # A target may repeat the value of an added header, such as a trace id.
+    secrets = (terms.key.reveal(), *((request.secret.text,) if is_ours and request.secret is not None else ()))
     found = leak_locations(answer, secrets, sent)
     # A server that cannot parse a message may quote the line it could not parse.
     if found and request.is_valid:

@@ -7,7 +7,7 @@ Equal violations are one finding, with a count and the smallest request that sho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -23,6 +23,7 @@ from chainproof.results.curl import DIRECT_ROUTE
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.folder import RunWriter
 from chainproof.results.stored_body import StoredBody
+from chainproof.results.stored_text import MAX_CODE_LENGTH, MAX_CODES, MAX_ID_LENGTH, OTHER_CODES, shortened
 
 from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS
 from ..transport.request import CheckRequest, reproduction_command
@@ -59,8 +60,14 @@ class Ledger:
         seed: int,
         route: Route = DIRECT_ROUTE,
         call_options: tuple[str, ...] = (),
+        *,
+        redact: Callable[[str], str] = str,
     ) -> None:
-        """*call_options* are those with which `chainproof call` judges a request as this run does."""
+        """
+        *call_options* are those with which `chainproof call` judges a request as this run does. *redact* removes
+        secrets from a text of the target.
+        """
+        self._redact = redact
         self._folder = folder
         self._target = target
         self._route = route
@@ -88,7 +95,9 @@ class Ledger:
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """Enter the clauses that one exchange exercised and violates."""
-        found = tuple(violations)
+        found = tuple(replace(each, actual=self._redact(each.actual)) for each in violations)
+        if evidence.request_id:
+            evidence = replace(evidence, request_id=shortened(self._redact(evidence.request_id), MAX_ID_LENGTH))
         violated = {each.clause.id for each in found}
         with self._lock:
             self._exercised.update({clause.id for clause in exercised} | violated)
@@ -117,7 +126,9 @@ class Ledger:
         with self._lock:
             self._statuses[answer.status] += 1
             if code is not None:
-                self._codes[code] += 1
+                code = shortened(self._redact(code), MAX_CODE_LENGTH)
+                is_counted = code in self._codes or len(self._codes) < MAX_CODES
+                self._codes[code if is_counted else OTHER_CODES] += 1
 
     def count_module_requests(self, module: str, requests: int) -> None:
         """Add the number of requests that a check in a module sent."""
@@ -133,7 +144,7 @@ class Ledger:
     def note(self, text: str) -> None:
         """Enter an observation that is no violation."""
         with self._lock:
-            self._notes.setdefault(text)
+            self._notes.setdefault(self._redact(text))
 
     @property
     def coverage(self) -> Coverage:
@@ -179,7 +190,9 @@ class Ledger:
         with self._lock:
             self._tried.add(key)
             known = self._findings[key]
-            self._findings[key] = replace(known, reproduce=known.reproduce if command is None else command)
+            self._findings[key] = replace(
+                known, reproduce=known.reproduce if command is None else self._redact(command)
+            )
 
     def exercise_count(self, clause: Clause) -> int:
         """How often a clause has been exercised."""
@@ -253,16 +266,17 @@ class Ledger:
 
     def _finding(self, violation: Violation, evidence: Evidence) -> Finding:
         """A finding of a violation with its evidence."""
+        command = reproduction_command(
+            evidence.request,
+            self._target,
+            options=self._call_options,
+            route=self._route,
+            deadline=evidence.deadline,
+            exact=violation.clause in _INVISIBLE_WITH_CURL,
+        )
         return finding(
             violation,
-            reproduce=reproduction_command(
-                evidence.request,
-                self._target,
-                options=self._call_options,
-                route=self._route,
-                deadline=evidence.deadline,
-                exact=violation.clause in _INVISIBLE_WITH_CURL,
-            ),
+            reproduce=self._redact(command),  # it has the values of added headers
             request_id=evidence.request_id,
             seed=self._seed,
             check=evidence.check,

@@ -114,6 +114,7 @@ class Requester:
         key: ApiKey,
         settings: Settings,
         chain_schema: ChainSchema = UNKNOWN_CHAIN,
+        other_secrets: tuple[str, ...] = (),
         waits: Waits | None = None,
         pause: Callable[[Seconds], None] = time.sleep,
     ) -> None:
@@ -122,7 +123,7 @@ class Requester:
         self.settings = settings
         self.seed: int = settings.seed
         self.key = key
-        self.terms = _terms(key, settings, chain_schema)
+        self.terms = replace(_terms(key, settings, chain_schema), other_secrets=other_secrets)
         self.inputs = initial_inputs(
             minimal_input=chain_schema.minimal_input,
             payloads=chain_schema.payloads,

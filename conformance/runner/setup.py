@@ -147,9 +147,16 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     client = make_client(setup.endpoint, settings)
     stack.callback(client.close)
     is_embedded = target.emulated and TARGET_VARIABLE not in os.environ
-    ledger = Ledger(folder, target, settings.seed, setup.endpoint.route, call_options(settings))
+    ledger = Ledger(
+        folder, target, settings.seed, setup.endpoint.route, call_options(settings), redact=setup.endpoint.redact
+    )
     requester = Requester(
-        client, ledger, key=setup.endpoint.key, settings=settings, chain_schema=setup.loaded.chain_schema
+        client,
+        ledger,
+        key=setup.endpoint.key,
+        other_secrets=setup.endpoint.secrets[1:],
+        settings=settings,
+        chain_schema=setup.loaded.chain_schema,
     )
     requester.time_budget = TimeBudget(time_limit(settings, 0.0, is_remote=not client.on_loopback))
     if setup.began is not None:

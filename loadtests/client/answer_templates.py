@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer, build_answer
+from chainproof.results.stored_text import MAX_ID_LENGTH
 
-MAX_ID_LENGTH = 200
-"""Longer request ids are stored in part."""
 MAX_TEMPLATES = 64
 MAX_TEMPLATE_BYTES = 1 << 14
 """Longer answers are always parsed, since their templates would take much memory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.exercised_clauses import OF_OUTPUTS
 from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.openapi import METHOD
+from chainproof.contract.redaction import redactor
 from chainproof.contract.responsibility import responsible_for
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code
 from chainproof.endpoint import Endpoint
@@ -23,8 +25,8 @@ from chainproof.results.curl import request_command
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.shell_words import variable_secret
 from chainproof.results.stored_body import stored_body
+from chainproof.results.stored_text import MAX_ID_LENGTH, shortened
 
-from ..client.answer_templates import MAX_ID_LENGTH
 from ..client.reply import Reply
 from ..client.request import EncodedRequest, header_fields
 from ..demand import Demand
@@ -60,6 +62,12 @@ class ExchangeListener(Protocol):
 
 _OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 
+KEY_LEAK = Violation(
+    clause=clauses.NO_CREDENTIAL_LEAK, expected="an answer without credentials", actual="the API key or a part of it"
+)
+_MAX_SEARCHED = 65_536
+"""Bytes of an error that are searched for parts of the key."""
+
 _RESULTS = {
     Transport.DEADLINE: Result.TIMED_OUT,
     Transport.CONNECT_TIMED_OUT: Result.TIMED_OUT,
@@ -84,6 +92,8 @@ class Settlement:
         self._state = state
         self._recorder = state.recorder
         self._recorder.reproduce = self._curl
+        self._redact = self._recorder.redact = endpoint.redact
+        self._key_bytes = endpoint.key.reveal().encode()
         self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
@@ -140,7 +150,7 @@ class Settlement:
             answer = reply.answer
             if answer is None:
                 result = _RESULTS.get(reply.transport, Result.FAILED)
-                return Assessment(Outcome(reply.transport, None, None, result), reply.reason)
+                return Assessment(Outcome(reply.transport, None, None, result), self._redact(reply.reason))
             return self._judge(request, answer)
         assessment = template.conclusion
         if not isinstance(assessment, Assessment):
@@ -154,13 +164,27 @@ class Settlement:
         if self._output_clauses and is_readable and has_object_output(answer, found):
             exercised += self._output_clauses
             found = self._checked(request, answer, found)
+        if self._leaks(answer):
+            found, exercised, is_plain = (*found, KEY_LEAK), (*exercised, KEY_LEAK.clause), False
         if answer.status == 200 and not found:
             return self._valid_output if is_plain else Assessment(_OK, exercised=exercised)
         result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
-        code = self._recorder.code_label(None if answer.status == 200 else error_code(answer), answer.status)
+        found = tuple(replace(each, actual=self._redact(each.actual)) for each in found)
+        code = None if answer.status == 200 else error_code(answer)
+        code = self._recorder.code_label(code and self._redact(code), answer.status)
         reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
         who = responsible_for(answer) if result is Result.FAILED else None
         return Assessment(Outcome(Transport.ANSWERED, answer.status, code, result, who), reason, found, exercised)
+
+    def _leaks(self, answer: Answer) -> bool:
+        """Whether an answer repeats the key: in errors also a part of it or an encoding."""
+        if self._key_bytes in answer.body:
+            return True
+        values = "\n".join(value for _, value in answer.headers)
+        if answer.status == 200:
+            return self._endpoint.key.reveal() in values
+        finds = redactor((self._endpoint.key.reveal(),)).finds
+        return finds(values) or finds(answer.body[:_MAX_SEARCHED].decode("latin-1"))
 
     def _checked(self, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]) -> tuple[Violation, ...]:
         """The violations of an output, with those of the schema and of the user's check."""
@@ -192,22 +216,26 @@ class Settlement:
             slot_wait=request.slot_wait,
             end=request.end,
             outcome=request.outcome,
-            request_id=reply.request_id.decode("utf-8", "surrogatepass") or None,
-            attempts=(answer.attempts or "")[:MAX_ID_LENGTH] or None if answer is not None else None,
+            request_id=self._redacted(reply.request_id.decode("utf-8", "surrogatepass")) or None,
+            attempts=self._redacted(answer.attempts) if answer is not None else None,
             first_byte=reply.first_byte - start_time if reply.first_byte is not None else None,
             connect_time=reply.connect_time,
             tls_time=reply.tls_time,
         )
 
+    def _redacted(self, text: str | None) -> str | None:
+        """A text of the target without secrets."""
+        return text and shortened(self._redact(text), MAX_ID_LENGTH)
+
     def _bodies(self, request: InFlightRequest) -> KeptBodies:
         """The bodies of a request and of its answer, as an exemplar stores them."""
-        secrets = (self._endpoint.key.reveal(),)
+        secrets = self._endpoint.secrets
         sent = stored_body(request.encoded_request.body, secrets) if request.encoded_request is not None else None
         return sent, stored_body(request.answer.body, secrets) if request.answer is not None else None
 
     def _curl(self, request: EncodedRequest | None) -> str:
         """The curl line that reproduces a request."""
-        return request_command(
+        command = request_command(
             method=METHOD,
             url=self._endpoint.target.url,
             headers=header_fields(self._endpoint.key, self._endpoint.fields),
@@ -216,6 +244,7 @@ class Settlement:
             variable=self._variable,
             route=self._endpoint.route,
         )
+        return self._redact(command)
 
 
 def _load_schema_check(demand: Demand, recorder: Recorder) -> SchemaCheck | None:

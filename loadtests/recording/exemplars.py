@@ -16,6 +16,7 @@ from chainproof.results.exchange import Exchange, Outcome, Transport
 from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.stored_body import StoredBody
+from chainproof.results.stored_text import MAX_CODE_LENGTH, MAX_CODES, OTHER_CODES, shortened
 
 from .assessment import Assessment
 from .request_ids import RequestIds
@@ -24,14 +25,10 @@ MAX_FINDINGS = 200
 """Distinct findings. Further violations are counted in one more finding per clause."""
 MAX_OUTCOMES = 300
 """Distinct outcomes that get exemplars, and distinct pairs of status and error code that are counted by themselves."""
-MAX_CODES = 100
-"""Distinct undocumented error codes. All others are counted as one."""
 EXEMPLARS_PER_OUTCOME = 3
 SLOWEST_COUNT = 20
 
 OTHER_VIOLATIONS = "other violations, not listed separately"
-OTHER_CODES = "(other codes)"
-_MAX_CODE_LENGTH = 80
 
 KeptBodies = tuple[StoredBody | None, StoredBody | None]
 """The stored bodies of a request and of its answer."""
@@ -63,7 +60,7 @@ class ErrorCodeLabels:
     def _label(self, code: str | None) -> str | None:
         if code is None or code in self._known:
             return code
-        short = code[:_MAX_CODE_LENGTH]
+        short = shortened(code, MAX_CODE_LENGTH)
         if short not in self._known and len(self._known) >= MAX_CODES + len(DOCUMENTED_CODES):
             return OTHER_CODES
         self._known.add(short)
@@ -82,7 +79,7 @@ class FindingCounter:
         """Whether no violation of its kind was counted."""
         return finding_key(violation.clause.id, violation.expected, violation.actual) not in self._findings
 
-    def add(self, violation: Violation, request_id: bytes, reproduce: Callable[[], str]) -> None:
+    def add(self, violation: Violation, request_id: str, reproduce: Callable[[], str]) -> None:
         """Count a violation. The first of its kind is stored with the curl line that *reproduce* returns."""
         key = finding_key(violation.clause.id, violation.expected, violation.actual)
         if key not in self._findings and len(self._findings) >= MAX_FINDINGS:
@@ -95,7 +92,7 @@ class FindingCounter:
             else finding(
                 violation,
                 reproduce=reproduce(),
-                request_id=request_id.decode("utf-8", "surrogatepass") or None,
+                request_id=request_id or None,
                 seed=self._seed,
                 check="loadtests",
             )

@@ -24,6 +24,7 @@ from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Guard, RunEnd
+from chainproof.results.stored_text import MAX_ID_LENGTH, shortened
 
 from ..client.request import EncodedRequest
 from .assessment import Assessment
@@ -69,6 +70,8 @@ class Sink(Protocol):
 class Recorder:
     """Records the events of one process."""
 
+    listener: BulkListener | None = None
+    """Called for the settled requests of each outcome, when they are counted."""
     in_flight = 0
     _in_flight_before = 0
     """Requests in flight at the start of the present second."""
@@ -123,8 +126,8 @@ class Recorder:
         self.stalls = StallDetector()
         self.reproduce: Callable[[EncodedRequest | None], str] = lambda _: ""
         """Returns a curl line for a request."""
-        self.listener: BulkListener | None = None
-        """Called for the settled requests of each outcome, when they are counted."""
+        self.redact: Callable[[str], str] = str
+        """Removes secrets from a text of the target."""
 
     # ------------------------------------------------------------------ events
 
@@ -196,7 +199,9 @@ class Recorder:
         for violation in assessment.violations:
             if self._findings.is_new(violation):
                 self._count_ids()  # repeated ids of earlier answers are earlier findings
-            self._findings.add(violation, reply.request_id, lambda: self.reproduce(request.encoded_request))
+            self._findings.add(
+                violation, self._request_id(reply.request_id), lambda: self.reproduce(request.encoded_request)
+            )
         settled = self._settled
         settled.add(request, assessment)
         if self._phased:
@@ -239,6 +244,10 @@ class Recorder:
     def clauses(self) -> tuple[ClauseCount, ...]:
         """The counts of each clause so far."""
         return tuple(self._clauses.counts())
+
+    def _request_id(self, request_id: bytes) -> str:
+        """A request id as it is stored."""
+        return shortened(self.redact(request_id.decode("utf-8", "surrogatepass")), MAX_ID_LENGTH)
 
     def new_request_ids(self) -> bytes:
         """Digests of the request ids that are new since the last call. Only recorded with *on_flush*."""
@@ -338,7 +347,7 @@ class Recorder:
         answers = self._settled.take_ids()
         for index in self._clauses.repeated([request_id for request_id, _ in answers]):
             request_id, request = answers[index]
-            self._findings.add(REPEATED_ID, request_id, partial(self.reproduce, request))
+            self._findings.add(REPEATED_ID, self._request_id(request_id), partial(self.reproduce, request))
 
     def _count_plan(self, interval: Interval) -> None:
         """Count the planned requests of a second."""

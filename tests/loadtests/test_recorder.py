@@ -18,10 +18,8 @@ from chainproof.loadtests.client.reply import Reply
 from chainproof.loadtests.recording.assessment import Assessment
 from chainproof.loadtests.recording.exemplars import (
     EXEMPLARS_PER_OUTCOME,
-    MAX_CODES,
     MAX_FINDINGS,
     MAX_OUTCOMES,
-    OTHER_CODES,
     SLOWEST_COUNT,
     ClauseCounter,
     ErrorCodeLabels,
@@ -33,6 +31,7 @@ from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Tran
 from chainproof.results.folder import Run, RunWriter, read_run
 from chainproof.results.interval import by_second, total
 from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.results.stored_text import MAX_CODES, OTHER_CODES
 
 MANIFEST = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
 OUTCOMES = (
