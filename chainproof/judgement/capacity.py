@@ -22,6 +22,8 @@ MIN_LEVELS = 6
 """Rates that are needed for a fit of three coefficients."""
 _MIN_RISE = 0.05
 """The time in flight must rise by this share over the levels, or the fit says nothing about the limit."""
+_MIN_SECONDS = 10.0
+"""A shorter probe does not show whether requests in flight grow."""
 _MIN_OK = 0.9
 """A probe with a smaller share of ok answers is no level: its throughput says nothing about its requests in flight."""
 
@@ -80,5 +82,5 @@ def capacity(search: SearchRecord) -> Capacity | str:
 
 def _is_steady(probe: ProbeRecord) -> bool:
     """True if requests in flight and throughput of a probe belong together."""
-    answered = probe.ok >= _MIN_OK * probe.planned and probe.ok > 0 and probe.seconds > 0
+    answered = probe.ok >= _MIN_OK * probe.planned and probe.ok > 0 and probe.seconds >= _MIN_SECONDS
     return answered and not probe.growing and probe.in_flight > 0 and probe.verdict != "invalid"

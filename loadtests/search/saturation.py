@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chainproof.clock import PerSecond, Seconds
@@ -78,6 +78,8 @@ class SearchResult:
     interval: tuple[PerSecond | None, PerSecond | None] = (None, None)
     """Of the highest rate that meets the objectives (95 %); an end is None if it is unknown."""
     no_rate_reason: NoRateReason | None = None
+    is_out_of_time: bool = False
+    """Whether the search would have gone on, for a narrower interval."""
 
     @property
     def sentence(self) -> str:
@@ -86,9 +88,10 @@ class SearchResult:
             return REASON_TEXTS[self.no_rate_reason]
         low, high = ("unknown" if end is None else f"{end:.4g}" for end in self.interval)
         above = "" if self.missed_at is None else f" and missed at {self.missed_at:.4g}"
+        cause = " The time was up: a higher --search-max-duration narrows it." if self.is_out_of_time else ""
         return (
             f"The objectives are met at {self.rate:.4g} requests per second{above}. The highest rate that meets them: "
-            f"95 % interval {low} to {high}."
+            f"95 % interval {low} to {high}.{cause}"
         )
 
     @property
@@ -216,7 +219,7 @@ class _State:
         limit = self.missed / (1 + self.plan.settings.resolution) * _NEAR
         shown = [each.rate for each in self.below if each.status is RateStatus.MET and each.rate <= limit]
         if shown and math.isfinite(self.missed):
-            return self.result(max(shown))
+            return replace(self.result(max(shown)), is_out_of_time=True)
         return self.no_result(NoRateReason.OUT_OF_TIME)
 
     def request(self, rate: PerSecond, purpose: ProbePurpose, requests: float, pause: Seconds) -> ProbeRequest:

@@ -98,6 +98,7 @@ def render(report: Report, draw: Draw = charts) -> str:
         findings=findings[:MAX_FINDINGS],
         findings_left=findings[MAX_FINDINGS:],
         caveats=[(summary, caveat) for summary in report.summaries for caveat in summary.caveats],
+        own_runs=[summary for summary in report.summaries if not report.is_probe(summary)],
         several=len(report.summaries) > 1,
         names=_names(report),
         findings_first=report.verdict is Verdict.FAIL

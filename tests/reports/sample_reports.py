@@ -89,7 +89,7 @@ def write_search(path: Path, **changes: object) -> None:
     ]
     rows += [("04_23.78", 23.78, "approaching", "met"), ("05_28.28", 28.28, "approaching", "missed")]
     rows += [("06_25.42", 25.42, "approaching", "inconclusive"), ("07_26.4", 26.4, "approaching", "inconclusive")]
-    rows += [("08_20", 20.0, "verifying", "met")]
+    rows += [("08_21", 21.0, "verifying", "met")]
     probes = [
         {
             "rate": rate,
@@ -115,10 +115,10 @@ def write_search(path: Path, **changes: object) -> None:
         "emulated": False,
         "objectives": ["p95 response_time < 800ms"],
         "verdict": "pass",
-        "saturation_rate_per_s": 20.0,
+        "saturation_rate_per_s": 21.0,
         "missed_at_per_s": 28.28,
         "interval_per_s": [18.87, 29.98],
-        "summary": "The objectives are met at 20 requests per second and missed at 28.28. The highest rate that meets them: "
+        "summary": "The objectives are met at 21 requests per second and missed at 28.28. The highest rate that meets them: "
         "95 % interval 18.87 to 29.98.",
         "probes": probes,
     }

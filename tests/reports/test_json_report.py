@@ -304,7 +304,7 @@ def test_a_search_has_its_result_and_probes(tmp_path):
     """The saturation rate and every probe, in the order of the search."""
     search = json.loads(json_report.render(reports_of("search", tmp_path)))["searches"][0]
 
-    assert (20.0, 28.28) == (search["saturation_rate_per_s"], search["missed_at_per_s"])
+    assert (21.0, 28.28) == (search["saturation_rate_per_s"], search["missed_at_per_s"])
     assert [(10.0, "met", 200), (20.0, "met", 400), (40.0, "missed", 800), (23.78, "met", 460)] == [
         (probe["rate_per_s"], probe["verdict"], probe["planned"]) for probe in search["probes"][:4]
     ]
