@@ -40,7 +40,7 @@ from chainproof.statistics.dependence import (
 from chainproof.statistics.share_test import RateTest, SampledTest, ShareTest, holm_errors
 from chainproof.workload.objectives import INSTANTS, Indicator, Objective
 
-RELEVANT_SPELL = 0.5
+RELEVANT_SPELL = 0.25
 """Slow spells matter to an objective if they reach this share of its threshold."""
 
 
@@ -290,8 +290,8 @@ def _time_dependence(judged: JudgedRequests, objective: Objective) -> tuple[Depe
     The dependence of the share within the threshold of a percentile, for a pass and for a miss.
 
     For a pass it is that of the observed percentile, since a run that passes may have few slower requests than the
-    threshold; if it has more than the objective allows, also that of the threshold. Spells that do not even reach half of
-    the threshold do not matter. For a miss it is that of the threshold.
+    threshold; if it has more than the objective allows, also that of the threshold. Spells that do not even reach a
+    quarter of the threshold do not matter. For a miss it is that of the threshold.
     """
     seconds = float(len(judged.seconds))
     if not seconds or objective.quantile is None or objective.quantile >= 1.0:

@@ -248,11 +248,18 @@ class Histogram:
         return min(int(counts[:place].sum()), self.count - 1)  # the maximum is exact and above the limit
 
     def count_below(self, limit: Seconds) -> int:
-        """The number of values below *limit*. Those in its bucket count as equal to it, unless *limit* is beyond the maximum."""
+        """
+        The number of values below *limit*, exact except for the bucket of *limit*.
+
+        The minimum and the maximum are known exactly. If *limit* is one of them, its whole bucket counts as equal to it.
+        """
         if limit > self.max_value:
             return self.count
-        place = bucket_index(max(round(limit * _NANOSECONDS), 0))
-        return sum(count for index, count in self._ascending() if index < place)
+        if limit in (self.min_value, self.max_value):
+            place = bucket_index(round(limit * _NANOSECONDS))
+            return sum(count for index, count in self._ascending() if index < place)
+        below = sum(count for index, count in self._ascending() if bucket_midpoint(index) < limit)
+        return min(below, self.count - 1)
 
     def to_json(self) -> HistogramData:
         """The JSON form, which `from_json` reads."""
