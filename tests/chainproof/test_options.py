@@ -76,7 +76,14 @@ def test_every_renamed_option_is_known() -> None:
     """The options that were renamed in the past still fail with a message."""
     renamed = {old for table in TABLES.values() for option in table for old in option.replaces}
 
-    assert renamed == {"--provoke", "--truth", "--search-to", "--search-longest", "--search-verify"}
+    assert renamed == {
+        "--provoke",
+        "--truth",
+        "--search-to",
+        "--search-longest",
+        "--search-max-probe-duration",
+        "--search-verify",
+    }
 
 
 @pytest.mark.parametrize("tool", TABLES)
