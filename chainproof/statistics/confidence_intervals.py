@@ -54,9 +54,10 @@ def proportion(
     tail = (1.0 - confidence) / 2.0
     size = dependence.effective_size(of, tail)
     share = good / of
-    hits = share * size
-    low = 0.0 if good == 0 else float(special.betaincinv(hits, size - hits + 1, tail))
-    high = 1.0 if good == of else float(special.betaincinv(hits + 1, size - hits, 1.0 - tail))
+    # A part of an effective request counts as a whole one, bad for the lower end and good for the upper one.
+    bad, hits = math.ceil((1.0 - share) * size - 1e-6), math.ceil(share * size - 1e-6)
+    low = 0.0 if good == 0 or bad >= size else float(special.betaincinv(size - bad, bad + 1, tail))
+    high = 1.0 if good == of or hits >= size else float(special.betaincinv(hits + 1, size - hits, 1.0 - tail))
     return ShareEstimate(value=share, low=low, high=high)
 
 

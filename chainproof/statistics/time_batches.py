@@ -17,8 +17,8 @@ from chainproof.clock import Seconds
 from chainproof.statistics.dependence import MAX_BATCHES, Dependence, measure_dependence, stronger
 from chainproof.statistics.histogram import Histogram, bucket_midpoint
 
-INNER_FACTOR = 3
-"""The dependence of p95 is also measured at p85, with three times as many slower requests."""
+INNER_FACTOR = 4
+"""The dependence of p95 is also measured at p80, with four times as many slower requests."""
 
 
 @dataclass(frozen=True, slots=True)
