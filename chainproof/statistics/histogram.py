@@ -41,6 +41,9 @@ _MAX_COUNT = 1 << 53
 _MAX_BYTES = 16 * _MAX_BUCKET
 """Of inflated buckets."""
 
+_MAX_SUM: Seconds = 1e12
+"""No durations of a run have a larger sum."""
+
 Durations = Sequence[Seconds] | NDArray[np.float64]
 """Many durations."""
 Counts = NDArray[np.int64]
@@ -272,6 +275,8 @@ class Histogram:
     @classmethod
     def from_json(cls, data: HistogramData) -> Histogram:
         """The histogram that `to_json` wrote. Raises KeyError, TypeError or ValueError for other data."""
+        if not all(0 <= data.get(name, 0.0) < _MAX_SUM for name in ("sum_s", "min_s", "max_s")):  # type: ignore[operator]  # numbers
+            raise ValueError(f"expected durations, found {data['sum_s']} s")
         histogram = cls()
         histogram._packed = _decode(data["buckets"])
         histogram.count = int(histogram._packed[1].sum(dtype=np.int64))
@@ -314,7 +319,7 @@ def _decode(text: str) -> tuple[Unsigned, Unsigned]:
         data = inflate.decompress(b64decode(text[2:], validate=True), _MAX_BYTES)
     except zlib.error as error:
         raise ValueError(f"expected buckets in deflated form: {error}") from None
-    used, rest = divmod(len(data), sum(widths))
+    used, rest = divmod(len(data), sum(widths) or 1)
     if not set(widths) <= {1, 2, 4, 8} or rest or not inflate.eof:
         raise ValueError("expected as many counts as steps, of 1, 2, 4 or 8 bytes each")
     steps = np.frombuffer(data, f"<u{widths[0]}", used)

@@ -90,7 +90,10 @@ def _long_run_variance(values: _Floats, weights: _Floats) -> float:
     while length == 1 or len(values) // length >= _MIN_BATCHES:
         used = len(values) // length * length
         counts = weights[:used].reshape(-1, length).sum(axis=1)
-        means = (weights[:used] * values[:used]).reshape(-1, length).sum(axis=1) / counts
+        sums = (weights[:used] * values[:used]).reshape(-1, length).sum(axis=1)
+        means, counts = sums[counts > 0] / counts[counts > 0], counts[counts > 0]
+        if len(counts) < 2:
+            return largest
         steps = np.diff(means) / np.sqrt(1.0 / counts[1:] + 1.0 / counts[:-1])
         largest = max(largest, float(_MAD_TO_SD * np.median(np.abs(steps))) ** 2)
         length *= 2

@@ -95,7 +95,8 @@ def _search(search: SearchRecord, report: Report, pen: Pen) -> list[str]:
     title = [pen(line, _BOLD) for line in _wrapped(searches.search_title(search), "")]
     is_reason = search.summary in report.reason  # stands above
     summary = [] if is_reason else [*_wrapped(safe_text.escape_unprintable(search.summary), "  "), ""]
-    table = _table([searches.PROBE_COLUMNS, *searches.probes(search)], left=(1, 2))
+    rows = ((*row[:3], *row[4:]) for row in (searches.PROBE_COLUMNS, *searches.probes(search)))
+    table = _table(list(rows), left=(1, 2))  # without the length of each probe, which would make it too wide
     implied = [
         line
         for text in (*searches.capacity_lines(search), searches.missing_line(search))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chainproof.errors import UsageError
 from chainproof.workload.workload import Workload, WorkloadError, WorkloadModel, load_workload, parse_workload
 
 COMPLETE = """
@@ -121,13 +122,14 @@ def test_options_override_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "cannot read"), (b"rate =", "not TOML"), (b"\xff", "not TOML")]
+    ("content", "message"), [(None, "cannot read"), (b"rate =", "not TOML"), (b"\xff", "expected UTF-8")]
 )
 def test_unreadable_file_is_rejected(tmp_path: Path, content: bytes | None, message: str) -> None:
-    """Missing, truncated and binary files raise WorkloadError."""
+    """Missing, truncated and binary files raise UsageError with the path."""
     path = tmp_path / "invalid.toml"
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(WorkloadError, match=message):
+    with pytest.raises(UsageError, match=message) as error:
         load_workload(path)
+    assert str(path) in str(error.value)
