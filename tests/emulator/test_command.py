@@ -108,7 +108,7 @@ USAGE_ERRORS = {
     "two readers of standard input": (["--until-eof", "--", "true"], "found both"),
     "an access log in no folder": (["--access-log", "/no/such/folder/file"], "cannot write --access-log"),
     "a port beyond ports": (["--port", "65536"], "expected a port between 0 and 65535"),
-    "an unknown option": (["--colour", "red"], "unrecognized arguments"),
+    "an unknown option": (["--colour", "red"], "unknown option --colour"),
 }
 
 
