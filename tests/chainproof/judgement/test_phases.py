@@ -85,7 +85,7 @@ def test_phases_that_are_not_judged_do_not_count() -> None:
     assert Verdict.PASS is judged.verdict
     assert 0.1 == judged.timings["response_time_s"].max
     assert 0.001 == judged.timings["schedule_lag_s"].max
-    assert Verdict.FAIL in {each.verdict for each in mixed.objectives}
+    assert Verdict.PASS not in {each.verdict for each in mixed.objectives}
     assert "GENERATOR_LATE" not in {caveat.code for caveat in judged.caveats}
 
 
