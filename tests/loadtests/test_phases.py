@@ -97,4 +97,4 @@ def test_an_invalid_payload_file_is_a_usage_error(launch: Launch, tmp_path: Path
 
     assert 2 == done.code
     assert "line 1 of" in done.errors
-    assert "expected a JSON object, found list" in done.errors
+    assert "expected a JSON object, found an array" in done.errors
