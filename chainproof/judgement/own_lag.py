@@ -55,8 +55,10 @@ def judge_again(
 
 
 def _differs(result: ObjectiveResult, again: ObjectiveResult) -> bool:
-    """True if a miss is no miss, or an undecided objective is met, without the lag."""
-    return again.verdict is not Verdict.FAIL if result.verdict is Verdict.FAIL else again.verdict is Verdict.PASS
+    """True if a miss, or an undecided objective, is met without the lag; a miss also if only its observed value is."""
+    if result.verdict is not Verdict.FAIL or again.verdict is not Verdict.INCONCLUSIVE:
+        return again.verdict is Verdict.PASS
+    return again.observed is not None and again.objective.meets(again.observed)
 
 
 def _is_about_the_generator(result: ObjectiveResult) -> bool:

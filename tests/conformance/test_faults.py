@@ -77,6 +77,14 @@ FAULTS = (
         ),
     ),
     FaultyEndpoint(
+        name="400 for an invalid body without a key",
+        breaks={"authentication-first"},
+        server=when(
+            lambda request: not request.authorized and request.body in (b"{", b"[]"),
+            lambda request, answer: error(400, "client_error"),
+        ),
+    ),
+    FaultyEndpoint(
         name="400 in place of 401",
         breaks={"unauthorized-status"},
         server=on_status(401, lambda answer: error(400, "client_error")),
