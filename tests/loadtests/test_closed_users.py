@@ -69,7 +69,7 @@ def test_users_do_not_move_in_step(run_server: RunServer, launch: Launch, tmp_pa
         counts[min(int((instant - server.arrival_times[0]) / 0.1), 29)] += 1
     share = 50 / (service + 0.5 if "--users=50" in options and len(options) > 1 else service) * 0.1
 
-    assert 0 == done.code, done.errors
+    assert done.code in {0, 3}, done.errors  # so short a run may be inconclusive
     assert max(counts) < 2.5 * share + 5, counts
     assert sum(counts) > 0.7 * share * 25
     assert CaveatCode.USERS_IN_STEP not in {caveat.code for caveat in summarise_load(done.run).caveats}
