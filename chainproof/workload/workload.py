@@ -279,7 +279,7 @@ class Workload:
         if self.max_requests is not None:
             schedule["max_requests"] = self.max_requests
         if self.search is not None:
-            schedule["search"] = cast(dict[str, JSON], asdict(self.search))
+            schedule["search"] = {name: value for name, value in asdict(self.search).items() if value is not None}
         return schedule | {
             "description": self.description,
             "model": self.model.value,

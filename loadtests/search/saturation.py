@@ -158,8 +158,8 @@ def unfinished_sentence(probes: Sequence[Probe]) -> str:
     """What the probes of an unfinished search say about its result, as a sentence."""
     rates = evidence(probes)
     missed = min((each.rate for each in rates if each.status is RateStatus.MISSED), default=math.inf)
-    met = max((each.rate for each in rates if each.status is RateStatus.MET and each.rate < missed), default=None)
-    found = [f"met at {met:.4g}"] * (met is not None) + [f"missed at {missed:.4g}"] * math.isfinite(missed)
+    met = max((each.rate for each in rates if each.status is RateStatus.MET and each.rate < missed), default=0.0)
+    found = [f"met at {met:.4g}"] * (met > 0.0) + [f"missed at {missed:.4g}"] * math.isfinite(missed)
     if not found:
         return f"{len(probes)} probes did not decide any rate."
     return f"By then, the objectives were {' and '.join(found)} requests per second."
