@@ -314,17 +314,6 @@ class FailsAtTenth(EndpointHandler):
         return super().send_answer(request, error(400, "client_error") if self.number == 10 else answer)
 
 
-class FailsAfterPause(EndpointHandler):
-    """Answers a request after a pause wrongly."""
-
-    last = 0.0
-
-    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
-        before, self.last = self.last, time.monotonic()
-        slept = bool(before) and self.last - before > 0.08
-        return super().send_answer(request, error(400, "client_error") if slept else answer)
-
-
 CONNECTION = (
     FaultyEndpoint(
         name="closed after every answer without Connection: close",
@@ -346,7 +335,6 @@ CONNECTION = (
     FaultyEndpoint(
         name="the tenth request of a connection rejected", breaks="connection-persistence", handler=FailsAtTenth
     ),
-    FaultyEndpoint(name="a request after a pause rejected", breaks="connection-persistence", handler=FailsAfterPause),
 )
 
 
