@@ -514,7 +514,8 @@ def test_arguments_after_two_hyphens_go_to_locust(run_server: RunServer, launch:
 def test_ctrl_c_ends_the_wait_for_workers(launch: Launch, run_server: RunServer) -> None:
     """Nothing is sent, and no run folder is created."""
     with run_server(fine) as server:
-        run = launch(server, "--workers", "2", "--", "--master-bind-host=127.0.0.1", "--master-bind-port=0")
+        options = ("--workers", "2", "--", "--master-bind-host=127.0.0.1", "--master-bind-port=0")
+        run = launch(server, *options, CHAINPROOF_WORKER_TOKEN="0123456789abcdef" * 2)
         give_up = time.monotonic() + 10
         while True:
             try:
