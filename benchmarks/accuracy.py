@@ -134,7 +134,7 @@ def locust_service_times(served: RunningEmulator, rate: int, seconds: int) -> li
         "-m",
         "locust",
         "-f",
-        str(HERE / "locust_paced_locustfile.py"),
+        str(HERE / "locustfiles" / "locust_paced_locustfile.py"),
         "--headless",
         "--only-summary",
     ]

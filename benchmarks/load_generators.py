@@ -106,8 +106,17 @@ def _children_cpu_time() -> float:
 
 
 def run_locustfile(settings: RoundSettings, locustfile: str, *options: str, **variables: str) -> RoundResult:
-    """A round with a locustfile of this folder, which measures itself so that starting Locust is not counted."""
-    command = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / locustfile), "--headless", "--only-summary"]
+    """A round with one of the locustfiles, which measures itself so that starting Locust is not counted."""
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "locust",
+        "-f",
+        str(HERE / "locustfiles" / locustfile),
+        "--headless",
+        "--only-summary",
+    ]
     output, _ = run_generator(
         [*command, "-u", str(settings.connections), *options],
         CHAINPROOF_TARGET=settings.origin + PATH,

@@ -122,7 +122,7 @@ def measure(workers: int, rate: float, seconds: int) -> None:
             part.start()
         page = Page(web_port)
         while page.workers() < workers:
-            time.sleep(1.0)
+            time.sleep(1.0)  # other processes connect, so there is no clock to replace
         page.slowest_s = 0.0
         page.fetch("/swarm", "user_count=1&spawn_rate=1")
         run = _follow(master.pid, page, Path(folder), seconds)
@@ -137,14 +137,14 @@ def measure(workers: int, rate: float, seconds: int) -> None:
 
 
 def _follow(master: int, page: Page, folder: Path, seconds: int) -> dict[str, float]:
-    """Look at the page every two seconds, as a browser does, until the run has ended. Returns CPU share and memory."""
+    """Look at the page every second, until the run has ended. Returns CPU share and memory."""
     while not list(folder.glob("runs/*/intervals.jsonl")):
-        time.sleep(0.1)
+        time.sleep(0.1)  # another process writes the file, so there is no clock to replace
     start, used = time.monotonic(), cpu_time(master)
     give_up = start + 4 * seconds + 60
     while not list(folder.glob("runs/*/end.json")) and time.monotonic() < give_up:
         page.workers()
-        time.sleep(1.0)
+        time.sleep(1.0)  # the page is looked at in real time
     # Over the planned duration: on a busy machine the master may be late, which does not change what it costs.
     cpu = (cpu_time(master) - used) / seconds
     return {"cpu": cpu, "memory": memory(master), "seconds": time.monotonic() - start}

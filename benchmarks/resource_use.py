@@ -29,7 +29,7 @@ def start_load_run(origin: str, key: str, out: Path, *options: str) -> subproces
         "-m",
         "locust",
         "-f",
-        str(HERE / "chainproof_locustfile.py"),
+        str(HERE / "locustfiles" / "chainproof_locustfile.py"),
         "--headless",
         "--only-summary",
     ]
@@ -81,7 +81,7 @@ def measure_memory(requests: int) -> None:
         path = out / "intervals.jsonl"
         sent, position = 0, 0
         while process.poll() is None and sent < requests:
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two measurements of another process
             if path.exists():
                 with path.open("rb") as lines:
                     lines.seek(position)
@@ -118,7 +118,7 @@ def sustained(seconds: int) -> None:
         process = start_load_run(served.origin, EMULATOR_KEY, out, *options)
         start, warm, largest = time.monotonic(), 0.0, 0.0
         while process.poll() is None:
-            time.sleep(0.5)
+            time.sleep(0.5)  # between two measurements of another process
             elapsed, size = time.monotonic() - start, memory_of(process.pid)
             if elapsed < _WARM_UP:
                 warm = max(warm, size)
@@ -143,7 +143,15 @@ def processes(seconds: int) -> None:
     costs: dict[int, list[float]] = {}
     for count in (1, 2) * 3:
         with tempfile.TemporaryDirectory() as name, null_server() as origin:
-            command = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / "chainproof_locustfile.py"), "--headless"]
+            command = [
+                sys.executable,
+                "-P",
+                "-m",
+                "locust",
+                "-f",
+                str(HERE / "locustfiles" / "chainproof_locustfile.py"),
+                "--headless",
+            ]
             options = [
                 "--only-summary",
                 "--workload=steady",

@@ -244,9 +244,9 @@ def _stats_entry(count: int) -> dict[str, object]:
 
 
 def simulate(workers: list[SimulatedWorker], until: Callable[[], bool]) -> None:
-    """Let workers work until a condition holds or all have been told to quit."""
+    """Let workers work until a condition holds or the master has stopped them all."""
     while not until() and not all(worker.done for worker in workers):
         start = time.monotonic()
         for worker in workers:
             worker.step(time.monotonic())
-        time.sleep(max(0.0, 0.05 - (time.monotonic() - start)))
+        time.sleep(max(0.0, 0.05 - (time.monotonic() - start)))  # the master runs in real time
