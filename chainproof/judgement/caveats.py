@@ -26,6 +26,7 @@ from chainproof.judgement.latency import Timing, too_few
 from chainproof.judgement.nothing_ok import rejected_inputs
 from chainproof.results.exchange import OWN_ERRORS, NotSent, responsible_for_outcome
 from chainproof.results.folder import Run
+from chainproof.results.integrity import damage_text
 from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
 from chainproof.workload.objectives import INSTANTS, parse_objective
@@ -91,10 +92,9 @@ def lost_workers(inputs: CaveatInput) -> Iterator[Caveat]:
 def damaged(run: Run) -> Iterator[Caveat]:
     """A file that is not what the run wrote. An incomplete last line of a run that was killed is normal."""
     if run.damage:
-        files = "; ".join(f"{name}: {what}" for name, what in run.damage.items())
         yield Caveat(
             code=CaveatCode.DAMAGED_FILES,
-            text=f"The run folder is not as the run wrote it ({files}).",
+            text=damage_text(run.damage),
             remedy="Find out whether the folder was edited or the disk was full, and run it again.",
             invalidates=True,
         )
@@ -262,7 +262,7 @@ def ended_by_guard(inputs: CaveatInput) -> Iterator[Caveat]:
 
 
 def _responsible_parties(inputs: CaveatInput) -> str:
-    """Who has to act on how many errors, in a sentence; empty if nothing tells."""
+    """Who is responsible for how many errors, in a sentence; empty if it is unknown."""
     parties: Counter[Responsible] = Counter()
     for outcome, count in inputs.totals.outcomes.items():
         party = responsible_for_outcome(outcome)

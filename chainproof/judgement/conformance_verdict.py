@@ -13,6 +13,7 @@ from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.severity import failing_levels, sort_findings
 from chainproof.judgement.verdict import Verdict, error_reason
 from chainproof.results.finding import Finding
+from chainproof.results.integrity import damage_text
 from chainproof.results.manifest import Ending
 
 NO_SUCCESS = "No request was answered 200: give --input-schema or --payloads"
@@ -71,8 +72,7 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     if evidence.internal_error or evidence.ending is Ending.INTERNAL_ERROR:
         return Verdict.ERROR, error_reason(evidence.internal_error)
     if evidence.damage:
-        files = "; ".join(f"{name}: {what}" for name, what in evidence.damage.items())
-        return Verdict.INVALID, f"The run folder is not as the run wrote it ({files})."
+        return Verdict.INVALID, damage_text(evidence.damage)
     failing = [found for found in sort_findings(evidence.findings) if evidence.has_failing_level(found)]
     violated = list(dict.fromkeys(found.clause for found in failing if not evidence.is_accepted(found)))
     accepted = list(dict.fromkeys(found.clause for found in failing if evidence.is_accepted(found)))

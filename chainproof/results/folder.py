@@ -273,9 +273,9 @@ class _Reader:
             manifest = Manifest.from_json(data)
             for objective in manifest.objectives:
                 parse_objective(objective)
+        except FolderError:
+            raise  # made by another version
         except (OSError, ValueError, KeyError, UsageError) as error:
-            if isinstance(error, FolderError):
-                raise
             raise FolderError(f"cannot understand {self._path / MANIFEST}: {error}") from error
         digest = FileDigest()
         digest.add(content)

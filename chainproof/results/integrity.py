@@ -32,6 +32,12 @@ class FileDigest:
         return {"lines": self.lines, "sha256": self._sha256.hexdigest()}
 
 
+def damage_text(damage: Mapping[str, str]) -> str:
+    """One sentence about damaged files, each with what is wrong with it."""
+    files = "; ".join(f"{name}: {what}" for name, what in damage.items())
+    return f"The run folder is not as the run wrote it ({files})."
+
+
 def damage(written: Mapping[str, FileDigestData], found: Mapping[str, FileDigestData]) -> dict[str, str]:
     """
     What is wrong with each damaged file, by its name: with the digests when the run ended and those of the files *found*.

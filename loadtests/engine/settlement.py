@@ -180,11 +180,12 @@ class Settlement:
         """Whether an answer repeats the key: in errors also a part of it or an encoding."""
         if self._key_bytes in answer.body:
             return True
-        values = "\n".join(value for _, value in answer.headers)
-        if answer.status == 200:
-            return self._endpoint.key.reveal() in values
-        finds = redactor((self._endpoint.key.reveal(),)).finds
-        return finds(values) or finds(answer.body[:_MAX_SEARCHED].decode("latin-1"))
+        key = self._endpoint.key.reveal()
+        if answer.status == 200:  # most answers: the quick test only
+            return any(key in value for _, value in answer.headers)
+        finds = redactor((key,)).finds
+        texts = (answer.body[:_MAX_SEARCHED].decode("latin-1"), *(value for _, value in answer.headers))
+        return any(map(finds, texts))
 
     def _checked(self, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]) -> tuple[Violation, ...]:
         """The violations of an output, with those of the schema and of the user's check."""
