@@ -1,5 +1,5 @@
 """
-Who has to act on an answer that is not ok, read from what the answer says of its origin.
+Who is responsible for an answer that is not ok, read from what the answer says of its origin.
 
 The first of these that tells decides:
 
@@ -32,7 +32,7 @@ _GATEWAY_STATUSES = frozenset({502, 503, 504})
 
 
 def responsible_for(answer: Answer) -> Responsible:
-    """Who has to act on an answer that is not ok. A 200 is not ok only if its output violates the contract."""
+    """Who is responsible for an answer that is not ok. A 200 is not ok only if its output violates the contract."""
     if answer.status == 200:
         return Responsible.CHAIN
     value = parse_json(answer.body)
@@ -42,13 +42,13 @@ def responsible_for(answer: Answer) -> Responsible:
 
 
 def responsible(error_code: str | None, status: int | None) -> Responsible:
-    """Who has to act on an error of which only these are known."""
+    """Who is responsible for an error of which only these are known."""
     pairing = PAIRING_BY_CODE.get(error_code or "")
     return pairing.responsible if pairing is not None else _by_status(status)
 
 
 def _by_status(status: int | None) -> Responsible:
-    """Who has to act on an error that tells nothing but its status."""
+    """Who is responsible for an error of which only the status is known."""
     if status is not None and 400 <= status < 500:
         return Responsible.CALLER
     return Responsible.CHAIN if status == 504 else Responsible.PLATFORM

@@ -92,7 +92,7 @@ class Outcome:
     """As the target wrote it; may be undocumented."""
     result: Result
     responsible: Responsible | None = None
-    """Who has to act on an answer that is not ok; None if there is no answer, or it was not recorded."""
+    """Who is responsible for an answer that is not ok; None if there is no answer, or it was not recorded."""
 
     @property
     def code_kind(self) -> CodeKind | None:
@@ -110,7 +110,7 @@ class Outcome:
 
 
 def responsible_for_outcome(outcome: Outcome) -> Responsible | None:
-    """Who has to act on an outcome; None if it is ok, or nothing tells."""
+    """Who is responsible for an outcome; None if it is ok, or it is unknown."""
     if outcome.responsible is not None:
         return outcome.responsible
     if outcome.transport in OWN_ERRORS:

@@ -1,8 +1,8 @@
 """
 Bounds of a share that hold at every moment, however often they are looked at.
 
-A confidence interval is wrong in 5 % of the looks. Whoever looks after every request and stops at the first interval that
-decides is wrong far more often. The interval of a confidence sequence is wrong at any time in at most 5 % of the runs.
+A confidence interval is wrong in 5 % of the looks. A test that looks after every request and stops at the first interval
+that decides is wrong far more often. The interval of a confidence sequence is wrong at any time in at most 5 % of the runs.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class SettledRequests:
         self.assessments.append(assessment)
 
     def take_ids(self) -> list[tuple[bytes, EncodedRequest | None]]:
-        """The request ids that were not taken yet, each with the request that was answered."""
+        """The request ids that were not counted yet, each with the request that was answered."""
         ids, self._ids = self._ids, []
         requests = self._requests[len(self._requests) - len(ids) :]
         return [pair for pair in zip(ids, requests, strict=True) if pair[0]]

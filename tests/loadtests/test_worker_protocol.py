@@ -349,14 +349,14 @@ def foreigners(port: int) -> Iterator[None]:
         plain.identity, plain.linger = b"plain_1", 0
         plain.connect(f"tcp://127.0.0.1:{port}")
         plain.send(msgpack.packb(("client_ready", "2.43.4", "plain_1")))
-        stranger = simulated.SimulatedWorker(context, port, "another-token-entirely", "stranger_1", simulated.Plans())
-        stranger.socket.linger = 0
-        stranger.connect()
+        other = simulated.SimulatedWorker(context, port, "another-token-entirely", "other_1", simulated.Plans())
+        other.socket.linger = 0
+        other.connect()
         try:
             yield
         finally:
             plain.close()
-            stranger.socket.close()
+            other.socket.close()
 
 
 def test_only_workers_with_the_token_take_part_in_a_run(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who has to act on an error: a bug in the chain is not attributed to the platform."""
+"""Who is responsible for an error: a bug in the chain is not attributed to the platform."""
 
 from __future__ import annotations
 

@@ -61,11 +61,11 @@ def test_failures_are_another_end_of_a_request() -> None:
     dice = random.Random(2)
     answered, failed, ages, lost = [], [], [], 0
     for _ in range(30_000):
-        time, end, fate = dice.uniform(0.5, 1.5), dice.uniform(0, 2), dice.random()
-        lost += fate < 0.1
-        if 0.1 <= fate < 0.33:
+        time, end, draw = dice.uniform(0.5, 1.5), dice.uniform(0, 2), dice.random()
+        lost += draw < 0.1
+        if 0.1 <= draw < 0.33:
             (failed if end > 0.01 else ages).append(min(end, 0.01))
-        elif fate >= 0.33:
+        elif draw >= 0.33:
             (answered if time <= end else ages).append(min(time, end))
     estimate = kaplan_meier(histogram(answered), histogram(ages), 30_000, histogram(failed), lost)
 
