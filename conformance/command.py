@@ -19,7 +19,7 @@ from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
-from chainproof.processes import allow_open_files, chainproof_command, handle_signals, run_process
+from chainproof.processes import ENDING_SIGNALS, allow_open_files, chainproof_command, handle_signals, run_process
 
 from . import plugin
 from .checks import Check
@@ -111,7 +111,7 @@ def _run_checks(setup: RunSetup) -> ExitCode:
     """Run the checks under pytest; the exit code follows from the verdict."""
     progress = ProgressPlugin()
     arguments = [*_ARGUMENTS, "-k", setup.settings.selection]
-    with _isolated():
+    with _isolated(), handle_signals(setup.interruption.request, ENDING_SIGNALS):
         status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
     if setup.error is not None:
         raise setup.error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -102,11 +103,12 @@ def check_result(
 
 def _run_check(check: Check, conformance_run: ConformanceRun, all_checks: Sequence[Check]) -> CheckResult:
     """Run a check and count what it found. Raises CheckSkipped."""
+    budget, interruption = conformance_run.requester.time_budget, conformance_run.interruption
     if conformance_run.blocked_reason is None:
-        conformance_run.blocked_reason = blocked_reason(conformance_run)
+        conformance_run.blocked_reason = interruption.call(partial(blocked_reason, conformance_run), budget)
     if conformance_run.blocked_reason:
         raise CheckSkipped("nothing can be exercised")
-    progress = run_check(conformance_run, check, all_checks)
+    progress = interruption.call(partial(run_check, conformance_run, check, all_checks), budget)
     if progress.error is not None:
         raise progress.error
     findings, evidence = conformance_run.requester.ledger.findings_of(check.title), conformance_run.evidence

@@ -31,6 +31,7 @@ from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped, RunCut
 from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
+from .interruption import Interruption
 from .plan import FAST, RunPlan, count_of, plan_run, time_limit
 from .schedule import CheckProgress, CheckRunner, Schedule
 
@@ -48,6 +49,7 @@ class ConformanceRun:
     day: date
     """When the run began."""
     began: float = field(default_factory=time.monotonic)
+    interruption: Interruption = field(default_factory=Interruption)
     blocked_reason: str | None = None
     """Why nothing can be exercised; empty if it can, None before the first request."""
     schedule: Schedule | None = None

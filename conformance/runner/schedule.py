@@ -18,11 +18,9 @@ from ..probing.budget import CheckScope, ResponseTimes, Round
 from ..probing.concurrency import ConcurrencyLimit, run_in_threads
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped, RunCut
+from .interruption import END_TIME
 from .plan import RunPlan, in_order
 from .power_order import power_of
-
-_END_TIME: Seconds = 5.0
-"""How long an interrupted run waits for the requests in flight."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,7 +115,7 @@ class Schedule:
     def stop(self) -> None:
         """Let the checks end soon, and wait for them."""
         self._requester.time_budget.stop("the run was interrupted")
-        self._thread.join(_END_TIME)
+        self._thread.join(END_TIME)
 
     def progress(self, check: Check) -> CheckProgress:
         """What has become of a check, as soon as it has ended."""

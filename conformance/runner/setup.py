@@ -29,6 +29,7 @@ from ..transport.client import Client
 from ..transport.rate_limit import RateLimiter
 from ..transport.request import with_accept
 from .forecast import forecast_lines
+from .interruption import Interruption
 from .plan import time_limit
 from .rerun import call_options, rerun_command
 from .run import ConformanceRun
@@ -64,6 +65,7 @@ class RunSetup:
     conformance_run: ConformanceRun | None = None
     error: Exception | None = None
     """Why the run could not start; None if it could."""
+    interruption: Interruption = field(default_factory=Interruption)
 
 
 def load_options(settings: Settings) -> LoadedOptions:
@@ -168,6 +170,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
         rerun=partial(rerun_command, settings=settings, target=target, embedded=is_embedded),
         acceptances=setup.loaded.acceptances,
         day=manifest.day,
+        interruption=setup.interruption,
     )
 
 

@@ -132,13 +132,23 @@ def test_unusable_streams_and_limits_are_reported_in_one_line(case: str, emulato
     assert [message] == [each[: len(message)] for each in lines] if message else not lines
 
 
+LONG_LOAD = ("loadtests", "--rate", "20", "--duration", "60s")
+LONG_CONFORMANCE = ("conformance", "--depth", "standard")
+
+
 @pytest.mark.parametrize(
-    "words", [("loadtests", "--rate", "20", "--duration", "60s"), ("conformance", "--depth", "standard")]
+    ("words", "signals"),
+    [
+        (LONG_LOAD, [signal.SIGHUP]),
+        (LONG_CONFORMANCE, [signal.SIGHUP]),
+        (LONG_CONFORMANCE, [signal.SIGINT] * 3),
+        (LONG_CONFORMANCE, [signal.SIGTERM, signal.SIGINT]),
+    ],
 )
-def test_a_closed_terminal_ends_a_run_as_ctrl_c_does(
-    words: tuple[str, ...], emulator: Endpoint, tmp_path: Path
+def test_signals_end_a_run_with_its_report(
+    words: tuple[str, ...], signals: list[signal.Signals], emulator: Endpoint, tmp_path: Path
 ) -> None:
-    """SIGHUP completes the run folder, prints the summary and exits with 130."""
+    """SIGHUP acts as Ctrl-C does, also several times: the run folder is complete, the exit code is 130, no traceback."""
     run = subprocess.Popen(
         chainproof_command(*words, "--out", str(tmp_path / "run")),
         env=environment(emulator),
@@ -151,11 +161,14 @@ def test_a_closed_terminal_ends_a_run_as_ctrl_c_does(
     while not written.exists():
         assert time.monotonic() < give_up
         time.sleep(0.05)
-    run.send_signal(signal.SIGHUP)
+    for number in signals:
+        run.send_signal(number)
+        time.sleep(0.05)  # so that the kernel does not merge two equal signals
     output, errors = run.communicate(timeout=60)
     end = read_run(tmp_path / "run").end
 
     assert 130 == run.returncode, errors
+    assert "Traceback" not in output + errors
     assert end is not None
     assert Ending.INTERRUPTED is end.ending
     assert f"run folder: {tmp_path / 'run'}" in output
