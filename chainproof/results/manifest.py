@@ -35,6 +35,54 @@ class RunKind(StrEnum):
     CONFORMANCE = "conformance"
 
 
+class SeriesKind(StrEnum):
+    """How the runs of a series follow each other."""
+
+    REPEAT = "repeat"
+    """One after the other, all on one target."""
+    INTERLEAVE = "interleave"
+    """Pairs of one run on each target, one after the other."""
+    DUET = "duet"
+    """Pairs of one run on each target, both with the same plan in the same seconds."""
+
+
+class Side(StrEnum):
+    """Which of two targets a run of a series is on."""
+
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+class SeriesData(TypedDict):
+    """The place of a run in a series, in a manifest."""
+
+    id: str
+    kind: str
+    index: int
+    side: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """The place of a run in a series of runs that one command made."""
+
+    id: str
+    """The same for all runs of the series, and only for these."""
+    kind: SeriesKind
+    index: int
+    """From 0. The two runs of a pair have the same index."""
+    side: Side
+
+    def to_json(self) -> SeriesData:
+        """The place as JSON types."""
+        return {"id": self.id, "kind": self.kind.value, "index": self.index, "side": self.side.value}
+
+    @classmethod
+    def from_json(cls, data: SeriesData) -> Series:
+        """The place that `to_json` wrote. Raises KeyError or ValueError on anything else."""
+        return cls(id=data["id"], kind=SeriesKind(data["kind"]), index=data["index"], side=Side(data["side"]))
+
+
 class ManifestData(TypedDict):
     """`manifest.json`."""
 
@@ -49,6 +97,8 @@ class ManifestData(TypedDict):
     settings: dict[str, JSON]
     objectives: list[str]
     versions: dict[str, str]
+    series: NotRequired[SeriesData | None]
+    """Null if the run belongs to no series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +121,8 @@ class Manifest:
     objectives: tuple[str, ...] = ()
     """As written: `p95 response_time < 800ms`."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    series: Series | None = None
+    """The place of the run in a series; None if it belongs to none."""
     known_settings: KnownSettings = field(init=False, repr=False, compare=False)
     """The typed values of the settings that judgements read."""
 
@@ -119,11 +171,13 @@ class Manifest:
             "settings": dict(self.settings),
             "objectives": list(self.objectives),
             "versions": dict(self.versions),
+            "series": self.series.to_json() if self.series is not None else None,
         }
 
     @classmethod
     def from_json(cls, data: ManifestData) -> Manifest:
         """The manifest that `to_json` wrote. Raises KeyError or ValueError on anything else."""
+        series = data.get("series")
         return cls(
             kind=RunKind(data["kind"]),
             name=data["name"],
@@ -135,6 +189,7 @@ class Manifest:
             settings=data["settings"],
             objectives=tuple(data["objectives"]),
             versions=data["versions"],
+            series=Series.from_json(series) if series is not None else None,
         )
 
 

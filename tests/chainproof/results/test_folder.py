@@ -38,7 +38,17 @@ from chainproof.results.folder import (
     remove_if_empty,
 )
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import FORMAT, Ending, Manifest, RunEnd, RunKind, versions
+from chainproof.results.manifest import (
+    FORMAT,
+    Ending,
+    Manifest,
+    RunEnd,
+    RunKind,
+    Series,
+    SeriesKind,
+    Side,
+    versions,
+)
 
 STARTED = "2026-11-22T13:27:00.250Z"
 TARGET = parse_target("http://127.0.0.1:8080")
@@ -102,6 +112,31 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert tuple(replace(EXEMPLAR, number=number) for number in range(3)) == run.exemplars
     assert tuple(replace(FINDING, actual=str(500 + number)) for number in range(3)) == run.findings
     assert tuple(replace(COUNT, clause=clause.id) for clause in clauses.CLAUSES[:3]) == run.clauses
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("kind", SeriesKind)
+def test_the_place_in_a_series_is_read_as_it_was_written(tmp_path: Path, kind: SeriesKind, side: Side) -> None:
+    """A run of a series has its id, kind, index and side in the manifest."""
+    manifest = replace(LOAD, series=Series(id="a1", kind=kind, index=2, side=side))
+    with RunWriter(tmp_path / "run", manifest) as writer:
+        writer.finish(FINISH)
+
+    run = read_run(tmp_path / "run")
+
+    assert (manifest, {}) == (run.manifest, run.damage)
+    assert {"id": "a1", "kind": kind, "index": 2, "side": side} == orjson.loads(
+        (tmp_path / "run" / MANIFEST).read_bytes()
+    )["series"]
+
+
+def test_a_manifest_without_a_series_is_read(tmp_path: Path) -> None:
+    """A folder that was written before there were series is no run of one."""
+    (tmp_path / MANIFEST).write_bytes(
+        orjson.dumps({name: value for name, value in LOAD.to_json().items() if name != "series"})
+    )
+
+    assert LOAD == read_run(tmp_path).manifest
 
 
 @pytest.mark.parametrize("name", [INTERVALS, EXEMPLARS, FINDINGS, CLAUSES])
