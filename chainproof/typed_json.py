@@ -126,9 +126,9 @@ def _schema(annotation: Any, definitions: dict[str, dict[str, Any]]) -> dict[str
 
 def _all_have_type(values: Any, annotation: Any) -> bool:
     plain = _PLAIN.get(annotation)
-    if plain is not None and annotation is not int:
-        return plain.issuperset(map(type, values))
-    return all(has_type(value, annotation) for value in values)
+    if plain is not None and plain.issuperset(map(type, values)):
+        return annotation is not int or not values or -_MAX_INTEGER <= min(values) <= max(values) <= _MAX_INTEGER
+    return plain is None and all(has_type(value, annotation) for value in values)
 
 
 def _has_members(value: object, annotation: Any) -> bool:

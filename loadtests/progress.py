@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 import orjson
 
@@ -22,7 +22,7 @@ from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.judgement.latency import judged_requests
 from chainproof.results.exchange import Result
-from chainproof.results.folder import INTERVALS, MANIFEST
+from chainproof.results.folder import INTERVALS, MANIFEST, interval_files
 from chainproof.results.interval import Interval, RequestStats, total
 from chainproof.results.manifest import Manifest
 from chainproof.workload.objectives import DURATIONS, TIMES, Indicator, Objective, parse_objective
@@ -51,6 +51,11 @@ class RunProgress:
             self.recent.popleft()
 
     @property
+    def in_flight(self) -> int:
+        """Requests in flight at the end of the last second."""
+        return total(interval for interval in self.recent if interval.second == self.elapsed - 1).in_flight
+
+    @property
     def elapsed(self) -> Seconds:
         """Seconds since the run began, as far as its record goes."""
         return float(max((interval.second for interval in self.recent), default=-1) + 1)
@@ -60,11 +65,10 @@ def progress_lines(progress: RunProgress) -> list[str]:
     """The progress in a few lines: time, rate and in flight; results; recent percentiles; objectives so far."""
     recent = total(progress.recent)
     seconds = len({interval.second for interval in progress.recent}) or 1
-    last = total(interval for interval in progress.recent if interval.second == progress.elapsed - 1)
     times = recent.response_time[Result.OK]
     percentiles = ", ".join(f"p{q} {format_duration(times.quantile(q / 100) or 0.0)}" for q in (50, 95, 99))
     return [
-        f"{_time_text(progress)} · {recent.sent / seconds:.3g}/s · {last.in_flight} in flight · {_results(progress.totals)}",
+        f"{_time_text(progress)} · {recent.sent / seconds:.3g}/s · {progress.in_flight} in flight · {_results(progress.totals)}",
         f"last {seconds} s: {percentiles if times.count else 'no ok answers'}",
         *(_objective_line(parse_objective(text), progress) for text in progress.manifest.objectives),
     ]
@@ -130,27 +134,56 @@ class FolderFollower:
     """Reads what is added to a run folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._offset = 0
+        self.folder = folder
+        self._file: IO[bytes] | None = None
+        self._complete = 0
+        """Files of intervals that were read to their end. In a long run, another one begins every hour."""
         self.progress: RunProgress | None = None
         """None before the run has begun."""
 
     def update(self) -> bool:
         """Read the intervals that were added. Returns whether there were any."""
+        added: list[bytes] = []
         try:
             if self.progress is None:
-                manifest = Manifest.from_json(orjson.loads((self._folder / MANIFEST).read_bytes()))
+                manifest = Manifest.from_json(orjson.loads((self.folder / MANIFEST).read_bytes()))
                 self.progress = RunProgress(manifest=manifest)
-            with (self._folder / INTERVALS).open("rb") as file:
-                file.seek(self._offset)
-                added = file.read()
+            while self._complete < len(self._complete_files()):
+                added += self._rest_of_file()
+            self._file = self._file if self._file is not None else (self.folder / INTERVALS).open("rb")
         except FileNotFoundError:
             return False
-        complete = added[: added.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        for line in complete.splitlines():
+        if self._complete == len(self._complete_files()):  # otherwise the present file has become another one
+            added += _added_lines(self._file)
+        for line in added:
             self.progress.add(Interval.from_json(orjson.loads(line)))
-        return bool(complete)
+        return bool(added)
+
+    def _complete_files(self) -> list[str]:
+        """The names of the files to which nothing is added any more."""
+        return interval_files(self.folder)[:-1]
+
+    def _rest_of_file(self) -> list[bytes]:
+        """The rest of the first file that was not read to its end. It may have been opened by the name of the present one."""
+        name = self._complete_files()[self._complete]
+        with self._file if self._file is not None else (self.folder / name).open("rb") as file:
+            added = _added_lines(file)
+        self._file = None
+        self._complete += 1
+        return added
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _added_lines(file: IO[bytes]) -> list[bytes]:
+    """The complete lines from the present position of a file on; an incomplete last one is read next time."""
+    start, added = file.tell(), file.read()
+    complete = added[: added.rfind(b"\n") + 1]
+    file.seek(start + len(complete))
+    return complete.splitlines()
 
 
 # ------------------------------------------------------------------ the terminal
@@ -222,4 +255,5 @@ def live_progress(folder: Path, stream: TextIO, *, quiet: bool) -> Iterator[Prog
         ended.set()
         if not quiet:
             thread.join()
+        follower.close()
         display.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import Histogram, bucket_midpoint
+from chainproof.statistics.time_batches import span_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,11 @@ class Span:
 
 
 def spans(seconds: Sequence[Interval], max_spans: int) -> list[Span]:
-    """A run in at most *max_spans* spans of equal length; the last one may be shorter."""
+    """A run in at most *max_spans* spans of equal length, of whole minutes in a long run; the last one may be shorter."""
     if not seconds:
         return []
     end = max(each.second for each in seconds) + 1
-    width = -(-end // max_spans)
+    width = span_length(end, max_spans)
     merged = {start: Interval(second=start) for start in range(0, end, width)}
     for interval in seconds:
         merged[interval.second // width * width].merge(interval)

@@ -67,8 +67,8 @@ def cold_start(run: Run, seconds: Sequence[Interval]) -> ColdStart:
     # The first answers of every outcome are exemplars, which have exact times; without them the second must do.
     ends = [each.intended_start + each.response_time for each in run.exemplars if each.result == Result.OK.value]
     first = min(ends, default=float(answered[0].second + 1))
-    medians = [each.response_time[Result.OK].quantile(0.5) or 0.0 for each in answered]
-    found = settling(medians, [each.response_time[Result.OK].count for each in answered])
+    medians = [each.ok_quantile("p50") or 0.0 for each in answered]
+    found = settling(medians, [each.count(Result.OK) for each in answered])
     place = found.settled
     settling_time = None if place is None else max(first, float(answered[place].second)) if place else first
     slowdown = (

@@ -102,7 +102,8 @@ class LoadSummary:
 
 def summarise_load(run: Run) -> LoadSummary:
     """The summary of one load run."""
-    seconds, totals = tuple(by_second(run.intervals)), total(run.intervals)
+    seconds = tuple(by_second(run.intervals))
+    totals = total(seconds)
     judged, counts = judged_requests(run.manifest, totals), accounting(totals)
     throughput, ok_per_second = _rates(run, seconds)
     start = cold_start(run, seconds)
@@ -146,7 +147,7 @@ def summarise_load(run: Run) -> LoadSummary:
 
 def _workers(run: Run) -> frozenset[str]:
     """The names of the processes that sent requests."""
-    return frozenset(interval.worker for interval in run.intervals)
+    return frozenset(worker for interval in run.intervals for worker in interval.workers)
 
 
 def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:

@@ -96,8 +96,17 @@ def _without_recoveries(requests: JudgedRequests, totals: Interval) -> JudgedReq
         if stall.recovered - stall.end > LONG_RECOVERY
         for second in range(int(stall.end), int(stall.recovered) + 1)
     }
-    kept = [each for second, each in enumerate(requests.seconds, totals.second) if second not in recoveries]
+    nothing = RequestStats()
+    kept = [
+        nothing if second in recoveries and not _is_rolled_up(each) else each
+        for second, each in enumerate(requests.seconds, totals.second)
+    ]
     return replace(requests, seconds=kept, stats=merge_stats(kept)) if recoveries and requests.seconds else requests
+
+
+def _is_rolled_up(stats: RequestStats) -> bool:
+    """Whether the times of a second are those of others too. Seconds with stalls, and their recovery, are not rolled up."""
+    return stats.count(Result.OK) != stats.response_time[Result.OK].count
 
 
 def _stalls(totals: Interval) -> Sequence[Stall]:

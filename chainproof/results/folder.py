@@ -5,6 +5,10 @@ Files are append-only, one JSON object per line, written at once, so that a kill
 `manifest.json` is written before the first request, `end.json` after the last. It has the number of lines and a digest of
 every file, so that any later loss is noticed. A folder without it is a run that was killed; its files may end with an
 incomplete line.
+
+The intervals of a run of more than two hours are in several files, one for each hour: `intervals.jsonl` is the present one,
+`intervals-0001.jsonl` the first. While an hour is written, its rolled-up form (`rollup.py`) is written beside it, and one
+hour later replaces it at once. So a kill at any time leaves each hour in one form or the other.
 """
 
 from __future__ import annotations
@@ -30,9 +34,11 @@ from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.integrity import FileDigest, FileDigestData, damage
 from chainproof.results.interval import Interval, IntervalData
-from chainproof.results.manifest import FORMAT, Manifest, ManifestData, RunEnd, RunEndData
+from chainproof.results.manifest import FORMAT, Manifest, ManifestData, RunEnd, RunEndData, RunKind
 from chainproof.results.replan import Replan, ReplanData, apply_replans
+from chainproof.results.rollup import Rollup
 from chainproof.results.search_record import SearchRecord, read_search
+from chainproof.statistics.time_batches import LONG_RUN
 from chainproof.typed_json import mismatch
 from chainproof.workload.objectives import parse_objective
 
@@ -58,6 +64,9 @@ FILE_TYPES: dict[str, type] = {
 """The JSON of each file, or of each line of a `.jsonl` file. `docs/run-folder.schema.json` is written from it."""
 
 DEFAULT_ROOT = Path("runs")
+
+SEGMENT = 3600
+"""The seconds of one file of intervals. The latest full hour is never rolled up."""
 
 _Data = TypeVar("_Data")
 _Line = TypeVar("_Line")
@@ -116,6 +125,9 @@ class RunWriter:
         self.path = path
         self._files: dict[str, IO[bytes]] = {}
         self._digests: dict[str, FileDigest] = defaultdict(FileDigest)
+        self._rollup = Rollup() if _may_be_long(manifest) else None
+        self._segment = 1
+        self._segment_end = SEGMENT
         check_writable(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -131,7 +143,37 @@ class RunWriter:
 
     def write_interval(self, interval: Interval) -> None:
         """Append one second of a load run."""
-        self._append(INTERVALS, interval.to_json())
+        interval.compact()  # which writing it does anyway
+        line = interval.to_json()
+        if self._rollup is None:
+            self._append(INTERVALS, line)
+            return
+        # At the end of a run, what it did not send of its plan is written: that is no further hour.
+        if interval.second >= self._segment_end and (interval.sent or interval.outcomes):
+            self._begin_segment(interval.second)
+        self._append(INTERVALS, line)
+        for rolled_up in self._rollup.add(interval, line):
+            self._append(draft_name(self._segment), rolled_up)
+
+    def _begin_segment(self, second: int) -> None:
+        """Begin the next file of intervals, and replace the one before the last by its rolled-up form."""
+        assert self._rollup is not None
+        for rolled_up in self._rollup.flush():
+            self._append(draft_name(self._segment), rolled_up)
+        self._rename(INTERVALS, segment_name(self._segment))
+        previous = self._segment - 1
+        if draft_name(previous) in self._digests:
+            self._rename(draft_name(previous), segment_name(previous))
+        self._segment += 1
+        self._segment_end = (second // SEGMENT + 1) * SEGMENT
+
+    def _rename(self, name: str, to: str) -> None:
+        """Rename a file, which replaces the one of that name."""
+        file = self._files.pop(name, None)
+        if file is not None:
+            file.close()
+        (self.path / name).replace(self.path / to)
+        self._digests[to] = self._digests.pop(name)
 
     def write_exemplar(self, exemplar: Exemplar) -> None:
         """Append an exemplar."""
@@ -160,10 +202,13 @@ class RunWriter:
         _write_file(self.path / END, {**end.to_json(), "files": files})
 
     def close(self) -> None:
-        """Close every file. May be called again."""
+        """Close every file, and remove those that were to replace another. May be called again."""
         for file in self._files.values():
             file.close()
         self._files.clear()
+        for draft in (draft_name(self._segment - 1), draft_name(self._segment)):
+            if self._digests.pop(draft, None) is not None:
+                (self.path / draft).unlink(missing_ok=True)
 
     def _append(self, name: str, value: object) -> None:
         """Write one line without buffering."""
@@ -173,6 +218,32 @@ class RunWriter:
         line = orjson.dumps(value) + b"\n"
         file.write(line)
         self._digests[name].add(line)
+
+
+def _may_be_long(manifest: Manifest) -> bool:
+    """Whether a run may last for so long that its intervals are rolled up."""
+    duration = manifest.known_settings.duration
+    return manifest.kind is RunKind.LOAD and (duration is None or duration > LONG_RUN)
+
+
+def segment_name(number: int) -> str:
+    """
+    The name of a file of intervals that is complete.
+
+    >>> segment_name(1)
+    'intervals-0001.jsonl'
+    """
+    return f"intervals-{number:04}.jsonl"
+
+
+def draft_name(number: int) -> str:
+    """The name of a file that is to replace one, while it is written."""
+    return f"{segment_name(number)}.part"
+
+
+def interval_files(path: Path) -> list[str]:
+    """The names of the files of intervals in a run folder, in order."""
+    return [*sorted(file.name for file in path.glob("intervals-*.jsonl")), INTERVALS]
 
 
 def check_writable(path: Path) -> None:
@@ -225,7 +296,9 @@ def read_run(path: Path) -> Run:
     counts = reader.lines(CLAUSES, ClauseCount.from_json)
     replans = reader.lines(PLANS, Replan.from_json)
     coverages = reader.lines(COVERAGE, Coverage.from_json)
-    intervals = reader.lines(INTERVALS, Interval.from_json)
+    intervals = [
+        interval for name in interval_files(path) for interval in reader.lines(name, Interval.from_json, INTERVALS)
+    ]
     end = reader.end()
     return Run(
         path=path,
@@ -282,8 +355,12 @@ class _Reader:
         self._digests[MANIFEST] = digest.to_json()
         return manifest
 
-    def lines(self, name: str, from_json: Callable[[_Data], _Line]) -> list[_Line]:
-        """The readable lines of a file. An incomplete last line is left out."""
+    def lines(self, name: str, from_json: Callable[[_Data], _Line], kind: str = "") -> list[_Line]:
+        """
+        The readable lines of a file. An incomplete last line is left out.
+
+        *kind* is the name in `FILE_TYPES` of files like it, by default its own.
+        """
         path = self._path / name
         lines: list[_Line] = []
         digest = FileDigest()
@@ -296,7 +373,7 @@ class _Reader:
                         break  # incomplete: the writer was killed
                     try:
                         data = orjson.loads(line)
-                        _check_type(data, FILE_TYPES[name])
+                        _check_type(data, FILE_TYPES[kind or name])
                         lines.append(from_json(data))
                     except (ValueError, KeyError) as error:
                         unreadable.append(f"line {digest.lines}: {error}")

@@ -6,13 +6,15 @@ it was sent, an outcome and its times in the second in which it was known. So su
 
 An interval also has statistics by phase and by payload. A request belongs to the phase of its intended start, whenever it
 is answered. Payloads are counted within their phase, so that no percentile mixes a warm-up with what comes after it.
+
+In a long run, older seconds are rolled up (`rollup.py`): one interval has their histograms, and the counts of each second.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
@@ -20,6 +22,7 @@ from chainproof.contract.errors import Responsible
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.generator_health import GeneratorHealth, GeneratorHealthData
 from chainproof.results.retried_calls import Calls, CallsData
+from chainproof.results.second_columns import HEALTH_NAMES, TIME_NAMES, SecondsData, SecondTimes, inconsistency
 from chainproof.results.stalls import StalledRequests, StalledRequestsData
 from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
 from chainproof.statistics.histogram import Durations, Histogram, HistogramData
@@ -88,6 +91,8 @@ class IntervalData(TypedDict):
     """Only if the generator was monitored."""
     stalled: NotRequired[StalledRequestsData]
     """Requests affected by stalls of the generator; only if there were some."""
+    seconds: NotRequired[SecondsData]
+    """Only of a rolled-up interval."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,9 +127,10 @@ class RequestStats:
     def add(self, other: RequestStats) -> None:
         """Add the counts and times of other requests."""
         self.add_counts(other)
-        for result in TIMED_RESULTS:
-            self.response_time[result].merge(other.response_time[result])
-            self.service_time[result].merge(other.service_time[result])
+        if other.response_time is not _NO_TIMES:
+            for result in TIMED_RESULTS:
+                self.response_time[result].merge(other.response_time[result])
+                self.service_time[result].merge(other.service_time[result])
         self.schedule_lag.merge(other.schedule_lag)
         for name, part in other.payloads.items():
             _part(self.payloads, name).add(part)
@@ -168,6 +174,21 @@ class Interval(RequestStats):
     """By phase of the intended start, if the workload has phases; their payloads are counted only there."""
     generator_health: GeneratorHealth | None = None
     """None if the generator was not monitored."""
+    seconds: SecondsData | None = None
+    """The seconds of a rolled-up interval; None of any other."""
+    second_times: SecondTimes | None = None
+    """Of a second that was rolled up: times that its histograms, which are empty, do not tell."""
+
+    @property
+    def workers(self) -> Sequence[str]:
+        """The names of the processes that sent its requests."""
+        return self.seconds["workers"] if self.seconds is not None and "workers" in self.seconds else (self.worker,)
+
+    def ok_quantile(self, name: str) -> Seconds | None:
+        """A quantile of the response time of ok answers, also of a second that was rolled up; None without any."""
+        if self.second_times is not None:
+            return self.second_times.get(name)
+        return self.response_time[Result.OK].quantile(TIME_NAMES[name])
 
     @property
     def in_flight_s(self) -> Seconds:
@@ -255,6 +276,9 @@ class Interval(RequestStats):
         RequestStats.compact(self)  # `super()` fails in a dataclass with slots
         for part in self.phases.values():
             part.compact()
+        self.network.compact()
+        if self.generator_health is not None:
+            self.generator_health.loop_lag.compact()
 
     def merge(self, other: Interval) -> None:
         """
@@ -270,8 +294,9 @@ class Interval(RequestStats):
             self.in_flight = other.in_flight
         self.in_flight_ns += other.in_flight_ns
         self.add(other)
-        self.calls.merge(other.calls)
-        self.network.merge(other.network)
+        if other.calls is not _NO_CALLS:
+            self.calls.merge(other.calls)
+            self.network.merge(other.network)
         if other.generator_health is not None:
             self.generator_health = self.generator_health if self.generator_health is not None else GeneratorHealth()
             self.generator_health.merge(other.generator_health)
@@ -313,6 +338,8 @@ class Interval(RequestStats):
             data["generator_health"] = self.generator_health.to_json()
         if self.stalled is not None:
             data["stalled"] = self.stalled.to_json()
+        if self.seconds is not None:
+            data["seconds"] = self.seconds
         return data
 
     @classmethod
@@ -339,9 +366,113 @@ class Interval(RequestStats):
             if "generator_health" in data
             else None,
             stalled=StalledRequests.from_json(data["stalled"]) if "stalled" in data else None,
+            seconds=data.get("seconds"),
         )
         _read_times(interval, data["response_time"], data["service_time"])
+        _check_seconds(interval)
         return interval
+
+
+_NO_TIMES: dict[Result, Histogram] = {result: Histogram() for result in TIMED_RESULTS}
+"""Shared by the seconds of rolled-up intervals and never changed: a day has 86,400 of them."""
+_NO_LAG = Histogram()
+_NO_CALLS = Calls()
+_NO_NETWORK = NetworkStats()
+_NO_PARTS: dict[str, RequestStats] = {}
+
+
+def _check_seconds(interval: Interval) -> None:
+    """Raise ValueError if the seconds of a rolled-up interval contradict it."""
+    if interval.seconds is None:
+        return
+    totals = {"planned": interval.planned, "sent": interval.sent}
+    totals |= {why.value: count for why, count in interval.not_sent.items()}
+    contradiction = inconsistency(interval.seconds, totals, list(interval.outcomes.values()))
+    numbers = interval.seconds["numbers"]
+    if contradiction is None and not 0 <= numbers[0] == interval.second <= numbers[-1] < _MAX_SECOND:
+        contradiction = "/seconds/numbers: expected seconds from `second` on"
+    if contradiction is None and interval.phases.keys() != {
+        interval.seconds[name] for name in ("phase",) if name in interval.seconds
+    }:
+        contradiction = "/seconds/phase: expected the only phase of the interval"
+    if contradiction is not None:
+        raise ValueError(contradiction)
+
+
+def split(interval: Interval) -> Iterator[Interval]:
+    """
+    The seconds of a rolled-up interval. Any other interval is returned unchanged.
+
+    Each has its counts. The first one also has everything that is known for all of them together, so that sums are exact.
+    """
+    seconds = interval.seconds
+    if seconds is None:
+        yield interval
+        return
+    phase, outcomes = seconds.get("phase"), list(interval.outcomes)
+    reasons = [NotSent(why) for why in seconds["not_sent"]]
+    by_outcome = zip(*seconds["outcomes"], strict=True) if outcomes else ((),) * len(seconds["numbers"])
+    by_reason = zip(*seconds["not_sent"].values(), strict=True) if reasons else ((),) * len(seconds["numbers"])
+    times, health = seconds["ok_response_time_s"], seconds.get("generator_health")
+    for place, (number, ended, unsent) in enumerate(zip(seconds["numbers"], by_outcome, by_reason, strict=True)):
+        counts = RequestStats(
+            planned=seconds["planned"][place],
+            sent=seconds["sent"][place],
+            not_sent=Counter({why: count for why, count in zip(reasons, unsent, strict=True) if count}),
+            outcomes=Counter({outcome: count for outcome, count in zip(outcomes, ended, strict=True) if count}),
+            response_time=_NO_TIMES,
+            service_time=_NO_TIMES,
+            schedule_lag=_NO_LAG,
+            payloads=_NO_PARTS,
+        )
+        second = Interval(
+            second=number,
+            worker=interval.worker,
+            planned=counts.planned,
+            sent=counts.sent,
+            not_sent=counts.not_sent,
+            outcomes=counts.outcomes,
+            in_flight_max=seconds["in_flight_max"][place],
+            in_flight=seconds["in_flight"][place],
+            response_time=_NO_TIMES,
+            service_time=_NO_TIMES,
+            schedule_lag=_NO_LAG,
+            payloads=_NO_PARTS,
+            calls=_NO_CALLS,
+            network=_NO_NETWORK,
+            phases=_NO_PARTS if phase is None else {phase: counts},
+            generator_health=None
+            if health is None
+            else GeneratorHealth(**{name: health[name][place] for name in HEALTH_NAMES}, loop_lag=_NO_LAG, stalls=[]),
+            second_times={name: times[name][place] for name in TIME_NAMES if times[name][place]},
+        )
+        yield _first_second(second, interval) if place == 0 else second
+
+
+def _first_second(second: Interval, interval: Interval) -> Interval:
+    """The first second of a rolled-up interval, with everything that is known for all of its seconds together."""
+    health = interval.generator_health
+    if health is not None and second.generator_health is not None:
+        own = {name: getattr(second.generator_health, name) for name in HEALTH_NAMES}
+        health = replace(health, **own)
+    return replace(
+        second,
+        response_time=interval.response_time,
+        service_time=interval.service_time,
+        schedule_lag=interval.schedule_lag,
+        payloads=interval.payloads,
+        calls=interval.calls,
+        network=interval.network,
+        in_flight_ns=interval.in_flight_ns,
+        stalled=interval.stalled,
+        generator_health=health,
+        phases={
+            name: replace(
+                part, planned=second.planned, sent=second.sent, not_sent=second.not_sent, outcomes=second.outcomes
+            )
+            for name, part in interval.phases.items()
+        },
+    )
 
 
 def _count_outcome(part: RequestStats, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
@@ -458,10 +589,15 @@ def _read_part(data: RequestStatsData) -> RequestStats:
 
 
 def by_second(intervals: Iterable[Interval]) -> list[Interval]:
-    """One interval per second, workers merged, ascending. A single interval of a second is returned unchanged."""
+    """
+    One interval per second, workers merged and rolled-up ones split, ascending.
+
+    A single interval of a second is returned unchanged.
+    """
     seconds: dict[int, list[Interval]] = {}
     for interval in intervals:
-        seconds.setdefault(interval.second, []).append(interval)
+        for each in split(interval):
+            seconds.setdefault(each.second, []).append(each)
     return [_merged(seconds[second]) for second in sorted(seconds)]
 
 
@@ -473,6 +609,10 @@ def _merged(intervals: Sequence[Interval]) -> Interval:
     for interval in intervals:
         merged.merge(interval)
     merged.compact()
+    # Late counts of a second that was rolled up have no times: its times are those that were kept.
+    rolled_up = [each for each in intervals if each.second_times is not None]
+    if rolled_up:
+        merged.second_times = max(rolled_up, key=lambda each: each.count(Result.OK)).second_times
     return merged
 
 

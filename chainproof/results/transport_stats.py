@@ -85,6 +85,11 @@ class NetworkStats:
         for name in COUNT_FIELDS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def compact(self) -> None:
+        """Release unused memory, until something is counted again."""
+        for name in TIME_FIELDS:
+            getattr(self, name).compact()
+
     def counts(self) -> dict[str, int]:
         """The counts by name."""
         return {name: getattr(self, name) for name in COUNT_FIELDS}

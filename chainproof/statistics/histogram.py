@@ -35,8 +35,10 @@ _NANOSECONDS = 1_000_000_000
 _MAX_TOTAL: Seconds = 2.0**53 / _NANOSECONDS
 """Up to this sum of durations, a hundred days, their nanoseconds are exact as floats and as 64-bit integers."""
 
-_MAX_BUCKET = 1100 << _SUB_BITS
-"""No float has a larger bucket number."""
+_MAX_BUCKET = 64 << _SUB_BITS
+"""No duration below `_MAX_SUM` has a larger bucket number."""
+_LARGE_BUCKET = 50 << _SUB_BITS
+"""Below it, values are integers of less than 64 bits."""
 _MAX_COUNT = 1 << 53
 _MAX_BYTES = 16 * _MAX_BUCKET
 """Of inflated buckets."""
@@ -355,3 +357,12 @@ def bucket_midpoint(index: int) -> Seconds:
     shift = max((index >> _SUB_BITS) - 1, 0)
     lowest = (index - (shift << _SUB_BITS)) << shift
     return (lowest + ((1 << shift) - 1) / 2) / _NANOSECONDS
+
+
+def bucket_midpoints(indices: Counts) -> NDArray[np.float64]:
+    """The reported values of many buckets, in seconds."""
+    if indices.size and indices.max() >= _LARGE_BUCKET:
+        return np.fromiter(map(bucket_midpoint, indices.tolist()), np.float64, indices.size)
+    shifts = np.maximum((indices >> _SUB_BITS) - 1, 0)
+    lowest = (indices - (shifts << _SUB_BITS)) << shifts
+    return np.asarray((lowest + ((1 << shifts) - 1) / 2) / _NANOSECONDS)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainproof.clock import Seconds
 from chainproof.statistics.dependence import MAX_BATCHES, Dependence, measure_dependence, stronger
-from chainproof.statistics.histogram import Histogram, bucket_midpoint
+from chainproof.statistics.histogram import Histogram, bucket_midpoints, merge_histograms
+
+LONG_RUN: int = 7200
+"""The length in seconds beyond which a run's older seconds may be rolled up."""
+LONG_RUN_STEP: int = 60
+"""Spans of such a run consist of whole minutes, so that seconds that are rolled up by minute change no result."""
 
 INNER_FACTOR = 4
 """The dependence of p95 is also measured at p80, with four times as many slower requests."""
@@ -69,27 +73,29 @@ class TimeBatches:
         return float(self.all_values[min(place, len(self.all_values) - 1)])
 
 
+def span_length(seconds: int, spans: int) -> int:
+    """The length of a span, in seconds, if a run of *seconds* is cut into at most so many of them."""
+    length = max(-(-seconds // spans), 1)
+    return length if seconds <= LONG_RUN else -(-length // LONG_RUN_STEP) * LONG_RUN_STEP
+
+
 def time_batches(histograms: Sequence[Histogram], totals: Sequence[int] | None = None) -> TimeBatches:
     """
-    The durations of consecutive seconds, in at most `MAX_BATCHES` spans.
+    The durations of consecutive seconds, in at most `MAX_BATCHES` spans: of whole minutes in a long run.
 
     *totals* are the numbers of requests of each second, if there are requests without a duration.
     """
     numbers = np.asarray([each.count for each in histograms] if totals is None else totals, dtype=np.int64)
-    buckets = [each.buckets for each in histograms]
-    ends = [0, *accumulate(map(len, buckets))]
-    used, places = np.unique(np.fromiter(chain.from_iterable(buckets), np.int64, ends[-1]), return_inverse=True)
-    midpoints = np.fromiter(map(bucket_midpoint, used.tolist()), np.float64, len(used))
-    counts = np.fromiter(chain.from_iterable(each.values() for each in buckets), np.int64, ends[-1])
-    per_span = max(-(-len(histograms) // MAX_BATCHES), 1)
-    edges = [*range(0, len(histograms), per_span), len(histograms)]
-    spans = [slice(ends[start], ends[end]) for start, end in pairwise(edges)]
-    orders = [np.argsort(places[span], kind="stable") for span in spans]
+    per_span = span_length(len(histograms), MAX_BATCHES)
+    starts = range(0, len(histograms), per_span)
+    merged = [merge_histograms(histograms[start : start + per_span]) for start in starts]
+    found = [each.used_buckets() for each in merged]
+    all_buckets, all_counts = merge_histograms(merged).used_buckets()
     return TimeBatches(
         seconds=float(per_span),
-        totals=np.asarray([int(numbers[start:end].sum()) for start, end in pairwise(edges)], dtype=np.int64),
-        values=tuple(midpoints[places[span][order]] for span, order in zip(spans, orders, strict=True)),
-        cumulated=tuple(np.cumsum(counts[span][order]) for span, order in zip(spans, orders, strict=True)),
-        all_values=midpoints,
-        all_cumulated=np.cumsum(np.bincount(places, weights=counts, minlength=len(used)).astype(np.int64)),
+        totals=np.asarray([int(numbers[start : start + per_span].sum()) for start in starts], dtype=np.int64),
+        values=tuple(bucket_midpoints(buckets) for buckets, _ in found),
+        cumulated=tuple(np.cumsum(counts) for _, counts in found),
+        all_values=bucket_midpoints(all_buckets),
+        all_cumulated=np.cumsum(all_counts),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from chainproof.durations import format_duration
 from chainproof.judgement.summary import Summary
 from chainproof.results.folder import Run
+from chainproof.results.interval import by_second
 from chainproof.results.manifest import Ending
 from chainproof.results.settings import read_acceptances, read_phases
 
@@ -49,7 +50,7 @@ def ending_and_duration(run: Run) -> str:
     ending = _ENDINGS[run.end.ending if run.end is not None else None]
     if run.end is not None:
         return f"{ending} after {format_duration(run.end.seconds)}"
-    return f"{ending} after {len({each.second for each in run.intervals})} s" if run.intervals else ending
+    return f"{ending} after {len(by_second(run.intervals))} s" if run.intervals else ending
 
 
 def setting(name: str, value: object) -> tuple[str, str]:
