@@ -16,11 +16,11 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER
 from chainproof.contract.violations import Violation
 
-WINDOW = 250_000
+WINDOW = 80_000
 """A repeated id is detected if at most this many other ids came in between; up to twice as many digests are kept."""
 
 DIGEST_BYTES = 8
-"""With half a million ids, the probability that two of them share a digest is below one in a hundred million."""
+"""In a run of ten million answers, the probability that two different ids are taken for equal is below one in a million."""
 
 REPEATED_ID = Violation(
     clause=clauses.REQUEST_ID_UNIQUE,
