@@ -7,6 +7,9 @@ estimated from the differences of the means of neighbouring batches, since chang
 median absolute value; the largest v over batches of 1, 2, 4, … seconds is taken, down to ten batches. If there is a change,
 the series is split where this explains most, and both parts are tested again (binary segmentation; Vostrikova, 1981).
 
+A run of few correlation times varies by more than v shows. So the limit for every change rises with the correlation time τ
+of what all changes together leave unexplained.
+
 Values are compared by their logarithms. Each is replaced by the median of itself and its neighbours, so that a single slow
 second is no change. Seconds are weighted by their number of requests.
 """
@@ -27,6 +30,8 @@ CRITICAL = 2.75
 The largest |S| / √(n·v) without a change: exceeded in at most 5 % of runs without one, if they are 20 correlation times long
 (`benchmarks/settling.py`). Independent values would allow 1.36, but v is estimated.
 """
+CRITICAL_DEPENDENT = 140.0
+"""The limit is at least this number × τ ÷ n, for a correlation time of τ of n seconds (`benchmarks/settling.py`)."""
 MIN_LEVEL = 5
 """Seconds that a level lasts at least, except for the first one: a cold start may be short."""
 _LEAST_NOISE = 0.01
@@ -34,6 +39,8 @@ _LEAST_NOISE = 0.01
 _MIN_BATCHES = 10
 _MAD_TO_SD = 1.4826
 """Standard deviation of a normal distribution, divided by its median absolute deviation."""
+_NO_CORRELATION = 0.05
+"""The autocorrelation below which it counts as none."""
 _LEAST = 1e-9
 """Stands for zero, which has no logarithm."""
 
@@ -44,8 +51,12 @@ def level_shifts(values: Sequence[float], weights: Sequence[float], similarity: 
     """The indices at which the level of *values* changes by more than the share *similarity*, ascending."""
     if len(values) < MIN_SECONDS:
         return []
-    logs = _without_single_outliers(np.log(np.maximum(np.asarray(values, dtype=np.float64), _LEAST)))
-    return sorted(_shifts(logs, np.asarray(weights, dtype=np.float64), 0, math.log1p(similarity)))
+    logs = np.log(np.maximum(np.asarray(values, dtype=np.float64), _LEAST))
+    found = sorted(
+        _shifts(_without_single_outliers(logs), np.asarray(weights, dtype=np.float64), 0, math.log1p(similarity))
+    )
+    time = _correlation_time(logs, [place for place, _ in found])
+    return [place for place, evidence in found if evidence > CRITICAL_DEPENDENT * time]
 
 
 def levels(values: Sequence[float], weights: Sequence[float], shifts: Sequence[int]) -> list[float]:
@@ -64,8 +75,8 @@ def _without_single_outliers(values: _Floats) -> _Floats:
     return np.asarray(np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0))
 
 
-def _shifts(values: _Floats, weights: _Floats, offset: int, least: float) -> Iterator[int]:
-    """The shifts of a part of the series that begins at *offset*."""
+def _shifts(values: _Floats, weights: _Floats, offset: int, least: float) -> Iterator[tuple[int, float]]:
+    """The shifts of a part of the series that begins at *offset*, each with max |S| / √(n·v) × n of its part."""
     first, end = 1 if offset == 0 else MIN_LEVEL, len(values) - MIN_LEVEL
     if len(values) < MIN_SECONDS:
         return
@@ -76,12 +87,25 @@ def _shifts(values: _Floats, weights: _Floats, offset: int, least: float) -> Ite
     split = int(np.argmax(explained)) + first
     before = np.average(values[:split], weights=weights[:split])
     after = np.average(values[split:], weights=weights[split:])
-    scale = math.sqrt(total * _long_run_variance(values, weights))
-    if abs(after - before) <= least or np.abs(sums).max() <= CRITICAL * scale:
+    statistic = np.abs(sums).max() / math.sqrt(total * _long_run_variance(values, weights))
+    if abs(after - before) <= least or statistic <= CRITICAL:
         return
-    yield offset + split
+    yield offset + split, statistic * len(values)
     yield from _shifts(values[:split], weights[:split], offset, least)
     yield from _shifts(values[split:], weights[split:], offset + split, least)
+
+
+def _correlation_time(values: _Floats, shifts: Sequence[int]) -> float:
+    """The correlation time of what the shifts leave unexplained, in seconds: 1 + 2 × the sum of its autocorrelations."""
+    rest = np.concatenate([part - part.mean() for part in np.split(values, shifts)])
+    squares = float(rest @ rest)
+    time = 1.0
+    for lag in range(1, len(rest) // 3 if squares else 1):
+        correlation = float(rest[:-lag] @ rest[lag:]) / squares
+        if correlation < _NO_CORRELATION:
+            break
+        time += 2 * correlation
+    return time
 
 
 def _long_run_variance(values: _Floats, weights: _Floats) -> float:
