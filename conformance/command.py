@@ -1,66 +1,13 @@
-"""`chainproof conformance`: runs the same tests as `pytest conformance`, unaffected by files in the working folder."""
+"""`chainproof conformance`: reads the options, and imports everything else afterwards so that `--help` answers at once."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
-from io import StringIO
-from pathlib import Path
-
-import pytest
-from hypothesis.configuration import set_hypothesis_home_dir
+from collections.abc import Sequence
 
 from chainproof.clock import monotonic
 from chainproof.command import build_parser, command
-from chainproof.endpoint import open_endpoint
-from chainproof.errors import UsageError
-from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
-from chainproof.processes import ENDING_SIGNALS, allow_open_files, chainproof_command, handle_signals, run_process
 
-from . import plugin
-from .checks import Check
-from .checks.catalogue import ALL_CHECKS
 from .options import OPTIONS, Settings, settings_from
-from .runner.check_list import check_list
-from .runner.finding_text import finding_text
-from .runner.plan_text import plan_text
-from .runner.progress import ProgressPlugin
-from .runner.setup import (
-    EMULATOR_SCENARIO,
-    RUN_SETUP,
-    RunSetup,
-    load_options,
-    planned_limits,
-    prepare_run,
-    requested_target,
-)
-
-_FOLDER = Path(__file__).parent
-
-_ARGUMENTS = (
-    str(_FOLDER),
-    "-c",
-    os.devnull,
-    f"--rootdir={_FOLDER}",
-    f"--confcutdir={_FOLDER}",
-    "--noconftest",
-    "--disable-plugin-autoload",
-    "--import-mode=importlib",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:terminal",
-)
-"""Arguments that make pytest ignore ini files, conftests, plugins and caches of the working folder."""
-
-_MIN_OPEN_FILES = 256
-"""Enough for the connections of all checks. Without a free one, the target would seem to be unreachable."""
-
-_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DEBUG")
 
 
 @command("conformance")
@@ -68,34 +15,9 @@ def main(arguments: Sequence[str]) -> int:
     """Test a target against the contract; the exit code is that of the verdict."""
     began = monotonic()
     settings = _settings(arguments)
-    loaded = load_options(settings)
-    selected = _selected_checks(settings.selection)
-    if settings.list:
-        print(check_list(settings, loaded.chain_schema, selected))
-        return ExitCode.PASS
-    if settings.plan:
-        limits, is_remote = planned_limits(settings)
-        print(plan_text(settings, loaded.chain_schema, selected, limits, is_remote=is_remote))
-        return ExitCode.PASS
-    allow_open_files(_MIN_OPEN_FILES)
-    emulator = ("--contract", settings.contract.value)
-    with (
-        handle_signals(_interrupt, [signal.SIGTERM, signal.SIGHUP]),
-        open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint,
-    ):
-        setup = prepare_run(settings, loaded, endpoint)
-        setup.began = began
-        print(f"checking {endpoint.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
-        if settings.selection:
-            print(f"selected: {len(selected)} of {len(ALL_CHECKS)} checks, -k {settings.selection!r}")
-        else:
-            print("\n".join(setup.forecast), flush=True)
-        code = _run_checks(setup)
-    if setup.conformance_run is not None:
-        _report(setup)
-    if code is ExitCode.INTERRUPTED:
-        print("chainproof conformance: interrupted", file=sys.stderr)
-    return code
+    from .session import run_conformance  # noqa: PLC0415  # heavy: --help and wrong options need none of it
+
+    return run_conformance(settings, began=began)
 
 
 def _settings(arguments: Sequence[str]) -> Settings:
@@ -105,92 +27,3 @@ def _settings(arguments: Sequence[str]) -> Settings:
     )
     parser.usage = "chainproof conformance [OPTIONS]"
     return settings_from(vars(parser.parse_args(arguments)))
-
-
-def _run_checks(setup: RunSetup) -> ExitCode:
-    """Run the checks under pytest; the exit code follows from the verdict."""
-    progress = ProgressPlugin()
-    arguments = [*_ARGUMENTS, "-k", setup.settings.selection]
-    with _isolated(), handle_signals(setup.interruption.request, ENDING_SIGNALS):
-        status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
-    if setup.error is not None:
-        raise setup.error
-    if status == pytest.ExitCode.INTERRUPTED:
-        return ExitCode.INTERRUPTED
-    if setup.conformance_run is None or progress.errors:
-        return ExitCode.SOFTWARE
-    return EXIT_CODE_OF[setup.conformance_run.verdict]
-
-
-def _selected_checks(selection: str) -> tuple[Check, ...]:
-    """The checks that pytest's expression selects, in the order in which they run. Raises UsageError if there are none."""
-    if not selection:
-        return ALL_CHECKS
-    collection, errors = _Collection(), StringIO()
-    with _isolated(), redirect_stderr(errors):
-        pytest.main([*_ARGUMENTS, "--collect-only", "-k", selection], plugins=[plugin, collection])
-    if errors.getvalue():
-        why = errors.getvalue().strip().rpartition(f"{selection}: ")[2]
-        raise UsageError(
-            f"-k: expected an expression such as 'credentials' or 'body and not generated', found {selection!r}: {why}"
-        )
-    if not collection.checks:
-        raise UsageError(f"-k: no check matches {selection!r}; --list prints the names of all checks")
-    return tuple(collection.checks)
-
-
-class _Collection:
-    """A pytest plugin that notes the checks whose tests were selected."""
-
-    def __init__(self) -> None:
-        self.checks: list[Check] = []
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note the checks."""
-        ids = {item.name.partition("[")[2].removesuffix("]") for item in session.items}
-        self.checks = [check for check in ALL_CHECKS if check.id in ids]
-
-
-class _SetupPlugin:
-    """A pytest plugin that passes the setup of the run to the session."""
-
-    def __init__(self, setup: RunSetup) -> None:
-        self._setup = setup
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        """Register the setup under the name that the hooks look for."""
-        config.pluginmanager.register(self._setup, RUN_SETUP)
-
-
-@contextmanager
-def _isolated() -> Iterator[None]:
-    """Remove pytest's environment variables, and keep the `.hypothesis` folder out of the working folder."""
-    variables = {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
-    with tempfile.TemporaryDirectory(prefix="chainproof-") as home:
-        set_hypothesis_home_dir(home)
-        try:
-            yield
-        finally:
-            os.environ.update(variables)
-
-
-def _interrupt(number: int) -> None:
-    """Raise KeyboardInterrupt, so that SIGTERM and SIGHUP end a run as Ctrl-C does: with its report."""
-    del number
-    raise KeyboardInterrupt
-
-
-def _report(setup: RunSetup) -> None:
-    """Print the findings and the verdict with `chainproof reports`; without it, print the findings as plain text."""
-    conformance_run = setup.conformance_run
-    assert conformance_run is not None
-    sys.stdout.flush()
-    path = conformance_run.folder.path
-    shown = run_process(chainproof_command("reports", str(path)))
-    if shown.code in (ExitCode.USAGE, ExitCode.SOFTWARE):
-        evidence = conformance_run.evidence
-        for found in conformance_run.requester.ledger.findings:
-            print(f"\n{'accepted: ' * evidence.is_accepted(found)}{finding_text(found)}")
-        if conformance_run.blocked_reason:
-            print(f"inconclusive: {conformance_run.blocked_reason}")
-    print(f"run folder: {path}")

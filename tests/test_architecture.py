@@ -63,7 +63,7 @@ SHARED_DEPENDENCIES = {
 }
 """Dependencies of more than one folder, as the sentence below the table of dependencies says."""
 
-MAY_USE_PYTEST = {"runner", "plugin", "suite", "command", "test_checks"}
+MAY_USE_PYTEST = {"runner", "plugin", "suite", "session", "test_checks"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

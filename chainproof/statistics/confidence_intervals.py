@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import special
+import scipy
 
 from chainproof.clock import Seconds
 from chainproof.statistics.dependence import Dependence, independent
@@ -56,8 +56,8 @@ def proportion(
     share = good / of
     # A part of an effective request counts as a whole one, bad for the lower end and good for the upper one.
     bad, hits = math.ceil((1.0 - share) * size - 1e-6), math.ceil(share * size - 1e-6)
-    low = 0.0 if good == 0 or bad >= size else float(special.betaincinv(size - bad, bad + 1, tail))
-    high = 1.0 if good == of or hits >= size else float(special.betaincinv(hits + 1, size - hits, 1.0 - tail))
+    low = 0.0 if good == 0 or bad >= size else float(scipy.special.betaincinv(size - bad, bad + 1, tail))
+    high = 1.0 if good == of or hits >= size else float(scipy.special.betaincinv(hits + 1, size - hits, 1.0 - tail))
     return ShareEstimate(value=share, low=low, high=high)
 
 
@@ -90,7 +90,7 @@ def _first_rank(count: int, fraction: float, probability: float) -> int:
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
-        if special.bdtr(middle, count, fraction) >= probability:
+        if scipy.special.bdtr(middle, count, fraction) >= probability:
             high = middle
         else:
             low = middle + 1

@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from scipy import special
-
 from chainproof.statistics.confidence_intervals import CONFIDENCE, ShareEstimate
 
 
@@ -28,9 +26,10 @@ def sequential_proportion(good: float, of: float, confidence: float = CONFIDENCE
     """
     if not 0 <= good <= of or of == 0:
         raise ValueError(f"expected 0 ≤ good ≤ of and of ≥ 1, found good {good} of {of}")
-    mean = special.betaln(good + 0.5, of - good + 0.5) - special.betaln(0.5, 0.5)
-    least = float(mean) + math.log1p(-confidence)
-    inside = partial(_is_likely, good=good, bad=of - good, least=least)
+    bad = of - good
+    mean = math.lgamma(good + 0.5) + math.lgamma(bad + 0.5) - math.lgamma(of + 1.0) - math.log(math.pi)
+    least = mean + math.log1p(-confidence)
+    inside = partial(_is_likely, good=good, bad=bad, least=least)
     share = good / of
     return ShareEstimate(value=share, low=_end(inside, share, 0.0), high=_end(inside, share, 1.0))
 
@@ -42,7 +41,9 @@ def is_sequentially_above(count: float, of: float, limit: float, confidence: flo
 
 def _is_likely(share: float, *, good: float, bad: float, least: float) -> bool:
     """True if the log-likelihood of the counts at this share is at least *least*."""
-    return float(special.xlogy(good, share) + special.xlog1py(bad, -share)) >= least
+    if (good > 0 and share <= 0.0) or (bad > 0 and share >= 1.0):
+        return False
+    return (good * math.log(share) if good > 0 else 0.0) + (bad * math.log1p(-share) if bad > 0 else 0.0) >= least
 
 
 def _end(inside: partial[bool], within: float, end: float) -> float:

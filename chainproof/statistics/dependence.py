@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from chainproof.clock import Seconds
 
@@ -65,7 +65,7 @@ class Dependence:
             return float(count)
         t = 1.0
         if math.isfinite(self.degrees_of_freedom):
-            t = float(special.stdtrit(self.degrees_of_freedom, 1.0 - tail) / special.ndtri(1.0 - tail))
+            t = float(scipy.special.stdtrit(self.degrees_of_freedom, 1.0 - tail) / scipy.special.ndtri(1.0 - tail))
         return min(float(count), max(count / (self.design_effect * t * t), 1.0))
 
     @property
@@ -146,7 +146,7 @@ class _Scale:
     def is_dependent(self, expected: float) -> bool:
         """True if the variance is significantly larger than expected for independent requests."""
         df = self.degrees_of_freedom
-        return df >= 1.0 and self.variance / expected > float(special.chdtri(df, _SIGNIFICANCE)) / df
+        return df >= 1.0 and self.variance / expected > float(scipy.special.chdtri(df, _SIGNIFICANCE)) / df
 
     @property
     def is_uncorrelated(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import special
+import scipy
 
 BATCHES = 10
 _SIGNIFICANCE = 0.01
@@ -60,7 +60,7 @@ def trend(series: Sequence[Sequence[float]]) -> Trend:
     residuals = means - levels - slope * times
     freedom = means.size - len(means) - 1
     error = math.sqrt(float((residuals**2).sum()) / freedom / spread)
-    p_value = float(special.stdtr(freedom, -slope / error)) if error > 0 else float(slope <= 0)
+    p_value = float(scipy.special.stdtr(freedom, -slope / error)) if error > 0 else float(slope <= 0)
     rise = slope * (BATCHES - 1)
     return Trend(start=float(levels.mean()) - rise / 2, rise=rise, p_value=p_value)
 

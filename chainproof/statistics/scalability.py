@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize
 
 from chainproof.statistics.confidence_intervals import CONFIDENCE, Estimate
 
@@ -73,7 +73,7 @@ def fit_scalability(in_flight: Sequence[float], throughput: Sequence[float]) -> 
     numbers, rates = np.asarray(in_flight, dtype=float), np.asarray(throughput, dtype=float)
     residence = numbers / rates
     columns = np.column_stack([np.ones_like(numbers), numbers - 1, numbers * (numbers - 1)])
-    coefficients, _ = optimize.nnls(columns / residence[:, None], np.ones_like(numbers))
+    coefficients, _ = scipy.optimize.nnls(columns / residence[:, None], np.ones_like(numbers))
     base, contention, coherency = (float(each) for each in coefficients)
     return ScalabilityLaw(base=max(base, 1e-12), contention=contention, coherency=coherency)
 

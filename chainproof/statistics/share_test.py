@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import special
+import scipy
 
 from chainproof.statistics.confidence_intervals import CONFIDENCE, proportion
 from chainproof.statistics.dependence import Dependence
@@ -112,17 +112,17 @@ class ShareTest:
         size = self.total / effect
         hits = self.good / self.total * size
         steps = (np.arange(50) + 0.5) / 50
-        shares = np.append(special.betaincinv(hits + 0.5, size - hits + 0.5, steps), self.good / self.total)
+        shares = np.append(scipy.special.betaincinv(hits + 0.5, size - hits + 0.5, steps), self.good / self.total)
 
         def decides(requests: int) -> bool:
             number = max(math.floor(requests / effect), 1)
-            most = math.ceil(float(special.bdtrik(1.0 - error, number, self.required)))
-            least = math.ceil(float(special.bdtrik(error, number, self.required))) - 1
+            most = math.ceil(float(scipy.special.bdtrik(1.0 - error, number, self.required)))
+            least = math.ceil(float(scipy.special.bdtrik(error, number, self.required))) - 1
             decided = np.zeros(len(shares))
             if least >= 0:
-                decided += special.bdtr(least, number, shares)
+                decided += scipy.special.bdtr(least, number, shares)
             if most < number:
-                decided += special.bdtrc(most, number, shares)
+                decided += scipy.special.bdtrc(most, number, shares)
             return min(float(np.mean(decided[:-1])), float(decided[-1])) >= DECISION_POWER
 
         return _smallest(decides, self.total)
@@ -157,7 +157,7 @@ class RateTest:
         """The lower and the upper bound by Student's distribution."""
         if not self.degrees_of_freedom:
             return 0.0, math.inf
-        low, high = (float(special.stdtrit(self.degrees_of_freedom, 1.0 - e)) for e in (low_error, high_error))
+        low, high = (float(scipy.special.stdtrit(self.degrees_of_freedom, 1.0 - e)) for e in (low_error, high_error))
         return max(self.rate - low * self.standard_error, 0.0), self.rate + self.pending + high * self.standard_error
 
 

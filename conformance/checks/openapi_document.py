@@ -5,7 +5,6 @@ from __future__ import annotations
 from chainproof.contract import clauses
 
 from ..probing.requester import Requester
-from ..probing.schemathesis_runner import fuzz
 from . import check_for
 
 
@@ -18,4 +17,6 @@ from . import check_for
 )
 def schemathesis_requests_get_documented_answers(requester: Requester) -> None:
     """Its examples, coverage and fuzzing phases, with valid and invalid requests."""
+    from ..probing.schemathesis_runner import fuzz  # noqa: PLC0415  # heavy: Schemathesis, for this check only
+
     fuzz(requester)

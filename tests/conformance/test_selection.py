@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.conformance.command import _selected_checks, main
+from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import UNKNOWN_CHAIN
 from chainproof.conformance.options import Permission, Settings
 from chainproof.conformance.runner.check_list import check_list, skip_reason
+from chainproof.conformance.session import _selected_checks
 from chainproof.errors import UsageError
 from chainproof.judgement.conformance_summary import ClauseState, summarise_conformance
 from chainproof.judgement.verdict import Verdict
