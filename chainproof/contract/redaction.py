@@ -76,8 +76,9 @@ class Redactor:
         """The parts of a text to be removed, in order, as start and end."""
         found = list(self._matches(_in_lower_case(text)))
         if _ESCAPE.search(text):
-            characters, starts = _unescaped(text)
-            found += [(starts[start], starts[end]) for start, end in self._matches(_in_lower_case(characters))]
+            spans = list(self._matches(_in_lower_case(_ESCAPE.sub(_character, text))))
+            starts = _starts(text) if spans else []  # many large texts have escapes, few have secrets
+            found += [(starts[start], starts[end]) for start, end in spans]
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start <= merged[-1][1]:
@@ -121,22 +122,30 @@ def _forms(secret: str) -> Iterator[tuple[str, int]]:
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-def _unescaped(text: str) -> tuple[str, list[int]]:
-    """A text without escapes, and the place of each of its characters in the original, with its length at the end."""
-    characters: list[str] = []
+def _character(escape: re.Match[str]) -> str:
+    """The character that an escape stands for."""
+    return _decoded(escape[0])
+
+
+@lru_cache(maxsize=1024)
+def _decoded(escape: str) -> str:
+    """The character that a text of an escape stands for."""
+    found = _ESCAPE.fullmatch(escape)
+    assert found is not None
+    *hexadecimal, decimal, plain = found.groups()
+    digits = next(filter(None, hexadecimal), None)
+    return plain or chr(int(digits, 16) if digits else int(decimal))
+
+
+def _starts(text: str) -> list[int]:
+    """The place of each character of the text without escapes in the original, with its length at the end."""
     starts: list[int] = []
     at = 0
     for match in _ESCAPE.finditer(text):
-        characters += text[at : match.start()]
-        starts += range(at, match.start())
-        *hexadecimal, decimal, plain = match.groups()
-        digits = next(filter(None, hexadecimal), None)
-        characters.append(plain or chr(int(digits, 16) if digits else int(decimal)))
-        starts.append(match.start())
+        starts += range(at, match.start() + 1)
         at = match.end()
-    characters += text[at:]
     starts += range(at, len(text) + 1)
-    return "".join(characters), starts
+    return starts
 
 
 @lru_cache(maxsize=8)
