@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from typing import NoReturn
@@ -43,7 +44,7 @@ def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> 
     """Why a check would be skipped for a remote target with these settings, before it sends a request; empty if it would not."""
     key = ApiKey("listed.key")
     requester = Requester(
-        _SilentClient(_TARGET),
+        _silent_client(),
         Ledger(None, _TARGET, 0),
         key=key,
         settings=replace(settings, seed=0),
@@ -56,6 +57,12 @@ def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> 
     except _WouldSend:
         pass
     return ""
+
+
+@cache
+def _silent_client() -> _SilentClient:
+    """One client for all checks: each would read the certificates of the system again."""
+    return _SilentClient(_TARGET)
 
 
 class _WouldSend(BaseException):
