@@ -1,15 +1,44 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and the order of the files when they are distributed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+SLOWEST_FIRST = (
+    "conformance/test_correct_endpoints.py",
+    "loadtests/test_runs.py",
+    "end_to_end/test_chain_page.py",
+    "conformance/test_command.py",
+    "loadtests/test_distribution.py",
+    "power/test_checks.py",
+    "conformance/test_faults.py",
+    "power/test_matrix.py",
+)
+"""The files that take longest, longest first. Of two workers, one would otherwise begin such a file when the other is done."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist distribute the files in their order, not those with the most tests first."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the slowest files to the front."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
 
 @pytest.fixture(autouse=True, scope="session")
-def without_xdist_worker() -> Iterator[None]:
-    """Runs that tests start ignore pytest-xdist: a conformance run in an xdist worker would use a worker folder."""
+def child_processes() -> Iterator[None]:
+    """
+    Processes that tests start ignore pytest-xdist: a conformance run in an xdist worker would use a worker folder.
+
+    They also write bytecode, wherever that is switched off: there are hundreds, and each would compile chainproof again.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
