@@ -365,21 +365,31 @@ def as_asgi_app(server: AnswerFunction) -> Callable[..., Awaitable[None]]:
 
 # ------------------------------------------------------------------ variations
 
-
-def when(
-    condition: Callable[[EndpointRequest], bool], change: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]
-) -> AnswerFunction:
-    """The correct endpoint, with its answer changed for requests that meet a condition."""
-    return lambda request: (
-        change(request, correct_endpoint(request)) if condition(request) else correct_endpoint(request)
-    )
+Variation = Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]
+"""What an endpoint answers in place of an answer."""
 
 
-def on_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
-    """The correct endpoint, with a change to its answers of one status that `X-Emulate` did not request."""
+def varied(*variations: Variation) -> AnswerFunction:
+    """The correct endpoint, with variations of its answers, one after the other."""
 
     def server(request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
+        for variation in variations:
+            answer = variation(request, answer)
+        return answer
+
+    return server
+
+
+def given(condition: Callable[[EndpointRequest], bool], change: Variation) -> Variation:
+    """A change of the answers to requests that meet a condition."""
+    return lambda request, answer: change(request, answer) if condition(request) else answer
+
+
+def given_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -> Variation:
+    """A change of the operation's answers of one status that `X-Emulate` did not request."""
+
+    def variation(request: EndpointRequest, answer: EndpointAnswer) -> EndpointAnswer:
         is_for_operation = (
             answer.status == status
             and request.method == "POST"
@@ -388,7 +398,17 @@ def on_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -
         )
         return change(answer) if is_for_operation else answer
 
-    return server
+    return variation
+
+
+def when(condition: Callable[[EndpointRequest], bool], change: Variation) -> AnswerFunction:
+    """The correct endpoint, with its answer changed for requests that meet a condition."""
+    return varied(given(condition, change))
+
+
+def on_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
+    """The correct endpoint, with a change to its answers of one status that `X-Emulate` did not request."""
+    return varied(given_status(status, change))
 
 
 def on_every_answer(change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:

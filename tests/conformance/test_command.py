@@ -277,7 +277,7 @@ ask = Requester.send
 Requester.send = lambda self, request: 1 / 0 if request.path == "/" else ask(self, request)
 """
     with serve(correct_endpoint) as url:
-        ended = checked(url, tmp_path, script=broken + FEW_EXAMPLES)
+        ended = checked(url, tmp_path, "-k", "routing-", script=broken + FEW_EXAMPLES)
     run = read_run(tmp_path / "run")
 
     assert ended.returncode == 70
@@ -294,7 +294,7 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
             [
                 *(sys.executable, "-P", "-m", "pytest", "--pyargs", "chainproof.conformance", "-q", "--target", url),
                 *("--api-key-env", VARIABLE, "--echo", "--steerable", "--out", "run", *QUICK),
-                *("--junitxml", "junit.xml"),
+                *("--junitxml", "junit.xml", "-k", "body-"),
             ],
             cwd=tmp_path,
             env=environment(),
@@ -333,7 +333,8 @@ def test_an_accepted_violation_is_shown_and_fails_nothing(tmp_path: Path) -> Non
         return replace(answer, body=body, extra_fields=())
 
     with serve(faulty) as url:
-        ended = checked(url, tmp_path, "--accept", "error-message", "--fail-on", "should")
+        selected = ("-k", "body- or routing-")
+        ended = checked(url, tmp_path, "--accept", "error-message", "--fail-on", "should", *selected)
     run = read_run(tmp_path / "run")
 
     assert 1 == ended.returncode, ended.stdout + ended.stderr

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import time
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
-from chainproof.conformance.checks import repetition
+from chainproof.conformance.checks import Check, repetition
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.options import Depth
 from chainproof.contract.clauses import CLAUSES
@@ -22,20 +23,20 @@ from .conftest import HANDWRITTEN_CHECKS, WIRE_CHECKS, RunSuite
 from .endpoints import (
     KEY,
     PATH,
-    AnswerFunction,
     EndpointAnswer,
     EndpointHandler,
     EndpointRequest,
     InvalidRequest,
+    Variation,
     answer_bytes,
     correct_endpoint,
     error,
-    on_every_answer,
-    on_status,
+    given,
+    given_status,
     serve,
     sometimes_busy,
     typed_endpoint,
-    when,
+    varied,
 )
 
 CHECKS_OF_TYPED_CHAINS = {check.name for check in ALL_CHECKS if check.module in ("typed_inputs", "consistency")}
@@ -186,61 +187,87 @@ class Lenient(EndpointHandler):
         return super().read_body(replace(request, fields=(*other_fields, *lengths)))
 
 
-WIRE_VARIANTS: dict[str, tuple[AnswerFunction, type[EndpointHandler]]] = {
+WIRE_VARIANTS: dict[str, tuple[tuple[Variation, ...], type[EndpointHandler]]] = {
     "in chunks with extensions and trailers": (
-        when(may_be_chunked, lambda request, answer: with_chunk_extensions(answer)),
+        (given(may_be_chunked, lambda request, answer: with_chunk_extensions(answer)),),
         EndpointHandler,
     ),
     "to the end of the connection": (
-        when(lambda request: request.method == "POST", lambda request, answer: until_close(answer)),
+        (given(lambda request: request.method == "POST", lambda request, answer: until_close(answer)),),
         EndpointHandler,
     ),
     "with unusual header fields": (
-        when(may_be_chunked, lambda request, answer: with_unusual_fields(answer)),
+        (given(may_be_chunked, lambda request, answer: with_unusual_fields(answer)),),
         EndpointHandler,
     ),
-    "with content codings": (when(accepts_compression, compressed), EndpointHandler),
+    "with content codings": ((given(accepts_compression, compressed),), EndpointHandler),
     "with 204 to OPTIONS": (
-        when(
-            lambda request: request.method == "OPTIONS" and request.path == PATH,
-            lambda request, answer: replace(
-                answer, status=204, body=b"", media_type=None, extra_fields=(("Allow", "POST"),)
+        (
+            given(
+                lambda request: request.method == "OPTIONS" and request.path == PATH,
+                lambda request, answer: replace(
+                    answer, status=204, body=b"", media_type=None, extra_fields=(("Allow", "POST"),)
+                ),
             ),
         ),
         EndpointHandler,
     ),
     "closing every connection as announced": (
-        when(
-            may_be_chunked,
-            lambda request, answer: replace(
-                answer, closes=True, extra_fields=(*answer.extra_fields, ("Connection", "close"))
+        (
+            given(
+                may_be_chunked,
+                lambda request, answer: replace(
+                    answer, closes=True, extra_fields=(*answer.extra_fields, ("Connection", "close"))
+                ),
             ),
         ),
         EndpointHandler,
     ),
-    "closing connections sometimes": (correct_endpoint, ClosesSometimes),
-    "rejecting before the body is read": (correct_endpoint, RejectsEarly),
-    "closing without an answer where permitted": (correct_endpoint, ClosesWithoutAnswer),
-    "lenient": (correct_endpoint, Lenient),
-    "slow answers": (when(may_be_chunked, lambda request, answer: (time.sleep(0.002), answer)[1]), EndpointHandler),
+    "closing connections sometimes": ((), ClosesSometimes),
+    "rejecting before the body is read": ((), RejectsEarly),
+    "closing without an answer where permitted": ((), ClosesWithoutAnswer),
+    "lenient": ((), Lenient),
+    "slow answers": ((given(may_be_chunked, lambda request, answer: (time.sleep(0.002), answer)[1]),), EndpointHandler),
 }
 
+WIRE_COMBINATIONS = (
+    ("with content codings", "with 204 to OPTIONS", "in chunks with extensions and trailers", "closing connections sometimes"),
+    ("slow answers", "with unusual header fields", "rejecting before the body is read"),
+    ("to the end of the connection", "closing without an answer where permitted"),
+    ("closing every connection as announced", "lenient"),
+)  # fmt: skip  # one line each
+"""Each variant is in one of these. `CHAINPROOF_SAMPLE=all` also tests each of them alone."""
 
-@pytest.mark.parametrize(("server", "handler"), WIRE_VARIANTS.values(), ids=WIRE_VARIANTS)
+ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
+
+
+def test_every_variant_is_in_a_combination() -> None:
+    """Each variant is tested with others in any case."""
+    assert sorted(WIRE_VARIANTS) == sorted(name for names in WIRE_COMBINATIONS for name in names)
+    assert sorted(CORRECT_VARIANTS) == sorted(name for names in CORRECT_COMBINATIONS for name in names)
+
+
+def alone(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Combinations of one variant each, if all of them are tested."""
+    return ((name,) for name in names if ALL)
+
+
+@pytest.mark.parametrize("names", [*WIRE_COMBINATIONS, *alone(WIRE_VARIANTS)], ids=", ".join)
 def test_a_correct_endpoint_has_no_findings_on_the_wire(
-    server: AnswerFunction, handler: type[EndpointHandler], run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+    names: tuple[str, ...], run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Framing, codings, connections and permitted rejections may vary; only warnings are reported."""
     monkeypatch.setitem(
         repetition.REPETITION_LIMITS, Depth.QUICK, repetition.RepetitionLimits(requests=100, seconds=1.5)
     )
-    with serve(server, handler=handler) as url:
+    variations = [variation for name in names for variation in WIRE_VARIANTS[name][0]]
+    with serve(varied(*variations), handler=WIRE_VARIANTS[names[-1]][1]) as url:
         findings = run_suite(url, checks=WIRE_CHECKS).findings
 
     assert [] == [f"{found.clause}: {found.actual} {found.cases}" for found in findings if found.level != "should"]
 
 
-def proxy_error(status: int) -> Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]:
+def proxy_error(status: int) -> Variation:
     """The answer of a proxy, in its own format."""
     return lambda request, answer: EndpointAnswer(
         status=status, body=b"<h1>No</h1>", media_type="text/html", request_id=None
@@ -264,56 +291,63 @@ def has_no_length(request: EndpointRequest) -> bool:
     return request.method == "POST" and not request.values("content-length") and not request.values("transfer-encoding")
 
 
-behind_proxy = when(is_rejected_by_proxies, proxy_error(400))
-"""An endpoint behind a common server."""
-
-CORRECT_VARIANTS: dict[str, AnswerFunction] = {
-    "simplest answers": correct_endpoint,
-    "with a charset": on_every_answer(lambda answer: replace(answer, media_type="Application/JSON; charset=utf-8")),
-    "with empty errors": on_status(400, lambda answer: replace(answer, body=b"{}")),
-    "with additional error members": on_status(
+CORRECT_VARIANTS: dict[str, Variation] = {
+    "with a charset": lambda request, answer: replace(answer, media_type="Application/JSON; charset=utf-8"),
+    "with empty errors": given_status(400, lambda answer: replace(answer, body=b"{}")),
+    "with additional error members": given_status(
         400, lambda answer: replace(answer, body=b'{"x":[1],"error":"","detail":"d"}')
     ),
-    "in HTTP/1.0": when(lambda request: request.method == "POST", lambda request, answer: in_http_1_0(answer)),
-    "in chunks": when(may_be_chunked, lambda request, answer: in_chunks(answer)),
-    "after interim answers": when(may_be_chunked, lambda request, answer: after_interim_answer(answer)),
-    "accepting a lower-case scheme": when(
+    "in HTTP/1.0": given(lambda request: request.method == "POST", lambda request, answer: in_http_1_0(answer)),
+    "in chunks": given(may_be_chunked, lambda request, answer: in_chunks(answer)),
+    "after interim answers": given(may_be_chunked, lambda request, answer: after_interim_answer(answer)),
+    "accepting a lower-case scheme": given(
         lambda request: request.values("authorization") == [f"api-key {KEY}"],
         lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
     ),
-    "accepting a byte order mark": when(
+    "accepting a byte order mark": given(
         lambda request: request.authorized and request.body == b"\xef\xbb\xbf{}",
         lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
     ),
-    "rejecting an incomplete parameter": when(
+    "rejecting an incomplete parameter": given(
         has_incomplete_parameter, lambda request, answer: error(400, "client_error")
     ),
-    "behind a proxy with its own errors": behind_proxy,
-    "requiring a Content-Length": when(has_no_length, proxy_error(411)),
-    "answering 405 to an upgrade": when(lambda request: bool(request.values("upgrade")), proxy_error(405)),
-    "with redirects at other paths": when(
+    "behind a proxy with its own errors": given(is_rejected_by_proxies, proxy_error(400)),
+    "requiring a Content-Length": given(has_no_length, proxy_error(411)),
+    "answering 405 to an upgrade": given(lambda request: bool(request.values("upgrade")), proxy_error(405)),
+    "with redirects at other paths": given(
         lambda request: request.path.endswith("remote/"),
         lambda request, answer: EndpointAnswer(status=307, extra_fields=(("Location", "/production/run_remote"),)),
     ),
 }
 
+CORRECT_COMBINATIONS = (
+    ("behind a proxy with its own errors",),
+    ("with empty errors", "accepting a lower-case scheme", "accepting a byte order mark", "rejecting an incomplete parameter", "in HTTP/1.0"),
+    ("with additional error members", "requiring a Content-Length", "answering 405 to an upgrade", "in chunks"),
+    ("with a charset", "with redirects at other paths", "after interim answers"),
+)  # fmt: skip  # one line each
+"""Each variant is in one of these. `CHAINPROOF_SAMPLE=all` also tests each of them alone."""
 
-@pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
-def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: RunSuite) -> None:
+
+@pytest.mark.parametrize("names", [*CORRECT_COMBINATIONS, *alone(CORRECT_VARIANTS)], ids=", ".join)
+def test_a_correct_endpoint_has_no_findings(names: tuple[str, ...], run_suite: RunSuite) -> None:
     """Headers, body framing and error texts may vary."""
-    result = run_suite(
-        server, checks=ALL_CHECKS if server in (correct_endpoint, behind_proxy) else HANDWRITTEN_CHECKS, overload=True
-    )
+    is_behind_proxy = names == CORRECT_COMBINATIONS[0]
+    server = varied(*(CORRECT_VARIANTS[name] for name in names))
+    result = run_suite(server, checks=ALL_CHECKS if is_behind_proxy else HANDWRITTEN_CHECKS, overload=True)
 
     assert result.lines == []
     assert result.skipped.keys() <= {"extended_generation_finds_no_violations", *CHECKS_OF_TYPED_CHAINS}
 
 
-def test_every_clause_is_exercised(run_suite: RunSuite) -> None:
+def test_the_simplest_endpoint_has_no_findings_and_exercises_every_clause(run_suite: RunSuite) -> None:
     """With an echo and errors on demand, every clause is exercised, except the one that compares other chains' answers."""
-    ledger = run_suite(correct_endpoint, overload=True).ledger
+    result = run_suite(correct_endpoint, overload=True)
+    exercised = result.ledger.exercise_count
 
-    assert ["answer-repeatable"] == [clause.id for clause in CLAUSES if not ledger.exercise_count(clause)]
+    assert result.lines == []
+    assert result.skipped.keys() <= {"extended_generation_finds_no_violations", *CHECKS_OF_TYPED_CHAINS}
+    assert ["answer-repeatable"] == [clause.id for clause in CLAUSES if not exercised(clause)]
 
 
 def test_a_busy_endpoint_has_no_findings(run_suite: RunSuite) -> None:
@@ -339,19 +373,24 @@ def test_a_chain_with_an_input_schema_has_no_findings(run_suite: RunSuite) -> No
     }
 
 
-@pytest.mark.parametrize(
-    ("status", "other_answer"),
-    [(401, error(403, "unauthorized")), (400, error(422, "client_error"))],
-    ids=["403 for a wrong key", "422 for a wrong body"],
-)
-def test_the_documented_contract_allows_more_than_the_strict_one(
-    status: int, other_answer: EndpointAnswer, run_suite: RunSuite
-) -> None:
-    """What Baseten documents beyond the published document violates the strict contract only."""
-    server = on_status(status, lambda answer: replace(other_answer, request_id=answer.request_id))
+OTHER_ERRORS = {401: error(403, "unauthorized"), 400: error(422, "client_error")}
+"""Statuses that the documented contract allows in place of those of the strict one, for a wrong key and a wrong body."""
 
-    assert run_suite(server, contract=Contract.DOCUMENTED, checks=HANDWRITTEN_CHECKS).lines == []
-    assert "status" in run_suite(server, contract=Contract.STRICT, checks=HANDWRITTEN_CHECKS).clauses
+
+def with_other_error(status: int) -> Variation:
+    """Another error in place of this status."""
+    return given_status(status, lambda answer: replace(OTHER_ERRORS[status], request_id=answer.request_id))
+
+
+def test_the_documented_contract_allows_more_than_the_strict_one(run_suite: RunSuite) -> None:
+    """What Baseten documents beyond the published document violates the strict contract only."""
+    documented = varied(*map(with_other_error, OTHER_ERRORS))
+    quick = [check for check in ALL_CHECKS if check.module in ("credentials", "media_type")]
+
+    assert run_suite(documented, contract=Contract.DOCUMENTED, checks=HANDWRITTEN_CHECKS).lines == []
+    for status in OTHER_ERRORS:
+        strict = run_suite(varied(with_other_error(status)), contract=Contract.STRICT, checks=quick)
+        assert "status" in strict.clauses
 
 
 def test_a_redirect_is_not_followed(run_suite: RunSuite) -> None:
@@ -373,7 +412,7 @@ def test_a_redirect_is_not_followed(run_suite: RunSuite) -> None:
 def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
     """Two runs with one seed send the same requests; concurrent ones may arrive in another order."""
 
-    def sent_requests(seed: int) -> list[str]:
+    def sent_requests(seed: int, checks: Sequence[Check] = ALL_CHECKS) -> list[str]:
         requests: list[str] = []
 
         def recording(request: EndpointRequest) -> EndpointAnswer:
@@ -383,11 +422,12 @@ def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
                 requests.append(repr((request.method, request.path, fields, request.body)))
             return correct_endpoint(request)
 
-        run_suite(recording, seed=seed, examples=10)
+        run_suite(recording, seed=seed, checks=checks)
         return sorted(requests)
 
     first = sent_requests(1)
 
     assert len(first) > 200
     assert first == sent_requests(1)
-    assert first != sent_requests(2)
+    generated = [check for check in ALL_CHECKS if check.name == "generated_objects_are_accepted"]
+    assert sent_requests(1, generated) != sent_requests(2, generated)

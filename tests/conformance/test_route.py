@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.conformance.checks import CHECKS
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.checks.routing import other_paths
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
@@ -21,7 +21,7 @@ from chainproof.contract.route import Address, Proxy, Route
 from chainproof.contract.target import TargetError, parse_target
 from chainproof.results.exchange import Transport
 
-from .conftest import HANDWRITTEN_CHECKS, RunSuite
+from .conftest import RunSuite
 from .endpoints import (
     KEY,
     EndpointAnswer,
@@ -34,6 +34,9 @@ from .endpoints import (
     serve,
     with_right_key,
 )
+
+ROUTING_CHECKS = tuple(check for check in ALL_CHECKS if check.module in ("routing", "auth_bypass", "identity"))
+KEY_CHECKS = tuple(check for check in ALL_CHECKS if check.module in ("credentials", "auth_bypass", "identity"))
 
 CERTIFICATE = Path(__file__).parents[1] / "loadtests" / "localhost.pem"
 """Self-signed, for localhost and 127.0.0.1."""
@@ -181,7 +184,7 @@ def test_a_target_may_be_an_ipv6_address() -> None:
 @pytest.mark.parametrize("path", ["/environments/staging/run_remote", "/run_remote"])
 def test_a_correct_target_at_another_path_has_no_findings(path: str, run_suite: RunSuite) -> None:
     """Every clause is exercised there too."""
-    result = run_suite(at_another_path(path), checks=CHECKS, path=path)
+    result = run_suite(at_another_path(path), checks=ALL_CHECKS, path=path)
 
     assert [] == result.lines
     assert {"other-paths-rejected", "regional-host", "object-accepted"} <= {
@@ -189,7 +192,7 @@ def test_a_correct_target_at_another_path_has_no_findings(path: str, run_suite: 
     }
     needs_more = {"extended_generation_finds_no_violations", "overload_gets_documented_answers"}
     no_environments = {"unknown_environments_and_deployments_are_rejected"} if path == "/run_remote" else set()
-    typed = {check.name for check in CHECKS if check.module in ("typed_inputs", "consistency")}
+    typed = {check.name for check in ALL_CHECKS if check.module in ("typed_inputs", "consistency")}
     assert needs_more | no_environments | typed == result.skipped.keys()
 
 
@@ -208,7 +211,7 @@ def test_similar_paths_are_tested_at_any_path(path: str, begins: str, clause: st
         known = requested == path or requested.startswith(begins)
         return correct_endpoint(replace(request, path="/production/run_remote" if known else "/nowhere"))
 
-    assert {clause} == run_suite(lenient, checks=HANDWRITTEN_CHECKS, examples=1, path=path).clauses
+    assert {clause} == run_suite(lenient, checks=ROUTING_CHECKS, examples=1, path=path).clauses
 
 
 @pytest.mark.parametrize("path", ["/production/run_remote", "/run_remote", "/environments/prod-us/run_remote"])
@@ -250,10 +253,8 @@ def test_the_bearer_scheme_is_used_if_selected(run_suite: RunSuite) -> None:
     any_scheme = as_if(with_right_key, lambda request: request.values("authorization") in keys)
 
     assert [] == run_suite(requiring_bearer, scheme=AuthScheme.BEARER, examples=2).lines
-    assert {"key-prefix"} == run_suite(
-        any_scheme, scheme=AuthScheme.BEARER, checks=HANDWRITTEN_CHECKS, examples=1
-    ).clauses
-    assert {"key-prefix"} == run_suite(any_scheme, checks=HANDWRITTEN_CHECKS, examples=1).clauses
+    assert {"key-prefix"} == run_suite(any_scheme, scheme=AuthScheme.BEARER, checks=KEY_CHECKS, examples=1).clauses
+    assert {"key-prefix"} == run_suite(any_scheme, checks=KEY_CHECKS, examples=1).clauses
 
 
 @pytest.mark.parametrize("path", ["/predict", "/production/run_remote/x"])

@@ -77,7 +77,11 @@ class ScriptedServer:
         self.connections += 1
         try:
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
+                first = await reader.readexactly(1)
+                if first == b"\x16":  # a TLS handshake
+                    await ServedRequest(reader, writer, len(self.requests), first).answer(400, b"")
+                    return
+                head = first + await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
                 body = await reader.readexactly(length)
                 number = len(self.requests)

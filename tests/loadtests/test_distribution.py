@@ -277,7 +277,7 @@ def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Laun
     """A killed or hanging worker ends the run with verdict invalid and exit code 4; the report names the worker and the time."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
-        run.await_intervals(4)
+        run.await_intervals(2)
         os.kill(workers_of(run.locust())[0], number)
         begun = time.monotonic()
         done = run.end()

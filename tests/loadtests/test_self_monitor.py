@@ -190,7 +190,7 @@ def test_a_low_limit_of_open_files_is_recorded(run_server: RunServer, launch: La
     if not prlimit:
         pytest.skip("skipped: needs /usr/bin/prlimit")
     with run_server(stall) as server:
-        options = ["--rate=100", "--duration=4s", "--deadline=10s", "--drain=0s", "--max-in-flight=150"]
+        options = ["--rate=200", "--duration=1s", "--deadline=2s", "--drain=0s", "--max-in-flight=150"]
         done = launch(server, *options, "--objective=error_rate < 5%", wrapper=prlimit).end()
 
     assert (soft, hard) == resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.contract import clauses
@@ -560,6 +560,7 @@ def test_every_clause_has_a_state() -> None:
     assert ClauseState.NOT_EXERCISED is states[clauses.RESPONSE_FRAMING.id]
 
 
+@settings(max_examples=25)  # each one summarises three runs
 @given(st.permutations(list(VERDICTS)))
 def test_a_report_has_the_worst_verdict_of_its_runs(order: list[str]) -> None:
     """In any order."""
