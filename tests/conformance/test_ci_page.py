@@ -106,7 +106,9 @@ def test_the_test_file_runs_unchanged(tmp_path: Path, environment: dict[str, str
     assert len(cases) > 3
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("chain", "--depth quick -k credentials-"), ("load", "--rate 100 --duration 1s")])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("chain", "--depth quick -k credentials-"), ("load", "--rate 100 --duration 1s")]
+)
 def test_a_tox_recipe_runs(name: str, arguments: str, tmp_path: Path, environment: dict[str, str]) -> None:
     """Its command runs with tox's substitutions and the variables that it passes on."""
     recipes = configparser.ConfigParser(interpolation=None)
