@@ -28,7 +28,7 @@ from .formats import terminal
 STDOUT = "-"
 
 FORMATS: dict[str, tuple[str, str]] = {
-    "html": (".formats.html", "one self-contained page with charts, without JavaScript"),
+    "html": (".formats.html", "one self-contained page with charts, complete without JavaScript"),
     "json": (".formats.json_report", "all results as JSON, described by report.schema.json"),
     "markdown": (".formats.markdown", "a summary for a CI job, such as $GITHUB_STEP_SUMMARY"),
     "junit": (".formats.junit", "JUnit XML: <failure> for the target, <error> for chainproof"),

@@ -32,6 +32,7 @@ from chainproof.workload.workload import WorkloadModel
 from ..distributed.merge import DistributedRun
 from ..distributed.session import WriterSession
 from ..options import LOCUST_NAMES
+from . import live_page
 from .web_form import FormError, check_open_model_fields, form_fields, parse_users, read_form
 
 OUTCOMES = "outcomes"
@@ -71,6 +72,7 @@ class WebUI:
         self._session = session
         self._ui = ui
         self._environment = session.environment
+        self._live = live_page.LivePage()
 
     def attach(self) -> None:
         """Add the form fields, the tabs and the pages."""
@@ -84,6 +86,7 @@ class WebUI:
                 for key, (_, columns) in _TABS.items()
             ],
             "extended_csv_files": [
+                {"href": "./chainproof/live", "title": "Live: objectives, percentiles and results as charts"},
                 {"href": "./chainproof/report", "title": "Report of the run so far"},
                 {"href": "./chainproof/report/download", "title": "Download the report of the run so far"},
                 {"href": "./chainproof/change", "title": "Change the rate or the users"},
@@ -92,10 +95,14 @@ class WebUI:
         fill, stats = ui.update_template_args, app.view_functions["locust.request_stats"]
         ui.update_template_args = lambda: self._fill(fill)
         app.view_functions["locust.request_stats"] = ui.auth_required_if_enabled(lambda: self._with_tabs(stats()))
+        index = app.view_functions["locust.index"]
+        app.view_functions["locust.index"] = lambda: _with_note(index())
         app.view_functions["locust.swarm"] = ui.auth_required_if_enabled(self.swarm)
         for path, view in (
             ("report", self.report),
             ("report/download", self.download),
+            ("live", live_page.page),
+            ("live/data", self.live),
             ("change", self.change),
         ):
             methods = ["GET", "POST"] if path == "change" else ["GET"]
@@ -274,6 +281,13 @@ class WebUI:
             return f"The report could not be made: {escape(child.stderr.decode('utf-8', 'replace'))}", 500
         return child.stdout, 200, {"Content-Type": "text/html; charset=utf-8", **fields}
 
+    def live(self) -> Any:
+        """The figures of the live page."""
+        writer = self._session.writer
+        if writer is None:
+            return "No run has started.", 404
+        return self._live.figures(writer.path, _run_state(self._session)), 200, {"Content-Type": "application/json"}
+
     # ------------------------------------------------------------------ other origins
 
     def _reject_other_origins(self) -> Any:
@@ -319,6 +333,11 @@ def _run_state(session: WriterSession) -> str:
     if run is None:
         return ""
     return run.ending.value if run.finished else f"running for {max(run.now(), 0.0):.0f} s"
+
+
+def _with_note(page: Any) -> Any:
+    """Locust's page, below a link to ours and a sentence on what its own figures are."""
+    return page.replace("<body>", f"<body>{live_page.NOTE}", 1) if isinstance(page, str) else page
 
 
 def _restrict_to_origin(answer: Any) -> Any:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from chainproof.judgement.load_summary import LoadSummary
+from chainproof.judgement.spectrum import spectrum
+from chainproof.results.exchange import Result
 
 from ..formatting.phases import judged_phases_note
 from ..time_series import spans
 from .chart import Chart
 from .colours import Palette
 from .distribution import distribution
+from .heat_map import heat_map
 from .latency import latency_over_time
 from .outcomes import outcomes_over_time
+from .spectrum import percentile_spectrum
 from .throughput import throughput
 
 MAX_SPANS = 300
@@ -25,7 +29,13 @@ def charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
     phases = [part.phase for part in summary.phases]
     candidates = (
         latency_over_time(over_time, phases),
+        heat_map(over_time, phases),
         distribution(summary.judged, judged_phases_note(summary)),
+        percentile_spectrum(
+            spectrum(summary.run.manifest, summary.judged, summary.seconds),
+            summary.judged.count(Result.OK),
+            judged_phases_note(summary),
+        ),
         throughput(over_time, phases),
         outcomes_over_time(over_time, summary, colours, phases),
     )

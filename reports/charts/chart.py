@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..formatting import safe_text
 from .drawing import SvgDrawing, draw
 from .plot import NARROW, WIDE, Panel
+from .readout import Readout
 from .timeline import Timeline
 
 
@@ -33,6 +34,8 @@ class Chart:
     legend: tuple[LegendEntry, ...]
     wide: SvgDrawing
     narrow: SvgDrawing
+    readout: Readout | None = None
+    """The values at the cursor; None for a chart without a cursor."""
 
 
 def build_chart(
@@ -43,6 +46,7 @@ def build_chart(
     panels: Callable[[int], Sequence[Panel]],
     *,
     timeline: Timeline | None = None,
+    readout: Readout | None = None,
 ) -> Chart:
     """A chart whose *panels* are drawn for both widths. With a timeline, legend and description say what is shaded."""
     unjudged = [safe_text.escape_unprintable(name) for name in (timeline.unjudged if timeline is not None else ())]
@@ -54,4 +58,5 @@ def build_chart(
         legend=(*legend, LegendEntry(colour="band", label="not judged")) if unjudged else legend,
         wide=draw(panels(WIDE), WIDE),
         narrow=draw(panels(NARROW), NARROW),
+        readout=readout,
     )

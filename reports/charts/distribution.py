@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Result
@@ -12,8 +13,10 @@ from chainproof.statistics.histogram import Histogram
 
 from ..formatting import quantities
 from ..time_series import Bin, bins
+from .axis_ticks import log_ticks
 from .chart import Chart, LegendEntry, build_chart
-from .plot import NARROW, WIDE, Panel, Point, Rule, Series, Shape, XAxis, YAxis
+from .plot import NARROW, WIDE, Panel, Point, Rule, Scale, Series, Shape, XAxis, YAxis
+from .readout import Readout, ReadoutRow
 
 _MAX_BINS = {WIDE: 80, NARROW: 40}
 _MIN_BINS = 16
@@ -44,26 +47,61 @@ def distribution(stats: RequestStats, scope: str = "") -> Chart | None:
         description,
         legend,
         lambda width: [_panel(response, service, width)],
+        readout=_readout(response, service),
+    )
+
+
+def _range(response: Histogram, service: Histogram) -> tuple[Seconds, Seconds]:
+    """The ends of the axis, with a margin: without it a constant time would leave an axis of no length."""
+    low = max(min(response.min_value, service.min_value), _MIN_TIME)
+    return low / 1.03, max(response.max_value, service.max_value, low) * 1.03
+
+
+def _axis(low: Seconds, high: Seconds, width: int) -> XAxis:
+    """The axis of times."""
+    low, high = low * 1e3, high * 1e3
+    ticks = tuple(log_ticks(low, high, _MAX_TICKS[width]))
+    return XAxis(title="time (logarithmic)", low=low, high=high, scale=Scale.TIME, ticks=ticks)
+
+
+def _number_of_bins(response: Histogram, width: int) -> int:
+    """More bins for more answers."""
+    return min(_MAX_BINS[width], max(_MIN_BINS, math.isqrt(response.count)))
+
+
+def _readout(response: Histogram, service: Histogram) -> Readout:
+    """The share of both times in every bin of the wide drawing, and of the response times up to its end."""
+    low, high = _range(response, service)
+    number = _number_of_bins(response, WIDE)
+    response_bins, service_bins = bins(response, low, high, number), bins(service, low, high, number)
+    shares = [
+        tuple(quantities.percent(each.count / times.count) for each in found)
+        for times, found in ((response, response_bins), (service, service_bins))
+    ]
+    faster = tuple(
+        quantities.percent(min(number / response.count, 1.0))
+        for number in accumulate(each.count for each in response_bins)
+    )
+    return Readout(
+        axis=_axis(low, high, WIDE),
+        places=tuple(1e3 * math.sqrt(each.low * each.high) for each in response_bins),
+        labels=tuple(f"{quantities.time(each.low)} – {quantities.time(each.high)}" for each in response_bins),
+        rows=(
+            ReadoutRow(label="response time", colour="response", values=shares[0]),
+            ReadoutRow(label="service time", colour="service", values=shares[1]),
+            ReadoutRow(label="response times up to here", values=faster),
+        ),
     )
 
 
 def _panel(response: Histogram, service: Histogram, width: int) -> Panel:
     """Service time as an area, response time as a line, percentiles as rules."""
-    low = max(min(response.min_value, service.min_value), _MIN_TIME)
-    high = max(response.max_value, service.max_value, low)
-    # A margin at both ends; without it a constant time would leave an axis of no length.
-    low, high = low / 1.03, high * 1.03
-    number = min(_MAX_BINS[width], max(_MIN_BINS, math.isqrt(response.count)))
+    low, high = _range(response, service)
+    number = _number_of_bins(response, width)
     response_bins = bins(response, low, high, number)
     return Panel(
         height=220,
-        x=XAxis(
-            title="time (logarithmic)",
-            low=low * 1e3,
-            high=high * 1e3,
-            log_milliseconds=True,
-            ticks=tuple(_log_ticks(low * 1e3, high * 1e3, _MAX_TICKS[width])),
-        ),
+        x=_axis(low, high, width),
         # 30 % more than the highest step, for the labels of the percentiles.
         y=YAxis(title="share of ok answers (%)", high=130 * max(each.count / response.count for each in response_bins)),
         series=(
@@ -88,13 +126,3 @@ def _rule(name: str, value: Seconds | None) -> Rule:
     """A rule at a percentile."""
     time = max(value or 0.0, _MIN_TIME)
     return Rule(x=time * 1e3, label=f"{name} {quantities.time(time)}")
-
-
-def _log_ticks(low: float, high: float, max_ticks: int) -> list[float]:
-    """Round numbers between the ends of a logarithmic axis: 1, 2 and 5 times powers of ten, fewer if those are too many."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    candidates = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
-    ticks = [tick for tick in candidates if low <= tick <= high]
-    if len(ticks) < 3:
-        ticks = [float(f"{low + (high - low) * quarter / 4:.3g}") for quarter in range(1, 4)]
-    return ticks if len(ticks) <= max_ticks else [tick for tick in ticks if f"{tick:e}".startswith("1")]

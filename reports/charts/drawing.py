@@ -7,14 +7,16 @@ from the target enters a drawing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import altair as alt
 import vl_convert
 
-from .plot import WIDE, Band, Panel, Rule, Series, Shape, XAxis, YAxis
+from .plot import WIDE, Band, Cell, Panel, Rule, Scale, Series, Shape, XAxis, YAxis
 
 Row = dict[str, float | str | None]
 
@@ -36,7 +38,26 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
     specification = drawing.to_dict() | {"config": config, "padding": 4, "datasets": data.rows}
     svg = _SVG.fullmatch(vl_convert.vegalite_to_svg(specification, allowed_base_urls=[]))
     assert svg is not None, "vl-convert writes one svg element with a viewBox"
-    return SvgDrawing(view_box=svg["box"], body=svg["body"])
+    return SvgDrawing(view_box=svg["box"], body=_merge_rectangles(_ROLES.sub("", svg["body"])))
+
+
+_ROLES = re.compile(r' role="graphics-[a-z]+"| aria-[a-z]+="[^"]*"')
+"""The page names a chart as one picture; a part with a role of its own would need a name."""
+
+
+_RECTANGLES = re.compile(r'(?:<path d="M[^"]*" (fill="[^"]*")/>)(?:<path d="M[^"]*" \1/>)+')
+_PATH = re.compile(r'd="([^"]*)"')
+_DIGITS = re.compile(r"\.\d{3,}")
+
+
+def _merge_rectangles(body: str) -> str:
+    """The drawing with neighbours of one colour as one path: a heat map has thousands of rectangles."""
+
+    def merged(found: re.Match[str]) -> str:
+        paths = "".join(_PATH.findall(found[0]))
+        return f'<path d="{_DIGITS.sub(lambda digits: digits[0][:3], paths)}" {found[1]}/>'
+
+    return _RECTANGLES.sub(merged, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +116,8 @@ def _panel(panel: Panel, width: int, data: Datasets) -> alt.LayerChart | alt.Fac
     rules = [layer for row, each in enumerate(panel.rules) for layer in _rule(each, panel.x, row, x, data=data)]
     behind, front = _bands(panel.bands, x, data) if panel.bands else ([], [])
     height = panel.height if width == WIDE else round(panel.height * 0.85)
-    return alt.layer(*behind, *series, *rules, *front).properties(width=width, height=height)
+    heat = _cells(panel.cells, x, y, data)
+    return alt.layer(*behind, *heat, *series, *rules, *front).properties(width=width, height=height)
 
 
 def _x_axis(axis: XAxis) -> alt.X:
@@ -103,22 +125,48 @@ def _x_axis(axis: XAxis) -> alt.X:
     ticks = (
         alt.Axis(labels=axis.title is not None, tickMinStep=1)
         if axis.ticks is None
-        else alt.Axis(values=list(axis.ticks), labelExpr=_MILLISECONDS, grid=False)
+        else alt.Axis(values=list(axis.ticks), labelExpr=_label(axis), grid=False)
     )
-    scale = alt.Scale(type="log" if axis.log_milliseconds else "linear", domain=[axis.low, axis.high], nice=False)
+    scale = alt.Scale(type=_SCALES[axis.scale], domain=[axis.low, axis.high], nice=False)
     return alt.X("x:Q", title=axis.title, scale=scale, axis=ticks)
 
 
+def _label(axis: XAxis) -> str:
+    """The expression for the label of a tick, in two lines if there are notes."""
+    label = _LABELS[axis.scale]
+    if not axis.notes:
+        return label
+    ticks, notes = list(axis.ticks or ()), list(axis.notes)
+    return f"[{label}, {json.dumps(notes)}[indexof({json.dumps(ticks)}, datum.value)]]"
+
+
+_SCALES: dict[Scale, Literal["linear", "log"]] = {
+    Scale.LINEAR: "linear",
+    Scale.TIME: "log",
+    Scale.PERCENTILE: "log",
+}
 _MILLISECONDS = (
     "datum.value < 0.9995 ? format(datum.value * 1000, '.3~g') + ' µs' : "
     "datum.value < 999.5 ? format(datum.value, '.3~g') + ' ms' : format(datum.value / 1000, '.3~g') + ' s'"
 )
+_LABELS = {
+    Scale.LINEAR: "datum.label",
+    Scale.TIME: _MILLISECONDS,
+    Scale.PERCENTILE: "'p' + format(100 - 100 / datum.value, '.4~g')",
+}
 
 
 def _y_axis(axis: YAxis) -> alt.Y:
     """The encoding of a vertical axis."""
-    scale = alt.Scale(zero=True) if axis.high is None else alt.Scale(domain=[0, axis.high], nice=False)
-    return alt.Y("y:Q", title=axis.title, scale=scale, axis=alt.Axis(tickCount=4) if axis.few_ticks else alt.Axis())
+    if axis.high is None:
+        scale = alt.Scale(zero=True)
+    else:
+        scale = alt.Scale(type=_SCALES[axis.scale], domain=[axis.low, axis.high], nice=False)
+    if axis.ticks is not None:
+        labels = alt.Axis(values=list(axis.ticks), labelExpr=_LABELS[axis.scale])
+    else:
+        labels = alt.Axis(tickCount=4) if axis.few_ticks else alt.Axis()
+    return alt.Y("y:Q", title=axis.title, scale=scale, axis=labels)
 
 
 def _series(series: Series, x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.Chart]:
@@ -128,8 +176,9 @@ def _series(series: Series, x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.
     for row, floor in zip(rows, series.base, strict=False):
         row["y0"] = floor
     layer = data.chart(rows)
-    if series.shape is Shape.AREA:
-        area = layer.mark_area(interpolate="step-after", color=colour, opacity=series.opacity)
+    if series.shape in (Shape.AREA, Shape.RIBBON):
+        steps: Literal["step-after", "linear"] = "step-after" if series.shape is Shape.AREA else "linear"
+        area = layer.mark_area(interpolate=steps, color=colour, opacity=series.opacity)
         yield area.encode(x=x, y=y, y2="y0:Q") if series.base else area.encode(x=x, y=y)
         return
     line = layer.mark_line(
@@ -142,6 +191,17 @@ def _series(series: Series, x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.
     if series.dots:
         dots = data.chart([{"x": place, "y": value} for place, value in series.dots])
         yield dots.mark_point(size=22, filled=True, opacity=1, color=colour).encode(x=x, y=y)
+
+
+def _cells(cells: Sequence[Cell], x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.Chart]:
+    """The cells of a heat map, one layer for each colour."""
+    for colour in dict.fromkeys(cell.colour for cell in cells):
+        rows: list[Row] = [
+            {"x": cell.x[0], "x2": cell.x[1], "y": cell.y[0], "y2": cell.y[1]}
+            for cell in cells
+            if cell.colour == colour
+        ]
+        yield data.chart(rows).mark_rect(color=f"var(--{colour})").encode(x=x, x2="x2:Q", y=y, y2="y2:Q")
 
 
 def _rule(rule: Rule, axis: XAxis, row: int, x: alt.X, *, data: Datasets) -> Iterator[alt.Chart]:

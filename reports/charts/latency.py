@@ -11,7 +11,8 @@ from ..formatting import quantities
 from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
 from .plot import Panel, Point, Series, Shape, YAxis
-from .timeline import TimeUnit, axis_unit, build_timeline, resolution_note
+from .readout import ReadoutRow
+from .timeline import TimeUnit, axis_unit, build_timeline, resolution_note, time_readout
 
 PERCENTILES: tuple[tuple[str, float, str, tuple[int, int]], ...] = (
     ("p50", 0.5, "line", (1, 0)),
@@ -54,6 +55,16 @@ def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = (
             )
         ],
         timeline=timeline,
+        readout=time_readout(
+            over_time,
+            timeline,
+            tuple(
+                ReadoutRow(
+                    label=name, colour=name, values=tuple(quantities.time(each.quantile(fraction)) for each in times)
+                )
+                for name, fraction, _, _ in PERCENTILES
+            ),
+        ),
     )
 
 

@@ -15,7 +15,8 @@ from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
 from .colours import OTHER, Palette
 from .plot import Panel, Series, Shape, YAxis
-from .timeline import Timeline, build_timeline, resolution_note
+from .readout import ReadoutRow
+from .timeline import Timeline, build_timeline, resolution_note, time_readout
 
 
 def outcomes_over_time(
@@ -34,13 +35,24 @@ def outcomes_over_time(
     detail = (
         f"Below, on an axis of their own: the {quantities.count(number)} that are not ok." if number else "All are ok."
     )
+    legend = _legend(summary, colours)
     return build_chart(
         "outcomes",
         "Outcomes over time",
         f"Requests by outcome per second{resolution_note(over_time)}, stacked. {detail}",
-        _legend(summary, colours),
+        legend,
         lambda width: _panels(everything, not_ok, timeline, width),
         timeline=timeline,
+        readout=time_readout(
+            over_time,
+            timeline,
+            tuple(
+                ReadoutRow(
+                    label=entry.label, colour=entry.colour, values=tuple(map(quantities.rate, rates[entry.colour]))
+                )
+                for entry in legend
+            ),
+        ),
     )
 
 

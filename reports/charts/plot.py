@@ -13,6 +13,16 @@ Point = tuple[float, float | None]
 """x and y; y is None where a line has a gap."""
 
 
+class Scale(StrEnum):
+    """What the values of an axis are, and how they are placed."""
+
+    LINEAR = "linear"
+    TIME = "time"
+    """Milliseconds on a logarithmic axis."""
+    PERCENTILE = "percentile"
+    """1 ÷ the share of larger values, on a logarithmic axis: 100 is p99."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XAxis:
     """A horizontal axis."""
@@ -21,19 +31,24 @@ class XAxis:
     """None: neither title nor labels, because the panel below has them."""
     low: float
     high: float
-    log_milliseconds: bool = False
-    """Whether the axis is logarithmic and its values are milliseconds; otherwise it is linear."""
+    scale: Scale = Scale.LINEAR
     ticks: tuple[float, ...] | None = None
     """None: whole numbers, chosen by the drawing library."""
+    notes: tuple[str, ...] = ()
+    """A second line below each tick; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YAxis:
-    """A vertical axis that starts at zero."""
+    """A vertical axis. A linear one starts at zero."""
 
     title: str
     high: float | None = None
     """None: as high as the values need."""
+    low: float = 0.0
+    scale: Scale = Scale.LINEAR
+    ticks: tuple[float, ...] | None = None
+    """None: chosen by the drawing library."""
     few_ticks: bool = False
     """For low panels."""
 
@@ -46,6 +61,8 @@ class Shape(StrEnum):
     """A line that keeps each value until the next point."""
     AREA = "area"
     """Filled steps."""
+    RIBBON = "ribbon"
+    """The space between two lines, filled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +103,16 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A rectangle of a heat map."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    colour: str
+    """A variable of the style sheet, without `--`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One plotting area."""
 
@@ -96,3 +123,4 @@ class Panel:
     series: tuple[Series, ...]
     rules: tuple[Rule, ...] = ()
     bands: tuple[Band, ...] = ()
+    cells: tuple[Cell, ...] = ()

@@ -14,6 +14,7 @@ from ..formatting.searches import MAX_PROBES
 from .chart import Chart, LegendEntry, build_chart
 from .latency import PERCENTILES
 from .plot import Panel, Point, Rule, Series, Shape, XAxis, YAxis
+from .readout import Readout, ReadoutRow
 from .timeline import TimeUnit, axis_unit
 
 _MAX_TIMES = 20
@@ -38,7 +39,34 @@ def search_curves(search: SearchRecord) -> Chart | None:
         LegendEntry(colour="in-flight", label="requests in flight (last)", shape="line"),
     )
     panels = _panels(probes, rates[-1], _rules(search))
-    return build_chart("curves", "Response time and throughput by rate", description, legend, lambda _: panels)
+    return build_chart(
+        "curves",
+        "Response time and throughput by rate",
+        description,
+        legend,
+        lambda _: panels,
+        readout=_readout(sorted(probes, key=lambda probe: probe.rate), panels[0].x),
+    )
+
+
+def _readout(probes: Sequence[ProbeRecord], axis: XAxis) -> Readout:
+    """The values of each probe, by rate."""
+    times = (
+        ReadoutRow(
+            label=name, colour=name, values=tuple(quantities.time(probe.response_time.get(name)) for probe in probes)
+        )
+        for name, _, _, _ in PERCENTILES
+    )
+    return Readout(
+        axis=axis,
+        places=tuple(probe.rate for probe in probes),
+        labels=tuple(quantities.rate(probe.rate) for probe in probes),
+        rows=(
+            *times,
+            ReadoutRow(label="ok answers", colour="ok", values=tuple(quantities.rate(p.ok_per_second) for p in probes)),
+            ReadoutRow(label="in flight", colour="in-flight", values=tuple(f"{p.in_flight:,.3g}" for p in probes)),
+        ),
+    )
 
 
 def _panels(probes: Sequence[ProbeRecord], highest: PerSecond, rules: tuple[Rule, ...]) -> list[Panel]:

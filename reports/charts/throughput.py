@@ -11,7 +11,8 @@ from ..formatting import quantities
 from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
 from .plot import Panel, Series, Shape, YAxis
-from .timeline import build_timeline, resolution_note
+from .readout import ReadoutRow
+from .timeline import build_timeline, resolution_note, time_readout
 
 
 def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart:
@@ -61,4 +62,14 @@ def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> C
             ),
         ],
         timeline=timeline,
+        readout=time_readout(over_time, timeline, _readout_rows(rates, in_flight)),
     )
+
+
+def _readout_rows(
+    rates: Sequence[tuple[str, tuple[int, int], list[float]]], in_flight: Sequence[float]
+) -> tuple[ReadoutRow, ...]:
+    """The rates, and the requests in flight."""
+    rows = [ReadoutRow(label=name, colour=name, values=tuple(map(quantities.rate, each))) for name, _, each in rates]
+    peaks = tuple(quantities.count(round(each)) for each in in_flight)
+    return (*rows, ReadoutRow(label="in flight", colour="in-flight", values=peaks))

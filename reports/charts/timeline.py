@@ -11,6 +11,7 @@ from chainproof.results.settings import PhaseSpan
 
 from ..time_series import Span
 from .plot import Band, Point, XAxis
+from .readout import Readout, ReadoutRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +88,14 @@ def resolution_note(over_time: Sequence[Span]) -> str:
     """How much of the run one point covers, to follow a noun."""
     width = over_time[0].seconds
     return ", second by second" if width == 1 else f", merged over spans of {width} s"
+
+
+def time_readout(over_time: Sequence[Span], timeline: Timeline, rows: tuple[ReadoutRow, ...]) -> Readout:
+    """The values of every span."""
+    return Readout(
+        axis=timeline.axis(),
+        places=tuple((span.start + span.end) / 2 / timeline.unit.seconds for span in over_time),
+        labels=tuple(f"{span.start:,}–{span.end:,} s" for span in over_time),
+        rows=rows,
+        is_time=True,
+    )

@@ -1,11 +1,18 @@
-"""The report as one self-contained HTML page: no requests, no scripts, and text from the target never becomes markup."""
+"""
+The report as one self-contained HTML page: no requests, and text from the target never becomes markup.
+
+Charts are static SVG, which needs no script. One script of ours adds values at the cursor and zoom; the page allows that
+script alone, by its digest.
+"""
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import jinja2
@@ -40,6 +47,7 @@ from ..formatting import (
     safe_text,
     searches,
 )
+from ..formatting.next_steps import next_step
 from ..time_series import Span, spans
 
 Draw = Callable[[LoadSummary, Palette], list[Chart]]
@@ -53,6 +61,8 @@ MAX_SPANS = 20
 """Rows of the table of chart values."""
 
 SLOWEST = 10
+MAX_OK_EXEMPLARS = 3
+"""Exemplars that are shown where all were answered ok; the others are folded."""
 MAX_LENGTH = 3000
 """Longest value that the page repeats."""
 
@@ -65,6 +75,9 @@ class LoadPart:
     anchor: str
     charts: list[Chart]
     exemplars: list[Exemplar]
+    """One of every outcome that is not ok; the slowest where all are ok."""
+    folded_exemplars: list[Exemplar]
+    """Shown when the reader unfolds them."""
     over_time: list[Span]
     known_outcomes: int
     """Number of requests with a known outcome."""
@@ -78,25 +91,30 @@ class ConformancePart:
     anchor: str
     states: Counter[ClauseState]
     clauses: list[ClauseRow]
-    """Failed ones first, passed ones last."""
+    """Violated ones, failed ones first."""
+    folded_clauses: list[ClauseRow]
+    """The others, passed ones last; shown when the reader unfolds them."""
+    folded_title: str
 
 
 def render(report: Report, draw: Draw = charts) -> str:
     """The report as an HTML page, with the charts made by *draw*."""
     colours = palette(outcome for summary in report.load_runs for outcome in _by_frequency(summary))
     findings = report.findings_with_runs
+    load_parts = [_load_part(summary, place, colours, draw) for place, summary in enumerate(report.load_runs, start=1)]
+    search_charts = {id(search): _search_charts(search) for search in report.searches}
+    script = (_HERE / "report.js").read_text(encoding="utf-8")
     return _TEMPLATES.get_template("report.html.j2").render(
         report=report,
         exit_code=int(EXIT_CODE_OF[report.verdict]),
-        load_runs=[
-            _load_part(summary, place, colours, draw) for place, summary in enumerate(report.load_runs, start=1)
-        ],
-        search_charts={id(search): _search_charts(search) for search in report.searches},
+        load_runs=load_parts,
+        search_charts=search_charts,
         conformance_runs=[
             _conformance_part(summary, place) for place, summary in enumerate(report.conformance_runs, start=1)
         ],
         findings=findings[:MAX_FINDINGS],
         findings_left=findings[MAX_FINDINGS:],
+        next_step=next_step(report),
         caveats=[(summary, caveat) for summary in report.summaries for caveat in summary.caveats],
         own_runs=[summary for summary in report.summaries if not report.is_probe(summary)],
         several=len(report.summaries) > 1,
@@ -105,6 +123,9 @@ def render(report: Report, draw: Draw = charts) -> str:
         and any(summary.verdict is Verdict.FAIL for summary, _ in findings),
         colours=colours,
         version=__version__,
+        has_charts=any(search_charts.values()) or any(part.charts for part in load_parts),
+        script=Markup(script),  # noqa: S704  # our own script
+        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
         css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own style sheet
     )
 
@@ -131,18 +152,21 @@ def _by_frequency(summary: LoadSummary) -> list[Outcome]:
 
 def _load_part(summary: LoadSummary, place: int, colours: Palette, draw: Draw) -> LoadPart:
     """The section of one load run."""
+    exemplars = shown_exemplars(summary.run.exemplars)
+    shown = [each for each in exemplars if each.result != Result.OK] or exemplars[:MAX_OK_EXEMPLARS]
     return LoadPart(
         summary=summary,
         anchor=f"load-{place}",
         charts=draw(summary, colours),
-        exemplars=shown_exemplars(summary.run.exemplars),
+        exemplars=shown,
+        folded_exemplars=[each for each in exemplars if each not in shown],
         over_time=spans(summary.seconds, MAX_SPANS),
         known_outcomes=sum(row.count for row in summary.outcomes),
     )
 
 
 def shown_exemplars(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
-    """The slowest exemplars, then the first of every other outcome."""
+    """The slowest exemplars, and the first of every other outcome; those that are not ok first."""
     slowest = sorted(
         (each for each in exemplars if each.why == "slowest"), key=lambda each: each.response_time, reverse=True
     )
@@ -150,7 +174,8 @@ def shown_exemplars(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     for each in sorted(exemplars, key=lambda each: each.number):
         if each.why != "slowest":
             firsts.setdefault((each.transport, each.status, each.error_code, each.result), each)
-    return slowest[:SLOWEST] + list(firsts.values())[:MAX_OUTCOMES]
+    shown = list(firsts.values())[:MAX_OUTCOMES] + slowest[:SLOWEST]
+    return sorted(shown, key=lambda each: each.result == Result.OK)
 
 
 _STATE_ORDER = (
@@ -160,16 +185,30 @@ _STATE_ORDER = (
     ClauseState.WAIVED,
     ClauseState.PASSED,
 )
+_VIOLATED = (ClauseState.FAILED, ClauseState.WITH_WARNINGS)
 
 
 def _conformance_part(summary: ConformanceSummary, place: int) -> ConformancePart:
     """The section of one conformance run."""
+    rows = sorted(summary.clauses, key=lambda row: _STATE_ORDER.index(row.state))
+    violated = [row for row in rows if row.state in _VIOLATED or row.acceptance is not None]
+    folded = [row for row in rows if row not in violated]
     return ConformancePart(
         summary=summary,
         anchor=f"conformance-{place}",
         states=Counter(row.state for row in summary.clauses),
-        clauses=sorted(summary.clauses, key=lambda row: _STATE_ORDER.index(row.state)),
+        clauses=violated,
+        folded_clauses=folded,
+        folded_title=_folded_title(folded, is_more=bool(violated)),
     )
+
+
+def _folded_title(rows: Sequence[ClauseRow], *, is_more: bool) -> str:
+    """How many clauses are folded, by state."""
+    counts = Counter(row.state for row in rows)
+    states = [f"{quantities.count(counts[state])} {state.value}" for state in _STATE_ORDER if counts[state]]
+    number = f"{quantities.count(len(rows))}{' more' * is_more} clause{'s' * (len(rows) != 1)}"
+    return f"{number} {rows[0].state.value}" if len(counts) == 1 else f"{number}: {', '.join(states)}"
 
 
 def exemplar_outcome(exemplar: Exemplar) -> str:

@@ -24,6 +24,7 @@ from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
 
+from ..charts.spark_lines import spark_lines
 from ..formatting import (
     clauses,
     evidence,
@@ -36,6 +37,7 @@ from ..formatting import (
     safe_text,
     searches,
 )
+from ..formatting.next_steps import next_step
 
 MAX_FINDINGS = 10
 MAX_OUTCOMES = 15
@@ -55,7 +57,8 @@ _SIGNS: dict[Verdict, str] = {
 
 def render(report: Report) -> str:
     """The report as Markdown."""
-    blocks = [f"# {_verdict(report.verdict)}", plain(report.reason)]
+    step = next_step(report)
+    blocks = [f"# {_verdict(report.verdict)}", plain(report.reason), f"**Next:** {_prose(step)}" if step else ""]
     for search in report.searches:
         blocks += _search(search)
     for summary in report.summaries:
@@ -103,6 +106,12 @@ def _longest_run(text: str) -> int:
     return max(map(len, re.findall("`+", text)), default=0)
 
 
+def _prose(text: str) -> str:
+    """Our own sentence, with text between backticks as code."""
+    pieces = text.split("`")
+    return "".join(code(piece) if place % 2 else plain(piece) for place, piece in enumerate(pieces))
+
+
 def _verdict(verdict: Verdict) -> str:
     """A verdict with its sign."""
     return f"{_SIGNS[verdict]} {verdict.value}"
@@ -135,6 +144,7 @@ def _load(summary: LoadSummary) -> Iterator[str]:
     yield plain(summary.accounting.sentence)
     yield f"Latency{phases.judged_phases_note(summary)}, with 95 % intervals:"
     yield _latency(summary)
+    yield _over_time(summary)
     yield f"Throughput: {quantities.rate(summary.throughput)} complete answers, {quantities.rate(summary.ok_per_second)} ok."
     for title, sentence in load_details.details(summary):
         yield f"{title}: {sentence}."
@@ -175,6 +185,13 @@ def _latency(summary: LoadSummary) -> str:
     )
     header = ["", *(f"{TIME_KINDS[key].title}, {TIME_KINDS[key].of}" for key in summary.timings)]
     return _table(header, rows, right=tuple(range(1, len(header)))) + note
+
+
+def _over_time(summary: LoadSummary) -> str:
+    """The run over time in block characters: GitHub and GitLab remove drawings from Markdown."""
+    lines = spark_lines(summary)
+    header = ["from start to end", "from zero to the highest", "lowest", "highest"]
+    return _table(header, [[each.title, code(each.line), each.lowest, each.highest] for each in lines]) if lines else ""
 
 
 _TIMES = ("p50", "p95", "p99", "max")

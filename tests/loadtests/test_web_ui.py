@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from chainproof.judgement.latency import columns, time_text
+from chainproof.judgement.latency import columns, interval_text, time_text
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.options import FORM_OPTIONS
@@ -198,6 +198,34 @@ def screenshot(tab: Page, name: str) -> None:
         (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(tab.send("Page.captureScreenshot")["data"]))
 
 
+def show_live_page(tab: Page, ui: Ui) -> None:
+    """Open the live page in a narrow dark window: it shows objectives, percentiles and results, and fits."""
+    tab.send("Emulation.setDeviceMetricsOverride", width=380, height=1900, deviceScaleFactor=1, mobile=False)
+    tab.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    tab.send("Log.enable")
+    tab.events.clear()
+    tab.send("Page.navigate", url=f"{ui.url}/chainproof/live")
+    await_text(tab, "Objectives so far", "p99.9", "rate_limited", "planned")
+    screenshot(tab, "11-live-narrow")
+
+    assert evaluate(tab, "document.documentElement.scrollWidth") <= 380
+    assert [] == tab.complaints
+    assert evaluate(tab, "document.querySelectorAll('#times path').length") == 3
+    tab.send("Emulation.setEmulatedMedia", features=[])
+    tab.send("Emulation.setDeviceMetricsOverride", width=1400, height=1000, deviceScaleFactor=1, mobile=False)
+
+
+def await_end_of_refresh(ui: Ui, seconds: int) -> dict[str, Any]:
+    """The figures of the live page, once they are those of the complete run."""
+    give_up = time.monotonic() + 20
+    while True:
+        live: dict[str, Any] = json.loads(ui.fetch("/chainproof/live/data")[1])
+        if live.get("seconds") == seconds:
+            return live
+        assert time.monotonic() < give_up
+        time.sleep(0.3)
+
+
 @pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
 def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  # one browser session
     run_server: Any, tmp_path: Path
@@ -272,6 +300,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         click(tab, "Change")
         await_text(tab, "The new plan applies from")
         screenshot(tab, "9-changed")
+        show_live_page(tab, ui)
         tab.send("Page.navigate", url=ui.url)
         await_text(tab, "/production/run_remote", "Stop")
         time.sleep(3.5)
@@ -297,6 +326,16 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
             for name in ("p50", "p90", "p95", "p99", "p99.9", "max")
         ] == tabs["percentiles"][1:]
         assert {kind: timing.count for kind, timing in reported.items()}.items() <= tabs["percentiles"][0].items()
+        live = await_end_of_refresh(ui, len(summarise_load(ui.runs[0]).seconds))
+        response = reported["response_time_s"]
+
+        assert [
+            [name, time_text(columns(response).get(name)), interval_text(response, name)]
+            for name in ("p50", "p90", "p95", "p99", "p99.9", "max")
+        ] == live["times"]
+        assert [result.verdict for result in summarise_load(ui.runs[0]).objectives] == [
+            each["verdict"] for each in live["objectives"]
+        ]
 
         pages = [ui.fetch(path)[1] for path in ("/", "/stats/requests", "/logs", "/chainproof/report", "/tasks")]
     (run,) = ui.runs

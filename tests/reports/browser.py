@@ -1,4 +1,4 @@
-"""A browser controlled over the DevTools protocol on a pipe: scripts are off and every request is recorded."""
+"""A browser controlled over the DevTools protocol on a pipe: scripts are off by default, and every request is recorded."""
 
 from __future__ import annotations
 
@@ -67,14 +67,16 @@ class Page:
         message, _, self.pending = self.pending.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path, *, width: int, dark: bool = False, medium: str = "") -> None:
-        """Load a file with scripts off in a window of *width* pixels, and wait until it is loaded."""
-        self.send("Emulation.setScriptExecutionDisabled", value=True)
+    def open(self, path: Path, *, width: int, dark: bool = False, medium: str = "", scripts: bool = False) -> None:
+        """Load a file in a window of *width* pixels, and wait until it is loaded."""
+        self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", media=medium, features=[scheme])
         self.send("Network.enable")
         self.send("Page.enable")
+        self.send("Log.enable")
+        self.send("Runtime.enable")
         self.events.clear()
         self.send("Page.navigate", url=path.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
@@ -85,6 +87,28 @@ class Page:
         """The URL of every request since the page was opened."""
         sent = (event for event in self.events if event.get("method") == "Network.requestWillBeSent")
         return [event["params"]["request"]["url"] for event in sent]
+
+    @property
+    def complaints(self) -> list[Any]:
+        """Everything written to the console since the page was opened: errors, blocked scripts, messages."""
+        names = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+        return [event["params"] for event in self.events if event.get("method") in names]
+
+    def evaluate(self, script: str) -> Any:
+        """The value of an expression in the page."""
+        found = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def mouse(self, kind: str, x: float, y: float, *, pressed: bool = False) -> None:
+        """Send a mouse event: `mouseMoved`, `mousePressed` or `mouseReleased`."""
+        button = "left" if kind != "mouseMoved" or pressed else "none"
+        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=int(pressed), clickCount=1)
+
+    def press(self, key: str) -> None:
+        """Press and release a key."""
+        for kind in ("keyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key)
 
     def size(self) -> tuple[int, int]:
         """Width and height of the content."""

@@ -65,7 +65,9 @@ def test_a_screen_reader_gets_the_verdict_and_every_chart(pages, tab):
     assert "Fail" == headings[0]
     assert [
         "Response time over time",
+        "All response times over time",
         "Distribution of times",
+        "Percentile spectrum",
         "Throughput and requests in flight",
         "Outcomes over time",
     ] == [node["name"]["value"] for node in pictures]

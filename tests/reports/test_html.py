@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +41,7 @@ class Page(HTMLParser):
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -58,7 +61,9 @@ class Page(HTMLParser):
             assert tag == self.open.pop()
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if "script" in self.open:
+            self.scripts.append(data)
+        elif "style" not in self.open:
             self.text.append(data)
 
     def attributes(self, name: str) -> list[str]:
@@ -80,12 +85,11 @@ def page_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_page_is_self_contained_and_well_formed(name):
-    """A page has no scripts, fetches nothing, and closes every tag."""
-    page = Page(page_of(name))
+    """A page has no script but our own, allows no other, fetches nothing, and closes every tag."""
+    page, script = Page(page_of(name)), (Path(html.__file__).parent / "report.js").read_text()
 
     assert [] == page.open
     assert set() == {tag for tag, _ in page.tags} & {
-        "script",
         "iframe",
         "object",
         "embed",
@@ -98,7 +102,9 @@ def test_every_page_is_self_contained_and_well_formed(name):
     assert all(target.startswith("#") for tag, found in page.tags if tag == "a" and (target := found["href"]))
     assert [] == page.attributes("src") + page.attributes("srcset") + page.attributes("action")
     assert [] == [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    assert not re.search(r"@import|url\(", page.source)
+    assert not re.search(r"@import|url\((?!#)", page.source)
+    assert [script] == page.scripts if page.attributes("data-readout") else [] == page.scripts
+    assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in page.source
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -238,12 +244,12 @@ def test_every_chart_is_named_and_described():
     page = Page(page_of("flaky"))
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
 
-    assert 8 == len(pictures)
+    assert 12 == len(pictures)
     assert all(
         picture["role"] == "img" and picture["aria-labelledby"] and picture["aria-describedby"] for picture in pictures
     )
-    assert 8 == sum(tag == "title" for tag, _ in page.tags) - 1
-    assert 8 == sum(tag == "desc" for tag, _ in page.tags)
+    assert 12 == sum(tag == "title" for tag, _ in page.tags) - 1
+    assert 12 == sum(tag == "desc" for tag, _ in page.tags)
 
 
 def test_every_clause_is_listed():
@@ -253,6 +259,28 @@ def test_every_clause_is_listed():
     assert [] == [clause.id for clause in CLAUSES if f"<code>{clause.id}</code>" not in source]
     assert 2 == source.count('<tr class="s-not-exercised">')
     assert 2 == source.count('<tr class="s-failed">')
+
+
+def test_violated_clauses_are_shown_and_the_others_folded():
+    """Only violated clauses are outside the folded table; its title counts the others."""
+    source = page_of("conformance")
+    shown, folded = (
+        source[: source.index("<details>\n<summary>93 more clauses")],
+        source[source.index("93 more clauses") :],
+    )
+
+    assert 2 == shown.count('<tr class="s-')
+    assert "93 more clauses: 2 not exercised, 91 passed" in folded
+    assert "No violation was seen." in page_of("passing conformance")
+
+
+def test_exemplars_that_are_not_ok_are_shown_and_the_others_folded():
+    """The exchanges of other outcomes are shown; those that were answered ok are folded."""
+    source = page_of("flaky")
+    shown, folded = source.split("<summary>2 more exchanges, answered ok</summary>")
+
+    assert all(request_id in shown for request_id in ("req-00003", "req-00019"))
+    assert all(request_id in folded for request_id in ("req-00411", "req-00077"))
 
 
 def test_a_thousand_findings_are_counted_and_not_all_shown():
@@ -325,10 +353,10 @@ def test_phases_are_drawn(tmp_path):
     drawn = {chart.name: chart for chart in charts(found, palette(row.outcome for row in found.outcomes))}
     strange = reports_of("strange parts", tmp_path / "strange").load_runs[0]
 
-    assert {"latency", "throughput", "outcomes"} == {
+    assert {"latency", "heat-map", "throughput", "outcomes"} == {
         name for name, chart in drawn.items() if "var(--band)" in chart.wide.body
     }
-    for name in ("latency", "throughput", "outcomes"):
+    for name in ("latency", "heat-map", "throughput", "outcomes"):
         assert [1, 1, 1] == [drawn[name].wide.body.count(f">{phase.phase.name}<") for phase in found.phases]
         assert "Shaded: phases that are not judged (warm-up, cool-down)." in drawn[name].description
     assert f"Times of {found.judged.count(Result.OK)} ok answers in judged phases" in drawn["distribution"].description

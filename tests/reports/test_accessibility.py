@@ -1,0 +1,58 @@
+"""Pages have no violations of accessibility rules that axe-core knows."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainproof.reports.formats import html
+
+from .browser import Page, browser, executable
+from .sample_reports import SAMPLES, reports_of
+
+AXE = os.environ.get("CHAINPROOF_AXE") or (found.origin if (found := find_spec("axe_core_python")) else None)
+"""The script of axe-core: a file that the environment names, or that of the package."""
+
+pytestmark = pytest.mark.skipif(executable() is None or AXE is None, reason="needs Chromium and axe-core-python")
+
+CASES = [("both", 1280, False), ("both", 380, True), ("search", 1280, True)]
+"""Samples, with the width of the window and whether it is dark."""
+if os.environ.get("CHAINPROOF_SAMPLE") == "all":
+    CASES = [(name, width, dark) for name in SAMPLES for width in (380, 1280) for dark in (False, True)]
+
+RUN = """document.querySelectorAll('details').forEach((each) => { each.open = true; });
+axe.run().then((found) => found.violations.map((each) => [each.id, each.nodes.map((node) => node.html.slice(0, 200))]))"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    path = Path(str(AXE))
+    return (path if path.suffix == ".js" else path.parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory) -> Page:
+    """One tab for all tests of this file."""
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def violations(tab: Page, axe: str) -> list[Any]:
+    """What axe-core finds in an opened page, with everything unfolded."""
+    tab.evaluate(f"{axe};0")
+    return tab.evaluate(RUN)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_page_is_accessible(case, axe, tab, tmp_path):
+    """With everything unfolded, axe-core finds no violation."""
+    (name, width, dark), path = case, tmp_path / "page.html"
+    path.write_text(html.render(reports_of(name, tmp_path / "runs")), encoding="utf-8")
+    tab.open(path, width=width, dark=dark, scripts=True)
+
+    assert [] == violations(tab, axe)

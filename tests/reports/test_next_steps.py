@@ -1,0 +1,57 @@
+"""The next step of a report: one for every verdict, and the one that fits what happened."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.judgement.summary import report
+from chainproof.judgement.verdict import Verdict
+from chainproof.reports.formatting.next_steps import next_step
+from chainproof.results.folder import read_run
+
+from .sample_reports import SAMPLES, reports_of
+from .sample_runs import LOST, OK, drawn_intervals, load_manifest, write_load
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_report_has_a_next_step(name, tmp_path):
+    """No report leaves its reader without one; none is longer than a few lines."""
+    step = next_step(reports_of(name, tmp_path))
+
+    assert 10 < len(step) < 400
+    assert step.endswith(".")
+    assert step.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("both", "Begin with the first of 2 findings, `error-code`, with a curl command that reproduces it."),
+        ("passing conformance", "Nothing has to be done. Read the caveat before you rely on this."),
+        ("unfinished", "Run it again. To end a run early, use Ctrl-C or SIGTERM: both complete the run folder."),
+        ("broken", "Please report this error with the run folder."),
+        ("no objectives", "Set an objective to judge the run by: `--objective 'p95 response_time < 800ms'`."),
+        ("search", "Plan for the low end of the interval; see Concurrency target and replicas."),
+    ],
+)
+def test_the_next_step_fits_the_verdict(name, expected, tmp_path):
+    """The step names what decides: the finding, the caveat, or what is missing."""
+    assert expected == next_step(reports_of(name, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("lost", "objective", "expected"),
+    [
+        (0.5, "error_rate < 1%", "Begin with the most frequent error, `connection lost` ("),
+        (0.5, "p95 response_time < 10s", "Begin with the most frequent error, `connection lost` ("),
+        (0.0, "p95 response_time < 1ms", "See when it was missed in the charts over time;"),
+    ],
+)
+def test_a_missed_objective_leads_to_its_cause(lost, objective, expected, tmp_path):
+    """Errors are named where they alone miss the objective, slow answers otherwise."""
+    intervals = drawn_intervals(10, 50, mixture=((OK, 1 - lost), (LOST, lost)))
+    path = write_load(tmp_path / "a", intervals, manifest=load_manifest(objectives=(objective,)))
+    found = report([read_run(path)])
+
+    assert found.verdict is Verdict.FAIL
+    assert next_step(found).startswith(expected)
