@@ -1,5 +1,5 @@
 """
-The command `chainproof reports RUN… [--FORMAT FILE]…`: reports on run folders.
+The command `chainproof reports RUN… [--FORMAT FILE]…`: reports on run folders, comparisons and history.
 
 A format is imported only when it is requested, so that the terminal summary does not load the chart library.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +18,17 @@ from typing import cast
 
 from chainproof.command import build_parser, command
 from chainproof.errors import UsageError
+from chainproof.judgement.comparison.change import SHARE_TOLERANCE, TOLERANCE, Tolerance
+from chainproof.judgement.comparison.comparison import Comparison, compare
+from chainproof.judgement.comparison.metrics import Metric
 from chainproof.judgement.search_check import check_search
-from chainproof.judgement.summary import Report, report
+from chainproof.judgement.summary import Report, report, summary
 from chainproof.judgement.verdict import EXIT_CODE_OF
-from chainproof.results.folder import Run, find_runs, find_searches, read_run
+from chainproof.results.folder import FolderError, Run, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
+from chainproof.workload.search_settings import parse_share
 
+from .comparison import terminal as comparison_terminal
 from .formats import terminal
 
 STDOUT = "-"
@@ -35,7 +41,15 @@ FORMATS: dict[str, tuple[str, str]] = {
 }
 """Option name, module with a `render` function, and help text of every format."""
 
-Render = Callable[[Report], str]
+COMPARISON_FORMATS: dict[str, str] = {
+    "json": ".comparison.json_comparison",
+    "markdown": ".comparison.markdown",
+    "junit": ".comparison.junit",
+}
+"""The module with a `render` function for a comparison, by option name."""
+
+Render = Callable[..., str]
+"""Writes a report or a comparison as text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +66,15 @@ def main(arguments: Sequence[str]) -> int:
     """Write the requested reports and return the exit code of the verdict."""
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
-    renders = {output.format: _render(output.format) for output in outputs}
-    result = report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
+    modules = {name: module for name, (module, _) in FORMATS.items()} if options.against is None else COMPARISON_FORMATS
+    renders = {output.format: _render(output.format, modules) for output in outputs}
+    result: Report | Comparison
+    in_terminal: Render = terminal.render
+    if options.against is None:
+        _reject_comparison_options(options)
+        result = report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
+    else:
+        result, in_terminal = _compare(options), comparison_terminal.render
     # Everything is rendered before anything is written: either all files are written, or none.
     texts = [(output, renders[output.format](result)) for output in outputs]
     for output, text in texts:
@@ -61,8 +82,48 @@ def main(arguments: Sequence[str]) -> int:
     if outputs:
         _print_written(result, outputs)
     else:
-        _print(terminal.render(result, colour=_wants_colour()))
+        _print(in_terminal(result, colour=_wants_colour()))
     return EXIT_CODE_OF[result.verdict]
+
+
+def _compare(options: argparse.Namespace) -> Comparison:
+    """The comparison that the options ask for. Raises UsageError if the runs cannot be compared."""
+    sides = [[_read(path) for path in _folders(paths)] for paths in (options.runs, options.against)]
+    both = {run.path for run in sides[0]} & {run.path for run in sides[1]}
+    if both:
+        raise UsageError(f"expected different runs on both sides, found {min(both)} on both")
+    candidates, baselines = (list(map(summary, side)) for side in sides)
+    history = [summary(run) for run in _readable_runs(options.history)] if options.history is not None else []
+    return compare(
+        candidates,
+        baselines,
+        tolerance=Tolerance(
+            **{
+                name: value
+                for name, value in (("relative", options.tolerance), ("share", options.share_tolerance))
+                if value is not None
+            }
+        ),
+        history=history,
+        deciding=[Metric(name) for name in options.metric] if options.metric else tuple(Metric),
+        force=options.force,
+    )
+
+
+def _reject_comparison_options(options: argparse.Namespace) -> None:
+    """Raise UsageError if an option of comparisons is given without one."""
+    for name in ("tolerance", "share_tolerance", "metric", "force", "history"):
+        if getattr(options, name) not in (None, False):
+            raise UsageError(f"--{name.replace('_', '-')} belongs to a comparison: add --against BASELINE")
+
+
+def _readable_runs(folder: Path) -> list[Run]:
+    """The runs of a folder that this version can read, without the others. Raises UsageError if there is none."""
+    found = []
+    for path in find_runs(folder.resolve()):
+        with suppress(FolderError, OSError):
+            found.append(read_run(path))
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +138,52 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run folder, or a folder of run folders")
     for name, (_, meaning) in FORMATS.items():
         options.add_argument(f"--{name}", metavar="FILE", help=f"{meaning}; - for stdout")
+    group = options.add_argument_group(
+        "comparison", "Tell whether the runs (the candidate) are worse than those of a baseline; see docs/comparing.md."
+    )
+    group.add_argument(
+        "--against",
+        metavar="BASELINE",
+        nargs="+",
+        type=Path,
+        help="the run folders of the baseline, or folders of them",
+    )
+    group.add_argument(
+        "--tolerance",
+        metavar="SHARE",
+        type=_tolerance,
+        help=f"change of times and rates that does not matter (default: {TOLERANCE:.0%})",
+    )
+    group.add_argument(
+        "--share-tolerance",
+        metavar="POINTS",
+        type=_tolerance,
+        help=f"change of the error rate and of ok ÷ planned that does not matter, in points (default: {SHARE_TOLERANCE:.1%})",
+    )
+    group.add_argument(
+        "--metric",
+        action="append",
+        choices=[metric.value for metric in Metric],
+        help="let only this metric decide; may be repeated (default: all of them)",
+    )
+    group.add_argument(
+        "--history", metavar="DIR", type=Path, help="earlier runs of the same workload, which make it more precise"
+    )
+    group.add_argument(
+        "--force", action="store_true", help="compare runs that differ in plan, machine or contract, or are invalid"
+    )
     return options
+
+
+def _tolerance(text: str) -> float:
+    """A share from 0 %, and less than 100 %, for argparse."""
+    try:
+        value = parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0% to less than 100%, found {text!r}")
+    return value
 
 
 def _outputs(options: argparse.Namespace) -> list[ReportOutput]:
@@ -108,10 +214,14 @@ def _output_path(name: str, text: str) -> Path:
     return path
 
 
-def _render(name: str) -> Render:
+def _render(name: str, modules: Mapping[str, str]) -> Render:
     """The function that renders a format. Raises UsageError if its packages are not installed."""
+    if name not in modules:
+        raise UsageError(
+            f"--{name} does not show comparisons; use one of: {', '.join(f'--{each}' for each in modules)}"
+        )
     try:
-        module = import_module(FORMATS[name][0], __package__)
+        module = import_module(modules[name], __package__)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
@@ -164,9 +274,9 @@ def _write(path: Path | None, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _print_written(result: Report, outputs: Sequence[ReportOutput]) -> None:
+def _print_written(result: Report | Comparison, outputs: Sequence[ReportOutput]) -> None:
     """Print the result of every search, the verdict and the written files to stderr."""
-    for search in result.searches:
+    for search in result.searches if isinstance(result, Report) else ():
         _print_line(f"{search.path.name}: {search.summary}")
     files = [str(output.path) for output in outputs if output.path is not None]
     written = f"; wrote {', '.join(files)}" if files else ""

@@ -13,7 +13,7 @@ from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.caveats import CaveatInput, load_caveats
 from chainproof.judgement.cold_start import ColdStart, cold_start
 from chainproof.judgement.generator_caveats import generator_caveats
-from chainproof.judgement.judged_requests import requests_to_judge, stats_by_second
+from chainproof.judgement.judged_requests import JudgedRequests, requests_to_judge, stats_by_second
 from chainproof.judgement.latency import Timing, judged_requests, response_timing, timings
 from chainproof.judgement.load_verdict import load_verdict
 from chainproof.judgement.nothing_ok import withhold_without_ok
@@ -77,6 +77,8 @@ class LoadSummary:
     """All intervals of the run, merged."""
     judged: RequestStats
     """The requests of the judged phases, from which figures and objectives are computed; all if there are no phases."""
+    requests: JudgedRequests
+    """The same by second."""
     seconds: tuple[Interval, ...]
     """One interval per second, workers merged."""
     timings: dict[str, Timing]
@@ -132,6 +134,7 @@ def summarise_load(run: Run) -> LoadSummary:
         accounting=counts,
         totals=totals,
         judged=judged,
+        requests=requests,
         seconds=seconds,
         timings=times,
         throughput=throughput,

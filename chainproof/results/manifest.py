@@ -14,6 +14,7 @@ from chainproof import __version__
 from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance, is_accepted
 from chainproof.contract.levels import Contract
+from chainproof.hardware import Hardware, HardwareData
 from chainproof.json_text import JSON
 from chainproof.results.integrity import FileDigestData
 from chainproof.results.settings import KnownSettings, PhaseSpan
@@ -97,6 +98,8 @@ class ManifestData(TypedDict):
     settings: dict[str, JSON]
     objectives: list[str]
     versions: dict[str, str]
+    hardware: NotRequired[HardwareData]
+    """The machine that sent the requests; of several, that of the master."""
     series: NotRequired[SeriesData | None]
     """Null if the run belongs to no series."""
 
@@ -121,6 +124,8 @@ class Manifest:
     objectives: tuple[str, ...] = ()
     """As written: `p95 response_time < 800ms`."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Hardware | None = None
+    """The machine that sent the requests; of several, that of the master. None if it is not recorded."""
     series: Series | None = None
     """The place of the run in a series; None if it belongs to none."""
     known_settings: KnownSettings = field(init=False, repr=False, compare=False)
@@ -159,7 +164,7 @@ class Manifest:
 
     def to_json(self) -> ManifestData:
         """The manifest as JSON types."""
-        return {
+        data: ManifestData = {
             "format": FORMAT,
             "kind": self.kind.value,
             "name": self.name,
@@ -173,6 +178,9 @@ class Manifest:
             "versions": dict(self.versions),
             "series": self.series.to_json() if self.series is not None else None,
         }
+        if self.hardware is not None:
+            data["hardware"] = self.hardware.to_json()
+        return data
 
     @classmethod
     def from_json(cls, data: ManifestData) -> Manifest:
@@ -189,6 +197,7 @@ class Manifest:
             settings=data["settings"],
             objectives=tuple(data["objectives"]),
             versions=data["versions"],
+            hardware=Hardware.from_json(data["hardware"]) if "hardware" in data else None,
             series=Series.from_json(series) if series is not None else None,
         )
 

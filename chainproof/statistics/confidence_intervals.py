@@ -125,19 +125,3 @@ def quantile(
         low=value_at(lower) if lower is not None else None,
         high=value_at(upper) if upper is not None else None,
     )
-
-
-def log_quantile_error(histogram: Histogram, fraction: float, dependence: Dependence = _INDEPENDENT) -> float | None:
-    """
-    The standard error of the logarithm of a quantile, within one run; None if the run is too short for one.
-
-    It is half the distance of the logarithms at one standard error of the share (Woodruff, Journal of the American
-    Statistical Association 47, 1952).
-    """
-    if not histogram.count:
-        return None
-    error = math.sqrt(fraction * (1.0 - fraction) * dependence.design_effect / histogram.count)
-    if not error < min(fraction, 1.0 - fraction):
-        return None
-    low, high = histogram.quantile(fraction - error), histogram.quantile(fraction + error)
-    return math.log(high / low) / 2 if low and high else None

@@ -18,6 +18,7 @@ import scipy
 
 from chainproof.statistics.confidence_intervals import CONFIDENCE, proportion
 from chainproof.statistics.dependence import Dependence
+from chainproof.statistics.multiple_tests import holm_errors as share_errors
 
 ERROR = 1.0 - CONFIDENCE
 """The probability of a wrong decision, in each direction."""
@@ -165,16 +166,13 @@ def holm_errors(tests: Sequence[SampledTest], *, met: bool, error: float = ERROR
     """
     The probability of error at which each test may decide in one direction, so that together they err in at most *error*.
 
-    The surest decision is made at a fraction of it, one per test; each decision leaves more for the others. Exact tests
-    cannot err and take no part.
+    Exact tests cannot err and take no part.
     """
     found = [error] * len(tests)
     sampled = [place for place, test in enumerate(tests) if not test.is_exact]
-    smallest = {place: _smallest_error(tests[place], met=met, error=error) for place in sampled}
-    left = len(sampled)
-    for place in sorted(sampled, key=smallest.__getitem__):
-        found[place] = error / left
-        left -= smallest[place] <= error / left
+    smallest = [_smallest_error(tests[place], met=met, error=error) for place in sampled]
+    for place, share in zip(sampled, share_errors(smallest, error), strict=True):
+        found[place] = share
     return found
 
 

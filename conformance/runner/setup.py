@@ -14,6 +14,7 @@ from chainproof.contract.accepted_violations import Acceptance, AcceptanceError,
 from chainproof.contract.target import is_loopback, parse_target
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
+from chainproof.hardware import this_machine
 from chainproof.options import TARGET_OPTIONS, TARGET_VARIABLE
 from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import Manifest, RunKind, as_settings, versions
@@ -212,6 +213,7 @@ def _manifest(setup: RunSetup) -> Manifest:
         | (as_settings(label=settings.label) if settings.label else {})
         | setup.endpoint.settings,
         versions=versions("h11", "hypothesis", "pytest", "schemathesis"),
+        hardware=this_machine(),
     )
 
 

@@ -35,6 +35,7 @@ from locust.event import EventHook
 from chainproof.clock import PerSecond, Seconds
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
+from chainproof.hardware import this_machine
 from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import ENDING_SIGNALS, chainproof_command, is_ignored
 from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
@@ -414,6 +415,7 @@ class WriterSession(Session):
             settings=settings | endpoint.settings | self.limits.settings(),
             objectives=tuple(objective.text for objective in demand.workload.objectives),
             versions=versions("locust", "gevent", "httptools", "orjson"),
+            hardware=this_machine(),
         )
         self.writer = TotalsWriter(RunWriter(out, manifest), manifest)
         return self.writer

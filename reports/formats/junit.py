@@ -56,6 +56,18 @@ def render(report: Report) -> str:
     """The report as JUnit XML."""
     suites = [_search_suite(search) for search in report.searches]
     suites += [_suite(summary) for summary in report.summaries if not report.is_probe(summary)]
+    return _text(suites)
+
+
+def render_cases(name: str, cases: Sequence[Case]) -> str:
+    """One suite with some cases as XML."""
+    suite = _empty_suite(name, cases)
+    suite.extend(map(_element, cases))
+    return _text([suite])
+
+
+def _text(suites: Sequence[ET.Element]) -> str:
+    """Suites as XML."""
     root = ET.Element("testsuites", {"name": "chainproof", **_sums(suites)})
     root.extend(suites)
     ET.indent(root)

@@ -58,7 +58,7 @@ _SIGNS: dict[Verdict, str] = {
 def render(report: Report) -> str:
     """The report as Markdown."""
     step = next_step(report)
-    blocks = [f"# {_verdict(report.verdict)}", plain(report.reason), f"**Next:** {_prose(step)}" if step else ""]
+    blocks = [f"# {sign(report.verdict)}", plain(report.reason), f"**Next:** {_prose(step)}" if step else ""]
     for search in report.searches:
         blocks += _search(search)
     for summary in report.summaries:
@@ -112,7 +112,7 @@ def _prose(text: str) -> str:
     return "".join(code(piece) if place % 2 else plain(piece) for place, piece in enumerate(pieces))
 
 
-def _verdict(verdict: Verdict) -> str:
+def sign(verdict: Verdict) -> str:
     """A verdict with its sign."""
     return f"{_SIGNS[verdict]} {verdict.value}"
 
@@ -122,7 +122,7 @@ def _search(search: SearchRecord) -> Iterator[str]:
     yield f"## {plain(searches.search_title(search))}"
     yield plain(search.summary)
     rows = [[plain(cell) for cell in row] for row in searches.probes(search)]
-    yield _table(searches.PROBE_COLUMNS, rows, right=(0, *range(3, 10))) if rows else ""
+    yield table(searches.PROBE_COLUMNS, rows, right=(0, *range(3, 10))) if rows else ""
     yield "\n".join(f"- {plain(line)}" for line in searches.capacity_lines(search))
     yield plain(searches.missing_line(search))
 
@@ -130,7 +130,7 @@ def _search(search: SearchRecord) -> Iterator[str]:
 def _run(summary: Summary, *, is_only: bool) -> Iterator[str]:
     """The blocks of one run."""
     run = summary.run
-    yield f"## {plain(runs.title(summary))}" + ("" if is_only else f": {_verdict(summary.verdict)}")
+    yield f"## {plain(runs.title(summary))}" + ("" if is_only else f": {sign(summary.verdict)}")
     yield "" if is_only else plain(summary.reason)
     emulated = " (chainproof's own emulator)" if run.manifest.emulated else ""
     facts = f"{runs.started(run)}; {runs.ending_and_duration(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
@@ -157,7 +157,7 @@ def _objectives(summary: LoadSummary) -> str:
     """One row per objective."""
     rows = [
         [
-            _verdict(result.verdict),
+            sign(result.verdict),
             code(result.objective.text),
             objectives.observed(result),
             objectives.good_share(result) or quantities.NOTHING,
@@ -166,7 +166,7 @@ def _objectives(summary: LoadSummary) -> str:
         ]
         for result in summary.objectives
     ]
-    return _table(["", "objective", "observed", "good", "95 % bounds", "dependence"], rows) if rows else ""
+    return table(["", "objective", "observed", "good", "95 % bounds", "dependence"], rows) if rows else ""
 
 
 def _latency(summary: LoadSummary) -> str:
@@ -184,14 +184,14 @@ def _latency(summary: LoadSummary) -> str:
         else ""
     )
     header = ["", *(f"{TIME_KINDS[key].title}, {TIME_KINDS[key].of}" for key in summary.timings)]
-    return _table(header, rows, right=tuple(range(1, len(header)))) + note
+    return table(header, rows, right=tuple(range(1, len(header)))) + note
 
 
 def _over_time(summary: LoadSummary) -> str:
     """The run over time in block characters: GitHub and GitLab remove drawings from Markdown."""
     lines = spark_lines(summary)
     header = ["from start to end", "from zero to the highest", "lowest", "highest"]
-    return _table(header, [[each.title, code(each.line), each.lowest, each.highest] for each in lines]) if lines else ""
+    return table(header, [[each.title, code(each.line), each.lowest, each.highest] for each in lines]) if lines else ""
 
 
 _TIMES = ("p50", "p95", "p99", "max")
@@ -213,7 +213,7 @@ def _phases(summary: LoadSummary) -> str:
     header = ["phase", "time", "", "planned rate", "planned", *(outcomes.RESULTS[result] for result in Result)]
     left = len(summary.phases) - MAX_OUTCOMES
     more = f"\n\n… and {quantities.count(left)} more phases" if left > 0 else ""
-    return _table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) + more if rows else ""
+    return table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) + more if rows else ""
 
 
 def _payloads(summary: LoadSummary) -> str:
@@ -229,7 +229,7 @@ def _payloads(summary: LoadSummary) -> str:
     left = len(summary.payloads) - MAX_OUTCOMES
     more = f"\n\n… and {quantities.count(left)} more payloads" if left > 0 else ""
     header = ["payload", *(outcomes.RESULTS[result] for result in Result), *(f"ok {name}" for name in _TIMES)]
-    return _table(header, rows, right=tuple(range(1, 9))) + more if rows else ""
+    return table(header, rows, right=tuple(range(1, 9))) + more if rows else ""
 
 
 def _times(timing: Timing) -> list[str]:
@@ -255,7 +255,7 @@ def _outcomes(summary: LoadSummary) -> str:
     left = len(summary.outcomes) - MAX_OUTCOMES
     more = f"\n\n… and {quantities.count(left)} more outcomes" if left > 0 else ""
     header = ["outcome", "error code", "result", "responsible", "requests", "share"]
-    return _table(header, rows, right=(4, 5)) + more if rows else ""
+    return table(header, rows, right=(4, 5)) + more if rows else ""
 
 
 def _conformance(summary: ConformanceSummary) -> Iterator[str]:
@@ -324,7 +324,7 @@ def _caveats(report: Report) -> list[str]:
     return ["## Caveats", "\n".join(dict.fromkeys(lines))] if lines else []
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: tuple[int, ...] = ()) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: tuple[int, ...] = ()) -> str:
     """A table; columns in *right* are aligned to the right. Cells must be escaped already."""
     rule = ["---:" if place in right else "---" for place in range(len(header))]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))

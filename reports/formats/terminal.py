@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from chainproof.contract.remedies import remedies_for
 from chainproof.judgement.caveat import Caveat
@@ -39,82 +37,51 @@ from ..formatting import (
     safe_text,
     searches,
 )
+from ..formatting.terminal_text import BOLD, COLOURS, DIM, WIDTH, Pen, table, verdict_lines, wrapped
 
-WIDTH = 100
 MAX_FINDINGS = 10
 """Findings shown in full; the rest are counted."""
 MAX_OUTCOMES = 15
 MAX_NAME_LENGTH = 16
 """Longest name of a phase or payload."""
 
-_COLOURS: dict[Verdict, str] = {
-    Verdict.PASS: "32",
-    Verdict.FAIL: "31",
-    Verdict.INCONCLUSIVE: "33",
-    Verdict.INVALID: "35",
-    Verdict.ERROR: "35",
-}
-_BOLD, _DIM = "1", "2"
-
-
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """Colours text, or leaves it as it is."""
-
-    colour: bool
-
-    def __call__(self, text: str, code: str) -> str:
-        """The text with an ANSI escape code."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
-
-    def verdict(self, verdict: Verdict, text: str) -> str:
-        """The text in the verdict's colour."""
-        return self(text, f"{_BOLD};{_COLOURS[verdict]}")
-
 
 def render(report: Report, *, colour: bool = False) -> str:
     """The report as text for a terminal."""
     pen = Pen(colour)
     parts = [
-        _verdict(report.verdict, report.reason, pen),
+        verdict_lines(report.verdict, report.reason, pen),
         *(_search(search, report, pen) for search in report.searches),
     ]
     parts += [_run(summary, pen, is_only=len(report.summaries) == 1) for summary in report.summaries]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
-    """The verdict and its reason."""
-    word = verdict.value.upper()
-    first, *rest = _wrapped(safe_text.escape_unprintable(reason), " " * (len(word) + 2))
-    return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
-
-
 def _search(search: SearchRecord, report: Report, pen: Pen) -> list[str]:
     """The result of a search and its probes."""
-    title = [pen(line, _BOLD) for line in _wrapped(searches.search_title(search), "")]
+    title = [pen(line, BOLD) for line in wrapped(searches.search_title(search), "")]
     is_reason = search.summary in report.reason  # stands above
-    summary = [] if is_reason else [*_wrapped(safe_text.escape_unprintable(search.summary), "  "), ""]
+    summary = [] if is_reason else [*wrapped(safe_text.escape_unprintable(search.summary), "  "), ""]
     rows = ((*row[:3], *row[4:]) for row in (searches.PROBE_COLUMNS, *searches.probes(search)))
-    table = _table(list(rows), left=(1, 2))  # without the length of each probe, which would make it too wide
+    shown = table(list(rows), left=(1, 2))  # without the length of each probe, which would make it too wide
     implied = [
         line
         for text in (*searches.capacity_lines(search), searches.missing_line(search))
         if text
-        for line in _wrapped(text, "  ")
+        for line in wrapped(text, "  ")
     ]
-    return [*title, *summary, *table, "", *implied]
+    return [*title, *summary, *shown, "", *implied]
 
 
 def _run(summary: Summary, pen: Pen, *, is_only: bool) -> list[str]:
     """One run with all its sections."""
-    lines = [pen(line, _BOLD) for line in _wrapped(runs.title(summary), "")] + _header(summary)
+    lines = [pen(line, BOLD) for line in wrapped(runs.title(summary), "")] + _header(summary)
     if not is_only:
-        lines += ["", *(f"  {line}" for line in _verdict(summary.verdict, summary.reason, pen))]
+        lines += ["", *(f"  {line}" for line in verdict_lines(summary.verdict, summary.reason, pen))]
     sections = _load(summary, pen) if isinstance(summary, LoadSummary) else _conformance(summary, pen)
     for title, body in sections:
         if body:
-            lines += ["", pen(f"  {title}", _BOLD), *body]
+            lines += ["", pen(f"  {title}", BOLD), *body]
     return lines
 
 
@@ -123,7 +90,7 @@ def _header(summary: Summary) -> list[str]:
     manifest = summary.run.manifest
     emulated = " (chainproof's emulator)" if manifest.emulated else ""
     facts = f"{runs.started(summary.run)}; {runs.ending_and_duration(summary.run)}; contract {safe_text.escape_unprintable(manifest.contract)}; seed {manifest.seed}"
-    return _wrapped(f"{safe_text.escape_unprintable(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
+    return wrapped(f"{safe_text.escape_unprintable(manifest.target)}{emulated}", "  ") + wrapped(facts, "  ")
 
 
 Section = tuple[str, list[str]]
@@ -136,7 +103,7 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     yield f"Latency{phases.judged_phases_note(summary)}, with 95 % intervals", _latency(summary)
     yield "Throughput", _throughput(summary)
     for title, sentence in load_details.details(summary):
-        yield title, _wrapped(sentence, "    ")
+        yield title, wrapped(sentence, "    ")
     yield "Phases, by intended start; times of ok answers", _phases(summary)
     yield f"Payloads{phases.judged_phases_note(summary)}; times of ok answers", _payloads(summary)
     yield "Outcomes", _outcomes(summary)
@@ -158,7 +125,7 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
     for result in summary.objectives:
         verdict = result.verdict.value
         text = f"{verdict:<12}  {result.objective.text}   observed: {objectives.observed(result)}"
-        head, *rest = _wrapped(text, "    ", "                  ")
+        head, *rest = wrapped(text, "    ", "                  ")
         lines += [head.replace(verdict, pen.verdict(result.verdict, verdict), 1), *rest]
         detail = [
             objectives.good_share(result),
@@ -167,15 +134,15 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
             objectives.more_requests_needed(result),
         ]
         if any(detail):
-            lines += _wrapped("; ".join(filter(None, detail)), "                  ")
+            lines += wrapped("; ".join(filter(None, detail)), "                  ")
     return lines
 
 
 def _accounting(summary: LoadSummary) -> list[str]:
     """The two sums, and why requests were not sent."""
     reasons = outcomes.not_sent_reasons(summary)
-    lines = [line for part in summary.accounting.equations for line in _wrapped(part, "    ")]
-    return lines + (_wrapped(f"not sent: {reasons}", "    ") if reasons else [])
+    lines = [line for part in summary.accounting.equations for line in wrapped(part, "    ")]
+    return lines + (wrapped(f"not sent: {reasons}", "    ") if reasons else [])
 
 
 def _latency(summary: LoadSummary) -> list[str]:
@@ -192,7 +159,7 @@ def _latency(summary: LoadSummary) -> list[str]:
         if is_unbounded
         else []
     )
-    return _table([row for row in rows if any(row)]) + note
+    return table([row for row in rows if any(row)]) + note
 
 
 def _throughput(summary: LoadSummary) -> list[str]:
@@ -213,7 +180,7 @@ def _phases(summary: LoadSummary) -> list[str]:
     left = len(summary.phases) - MAX_OUTCOMES
     more = [f"    … and {quantities.count(left)} more phases"] if left > 0 else []
     unjudged = ["    † not judged"] if any(not part.phase.judged for part in summary.phases) else []
-    return _table(rows, left=(0, 1)) + more + unjudged if summary.phases else []
+    return table(rows, left=(0, 1)) + more + unjudged if summary.phases else []
 
 
 def _payloads(summary: LoadSummary) -> list[str]:
@@ -225,7 +192,7 @@ def _payloads(summary: LoadSummary) -> list[str]:
         rows.append([name, *numbers, *_times(payload.response_time)])
     left = len(summary.payloads) - MAX_OUTCOMES
     more = [f"    … and {quantities.count(left)} more payloads"] if left > 0 else []
-    return _table(rows) + more if summary.payloads else []
+    return table(rows) + more if summary.payloads else []
 
 
 _TIMES = ("p50", "p95", "p99")
@@ -250,13 +217,13 @@ def _outcomes(summary: LoadSummary) -> list[str]:
     more = [
         f"    … and {quantities.count(len(rest))} more outcomes, {quantities.count(sum(r.count for r in rest))} requests"
     ]
-    return _table(rows, left=(2, 3, 4, 5)) + (more if rest else [])
+    return table(rows, left=(2, 3, 4, 5)) + (more if rest else [])
 
 
 def _clauses(summary: ConformanceSummary) -> list[str]:
     """Clauses by state, and those that failed or have warnings."""
     states = Counter(row.state for row in summary.clauses)
-    lines = _wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
+    lines = wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
     for row in summary.clauses:
         if row.state in (ClauseState.FAILED, ClauseState.WITH_WARNINGS):
             lines.append(f"    {row.state.value:<7} {row.clause.level.value:<8}  {row.clause.id}")
@@ -307,8 +274,8 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
     accepting = acceptance(summary, finding)
     if accepting is not None:
         head += f"  {clauses.waived(accepting)}"
-    lines = [pen(line, _COLOURS[Verdict.FAIL] if accepting is None else _DIM) for line in _wrapped(head, "    ")]
-    lines += _wrapped(evidence.statement(finding), "      ")
+    lines = [pen(line, COLOURS[Verdict.FAIL] if accepting is None else DIM) for line in wrapped(head, "    ")]
+    lines += wrapped(evidence.statement(finding), "      ")
     source = f"“{finding.quotation}” ({finding.source})"
     for name, value in (("expected", finding.expected), ("actual", finding.actual), ("source", source)):
         lines += _labelled(name, safe_text.shorten(safe_text.escape_unprintable(value), 600))
@@ -323,7 +290,7 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
 
 def _labelled(name: str, value: str) -> list[str]:
     """A name and its value; further lines of the value are indented to its first."""
-    return _wrapped(value, f"      {name:<12}", " " * 18)
+    return wrapped(value, f"      {name:<12}", " " * 18)
 
 
 _COMMENT = re.compile(r"  # ([^'\"]+)$")
@@ -351,27 +318,8 @@ def _caveats(caveats: Iterable[Caveat]) -> list[str]:
     """Every caveat with its remedy."""
     lines: list[str] = []
     for caveat in caveats:
-        lines += _wrapped(f"{caveat.code}  {safe_text.escape_unprintable(caveat.text)}", "    ", "      ")
+        lines += wrapped(f"{caveat.code}  {safe_text.escape_unprintable(caveat.text)}", "    ", "      ")
         lines += (
-            _wrapped(f"→ {safe_text.escape_unprintable(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
+            wrapped(f"→ {safe_text.escape_unprintable(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
         )
     return lines
-
-
-def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
-    """A text in lines of at most `WIDTH` characters."""
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False
-    ) or [first.rstrip()]
-
-
-def _table(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> list[str]:
-    """Rows with aligned columns: those in *left* to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["    " + "  ".join(_aligned(row, widths, left)).rstrip() for row in rows]
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int], left: tuple[int, ...]) -> Iterator[str]:
-    """The cells of a row, each padded to the width of its column."""
-    for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        yield cell.ljust(width) if place in left else cell.rjust(width)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from chainproof.statistics.confidence_intervals import log_quantile_error, proportion, quantile, quantile_ranks
+from chainproof.statistics.confidence_intervals import proportion, quantile_ranks
 from chainproof.statistics.dependence import Dependence, independent, measure_dependence, stronger
 from chainproof.statistics.histogram import Histogram, merge_histograms
 from chainproof.statistics.time_batches import time_batches
@@ -142,15 +142,3 @@ def test_the_stronger_dependence_wins() -> None:
     many = Dependence(design_effect=20.0, degrees_of_freedom=99.0, correlation_time=5.0, seconds=200.0)
 
     assert STRONG is stronger(independent(), many, STRONG)
-
-
-def test_log_quantile_error_grows_with_the_design_effect() -> None:
-    """It is that of a normal logarithm for independent requests, and its root larger for dependent ones."""
-    source, histogram = np.random.default_rng(5), Histogram()
-    histogram.record_all(np.exp(source.standard_normal(40_000) / 2).tolist())
-    alone, together = log_quantile_error(histogram, 0.5), log_quantile_error(histogram, 0.5, STRONG)
-
-    assert alone == pytest.approx(0.5 * math.sqrt(math.pi / 2 / 40_000), rel=0.1)
-    assert together == pytest.approx((alone or 0.0) * math.sqrt(20), rel=0.1)
-    assert log_quantile_error(Histogram(), 0.5) is log_quantile_error(histogram, 0.9999, STRONG) is None
-    assert quantile(histogram, 0.5, dependence=STRONG) != quantile(histogram, 0.5)

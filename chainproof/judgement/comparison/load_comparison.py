@@ -1,0 +1,207 @@
+"""The comparison of load runs: the change of each metric, how certain it is, and what would make it more certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, judge_changes
+from chainproof.judgement.comparison.comparability import ComparisonCaveat, is_same_workload
+from chainproof.judgement.comparison.differences import Design, metric_differences
+from chainproof.judgement.comparison.metrics import Measurements, Metric, measure
+from chainproof.judgement.load_summary import LoadSummary
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.manifest import SeriesKind
+
+RUNS = 5
+"""The number of runs per side that a report recommends, if nothing tells how many are needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadComparison:
+    """Load runs of a candidate, compared with those of a baseline."""
+
+    candidates: tuple[LoadSummary, ...]
+    baselines: tuple[LoadSummary, ...]
+    tolerance: Tolerance
+    design: Design
+    changes: tuple[MetricChange, ...]
+    """In the order of `METRIC_KINDS`."""
+    verdict: Verdict
+    reason: str
+    """The verdict in a sentence."""
+    next_steps: tuple[str, ...]
+    """What to do now; empty after a pass."""
+    caveats: tuple[ComparisonCaveat, ...]
+
+
+def compare_load(
+    candidates: Sequence[LoadSummary],
+    baselines: Sequence[LoadSummary],
+    *,
+    tolerance: Tolerance,
+    history: Iterable[LoadSummary] = (),
+    deciding: Iterable[Metric] = tuple(Metric),
+) -> LoadComparison:
+    """The comparison of runs that can be compared."""
+    design, pairs, unpaired = _paired(candidates, baselines)
+    if design is not Design.INDEPENDENT:
+        candidates, baselines = ([pair[side] for pair in pairs] for side in (0, 1))
+    earlier = _usable(history, (*candidates, *baselines))
+    differences = metric_differences(
+        [_measure(each) for each in candidates],
+        [_measure(each) for each in baselines],
+        design=design,
+        history=[_measure(each) for each in earlier],
+    )
+    changes = judge_changes(differences, tolerance, deciding)
+    verdict, reason = _verdict(changes)
+    caveats = [*_unpaired(unpaired), *_order(design, candidates, baselines)]
+    return LoadComparison(
+        candidates=tuple(candidates),
+        baselines=tuple(baselines),
+        tolerance=tolerance,
+        design=design,
+        changes=changes,
+        verdict=verdict,
+        reason=reason,
+        next_steps=tuple(_next_steps(verdict, changes, design)),
+        caveats=tuple(caveats),
+    )
+
+
+def _measure(summary: LoadSummary) -> Measurements:
+    """The metrics of one run."""
+    return measure(summary.requests, is_closed=summary.run.manifest.known_settings.model == "closed")
+
+
+_Pairs = list[tuple[LoadSummary, LoadSummary]]
+
+
+def _paired(
+    candidates: Sequence[LoadSummary], baselines: Sequence[LoadSummary]
+) -> tuple[Design, _Pairs, list[LoadSummary]]:
+    """How the runs belong together, the pairs of candidate and baseline, and runs without a partner."""
+    partners = {_place(each): each for each in baselines}
+    pairs = [(each, partners[_place(each)]) for each in candidates if _place(each) in partners]
+    kinds = {_kind(each) for pair in pairs for each in pair}
+    if not pairs or not kinds <= {SeriesKind.INTERLEAVE, SeriesKind.DUET}:
+        return Design.INDEPENDENT, [], []
+    used = {id(each) for pair in pairs for each in pair}
+    unpaired = [each for each in (*candidates, *baselines) if id(each) not in used]
+    return (Design.DUETS if kinds == {SeriesKind.DUET} else Design.PAIRS), pairs, unpaired
+
+
+def _place(summary: LoadSummary) -> tuple[str, int]:
+    """The series and the place in it, which both runs of a pair share; the run itself if it belongs to none."""
+    series = summary.run.manifest.series
+    return (str(summary.run.path), -1) if series is None else (series.id, series.index)
+
+
+def _kind(summary: LoadSummary) -> SeriesKind | None:
+    """The kind of the run's series."""
+    series = summary.run.manifest.series
+    return None if series is None else series.kind
+
+
+def _usable(history: Iterable[LoadSummary], runs: Sequence[LoadSummary]) -> list[LoadSummary]:
+    """The earlier valid runs of the same workload on one of the same targets, the oldest first."""
+    compared = {each.run.path for each in runs}
+    first, targets = runs[-1].run.manifest, {_target(each) for each in runs}
+    found = [
+        each
+        for each in history
+        if each.run.path not in compared
+        and each.verdict not in (Verdict.INVALID, Verdict.ERROR)
+        and _target(each) in targets
+        and is_same_workload(first, each.run.manifest)
+    ]
+    return sorted(found, key=lambda each: each.run.manifest.started)
+
+
+def _target(summary: LoadSummary) -> str:
+    """The target; the emulator has another port each time."""
+    manifest = summary.run.manifest
+    return "emulator" if manifest.emulated else manifest.target
+
+
+def _verdict(changes: Sequence[MetricChange]) -> tuple[Verdict, str]:
+    """The verdict, and why."""
+    deciding = [each for each in changes if each.decides]
+    regressed = [each for each in deciding if each.change is Change.REGRESSED]
+    if regressed:
+        return Verdict.FAIL, f"Worse by more than the tolerance: {_titles(regressed)}."
+    if not any(each.size is not None for each in deciding):
+        return Verdict.INCONCLUSIVE, "A side has too few ok answers for any figure."
+    if all(each.low is None for each in deciding if each.size is not None):
+        return Verdict.INCONCLUSIVE, (
+            "One run on each side shows a ratio, but not how much of it is chance: runs of the same version differ, too."
+        )
+    is_open = [each for each in deciding if not each.excludes_regression]
+    if is_open:
+        return Verdict.INCONCLUSIVE, f"Too little was seen to exclude that this is worse: {_titles(is_open)}."
+    improved = [each for each in deciding if each.change is Change.IMPROVED]
+    better = f" Better by more than that: {_titles(improved)}." if improved else ""
+    return Verdict.PASS, f"Nothing is worse by more than the tolerance.{better}"
+
+
+def _titles(changes: Iterable[MetricChange]) -> str:
+    """The names of some metrics."""
+    return ", ".join(each.kind.title for each in changes)
+
+
+def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Design) -> Iterable[str]:
+    """What to do after this verdict."""
+    if verdict is Verdict.FAIL:
+        yield "Do not release the candidate, or accept the change with a higher --tolerance."
+        yield "Find the cause: the report on a candidate run has its slowest requests, its errors and its request ids."
+    if verdict is not Verdict.INCONCLUSIVE:
+        return
+    is_open = [each for each in changes if each.decides and not each.excludes_regression]
+    if any(each.size is None for each in is_open):
+        yield f"Make longer runs, or leave these out with --metric: {_titles(each for each in is_open if each.size is None)}."
+    measured = [each for each in is_open if each.size is not None]
+    if measured and all(each.low is None for each in measured):
+        yield f"Make {RUNS} runs of each version and compare them: chainproof loadtests … --repeat {RUNS}."
+        yield "If both versions run at the same time, one duet is enough: chainproof loadtests … --duet URL."
+        yield "Or name a folder with earlier runs of this workload: --history DIR."
+    elif measured:
+        yield _more_runs(measured, design)
+
+
+def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
+    """How many runs would decide what is open."""
+    needed = [each.runs_needed for each in changes]
+    what = "pairs of runs" if design is not Design.INDEPENDENT else "runs of each version"
+    if None in needed:
+        return (
+            f"More {what} do not decide this in practice: make longer runs, use --duet, or allow a higher --tolerance."
+        )
+    count = max(number for number in needed if number is not None)
+    return (
+        f"Make {count} {what} in all: with a probability of 80 % they tell a change as large as the tolerance from none "
+        "(a candidate that is worse by just the tolerance stays open)."
+    )
+
+
+def _unpaired(summaries: Sequence[LoadSummary]) -> Iterable[ComparisonCaveat]:
+    """Runs that were left out."""
+    if summaries:
+        names = ", ".join(each.run.path.name for each in summaries)
+        yield ComparisonCaveat(
+            f"These runs have no partner and were left out: {names}.", "Name both runs of each pair."
+        )
+
+
+def _order(
+    design: Design, candidates: Sequence[LoadSummary], baselines: Sequence[LoadSummary]
+) -> Iterable[ComparisonCaveat]:
+    """Sides that were measured one after the other."""
+    if design is not Design.INDEPENDENT:
+        return
+    starts = [sorted(each.run.manifest.started for each in side) for side in (candidates, baselines)]
+    if starts[0][0] > starts[1][-1] or starts[1][0] > starts[0][-1]:
+        yield ComparisonCaveat(
+            "All runs of one side were made before those of the other, so whatever else changed in between counts as a change.",
+            "If both versions run at the same time, use --interleave or --duet.",
+        )

@@ -1,0 +1,112 @@
+"""
+Figures of one run that can be compared: a quantile, a share or a rate, with its standard error within the run.
+
+Each deviates from its true value by a sum over the seconds of the run. For a quantile this is the linear part of its error:
+(p · n − number of values up to the quantile) · d log q / dp / n, summed over seconds (Bahadur 1966). So two runs that saw the
+same seconds can be compared second by second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainproof.clock import Seconds
+from chainproof.statistics.dependence import standard_error_of_mean
+from chainproof.statistics.histogram import RELATIVE_ERROR, Histogram, bucket_index, merge_histograms
+from chainproof.statistics.run_differences import Difference, RunValue
+
+_SLOPE_ERRORS = 3.0
+"""Standard errors on either side between which the slope of a quantile is measured: with fewer it is mostly noise."""
+_LARGEST_STEP = 0.5
+"""The part of the tail that this may use at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement(RunValue):
+    """A figure of one run, with what each second contributes to its deviation."""
+
+    parts: NDArray[np.float64] = field(compare=False)
+
+
+def log_quantile(seconds: Sequence[Histogram], fraction: float) -> Measurement | None:
+    """The logarithm of a quantile of all *seconds* together; None if there are too few values for it."""
+    merged = merge_histograms(seconds)
+    tail = min(fraction, 1.0 - fraction)
+    error = math.sqrt(fraction * (1.0 - fraction) / merged.count) if merged.count else 1.0
+    if error >= tail:
+        return None
+    value, step = merged.quantile(fraction), min(_SLOPE_ERRORS * error, _LARGEST_STEP * tail)
+    low, high = merged.quantile(fraction - step), merged.quantile(fraction + step)
+    if not (value and low and high):
+        return None
+    slope = math.log(high / low) / (2 * step)
+    counts = np.array([each.count for each in seconds], dtype=np.float64)
+    below = np.array([_count_at_most(each, value) for each in seconds], dtype=np.float64)
+    share = below.sum() / merged.count  # of whole buckets, so a little more than the fraction
+    parts = (share * counts - below) * slope / merged.count
+    return Measurement(math.log(value), max(_error(parts), error * slope, RELATIVE_ERROR), parts)
+
+
+def share(hits: Sequence[int], of: Sequence[int]) -> Measurement | None:
+    """The share of some requests, from the counts of each second; None without requests."""
+    some, numbers = np.asarray(hits, dtype=np.float64), np.asarray(of, dtype=np.float64)
+    total = float(numbers.sum())
+    if not total:
+        return None
+    value = float(some.sum()) / total
+    expected = (value * total + 0.5) / (total + 1.0)  # never 0 or 1, as no share is known exactly
+    parts = (some - value * numbers) / total
+    return Measurement(value, max(_error(parts), math.sqrt(expected * (1.0 - expected) / total)), parts)
+
+
+def log_rate(counts: Sequence[float]) -> Measurement | None:
+    """The logarithm of the mean of the counts of each second; None if nothing was counted."""
+    numbers = np.asarray(counts, dtype=np.float64)
+    mean = float(numbers.mean()) if len(numbers) else 0.0
+    if not mean:
+        return None
+    parts = (numbers / mean - 1.0) / len(numbers)
+    return Measurement(math.log(mean), _error(parts), parts)
+
+
+def duet_difference(candidate: Measurement, baseline: Measurement) -> Difference:
+    """The difference of two runs in the same seconds. What slows both in a second is not in it."""
+    length = max(len(candidate.parts), len(baseline.parts))
+    parts = np.zeros(length)
+    parts[: len(candidate.parts)] += candidate.parts
+    parts[: len(baseline.parts)] -= baseline.parts
+    parts = _without_empty_ends(parts)
+    error, freedom = standard_error_of_mean(parts.tolist())
+    error *= len(parts)
+    if not error:  # nothing varies, such as no errors on both sides
+        error = max(math.hypot(candidate.error, baseline.error), RELATIVE_ERROR)
+    return Difference(
+        value=candidate.value - baseline.value,
+        error=error,
+        degrees_of_freedom=float(freedom),
+        within=error,
+        pairs=True,
+    )
+
+
+def _error(parts: NDArray[np.float64]) -> float:
+    """The standard error of the sum of what seconds contribute."""
+    used = _without_empty_ends(parts)
+    return standard_error_of_mean(used.tolist())[0] * len(used)
+
+
+def _without_empty_ends(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The seconds from the first to the last in which there is something: a warm-up is not judged."""
+    used = np.flatnonzero(parts)
+    return parts[used[0] : used[-1] + 1] if len(used) else parts
+
+
+def _count_at_most(histogram: Histogram, limit: Seconds) -> int:
+    """The number of values up to the bucket of *limit*."""
+    indices, counts = histogram.used_buckets()
+    return int(counts[: np.searchsorted(indices, bucket_index(round(limit * 1e9)), side="right")].sum())

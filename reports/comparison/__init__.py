@@ -1,0 +1,1 @@
+"""How are a comparison of runs and their history shown? One module for each format of either."""

@@ -1,0 +1,158 @@
+"""Changes of metrics in words and numbers, the same in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance
+from chainproof.judgement.comparison.differences import Design
+from chainproof.judgement.comparison.load_comparison import LoadComparison
+from chainproof.judgement.comparison.metrics import Metric, MetricKind
+from chainproof.judgement.summary import Summary
+
+from ..formatting import quantities, runs, safe_text
+
+COLUMNS = ("metric", "baseline", "candidate", "change", "95 % interval", "result", "detectable", "runs")
+"""The columns of `row`."""
+
+LEGEND = (
+    "Result: relative to the tolerance. Detectable: the change that these runs would have told from none with a probability of "
+    "80 %. Runs: how many of each version (or pairs) would tell a change as large as the tolerance from none with that probability."
+)
+UNKNOWN = "unknown"
+
+
+def row(change: MetricChange, tolerance: Tolerance) -> tuple[str, ...]:
+    """The cells of one metric."""
+    title = change.kind.title + ("" if change.decides else " †")
+    return (
+        title,
+        figure(change.metric, change.kind, change.baseline),
+        figure(change.metric, change.kind, change.candidate),
+        amount(change.size, change.kind),
+        interval(change),
+        result(change),
+        detectable(change),
+        runs_needed(change, tolerance),
+    )
+
+
+def figure(metric: Metric, kind: MetricKind, value: float | None) -> str:
+    """A figure in its own unit."""
+    if value is None or kind.is_share:
+        return quantities.NOTHING if value is None else quantities.percent(value)
+    return quantities.rate(value) if metric is Metric.THROUGHPUT else quantities.time(value)
+
+
+def amount(size: float | None, kind: MetricKind) -> str:
+    """
+    A change with its sign: in per cent, of shares in percentage points.
+
+    >>> from chainproof.judgement.comparison.metrics import METRIC_KINDS
+    >>> amount(0.1234, METRIC_KINDS[Metric.P50]), amount(-0.001, METRIC_KINDS[Metric.ERROR_RATE])
+    ('+12.3 %', '-0.10 points')
+    """
+    if size is None:
+        return quantities.NOTHING
+    if kind.is_share:
+        return f"{100 * size:+.2f} points"
+    percent = 100 * size
+    return f"{percent:+.3g} %" if abs(percent) >= 0.05 else "±0 %"
+
+
+def interval(change: MetricChange) -> str:
+    """The 95 % interval of a change."""
+    if change.low is None or change.high is None:
+        return UNKNOWN if change.size is not None else quantities.NOTHING
+    ends = [amount(end, change.kind) for end in (change.low, change.high)]
+    return f"{ends[0].rpartition(' ')[0]} to {ends[1]}"
+
+
+def result(change: MetricChange) -> str:
+    """The class of a change; if it is inconclusive, what is known nevertheless."""
+    if change.change is not Change.INCONCLUSIVE:
+        return change.change.value
+    if change.size is None:
+        return "too few"
+    return "not worse" if change.excludes_regression else change.change.value
+
+
+def detectable(change: MetricChange) -> str:
+    """The smallest detectable change."""
+    if change.smallest_detectable is None:
+        return quantities.NOTHING
+    least = "" if change.low is not None else "> "
+    return least + amount(change.smallest_detectable, change.kind).lstrip("+")
+
+
+def runs_needed(change: MetricChange, tolerance: Tolerance) -> str:
+    """The number of runs that tell a change as large as the tolerance from none."""
+    if change.size is None or not tolerance.size(change.kind):
+        return quantities.NOTHING
+    if change.runs_needed is None:
+        return "> 1,000"
+    least = "" if change.low is not None else "≥ "
+    return f"{least}{quantities.count(change.runs_needed)}"
+
+
+def sentence(change: MetricChange, tolerance: Tolerance) -> str:
+    """What became of a metric and how certain it is, in a sentence; empty if nothing is known but the ratio."""
+    limit = amount(tolerance.size(change.kind), change.kind).lstrip("+")
+    if change.size is None:
+        return f"{change.kind.title}: a run has too few requests for it."
+    found = f"{change.kind.title} changed by {amount(change.size, change.kind)}"
+    if change.low is None:
+        return ""
+    certain = f"{found}, with 95 % certainty between {interval(change).replace(' to ', ' and ')}"
+    endings = {
+        Change.REGRESSED: f"it is worse by more than {limit}.",
+        Change.IMPROVED: f"it is better by more than {limit}.",
+        Change.UNCHANGED: f"this is within the tolerance of {limit}.",
+    }
+    if change.change in endings:
+        return f"{certain}: {endings[change.change]}"
+    if change.excludes_regression:
+        return f"{certain}: it is not worse by more than {limit}."
+    if change.differs and change.is_worse:
+        known = "It is worse, but"
+    elif change.low <= 0 <= (change.high or 0.0):
+        known = "It may be no change, and"
+    else:
+        known = "Among several metrics one such interval may be chance, and"
+    return f"{certain}. {known} whether it is worse by more than {limit} is open."
+
+
+def sentences(comparison: LoadComparison) -> list[str]:
+    """A sentence about each metric that is not unchanged."""
+    changes = [each for each in comparison.changes if each.change is not Change.UNCHANGED]
+    return [text for each in changes if (text := sentence(each, comparison.tolerance))]
+
+
+def design(comparison: LoadComparison) -> str:
+    """How the runs were compared."""
+    history = max((change.history for change in comparison.changes), default=0)
+    words = {
+        Design.INDEPENDENT: f"independent runs, with {quantities.count(history)} earlier runs for the variance"
+        if history
+        else "independent runs",
+        Design.PAIRS: "pairs of runs",
+        Design.DUETS: "duets: both targets received the same requests in the same seconds",
+    }
+    return words[comparison.design]
+
+
+def tolerance_text(tolerance: Tolerance) -> str:
+    """Both tolerances."""
+    return f"tolerance {100 * tolerance.relative:g} %, of shares {100 * tolerance.share:g} points"
+
+
+def side(summaries: Sequence[Summary]) -> str:
+    """The runs of one side in a line: number, target, labels and times."""
+    manifests = [each.run.manifest for each in summaries]
+    targets = dict.fromkeys("chainproof's emulator" if each.emulated else each.target for each in manifests)
+    labels = dict.fromkeys(each.label for each in manifests if each.label)
+    first, last = (pick(summaries, key=lambda each: each.run.manifest.started) for pick in (min, max))
+    times = dict.fromkeys(runs.started(each.run) for each in (first, last))
+    count = f"{len(summaries)} run{'s' * (len(summaries) != 1)}"
+    names = "".join(f' "{safe_text.escape_unprintable(text)}"' for text in labels)
+    return f"{count}{names}, {' to '.join(times)}, {', '.join(map(safe_text.escape_unprintable, targets))}"
