@@ -152,13 +152,13 @@ def _parser() -> argparse.ArgumentParser:
         "--tolerance",
         metavar="SHARE",
         type=_tolerance,
-        help=f"change of times and rates that does not matter (default: {TOLERANCE:.0%})",
+        help=f"change of times and rates that does not matter (default: {TOLERANCE:.0%}%)",
     )
     group.add_argument(
         "--share-tolerance",
         metavar="POINTS",
         type=_tolerance,
-        help=f"change of the error rate and of ok ÷ planned that does not matter, in points (default: {SHARE_TOLERANCE:.1%})",
+        help=f"change of the error rate and of ok ÷ planned that does not matter, in points (default: {SHARE_TOLERANCE:.1%}%)",
     )
     group.add_argument(
         "--metric",

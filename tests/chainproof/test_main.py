@@ -11,6 +11,7 @@ import pytest
 
 import chainproof.__main__ as command
 from chainproof import __version__
+from chainproof.processes import chainproof_command
 
 TOOLS = {"call", "conformance", "demo", "emulator", "loadtests", "locustfile", "reports"}
 
@@ -43,6 +44,15 @@ def test_help_shows_tools_and_exit_codes(arguments: list[str], code: int, capsys
 
     assert all(f"  {name}" in shown for name in TOOLS)
     assert "exit codes:" in shown
+
+
+@pytest.mark.parametrize("name", sorted(TOOLS))
+def test_every_tool_prints_its_help(name: str) -> None:
+    """`--help` of each tool names the tool, and ends with 0 and without a word on standard error."""
+    shown = subprocess.run(chainproof_command(name, "--help"), capture_output=True, text=True, check=False)
+
+    assert (0, "") == (shown.returncode, shown.stderr)
+    assert f"usage: chainproof {name}" in shown.stdout
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
