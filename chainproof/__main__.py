@@ -16,6 +16,7 @@ from chainproof import __version__
 from chainproof.command import EXIT_CODES, Main, command, did_you_mean
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.signals import ignore_signals
 
 ENTRY_POINT_GROUP = "chainproof.tools"
 
@@ -47,8 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     tools = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if given and given[0] in tools:
-        return command(given[0])(partial(_run, tools[given[0]]))(given[1:])
-    return command("")(partial(_show_usage, sorted(tools)))(given)
+        code = command(given[0])(partial(_run, tools[given[0]]))(given[1:])
+    else:
+        code = command("")(partial(_show_usage, sorted(tools)))(given)
+    if arguments is None:
+        ignore_signals()
+    return code
 
 
 def _show_usage(tools: Sequence[str], arguments: Sequence[str]) -> int:

@@ -15,15 +15,17 @@ from typing import NoReturn, TextIO, cast
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKeyError, load_key_from_environment
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.machine_faults import machine_fault
 from chainproof.options import Option, add_options
+from chainproof.signals import first_signal_interrupts
 
 EXIT_CODES = """\
 exit codes:
   0    pass, or help was shown
   1    fail: a clause of the contract is violated, or an objective is missed
-  2    usage error or cannot start: bad option, no API key, target not reachable; or the output cannot be written
+  2    usage error, or cannot start or go on: bad option, no API key, target not reachable, disk full; or the output is lost
   3    inconclusive: too little was observed for a verdict
-  4    invalid: the measurement cannot be trusted
+  4    invalid: the measurement cannot be trusted, or a problem of this machine ended it
   70   error in chainproof, or in your own check or locustfile; it says nothing about the target
   130  interrupted; results up to then were written
 """
@@ -39,8 +41,8 @@ def command(tool: str) -> Callable[[Main], Main]:
     """
     A decorator that turns exceptions of a command into exit codes.
 
-    A UsageError is printed as one line on stderr and gives 2, Ctrl-C gives 130, and anything else is an internal error:
-    a traceback without the API key, and 70.
+    A UsageError, or a problem of the machine, is printed as one line on stderr and gives 2. Ctrl-C, SIGTERM and SIGHUP give
+    130. Anything else is an internal error: a traceback without the API key, and 70.
     """
     name = f"chainproof {tool}".rstrip()
 
@@ -70,18 +72,23 @@ def _exit_code(main: Main, name: str, arguments: Sequence[str]) -> int:
             text = redacted(text, variable)
         print(text, file=sys.stderr)
 
-    try:
-        return main(arguments)
-    except UsageError as error:
-        print_error(f"{name}: {error}")
-        return ExitCode.USAGE
-    except KeyboardInterrupt:
-        print_error(f"{name}: interrupted")
-        return ExitCode.INTERRUPTED
-    except Exception:  # noqa: BLE001  # the outermost frame: any other exception is an internal error
-        print_error(traceback.format_exc().rstrip("\n"))
-        print_error(f"{name}: internal error, see above; this says nothing about the target")
-        return ExitCode.SOFTWARE
+    with first_signal_interrupts():
+        try:
+            return main(arguments)
+        except UsageError as error:
+            print_error(f"{name}: {error}")
+            return ExitCode.USAGE
+        except KeyboardInterrupt:
+            print_error(f"{name}: interrupted")
+            return ExitCode.INTERRUPTED
+        except Exception as error:  # noqa: BLE001  # the outermost frame: any other exception is an internal error
+            fault = machine_fault(error)
+            if fault is not None:
+                print_error(f"{name}: {fault}")
+                return ExitCode.USAGE
+            print_error(traceback.format_exc().rstrip("\n"))
+            print_error(f"{name}: internal error, see above; this says nothing about the target")
+            return ExitCode.SOFTWARE
 
 
 def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 from chainproof.command import PARENT_VARIABLE
 from chainproof.errors import UsageError
 from chainproof.linux import end_with_parent
-
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that ask a command to end: Ctrl-C, a supervisor, and a terminal that is closed."""
+from chainproof.signals import ENDING_SIGNALS, handle_signals
 
 
 def chainproof_command(*arguments: str) -> list[str]:
@@ -77,31 +73,6 @@ def forward_signals(
 
     with handle_signals(forward, ENDING_SIGNALS):
         yield forwarded
-
-
-@contextmanager
-def handle_signals(handler: Callable[[int], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    """
-    Call a handler with each of the given signals until the context ends, then restore the former handlers.
-
-    A SIGHUP that is ignored stays so: nohup asks for that.
-    """
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        handler(number)
-
-    before = {number: signal.signal(number, handle) for number in numbers if not is_ignored(number)}
-    try:
-        yield
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)
-
-
-def is_ignored(number: signal.Signals) -> bool:
-    """Whether this process was started so that it survives the end of its terminal, as with nohup."""
-    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 def allow_open_files(needed: int) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from chainproof.errors import UsageError
 from chainproof.json_text import long_integers
@@ -19,13 +22,35 @@ _BYTE_ORDER_MARKS = {
 """What the bytes at the start of a line show, and the remedy."""
 
 
+MAX_STREAM_BYTES = 256 << 20
+"""The most that is read from a pipe or a device, which may have no end, such as /dev/zero."""
+
+
 def read_file(path: Path, what: str) -> bytes:
     """The bytes of a file, which the message calls *what*. Raises UsageError if it cannot be read or has a byte order mark."""
+    content = read_bytes(path, what)
+    reject_byte_order_mark(content, path)
+    return content
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """The bytes of a file of any kind, which the message calls *what*. Raises UsageError if it cannot be read."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read() if is_regular else read_stream(file, str(path))
     except OSError as error:
         raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
-    reject_byte_order_mark(content, path)
+    except ValueError:  # only the name can lead to it
+        raise UsageError(f"cannot read {what} {str(path)!r}: a file name has no null byte") from None
+    return content
+
+
+def read_stream(stream: BinaryIO, name: str) -> bytes:
+    """What a pipe or a device contains. Raises UsageError if it is too much."""
+    content = stream.read(MAX_STREAM_BYTES + 1)
+    if len(content) > MAX_STREAM_BYTES:
+        raise UsageError(f"expected at most {MAX_STREAM_BYTES >> 20} MiB from {name}, found more; name a file")
     return content
 
 

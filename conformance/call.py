@@ -14,6 +14,7 @@ from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.severity import failing_levels
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
+from chainproof.text_files import read_bytes, read_stream
 
 from .inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, initial_inputs
 from .inputs.chain_schema import ChainSchema, load_chain_schema
@@ -62,10 +63,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _read(source: str) -> bytes:
     """The bytes of a file, or of the standard input for `-`. Raises UsageError."""
-    try:
-        return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {source}: {error.strerror}") from None
+    return (
+        read_stream(sys.stdin.buffer, "the standard input")
+        if source == "-"
+        else read_bytes(Path(source), "the request")
+    )
 
 
 def _body(payload: str | None, chain_schema: ChainSchema) -> bytes:

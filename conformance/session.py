@@ -7,7 +7,6 @@ The checks are the tests of `pytest conformance`, unaffected by files in the wor
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +21,8 @@ from chainproof.clock import Seconds
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
-from chainproof.processes import ENDING_SIGNALS, allow_open_files, chainproof_command, handle_signals, run_process
+from chainproof.processes import allow_open_files, chainproof_command, run_process
+from chainproof.signals import ENDING_SIGNALS, handle_signals
 
 from . import plugin
 from .checks import Check
@@ -79,10 +79,7 @@ def run_conformance(settings: Settings, *, began: Seconds) -> int:
         return ExitCode.PASS
     allow_open_files(_MIN_OPEN_FILES)
     emulator = ("--contract", settings.contract.value)
-    with (
-        handle_signals(_interrupt, [signal.SIGTERM, signal.SIGHUP]),
-        open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint,
-    ):
+    with open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint:
         setup = prepare_run(settings, loaded, endpoint)
         setup.began = began
         print(f"checking {endpoint.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
@@ -106,6 +103,13 @@ def _run_checks(setup: RunSetup) -> ExitCode:
         status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
     if setup.error is not None:
         raise setup.error
+    if setup.conformance_run is not None and setup.conformance_run.machine_fault:
+        print(
+            f"chainproof conformance: {setup.conformance_run.machine_fault}; the run ended there, and the report is on the "
+            "part before",
+            file=sys.stderr,
+        )
+        return EXIT_CODE_OF[setup.conformance_run.verdict]
     if status == pytest.ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
     if setup.conformance_run is None or progress.errors:
@@ -163,12 +167,6 @@ def _isolated() -> Iterator[None]:
             yield
         finally:
             os.environ.update(variables)
-
-
-def _interrupt(number: int) -> None:
-    """Raise KeyboardInterrupt, so that SIGTERM and SIGHUP end a run as Ctrl-C does: with its report."""
-    del number
-    raise KeyboardInterrupt
 
 
 def _report(setup: RunSetup) -> None:

@@ -27,7 +27,8 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import end_with_parent
 from chainproof.options import TARGET_VARIABLE
-from chainproof.processes import ENDING_SIGNALS, allow_open_files, is_ignored
+from chainproof.processes import allow_open_files
+from chainproof.signals import ENDING_SIGNALS, is_ignored
 
 from .chain.chain import load_chain
 from .decision import EmulatorConfig

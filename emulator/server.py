@@ -12,6 +12,8 @@ from itertools import count
 
 import uvloop
 
+from chainproof.machine_faults import machine_fault
+
 from .chain.chain import UserChain
 from .decision import EmulatorConfig
 from .faults.faulty_server import FaultyProtocol, FaultyServer
@@ -115,5 +117,5 @@ def _record_error(context: dict[str, object], errors: list[BaseException]) -> No
     error = context.get("exception")
     errors.append(error if isinstance(error, BaseException) else RuntimeError(context.get("message")))
     # Only the type: the message might quote a request.
-    kind = type(errors[-1]).__name__
-    print(f"chainproof emulator: internal error, a connection was aborted: {kind}", file=sys.stderr, flush=True)
+    what = f"internal error, a connection was aborted: {type(errors[-1]).__name__}"
+    print(f"chainproof emulator: {machine_fault(errors[-1]) or what}", file=sys.stderr, flush=True)

@@ -134,6 +134,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
         was_accepted=run.coverage is None or bool(run.coverage.statuses.get(200)),
         cut_by=run.coverage.cut_by if run.coverage is not None else "",
         internal_error=note if ending is Ending.INTERNAL_ERROR else "",
+        machine_fault=note if ending is Ending.MACHINE_FAULT else "",
         selection=run.manifest.known_settings.selection,
     )
 
@@ -152,7 +153,7 @@ def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
 
 def _unfinished(run: Run) -> Iterator[Caveat]:
     """A run that ended early says nothing about the checks that it did not run."""
-    if run.end is None or run.end.ending is Ending.INTERRUPTED:
+    if run.end is None or run.end.ending in (Ending.INTERRUPTED, Ending.MACHINE_FAULT):
         yield Caveat(
             code=CaveatCode.UNFINISHED,
             text="The run ended early: later checks were not run.",

@@ -11,7 +11,7 @@ from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.severity import failing_levels, sort_findings
-from chainproof.judgement.verdict import Verdict, error_reason
+from chainproof.judgement.verdict import Verdict, error_reason, machine_reason
 from chainproof.results.finding import Finding
 from chainproof.results.integrity import damage_text
 from chainproof.results.manifest import Ending
@@ -45,6 +45,8 @@ class ConformanceEvidence:
     """Whether any request was answered 200."""
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
+    machine_fault: str = ""
+    """The problem of the machine that ended the run, in one line; empty if none did."""
     selection: str = ""
     """The `-k` expression that selected the checks; empty: all of them ran."""
 
@@ -79,13 +81,8 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     also = f" Violated, but accepted: {', '.join(accepted)}." if accepted else ""
     if violated:
         return Verdict.FAIL, f"{_clauses(len(violated))} violated: {', '.join(violated)}.{also}"
-    if evidence.ending is None:
-        return (
-            Verdict.INVALID,
-            f"The run did not end: it was killed, or is still running. No violation until then.{also}",
-        )
-    if evidence.ending is Ending.INTERRUPTED:
-        return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
+    if evidence.ending is not Ending.COMPLETED:
+        return _unfinished(evidence, also)
     if evidence.blocked_reason:
         return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."
     if not evidence.was_accepted:
@@ -99,6 +96,18 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
         return Verdict.INCONCLUSIVE, "No clause was tested."
     by = f" by the checks that -k {evidence.selection!r} selects" if evidence.selection else ""
     return Verdict.PASS, f"{_clauses(evidence.passed_clauses)} tested and passed{by}.{also}"
+
+
+def _unfinished(evidence: ConformanceEvidence, also: str) -> tuple[Verdict, str]:
+    """The verdict on a run that did not end by itself and found no violation until then."""
+    if evidence.ending is Ending.MACHINE_FAULT:
+        return Verdict.INVALID, f"{machine_reason(evidence.machine_fault)} No violation until then.{also}"
+    if evidence.ending is Ending.INTERRUPTED:
+        return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
+    return (
+        Verdict.INVALID,
+        f"The run did not end: it was killed, or is still running. No violation until then.{also}",
+    )
 
 
 def _clauses(count: int) -> str:

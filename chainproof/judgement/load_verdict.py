@@ -6,8 +6,14 @@ from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.verdict import Verdict, error_reason, worst_verdict
+from chainproof.judgement.verdict import Verdict, error_reason, machine_reason, worst_verdict
 from chainproof.results.manifest import Ending, Guard, RunEnd
+
+_FAILURES = {
+    Ending.INTERNAL_ERROR: (Verdict.ERROR, error_reason),
+    Ending.MACHINE_FAULT: (Verdict.INVALID, machine_reason),
+}
+"""The verdicts on runs that ended by something else than the target, with the functions that say why from the note."""
 
 
 def load_verdict(
@@ -23,8 +29,9 @@ def _verdict(
     end: RunEnd | None, accounting: Accounting, objectives: tuple[ObjectiveResult, ...], caveats: tuple[Caveat, ...]
 ) -> tuple[Verdict, str]:
     """The verdict, and the reason for it alone."""
-    if end is not None and end.ending is Ending.INTERNAL_ERROR:
-        return Verdict.ERROR, error_reason(end.note)
+    if end is not None and end.ending in _FAILURES:
+        failure, reason_of = _FAILURES[end.ending]
+        return failure, reason_of(end.note)
     invalidating = [caveat.code for caveat in caveats if caveat.invalidates]
     if invalidating:
         return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(invalidating)}."

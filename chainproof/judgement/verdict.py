@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     PASS = 0
     FAIL = 1
     USAGE = 2
-    """Usage error, or the command cannot start: a bad option, no key, connection refused. There is no run folder.
+    """Usage error, or the command cannot start: a bad option, no key, connection refused, a full disk. There is no run folder.
 
     Also in place of PASS if the output could not be written.
     """
@@ -55,6 +55,11 @@ def error_reason(note: str) -> str:
     _, is_yours, yours = note.partition(YOUR_CODE)
     whose, what = ("Your code", yours) if is_yours else ("chainproof", note or "no reason recorded")
     return f"{whose} failed; this says nothing about the target: {what}."
+
+
+def machine_reason(note: str) -> str:
+    """The reason of the verdict invalid, from the note of a run that a problem of the machine ended."""
+    return f"A problem of the machine ended the run: {note}."
 
 
 _WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)

@@ -18,8 +18,8 @@ import itertools
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ import orjson
 
 from chainproof.contract.target import Target
 from chainproof.errors import UsageError
+from chainproof.machine_faults import MachineFault, system_fault
 from chainproof.results.coverage import Coverage, CoverageData
 from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
@@ -67,6 +68,10 @@ DEFAULT_ROOT = Path("runs")
 
 SEGMENT = 3600
 """The seconds of one file of intervals. The latest full hour is never rolled up."""
+_RESERVED = f"{END}.part"
+"""The draft of `end.json`. It takes up space from the start, so that the end of a run can be written on a full disk."""
+_RESERVED_BYTES = 16 << 10
+
 
 _Data = TypeVar("_Data")
 _Line = TypeVar("_Line")
@@ -99,8 +104,8 @@ def create_run_folder(name: str, target: Target, root: Path = DEFAULT_ROOT, *, s
                 raise FolderError(
                     f"cannot write a run folder at {path}: {root} is a file; name another with --out"
                 ) from None
-        except FileNotFoundError:
-            continue  # another process has removed the empty root
+        except FileNotFoundError:  # another process has removed the empty root
+            Path.cwd()  # raises if the working folder itself was deleted
         except OSError as error:
             raise FolderError(
                 f"cannot write a run folder at {path}: {(error.strerror or str(error)).lower()}; name another with --out"
@@ -132,6 +137,7 @@ class RunWriter:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._digests[MANIFEST].add(_write_file(path / MANIFEST, manifest.to_json()))
+            (path / _RESERVED).write_bytes(bytes(_RESERVED_BYTES))
         except OSError as error:
             raise FolderError(f"cannot write a run folder at {path}: {error.strerror}") from error
 
@@ -172,7 +178,8 @@ class RunWriter:
         file = self._files.pop(name, None)
         if file is not None:
             file.close()
-        (self.path / name).replace(self.path / to)
+        with self._machine_faults():
+            (self.path / name).replace(self.path / to)
         self._digests[to] = self._digests.pop(name)
 
     def write_exemplar(self, exemplar: Exemplar) -> None:
@@ -196,10 +203,13 @@ class RunWriter:
         self._append(COVERAGE, coverage.to_json())
 
     def finish(self, end: RunEnd) -> None:
-        """Write how the run ended and the digests of the files, and close."""
+        """Write how the run ended and the digests of the files, and close. Raises MachineFault."""
         self.close()
         files = {name: digest.to_json() for name, digest in self._digests.items()}
-        _write_file(self.path / END, {**end.to_json(), "files": files})
+        with self._machine_faults(), (self.path / _RESERVED).open("r+b") as file:
+            file.write(_json_text({**end.to_json(), "files": files}))
+            file.truncate()
+            (self.path / _RESERVED).replace(self.path / END)
 
     def close(self) -> None:
         """Close every file, and remove those that were to replace another. May be called again."""
@@ -211,13 +221,24 @@ class RunWriter:
                 (self.path / draft).unlink(missing_ok=True)
 
     def _append(self, name: str, value: object) -> None:
-        """Write one line without buffering."""
-        file = self._files.get(name)
-        if file is None:
-            file = self._files[name] = (self.path / name).open("ab", buffering=0)
-        line = orjson.dumps(value) + b"\n"
-        file.write(line)
+        """Write one line without buffering, completely or not at all. Raises MachineFault."""
+        with self._machine_faults():
+            file = self._files.get(name)
+            if file is None:
+                file = self._files[name] = (self.path / name).open("ab", buffering=0)
+            line = orjson.dumps(value) + b"\n"
+            _write_all(file, line)
+            if not os.fstat(file.fileno()).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self._digests[name].add(line)
+
+    @contextmanager
+    def _machine_faults(self) -> Iterator[None]:
+        """Raise MachineFault, with the path of the run folder, for an OSError."""
+        try:
+            yield
+        except OSError as error:
+            raise MachineFault(system_fault(f"cannot write to the run folder {self.path}", error)) from error
 
 
 def _may_be_long(manifest: Manifest) -> bool:
@@ -464,7 +485,24 @@ def _write_file(path: Path, value: object) -> bytes:
         if path.exists():
             draft.unlink()
             raise FileExistsError(errno.EEXIST, "another run is already there")
-        content = orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+        content = _json_text(value)
         file.write(content)
     draft.replace(path)
     return content
+
+
+def _json_text(value: object) -> bytes:
+    """The content of a file with one JSON value."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _write_all(file: IO[bytes], line: bytes) -> None:
+    """Append a line to an unbuffered file. If only a part of it can be written, remove that. Raises OSError."""
+    end, rest = file.seek(0, os.SEEK_END), line
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        with suppress(OSError):
+            file.truncate(end)
+        raise

@@ -223,6 +223,8 @@ class Ending(StrEnum):
     """A guard ended it early; the note says why."""
     INTERNAL_ERROR = "internal_error"
     """An error in chainproof; says nothing about the target."""
+    MACHINE_FAULT = "machine_fault"
+    """A problem of the machine, such as a full disk, ended it; the note says which."""
 
 
 class Guard(StrEnum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import NoReturn
 
 import pytest
 
@@ -23,7 +24,15 @@ from ..plugin import settings_of
 from ..transport.asgi import App
 from ..transport.check_skipped import CheckSkipped
 from .finding_text import finding_text
-from .run import CONFORMANCE_RUN, CheckResult, ConformanceRun, blocked_reason, finish_run, run_check
+from .run import (
+    CONFORMANCE_RUN,
+    CheckResult,
+    ConformanceRun,
+    blocked_reason,
+    finish_run,
+    noting_machine_fault,
+    run_check,
+)
 from .setup import RUN_SETUP, ConformanceRuns
 
 _RUNS = pytest.StashKey[ConformanceRuns]()
@@ -92,10 +101,14 @@ def check_result(
         ("target", conformance_run.requester.target.url),
         ("seed", str(conformance_run.settings.seed)),
     ]
+    result = None
     try:
-        result = _run_check(check, conformance_run, _checks_with(request))
+        with noting_machine_fault(conformance_run):
+            result = _run_check(check, conformance_run, _checks_with(request))
     except CheckSkipped as reason:
         pytest.skip(str(reason))  # the one place where a skipped check becomes a skipped test
+    if result is None:
+        _end_session(request.session, conformance_run.machine_fault, ExitCode.INVALID)
     if result.findings:
         properties.append(("violated", _ids(found.clause for found in result.findings)))
     return result
@@ -129,26 +142,27 @@ def _checks_with(request: pytest.FixtureRequest) -> Sequence[Check]:
     return [item.callspec.params["check_result"] for item in tests]  # type: ignore[attr-defined]  # _runs_check has made sure
 
 
+def _end_session(session: pytest.Session, why: str, code: ExitCode) -> NoReturn:
+    """End a session that only runs checks with an exit code; in other sessions, fail the checks and nothing else."""
+    if all(_runs_check(item) for item in session.items):
+        pytest.exit(f"chainproof: {why}", returncode=code)
+    pytest.fail(f"chainproof: {why}", pytrace=False)
+
+
 def _ids(clauses: Iterable[str]) -> str:
     """Clause ids, each once, as one property."""
     return ", ".join(dict.fromkeys(clauses))
 
 
 def _conformance_run(request: pytest.FixtureRequest, target: str | App | None, key: str | None) -> ConformanceRun:
-    """
-    The run that a test belongs to.
-
-    A usage error ends a session that only runs checks; in other sessions it fails the checks and nothing else.
-    """
+    """The run that a test belongs to."""
     runs = request.config.stash[_RUNS]
     try:
         conformance_run = runs.get(target, key)
     except UsageError as error:
         if runs.setup:
             runs.setup.error = error
-        if all(_runs_check(item) for item in request.session.items):
-            pytest.exit(f"chainproof: {error}", returncode=ExitCode.USAGE)
-        pytest.fail(f"chainproof: {error}", pytrace=False)
+        _end_session(request.session, str(error), ExitCode.USAGE)
     if runs.setup:
         runs.setup.conformance_run = conformance_run
     request.node.stash[CONFORMANCE_RUN] = conformance_run
@@ -169,7 +183,7 @@ def pytest_runtest_makereport(
         error = call.excinfo.value if call.excinfo is not None else None
         text = redact(str(error) if isinstance(error, UserCodeError) else report.longreprtext)
         report.longrepr = text
-        if report.when != "call" and not conformance_run.internal_error:
+        if report.when != "call" and not (conformance_run.internal_error or conformance_run.machine_fault):
             lines = text if call.excinfo is None else redact(call.excinfo.exconly(tryshort=True))
             conformance_run.internal_error = f"{item.name}: {lines.strip().splitlines()[-1]}"
     report.sections = [(title, redact(text)) for title, text in report.sections]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -17,6 +17,7 @@ from chainproof.contract.clauses import COUNTABLE_CLAUSES
 from chainproof.json_text import parse_json
 from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
 from chainproof.judgement.verdict import Verdict
+from chainproof.machine_faults import machine_fault
 from chainproof.results.finding import Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.manifest import Ending, RunEnd
@@ -60,6 +61,8 @@ class ConformanceRun:
     """What became of the checks that have ended, by their ids."""
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
+    machine_fault: str = ""
+    """The problem of the machine that ended the run, in one line; empty if none did."""
     ending: Ending | None = None
     """None until the run has ended."""
 
@@ -79,6 +82,7 @@ class ConformanceRun:
             cut_by=ledger.cut_by,
             was_accepted=bool(ledger.coverage.statuses.get(200)),
             internal_error=self.internal_error,
+            machine_fault=self.machine_fault,
             selection=self.settings.selection,
         )
 
@@ -187,21 +191,47 @@ def _answer_text(answer: Answer) -> str:
 
 
 def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
-    """Write the final counts and how the run ended. A complete run with an internal error counts as ended by it."""
-    if ending is Ending.COMPLETED and conformance_run.internal_error:
-        ending = Ending.INTERNAL_ERROR
-    conformance_run.ending = ending
+    """
+    Write the final counts and how the run ended. A complete run with an internal error counts as ended by it.
+
+    What a problem of the machine, such as a full disk, keeps from being written is left out.
+    """
     if conformance_run.schedule is not None:
         conformance_run.schedule.stop()
-    _note_left_out(conformance_run)
-    conformance_run.requester.ledger.write_counts(final=True)
-    conformance_run.folder.finish(
-        RunEnd(
-            ending=ending,
-            seconds=time.monotonic() - conformance_run.began,
-            note=conformance_run.internal_error or conformance_run.blocked_reason or "",
-        )
+    for write in (_note_left_out, _write_counts):
+        with noting_machine_fault(conformance_run):
+            write(conformance_run)
+    if conformance_run.machine_fault:
+        ending = Ending.MACHINE_FAULT
+    elif ending is Ending.COMPLETED and conformance_run.internal_error:
+        ending = Ending.INTERNAL_ERROR
+    conformance_run.ending = ending
+    run_end = RunEnd(
+        ending=ending,
+        seconds=time.monotonic() - conformance_run.began,
+        note=conformance_run.machine_fault or conformance_run.internal_error or conformance_run.blocked_reason or "",
     )
+    with noting_machine_fault(conformance_run):
+        conformance_run.folder.finish(run_end)
+    if conformance_run.machine_fault:
+        conformance_run.ending = Ending.MACHINE_FAULT
+
+
+@contextmanager
+def noting_machine_fault(conformance_run: ConformanceRun) -> Iterator[None]:
+    """Note the first problem of the machine in a run, and go on. Other exceptions are raised."""
+    try:
+        yield
+    except Exception as error:
+        fault = machine_fault(error)
+        if fault is None:
+            raise
+        conformance_run.machine_fault = conformance_run.machine_fault or fault
+
+
+def _write_counts(conformance_run: ConformanceRun) -> None:
+    """Write the final counts."""
+    conformance_run.requester.ledger.write_counts(final=True)
 
 
 def _note_left_out(conformance_run: ConformanceRun) -> None:

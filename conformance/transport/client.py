@@ -14,6 +14,7 @@ from chainproof.contract.route import Route
 from chainproof.contract.target import Target, is_loopback
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
+from chainproof.machine_faults import reject_own_fault
 from chainproof.results.exchange import Transport
 
 from .connection import ConnectTarget, TargetConnection, TransportResult
@@ -165,7 +166,8 @@ _IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408 ")
 
 
 def connection_failure(error: OSError) -> TransportResult:
-    """The result of a request for which connecting failed."""
+    """The result of a request for which connecting failed. Raises MachineFault if the target is not responsible."""
+    reject_own_fault(error)
     if isinstance(error, socket.gaierror):
         transport = Transport.NAME_NOT_RESOLVED
     elif isinstance(error, ssl.SSLError):

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import orjson
 
 from chainproof.clock import Seconds
+from chainproof.machine_faults import MachineFault, system_fault
 
 FLUSH_EVERY: Seconds = 0.25
 
@@ -21,6 +22,7 @@ class AccessLog:
     """Writes lines to a file; without a file it does nothing."""
 
     def __init__(self, path: Path | None) -> None:
+        self._path = path
         self._file: BinaryIO | None = None if path is None else path.open("wb", buffering=0)
         self._lines: list[bytes] = []
 
@@ -34,15 +36,15 @@ class AccessLog:
         return self._file is not None
 
     def flush(self) -> None:
-        """Write the buffered lines. After an OSError, later calls write nothing."""
+        """Write the buffered lines. Raises MachineFault if that fails; after that, later calls write nothing."""
         text = memoryview(b"".join(self._lines))
         self._lines.clear()
         try:
             while text and self._file is not None:
                 text = text[self._file.write(text) :]
-        except OSError:
+        except OSError as error:
             self._file = None
-            raise
+            raise MachineFault(system_fault(f"cannot write the access log {self._path}", error)) from error
 
     def close(self) -> None:
         """Flush, and close the file."""

@@ -9,7 +9,6 @@ the same: those that a lost worker had in flight count as censored, the rest of 
 from __future__ import annotations
 
 import time
-import traceback
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -193,9 +192,8 @@ class DistributedRun(BaseRun):
                 self._changed.clear()
                 self._find_silent_workers(time.monotonic() - before - _CHECK_INTERVAL)
             self._finish()
-        except Exception as error:  # noqa: BLE001  # an internal error: the exit code shows it, even if the folder cannot be written
-            traceback.print_exc()
-            self.abort(f"{type(error).__name__}: {error}")
+        except Exception:  # noqa: BLE001  # the exit code shows it, even if the folder cannot be written
+            self.abort_on_exception()
         finally:
             self._finished.set()
 
@@ -253,6 +251,9 @@ class DistributedRun(BaseRun):
         if end.ending is Ending.INTERNAL_ERROR:
             self.abort(f"worker {state.worker}: {end.note}")
             return
+        if end.ending is Ending.MACHINE_FAULT:
+            self.end_by_machine(f"worker {state.worker} on {state.host}: {end.note}")
+            return
         if end.note and end.note not in self.note:
             self.note += f"; {end.note}" if self.note else end.note
         if end.ending is Ending.INTERRUPTED and self.ending is Ending.COMPLETED:
@@ -280,14 +281,25 @@ class DistributedRun(BaseRun):
     def _finish(self) -> None:
         ends = [state.end.seconds for state in self.worker_states.values() if state.end is not None]
         seconds = self.now() if self.lost else max(ends, default=0.0)
+        try:
+            self._write_rest()
+        except Exception:  # noqa: BLE001  # a full disk, for example: the report is on what was written before
+            self.abort_on_exception()
+        contradiction = self.accounting.contradiction() or self._plan_mismatch(self.accounting)
+        if contradiction:
+            self.abort(contradiction)
+        self._write_end(seconds)
+        self._ignored.clear()
+
+    def _write_rest(self) -> None:
+        """Write the requests of lost workers, and the counts of clauses."""
         for state in self.lost:
             self._account_for_lost(state)
         for counts in self._clauses.values():
             self._sink.write_clause(_sum_counts(counts.values()))
-        cumulative = self.accounting
-        contradiction = cumulative.contradiction() or self._plan_mismatch(cumulative)
-        if contradiction and self.ending is not Ending.INTERNAL_ERROR:
-            self.ending, self.note = Ending.INTERNAL_ERROR, contradiction
+
+    def _write_end(self, seconds: Seconds) -> None:
+        """Write how the run ended."""
         lost = tuple(
             LostWorker(
                 worker=state.worker,
@@ -304,7 +316,7 @@ class DistributedRun(BaseRun):
             RunEnd(
                 ending=self.ending,
                 seconds=seconds,
-                accounting=cumulative.to_json(),
+                accounting=self.accounting.to_json(),
                 note=self.note,
                 lost_workers=lost,
                 network=dict(network),
@@ -312,7 +324,6 @@ class DistributedRun(BaseRun):
                 ignored={str(why): count for why, count in self._ignored.items()},
             )
         )
-        self._ignored.clear()
 
     def _plan_mismatch(self, cumulative: Accounting) -> str:
         """A message if the workers planned a different number of requests than the plan has; else empty."""

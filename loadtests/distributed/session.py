@@ -37,10 +37,12 @@ from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
 from chainproof.judgement.verdict import ExitCode
-from chainproof.processes import ENDING_SIGNALS, chainproof_command, is_ignored
+from chainproof.machine_faults import machine_fault
+from chainproof.processes import chainproof_command
 from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
+from chainproof.signals import ENDING_SIGNALS, is_ignored
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 
@@ -63,6 +65,7 @@ EXIT_CODE_OF = {
     Ending.STOPPED_BY_GUARD: ExitCode.PASS,
     Ending.INTERRUPTED: ExitCode.INTERRUPTED,
     Ending.INTERNAL_ERROR: ExitCode.SOFTWARE,
+    Ending.MACHINE_FAULT: ExitCode.INVALID,
 }
 """The exit code of the Locust process; the verdict on a completed run is that of `chainproof reports`."""
 
@@ -81,8 +84,7 @@ def abort_on_error(listener: EventListener) -> EventListener:
         try:
             listener(session, **event)
         except Exception as error:  # noqa: BLE001  # Locust would log it and continue
-            traceback.print_exc()
-            session.abort(f"{type(error).__name__}: {error}")
+            session.abort_on(error)
 
     return guard
 
@@ -98,6 +100,7 @@ class Session:
         """The current run, or the last one."""
         self._signals = 0
         self._stopping = False
+        self._has_usage_error = False
         self._closing = ExitStack()
 
     @property
@@ -187,13 +190,34 @@ class Session:
         self.environment.process_exit_code = ExitCode.SOFTWARE
         gevent.spawn(self.quit_locust)
 
+    def abort_on(self, error: Exception) -> None:
+        """End the run, or the process if there is no run yet, because of an exception of ours or a problem of the machine."""
+        fault = machine_fault(error)
+        if fault is None:
+            traceback.print_exc()
+            self.abort(f"{type(error).__name__}: {error}")
+        elif self.run is not None:
+            self.run.end_by_machine(fault)
+        else:
+            self.end_with_usage_error(fault)
+
+    def end_with_usage_error(self, message: str) -> None:
+        """Print why the process cannot start, and end it."""
+        print(f"chainproof loadtests: {message}", file=sys.stderr)
+        self.environment.process_exit_code = ExitCode.USAGE
+        self._has_usage_error = True
+        gevent.spawn(self.quit_locust)
+
     def exit_code(self) -> int:
         """The exit code of the process."""
+        if self._has_usage_error:
+            return ExitCode.USAGE
         if self.run is None:
             # Ending the web UI without a run is not an interrupted run.
             idle = ExitCode.PASS if self.environment.web_ui is not None else ExitCode.INTERRUPTED
             return idle if self._signals else ExitCode.SOFTWARE
-        return ExitCode.SOFTWARE if unhandled_error() else EXIT_CODE_OF[self.run.ending]
+        code = EXIT_CODE_OF[self.run.ending]
+        return ExitCode.SOFTWARE if unhandled_error() and self.run.ending is not Ending.MACHINE_FAULT else code
 
     def _close(self) -> None:
         """Stop the run, if there is one, and wait until its record is complete."""
@@ -225,7 +249,6 @@ class WriterSession(Session):
         self._requested: TargetOptions | None = None
         self._host: str | None = None
         """The host that Locust shows."""
-        self._has_usage_error = False
         self.start_error = ""
         """Why the last run could not start."""
         self._summary: subprocess.CompletedProcess[str] | None = None
@@ -295,9 +318,8 @@ class WriterSession(Session):
             self.prepare()
         except UsageError as error:
             self.report_usage_error(str(error))
-        except Exception as error:  # noqa: BLE001  # an internal error, and there is no run to record it
-            traceback.print_exc()
-            self.abort(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  # there is no run to record it
+            self.abort_on(error)
         else:
             if self.limits.is_remote:
                 text = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
@@ -359,17 +381,12 @@ class WriterSession(Session):
         if not self.options.headless:
             logging.getLogger("chainproof").error(message)  # the web UI shows it
         else:
-            print(f"chainproof loadtests: {message}", file=sys.stderr)
-            self.environment.process_exit_code = ExitCode.USAGE
-            self._has_usage_error = True
-            gevent.spawn(self.quit_locust)
+            self.end_with_usage_error(message)
 
     def exit_code(self) -> int:
         """The exit code: that of the verdict, unless `chainproof loadtests` is the parent and reports the verdict."""
-        if self._has_usage_error:
-            return ExitCode.USAGE
         code = super().exit_code()
-        if self.writer is None or not self._shows_verdict:
+        if self._has_usage_error or self.writer is None or not self._shows_verdict:
             return code
         if not self._summary:
             self._summary = subprocess.run(
@@ -517,8 +534,11 @@ def open_session(environment: Environment, make: Callable[[Environment], Session
     try:
         session = make(environment)
         session.attach()
-    except UsageError as error:
-        print(f"chainproof loadtests: {error}", file=sys.stderr)
+    except Exception as error:
+        message = str(error) if isinstance(error, UsageError) else machine_fault(error)
+        if message is None:
+            raise
+        print(f"chainproof loadtests: {message}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     _SESSIONS[environment] = session
     return session

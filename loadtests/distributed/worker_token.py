@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chainproof.errors import UsageError
+from chainproof.text_files import read_bytes
 
 TOKEN_VARIABLE = "CHAINPROOF_WORKER_TOKEN"
 TOKEN_FILE_VARIABLE = "CHAINPROOF_WORKER_TOKEN_FILE"
@@ -35,11 +36,10 @@ def find_token(environment: Mapping[str, str]) -> str | None:
     if path:
         source = path
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            text = read_bytes(Path(path), "the worker token").decode("utf-8")
+        except UnicodeDecodeError:
             raise UsageError(
-                f"cannot read the worker token from {path}, named by {TOKEN_FILE_VARIABLE}: {reason}"
+                f"expected UTF-8 in the worker token {path}, named by {TOKEN_FILE_VARIABLE}, found other bytes"
             ) from None
     token = text.strip()
     if len(token) < MIN_TOKEN_LENGTH:

@@ -11,6 +11,7 @@ from gevent.event import Event
 from chainproof.clock import Seconds
 from chainproof.errors import UserCodeError
 from chainproof.judgement.accounting import Accounting
+from chainproof.machine_faults import machine_fault
 from chainproof.results.manifest import Ending, Guard
 
 from ..demand import Demand
@@ -71,14 +72,31 @@ class BaseRun(ABC):
 
     def abort(self, note: str) -> None:
         """Stop because of an error in chainproof or in the user's code, described by *note*."""
-        if self.ending is not Ending.INTERNAL_ERROR:
+        if self.ending not in (Ending.INTERNAL_ERROR, Ending.MACHINE_FAULT):
             self.ending, self.note = Ending.INTERNAL_ERROR, note
         self.stop()
 
+    def end_by_machine(self, fault: str) -> None:
+        """Stop because of a problem of the machine, described by *fault*. Others that follow from it are not shown."""
+        if self.ending not in (Ending.INTERNAL_ERROR, Ending.MACHINE_FAULT):
+            self.ending, self.note = Ending.MACHINE_FAULT, fault
+            print(
+                f"chainproof loadtests: {fault}; the run ends here, and the report is on the part before",
+                file=sys.stderr,
+            )
+        self.stop()
+
     def abort_on_exception(self) -> None:
-        """Abort because of the exception that is being handled, and print the traceback of the failed code."""
+        """
+        Abort because of the exception that is being handled: of a problem of the machine, print what it is; else print the
+        traceback of the failed code.
+        """
         error = sys.exception()
-        if isinstance(error, UserCodeError):
+        assert error is not None
+        fault = machine_fault(error)
+        if fault is not None:
+            self.end_by_machine(fault)
+        elif isinstance(error, UserCodeError):
             if self.ending is Ending.INTERNAL_ERROR:
                 return  # requests in flight meet the same error
             cause = error.__cause__

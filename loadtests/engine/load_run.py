@@ -196,7 +196,7 @@ class LoadRun(BaseRun):
             self.abort_on_exception()
         try:
             self._finish()
-        except Exception:  # noqa: BLE001  # responsible: us, a full disk for example; only the exit code can tell
+        except Exception:  # noqa: BLE001  # the folder was deleted, for example; only the exit code can tell
             self.abort_on_exception()
         finally:
             self._finished.set()
@@ -228,7 +228,12 @@ class LoadRun(BaseRun):
         error = self.recorder.accounting.contradiction() or self._unhandled_error()
         if error:
             self.abort(error)
-        self.recorder.finish(max(self.seconds, 0.0), self.ending, self.note, self._guard)
+        seconds = max(self.seconds, 0.0)
+        try:
+            self.recorder.finish(seconds, self.ending, self.note, self._guard)
+        except Exception:  # noqa: BLE001  # a full disk, for example: the report is on what was written before
+            self.abort_on_exception()
+            self.recorder.write_end(seconds, self.ending, self.note, self._guard)
         self._client.close()
 
 

@@ -8,16 +8,34 @@ only a part of the package. Locust also reads options from files (`locust.conf`,
 
 from __future__ import annotations
 
-from locust import argument_parser
-from locust.main import main
+import sys
+
+from chainproof.judgement.verdict import ExitCode
+from chainproof.machine_faults import machine_fault
 
 
 def ignore_configuration_files() -> None:
     """Make no configuration file the default of Locust's parsers; a file that `--config` names is still read."""
+    from locust import argument_parser  # noqa: PLC0415  # may fail for lack of memory or files
+
     argument_parser.get_empty_argument_parser.__defaults__ = (True, ())
     argument_parser.get_parser.__defaults__ = ((),)
 
 
+def main() -> None:
+    """Run Locust. A problem of the machine is reported in one line."""
+    try:
+        ignore_configuration_files()
+        from locust.main import main as locust  # noqa: PLC0415  # may fail for lack of memory or files
+
+        locust()  # type: ignore[no-untyped-call]  # Locust has no type hints here
+    except Exception as error:
+        fault = machine_fault(error)
+        if fault is None:
+            raise
+        print(f"chainproof loadtests: {fault}", file=sys.stderr)
+        sys.exit(ExitCode.USAGE)
+
+
 if __name__ == "__main__":
-    ignore_configuration_files()
-    main()  # type: ignore[no-untyped-call]  # Locust has no type hints here
+    main()

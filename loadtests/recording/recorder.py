@@ -284,6 +284,10 @@ class Recorder:
             self._sink.write_interval(interval)
         for count in self._clauses.counts():
             self._sink.write_clause(count)
+        self.write_end(now, ending, note, guard)
+
+    def write_end(self, now: Seconds, ending: Ending, note: str, guard: Guard | None = None) -> None:
+        """Write the end of the run alone, if `finish` could not write what was left."""
         end = RunEnd(
             ending=ending,
             seconds=now,

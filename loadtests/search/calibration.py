@@ -154,7 +154,10 @@ def null_server() -> Iterator[Endpoint]:
     assert child.stdin is not None
     assert child.stdout is not None
     try:
-        target = parse_target(f"http://127.0.0.1:{int(child.stdout.readline())}")
+        port = child.stdout.readline()
+        if not port:
+            raise UsageError(f"the null server did not start (exit code {child.wait()}); see above")
+        target = parse_target(f"http://127.0.0.1:{int(port)}")
         environment = {TARGET_VARIABLE: target.url, DEFAULT_KEY_VARIABLE: EMULATOR_KEY}
         yield Endpoint(target=target, key=ApiKey(EMULATOR_KEY), environment=environment)
     finally:

@@ -35,6 +35,7 @@ _OUT_OF_MEMORY = (
     "the kernel killed the load process because memory ran out: the run ends there and is invalid; give this machine or "
     "container more memory, or lower --max-in-flight, --users or the number of requests"
 )
+_KILLED = "the load process was killed by {signal}, not by chainproof: the run ends there and is invalid; run it again"
 _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
 """Locust would log its own tables, so its log is not set up; warnings are shown nevertheless."""
 
@@ -45,7 +46,7 @@ def run_locust(
     """
     Run Locust to its end. Returns its exit code, and whether it was interrupted.
 
-    If the kernel killed it for lack of memory, this prints a message and the run is invalid.
+    If it was killed, by the kernel for lack of memory or by somebody else, this prints a message and the run is invalid.
     """
     # The key of an emulator is in the default variable, even with --api-key-env.
     variable = requested.key_variable if requested.key_variable in endpoint.environment else DEFAULT_KEY_VARIABLE
@@ -71,9 +72,11 @@ def run_locust(
         with forward_signals(child, signal_for) as forwarded:
             code = child.wait()
         relay.join(timeout=5.0)
-    if code == -signal.SIGKILL and oom_kills() > kills:
-        print(f"chainproof loadtests: {_OUT_OF_MEMORY}", file=sys.stderr, flush=True)
-        return ExitCode.INVALID, bool(forwarded)
+    if code < 0 and not forwarded:
+        is_out_of_memory = code == -signal.SIGKILL and oom_kills() > kills
+        message = _OUT_OF_MEMORY if is_out_of_memory else _KILLED.format(signal=signal.Signals(-code).name)
+        print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
+        return ExitCode.INVALID, False
     return code, bool(forwarded)
 
 

@@ -23,9 +23,11 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
-from chainproof.processes import ENDING_SIGNALS, handle_signals
+from chainproof.machine_faults import MachineFault, machine_fault, system_fault
 from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
+from chainproof.results.manifest import Ending
 from chainproof.results.search_record import FORMAT, SEARCH_FILE
+from chainproof.signals import ENDING_SIGNALS, handle_signals
 from chainproof.target_options import TargetOptions
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
@@ -79,7 +81,7 @@ def requested_search(options: argparse.Namespace, workload: Workload) -> SearchS
     if workload.phases and not options.warm_up:
         errors.append("search: expected an open workload with a constant rate, found phases")
     if errors:
-        raise UsageError("; ".join(errors))
+        raise UsageError(f"workload {workload.name}: {'; '.join(errors)}")
     return search
 
 
@@ -103,14 +105,26 @@ def run_search(
         with handle_signals(_abort, ENDING_SIGNALS):
             while isinstance(step := next_step(runner.probes, plan), ProbeRequest):
                 runner.run(step)
-    except SearchAborted as aborted:
+    except (SearchAborted, UsageError, OSError) as error:
+        aborted = _aborted(error)
         sentence = f"{aborted} {unfinished_sentence(runner.probes)}"
-        runner.write(None, sentence, _VERDICT_OF.get(ExitCode(aborted.code), Verdict.INCONCLUSIVE))
         _print_result(runner.probes, sentence, folder)
+        runner.write(None, sentence, _VERDICT_OF.get(ExitCode(aborted.code), Verdict.INCONCLUSIVE))
         return aborted.code
-    runner.write(step, step.sentence, _VERDICT_OF[ExitCode(step.exit_code)])
     _print_result(runner.probes, step.sentence, folder)
+    runner.write(step, step.sentence, _VERDICT_OF[ExitCode(step.exit_code)])
     return step.exit_code
+
+
+def _aborted(error: Exception) -> SearchAborted:
+    """Why a search ended early. A problem of the machine, such as a full disk, makes it invalid. Raises other exceptions."""
+    if isinstance(error, SearchAborted):
+        return error
+    fault = str(error) if isinstance(error, UsageError) else machine_fault(error)
+    if fault is None:
+        raise error
+    _print_progress(fault)
+    return SearchAborted(ExitCode.INVALID, f"The search could not go on: {fault}.")
 
 
 def _abort(number: int) -> None:
@@ -244,6 +258,9 @@ class ProbeRunner:
         summary = summarise_load(read_run(folder))
         if summary.verdict is Verdict.ERROR:
             raise SearchAborted(ExitCode.SOFTWARE, summary.reason)
+        end = summary.run.end
+        if end is None or end.ending is Ending.MACHINE_FAULT:
+            raise SearchAborted(ExitCode.INVALID, summary.reason)
         for caveat in summary.caveats:
             if caveat.code in _ABORTING_CAVEATS:
                 raise SearchAborted(_ABORTING_CAVEATS[caveat.code], caveat.text)
@@ -271,8 +288,11 @@ class ProbeRunner:
         }
         path = self._folder / SEARCH_FILE
         draft = path.with_name(f"{SEARCH_FILE}.part")
-        draft.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
-        draft.replace(path)
+        try:
+            draft.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+            draft.replace(path)
+        except OSError as error:
+            raise MachineFault(system_fault(f"cannot write {path}", error)) from error
 
 
 _COLUMNS = ("rate", "purpose", "judged for", "planned", "ok", "p50", "p95", "p99", "", "folder")

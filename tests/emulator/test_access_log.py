@@ -19,6 +19,7 @@ from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.timers import Timers
 from chainproof.endpoint import start_emulator
+from chainproof.machine_faults import MachineFault
 
 HEADERS = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
 PATH = "/production/run_remote"
@@ -169,12 +170,10 @@ def test_killed_emulator_loses_at_most_one_second(tmp_path, number, max_lost):
 
 def test_full_disk_raises_once():
     """A failed write raises once, and disables the log."""
-    log = AccessLog(None)
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        log._file = full
-        log.record({"number": 1})
-        with pytest.raises(OSError, match="No space left"):
-            log.flush()
+    log = AccessLog(Path("/dev/full"))
+    log.record({"number": 1})
+    with pytest.raises(MachineFault, match="cannot write the access log /dev/full: no space left"):
+        log.flush()
 
     assert (False, None) == (log.enabled, log.flush())
 

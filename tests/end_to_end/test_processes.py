@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from chainproof.endpoint import Endpoint, start_emulator
-from chainproof.processes import ENDING_SIGNALS, chainproof_command, handle_signals
+from chainproof.processes import chainproof_command
 from chainproof.results.folder import find_runs, read_run
 from chainproof.results.manifest import Ending
+from chainproof.signals import ENDING_SIGNALS, handle_signals
 
 SHORT_LOAD = ("loadtests", "--rate", "20", "--duration", "0.2s", "--objective", "error_rate < 100%")
 

@@ -260,7 +260,7 @@ def test_a_second_signal_censors_in_flight_requests(
 
 
 def test_the_folder_of_a_killed_run_is_readable(run_server: RunServer, launch: Launch) -> None:
-    """After kill -9 of the Locust process the report says that the run was cut off, and the exit code is 70."""
+    """After kill -9 of the Locust process the report says that the run was cut off, and the run is invalid."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "100", "--duration", "60s")
         run.await_intervals(2)
@@ -270,8 +270,8 @@ def test_the_folder_of_a_killed_run_is_readable(run_server: RunServer, launch: L
     totals = total(done.run.intervals)
     lost = server.arrival_times[totals.sent :]
 
-    assert 70 == done.code
-    assert "the Locust process failed (killed by SIGKILL)" in done.errors
+    assert 4 == done.code
+    assert "the load process was killed by SIGKILL, not by chainproof" in done.errors
     assert done.run.end is None
     assert all(killed - instant < 2 for instant in lost)
 
@@ -366,18 +366,25 @@ def test_a_locust_process_that_does_not_start_is_an_internal_error(
     assert "internal error: the Locust process did not start a run (exit code 1)" in done.errors.splitlines()[-1]
 
 
-def test_a_full_disk_is_an_internal_error(run_server: RunServer, launch: Launch) -> None:
-    """A run that cannot be recorded ends with exit code 70."""
+def test_a_full_disk_ends_the_run_with_its_report(run_server: RunServer, launch: Launch) -> None:
+    """One line says what happened, without a traceback; the report is on the seconds before, and the run is invalid."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "50", "--duration", "60s")
         run.await_intervals(1)
-        size = sum(path.stat().st_size for path in run.folder.iterdir())
-        resource.prlimit(run.locust(), resource.RLIMIT_FSIZE, (size // 4, size // 4))
+        size = (run.folder / "intervals.jsonl").stat().st_size
+        resource.prlimit(run.locust(), resource.RLIMIT_FSIZE, (size + 1, size + 1))
         done = run.end()
+    problem = f"cannot write to the run folder {run.folder}: file too large; raise the limit of the size of files"
 
-    assert 70 == done.code
-    assert "the Locust process failed (exit code 70)" in done.errors
-    assert "File too large" in done.errors
+    assert 4 == done.code, done.errors
+    assert f"chainproof loadtests: {problem} (`ulimit -f`); the run ends here" in done.errors
+    assert "Traceback" not in done.errors
+    assert "INVALID  A problem of the machine ended the run: cannot write to the run folder" in done.output
+    assert done.run.intervals
+    assert done.run.end is not None
+    assert Ending.MACHINE_FAULT is done.run.end.ending
+    assert done.run.end.note.startswith(problem)
+    assert not done.run.damage
 
 
 def test_an_exception_in_a_listener_ends_the_run(run_server: RunServer, tmp_path: Path) -> None:

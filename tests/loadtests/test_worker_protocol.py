@@ -75,7 +75,7 @@ def test_a_token_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
     [
         ({}, "expected a shared token for master and workers in CHAINPROOF_WORKER_TOKEN"),
         ({TOKEN_VARIABLE: "short"}, "of at least 16 characters in CHAINPROOF_WORKER_TOKEN, found 5"),
-        ({TOKEN_FILE_VARIABLE: "/does/not/exist"}, "cannot read the worker token from /does/not/exist"),
+        ({TOKEN_FILE_VARIABLE: "/does/not/exist"}, "cannot read the worker token /does/not/exist"),
         ({TOKEN_VARIABLE: TOKEN, TOKEN_FILE_VARIABLE: "token"}, "found both"),
     ],
 )

@@ -1,0 +1,64 @@
+"""The signals that ask a command to end: their handlers, and what happens to further ones."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a command to end: Ctrl-C, a supervisor, and a terminal that is closed."""
+
+
+@contextmanager
+def handle_signals(handler: Callable[[int], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """
+    Call a handler with each of the given signals until the context ends, then restore the former handlers.
+
+    A SIGHUP that is ignored stays so: nohup asks for that.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        handler(number)
+
+    before = {number: signal.signal(number, handle) for number in numbers if not is_ignored(number)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def is_ignored(number: signal.Signals) -> bool:
+    """Whether this process was started so that it survives the end of its terminal, as with nohup."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
+@contextmanager
+def first_signal_interrupts() -> Iterator[None]:
+    """
+    Raise KeyboardInterrupt at the first signal that asks to end; further ones do not disturb what it leads to.
+
+    Has no effect outside of the main thread, which alone gets signals.
+    """
+    arrived: list[int] = []
+
+    def interrupt(number: int) -> None:
+        arrived.append(number)
+        if len(arrived) == 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with handle_signals(interrupt, ENDING_SIGNALS):
+        yield
+
+
+def ignore_signals() -> None:
+    """Ignore the signals that ask to end: only the interpreter is left to end, and it would print a traceback."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
