@@ -49,6 +49,8 @@ def command(tool: str) -> Callable[[Main], Main]:
     def decorate(main: Main) -> Main:
         @wraps(main)
         def guarded(arguments: Sequence[str]) -> int:
+            # With little memory, numpy's linear algebra waits for ever for threads that it cannot start. None are needed.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             output = None
             try:
                 with _guarded_output(name) as output:

@@ -11,6 +11,7 @@ import asyncio
 import errno
 import socket
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable
 from time import CLOCK_REALTIME, clock_gettime
@@ -18,6 +19,7 @@ from typing import Protocol
 
 from chainproof.clock import Seconds
 from chainproof.linux import SO_TIMESTAMPNS, TIMESPEC
+from chainproof.machine_faults import system_fault
 
 _ANCILLARY = socket.CMSG_SPACE(TIMESPEC.size)
 _READ_SIZE = 1 << 18
@@ -217,6 +219,7 @@ class Listener:
         self._loop = loop
         self._sock = sock
         self._accept = accept
+        self._has_reported = False
         # One buffer for all connections: each read is processed before the next.
         self._buffer = bytearray(_READ_SIZE)
         loop.add_reader(sock.fileno(), self._accept_ready)
@@ -233,11 +236,18 @@ class Listener:
                 sock, _address = self._sock.accept()
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._report_no_files(error)
                     self._pause_accepting()
                 return
             sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._accept(TcpConnection(self._loop, sock, self._buffer))
+
+    def _report_no_files(self, error: OSError) -> None:
+        """Print once why connections wait."""
+        if not self._has_reported:
+            self._has_reported = True
+            print(f"chainproof emulator: {system_fault('new connections wait', error)}", file=sys.stderr, flush=True)
 
     def _pause_accepting(self) -> None:
         """Stop accepting for a while: the process has no free descriptors."""
