@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -15,7 +17,9 @@ from chainproof.contract.credentials import ApiKeyError
 from chainproof.contract.target import TargetError
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.machine_faults import machine_fault
 from chainproof.results.folder import FolderError
+from chainproof.signals import ENDING_SIGNALS
 from chainproof.workload.objectives import ObjectiveError
 from chainproof.workload.workload import WorkloadError
 
@@ -60,6 +64,36 @@ def test_an_internal_error_exits_70_with_a_traceback(
     assert "Traceback (most recent call last)" in message
     assert "no idea" in message
     assert message.endswith("internal error, see above; this says nothing about the target\n")
+
+
+@pytest.mark.parametrize(
+    "wrong", [MemoryError(), OSError(28, "full", "runs/x"), RuntimeError("can't start new thread")]
+)
+def test_a_problem_of_the_machine_is_one_line_and_exit_code_2(
+    wrong: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not an error in chainproof: no traceback."""
+    assert exit_code(wrong) == 2
+    assert capsys.readouterr() == ("", f"chainproof reports: {machine_fault(wrong)}\n")
+
+
+@pytest.mark.parametrize("number", ENDING_SIGNALS)
+def test_further_signals_do_not_disturb_the_end(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    """SIGTERM and SIGHUP interrupt a command as Ctrl-C does, and what it does then is completed."""
+
+    @command("reports")
+    def main(arguments: Sequence[str]) -> int:
+        del arguments
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            print("completed")
+        return 0
+
+    assert main([]) == 130
+    assert capsys.readouterr() == ("completed\n", "chainproof reports: interrupted\n")
 
 
 @pytest.mark.parametrize(

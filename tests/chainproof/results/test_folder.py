@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import string
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 
 import orjson
 import pytest
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from chainproof.contract import clauses
 from chainproof.contract.target import parse_target
 from chainproof.contract.violations import Violation
+from chainproof.machine_faults import MachineFault
 from chainproof.results import folder
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
@@ -262,6 +265,53 @@ def test_lines_are_written_without_buffering(tmp_path: Path) -> None:
         writer.write_interval(second(0))
 
         assert len(read_run(tmp_path / "run").intervals) == 1
+
+
+@pytest.mark.parametrize("room", [0, 1, 700, 5000])
+def test_a_file_that_cannot_grow_ends_with_a_complete_line(tmp_path: Path, room: int) -> None:
+    """What could be written of a line is removed again, and the end of the run is written with what was recorded."""
+    writer = RunWriter(tmp_path / "run", LOAD)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer.write_interval(second(0))
+    size = (tmp_path / "run" / INTERVALS).stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, hard))
+    try:
+        with pytest.raises(
+            MachineFault, match=f"cannot write to the run folder {tmp_path}/run: file too large"
+        ) as caught:
+            for number in range(1, 100):
+                writer.write_interval(second(number))
+        writer.finish(replace(FINISH, ending=Ending.MACHINE_FAULT, note=str(caught.value)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    run = read_run(tmp_path / "run")
+
+    assert run.intervals
+    assert not run.damage
+    assert run.end is not None
+    assert Ending.MACHINE_FAULT is run.end.ending
+
+
+def test_the_end_of_a_run_can_be_written_on_a_full_disk(tmp_path: Path) -> None:
+    """Its draft takes up the space before the run, and no more than that is needed."""
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        draft = tmp_path / "run" / f"{END}.part"
+        before = draft.stat()
+        writer.write_interval(second(0))
+        writer.finish(FINISH)
+        after = (tmp_path / "run" / END).stat()
+
+    assert before.st_ino == after.st_ino
+    assert after.st_size < before.st_size == before.st_blocks * 512
+
+
+def test_a_folder_that_was_deleted_is_noticed_at_the_next_line(tmp_path: Path) -> None:
+    """A file that has no name any more would take up a run without an end."""
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        writer.write_interval(second(0))
+        rmtree(tmp_path / "run")
+        with pytest.raises(MachineFault, match=r"cannot write to the run folder .*: no such file or directory"):
+            writer.write_interval(second(1))
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
