@@ -279,8 +279,7 @@ def test_a_file_that_cannot_grow_ends_with_a_complete_line(tmp_path: Path, room:
         with pytest.raises(
             MachineFault, match=f"cannot write to the run folder {tmp_path}/run: file too large"
         ) as caught:
-            for number in range(1, 100):
-                writer.write_interval(second(number))
+            deque(map(writer.write_interval, map(second, range(1, 100))), maxlen=0)
         writer.finish(replace(FINISH, ending=Ending.MACHINE_FAULT, note=str(caught.value)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
