@@ -42,6 +42,7 @@ FORMATS: dict[str, tuple[str, str]] = {
 """Option name, module with a `render` function, and help text of every format."""
 
 COMPARISON_FORMATS: dict[str, str] = {
+    "html": ".comparison.html",
     "json": ".comparison.json_comparison",
     "markdown": ".comparison.markdown",
     "junit": ".comparison.junit",

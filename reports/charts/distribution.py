@@ -51,28 +51,28 @@ def distribution(stats: RequestStats, scope: str = "") -> Chart | None:
     )
 
 
-def _range(response: Histogram, service: Histogram) -> tuple[Seconds, Seconds]:
+def range_of(response: Histogram, service: Histogram) -> tuple[Seconds, Seconds]:
     """The ends of the axis, with a margin: without it a constant time would leave an axis of no length."""
     low = max(min(response.min_value, service.min_value), _MIN_TIME)
     return low / 1.03, max(response.max_value, service.max_value, low) * 1.03
 
 
-def _axis(low: Seconds, high: Seconds, width: int) -> XAxis:
+def axis_of_times(low: Seconds, high: Seconds, width: int) -> XAxis:
     """The axis of times."""
     low, high = low * 1e3, high * 1e3
     ticks = tuple(log_ticks(low, high, _MAX_TICKS[width]))
     return XAxis(title="time (logarithmic)", low=low, high=high, scale=Scale.TIME, ticks=ticks)
 
 
-def _number_of_bins(response: Histogram, width: int) -> int:
+def number_of_bins(response: Histogram, width: int) -> int:
     """More bins for more answers."""
     return min(_MAX_BINS[width], max(_MIN_BINS, math.isqrt(response.count)))
 
 
 def _readout(response: Histogram, service: Histogram) -> Readout:
     """The share of both times in every bin of the wide drawing, and of the response times up to its end."""
-    low, high = _range(response, service)
-    number = _number_of_bins(response, WIDE)
+    low, high = range_of(response, service)
+    number = number_of_bins(response, WIDE)
     response_bins, service_bins = bins(response, low, high, number), bins(service, low, high, number)
     shares = [
         tuple(quantities.percent(each.count / times.count) for each in found)
@@ -83,7 +83,7 @@ def _readout(response: Histogram, service: Histogram) -> Readout:
         for number in accumulate(each.count for each in response_bins)
     )
     return Readout(
-        axis=_axis(low, high, WIDE),
+        axis=axis_of_times(low, high, WIDE),
         places=tuple(1e3 * math.sqrt(each.low * each.high) for each in response_bins),
         labels=tuple(f"{quantities.time(each.low)} – {quantities.time(each.high)}" for each in response_bins),
         rows=(
@@ -96,33 +96,33 @@ def _readout(response: Histogram, service: Histogram) -> Readout:
 
 def _panel(response: Histogram, service: Histogram, width: int) -> Panel:
     """Service time as an area, response time as a line, percentiles as rules."""
-    low, high = _range(response, service)
-    number = _number_of_bins(response, width)
+    low, high = range_of(response, service)
+    number = number_of_bins(response, width)
     response_bins = bins(response, low, high, number)
     return Panel(
         height=220,
-        x=_axis(low, high, width),
+        x=axis_of_times(low, high, width),
         # 30 % more than the highest step, for the labels of the percentiles.
         y=YAxis(title="share of ok answers (%)", high=130 * max(each.count / response.count for each in response_bins)),
         series=(
             Series(
                 shape=Shape.AREA,
                 colour="service",
-                points=_steps(bins(service, low, high, number), service.count),
+                points=steps(bins(service, low, high, number), service.count),
                 opacity=0.35,
             ),
-            Series(shape=Shape.STEPS, colour="response", points=_steps(response_bins, response.count)),
+            Series(shape=Shape.STEPS, colour="response", points=steps(response_bins, response.count)),
         ),
-        rules=tuple(_rule(name, response.quantile(fraction)) for name, fraction in _PERCENTILES),
+        rules=tuple(percentile_rule(name, response.quantile(fraction)) for name, fraction in _PERCENTILES),
     )
 
 
-def _steps(bars: Sequence[Bin], total: int) -> tuple[Point, ...]:
+def steps(bars: Sequence[Bin], total: int) -> tuple[Point, ...]:
     """Bins as the points of a step line, in milliseconds and per cent."""
     return (*((each.low * 1e3, 100 * each.count / total) for each in bars), (bars[-1].high * 1e3, 0.0))
 
 
-def _rule(name: str, value: Seconds | None) -> Rule:
+def percentile_rule(name: str, value: Seconds | None) -> Rule:
     """A rule at a percentile."""
     time = max(value or 0.0, _MIN_TIME)
     return Rule(x=time * 1e3, label=f"{name} {quantities.time(time)}")

@@ -38,8 +38,8 @@ def _load(part: LoadComparison) -> Iterator[str]:
     yield f"## Load: {wording.design(part)}; {wording.tolerance_text(part.tolerance)}"
     rows = [list(wording.row(change, part.tolerance)) for change in part.changes]
     for row, change in zip(rows, part.changes, strict=True):
-        row[5] = f"**{row[5]}**" if change.change is Change.REGRESSED else row[5]
-    yield table(wording.COLUMNS, rows, right=(1, 2, 3, 4, 6, 7))
+        row[1] = f"**{row[1]}**" if change.change is Change.REGRESSED else row[1]
+    yield table(wording.COLUMNS, rows, right=tuple(range(2, 8)))
     yield _list(map(plain, wording.sentences(part)))
     yield wording.LEGEND
 

@@ -55,7 +55,7 @@ def _load(part: LoadComparison, pen: Pen) -> list[str]:
     title = f"Load: {wording.design(part)}; {wording.tolerance_text(part.tolerance)}"
     lines = [pen(line, BOLD) for line in wrapped(title, "  ")]
     rows = [wording.COLUMNS, *(wording.row(change, part.tolerance) for change in part.changes)]
-    head, *body = table(rows, left=(0, 5))
+    head, *body = table(rows, left=(0, 1))
     lines.append(head)
     for change, line in zip(part.changes, body, strict=True):
         result = wording.result(change)

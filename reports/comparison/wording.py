@@ -12,7 +12,7 @@ from chainproof.judgement.summary import Summary
 
 from ..formatting import quantities, runs, safe_text
 
-COLUMNS = ("metric", "baseline", "candidate", "change", "95 % interval", "result", "detectable", "runs")
+COLUMNS = ("metric", "result", "change", "95 % interval", "baseline", "candidate", "detectable", "runs")
 """The columns of `row`."""
 
 LEGEND = (
@@ -27,11 +27,11 @@ def row(change: MetricChange, tolerance: Tolerance) -> tuple[str, ...]:
     title = change.kind.title + ("" if change.decides else " †")
     return (
         title,
-        figure(change.metric, change.kind, change.baseline),
-        figure(change.metric, change.kind, change.candidate),
+        result(change),
         amount(change.size, change.kind),
         interval(change),
-        result(change),
+        figure(change.metric, change.kind, change.baseline),
+        figure(change.metric, change.kind, change.candidate),
         detectable(change),
         runs_needed(change, tolerance),
     )
@@ -50,12 +50,12 @@ def amount(size: float | None, kind: MetricKind) -> str:
 
     >>> from chainproof.judgement.comparison.metrics import METRIC_KINDS
     >>> amount(0.1234, METRIC_KINDS[Metric.P50]), amount(-0.001, METRIC_KINDS[Metric.ERROR_RATE])
-    ('+12.3 %', '-0.10 points')
+    ('+12.3 %', '-0.10 pp')
     """
     if size is None:
         return quantities.NOTHING
     if kind.is_share:
-        return f"{100 * size:+.2f} points"
+        return f"{100 * size:+.2f} pp"
     percent = 100 * size
     return f"{percent:+.3g} %" if abs(percent) >= 0.05 else "±0 %"
 
@@ -143,7 +143,7 @@ def design(comparison: LoadComparison) -> str:
 
 def tolerance_text(tolerance: Tolerance) -> str:
     """Both tolerances."""
-    return f"tolerance {100 * tolerance.relative:g} %, of shares {100 * tolerance.share:g} points"
+    return f"tolerance {100 * tolerance.relative:g} %, of shares {100 * tolerance.share:g} pp (percentage points)"
 
 
 def side(summaries: Sequence[Summary]) -> str:

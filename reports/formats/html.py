@@ -104,7 +104,7 @@ def render(report: Report, draw: Draw = charts) -> str:
     load_parts = [_load_part(summary, place, colours, draw) for place, summary in enumerate(report.load_runs, start=1)]
     search_charts = {id(search): _search_charts(search) for search in report.searches}
     script = (_HERE / "report.js").read_text(encoding="utf-8")
-    return _TEMPLATES.get_template("report.html.j2").render(
+    return TEMPLATES.get_template("report.html.j2").render(
         report=report,
         exit_code=int(EXIT_CODE_OF[report.verdict]),
         load_runs=load_parts,
@@ -265,7 +265,7 @@ _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "invalid": "!", "er
 
 _HERE = Path(__file__).parent
 
-_TEMPLATES = jinja2.Environment(
+TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
@@ -273,8 +273,8 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     finalize=_safe,
 )
-_TEMPLATES.filters["key"] = id
-_TEMPLATES.globals.update(
+TEMPLATES.filters["key"] = id
+TEMPLATES.globals.update(
     clauses=clauses,
     evidence=evidence,
     load_details=load_details,

@@ -93,17 +93,20 @@ def test_one_run_a_side_never_decides(runs: dict[str, list[str]], capsys: pytest
 def test_every_format_names_verdict_reason_and_next_step(
     runs: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Terminal, Markdown and JUnit say what changed, how certain it is, and what to do."""
+    """Terminal, page, Markdown and JUnit say what changed, how certain it is, and what to do."""
     arguments = [*runs["slower"], "--against", *runs["baseline"]]
     assert ExitCode.FAIL == main(arguments)
     terminal = capsys.readouterr().out
-    main([*arguments, "--markdown", str(tmp_path / "m"), "--junit", str(tmp_path / "j")])
+    files = [("--markdown", "m"), ("--junit", "j"), ("--html", "h")]
+    main([*arguments, *(text for name, file in files for text in (name, str(tmp_path / file)))])
     suite = ET.parse(tmp_path / "j").getroot()
 
-    for text in (terminal, (tmp_path / "m").read_text()):
+    page = (tmp_path / "h").read_text()
+    assert "<script" not in page
+    for text in (terminal, (tmp_path / "m").read_text(), page):
         for words in ("p95", "95 % certainty", "Do not release", "detectable"):
             assert words in text
-    assert max(map(len, terminal.splitlines())) <= 110
+    assert max(map(len, terminal.splitlines())) <= 100
     assert ["p50", "p95", "p99"] == [
         case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None
     ]
