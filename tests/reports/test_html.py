@@ -283,6 +283,14 @@ def test_exemplars_that_are_not_ok_are_shown_and_the_others_folded():
     assert all(request_id in folded for request_id in ("req-00411", "req-00077"))
 
 
+def test_the_code_of_a_remedy_has_its_lines():
+    """Code to copy keeps its line breaks; text of a target never has any."""
+    source = page_of("conformance")
+
+    assert "import uuid\n\n@app.middleware" in source
+    assert "import uuid\\n" not in source
+
+
 def test_a_thousand_findings_are_counted_and_not_all_shown():
     """The page shows a limited number of findings and says how many it leaves out."""
     source = page_of("thousand findings")
