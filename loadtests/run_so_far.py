@@ -21,7 +21,7 @@ from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.time_kinds import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Result
+from chainproof.results.exchange import Outcome, Result
 from chainproof.results.folder import read_run
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import merge_histograms
@@ -48,16 +48,17 @@ def run_so_far(summary: LoadSummary) -> dict[str, JSON]:
         ],
         "objectives": [_objective(result) for result in summary.objectives],
         "outcomes": [
-            [
-                row.outcome.status or row.outcome.transport.value,
-                row.outcome.error_code or "",
-                row.responsible or "",
-                row.count,
-            ]
-            for row in summary.outcomes[:MAX_OUTCOMES]
+            [_outcome(row.outcome), row.responsible or "", row.count] for row in summary.outcomes[:MAX_OUTCOMES]
         ],
         "spans": _spans(summary.seconds),
     }
+
+
+def _outcome(outcome: Outcome) -> str:
+    """Status and error code, or what happened to the connection."""
+    if outcome.status is None:
+        return outcome.transport.value.replace("_", " ")
+    return f"{outcome.status} {outcome.error_code or ''}".strip()
 
 
 def _objective(result: ObjectiveResult) -> JSON:
