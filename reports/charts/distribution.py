@@ -47,7 +47,7 @@ def distribution(stats: RequestStats, scope: str = "") -> Chart | None:
         description,
         legend,
         lambda width: [_panel(response, service, width)],
-        readout=_readout(response, service),
+        readout=shares_readout(response, service, ("response time", "service time")),
     )
 
 
@@ -69,8 +69,8 @@ def number_of_bins(response: Histogram, width: int) -> int:
     return min(_MAX_BINS[width], max(_MIN_BINS, math.isqrt(response.count)))
 
 
-def _readout(response: Histogram, service: Histogram) -> Readout:
-    """The share of both times in every bin of the wide drawing, and of the response times up to its end."""
+def shares_readout(response: Histogram, service: Histogram, names: tuple[str, str]) -> Readout:
+    """The share of two distributions in every bin of the wide drawing, and of the first one up to its end."""
     low, high = range_of(response, service)
     number = number_of_bins(response, WIDE)
     response_bins, service_bins = bins(response, low, high, number), bins(service, low, high, number)
@@ -87,9 +87,9 @@ def _readout(response: Histogram, service: Histogram) -> Readout:
         places=tuple(1e3 * math.sqrt(each.low * each.high) for each in response_bins),
         labels=tuple(f"{quantities.time(each.low)} – {quantities.time(each.high)}" for each in response_bins),
         rows=(
-            ReadoutRow(label="response time", colour="response", values=shares[0]),
-            ReadoutRow(label="service time", colour="service", values=shares[1]),
-            ReadoutRow(label="response times up to here", values=faster),
+            ReadoutRow(label=names[0], colour="response", values=shares[0]),
+            ReadoutRow(label=names[1], colour="service", values=shares[1]),
+            ReadoutRow(label=f"{names[0]}, up to here", values=faster),
         ),
     )
 

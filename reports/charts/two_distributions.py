@@ -11,7 +11,7 @@ from chainproof.statistics.histogram import Histogram, merge_histograms
 from ..formatting import quantities
 from ..time_series import bins
 from .chart import Chart, LegendEntry, build_chart
-from .distribution import axis_of_times, number_of_bins, percentile_rule, range_of, steps
+from .distribution import axis_of_times, number_of_bins, percentile_rule, range_of, shares_readout, steps
 from .plot import Panel, Series, Shape, YAxis
 
 
@@ -37,6 +37,7 @@ def two_distributions(candidates: Sequence[LoadSummary], baselines: Sequence[Loa
         description,
         legend,
         lambda width: [_panel(candidate, baseline, width)],
+        readout=shares_readout(candidate, baseline, ("candidate", "baseline")),
     )
 
 

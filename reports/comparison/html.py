@@ -1,4 +1,4 @@
-"""A comparison as one self-contained HTML page without scripts: the verdict, what changed, how certain it is, what to do."""
+"""A comparison as one self-contained HTML page: the verdict, what changed, how certain it is, what to do."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def render(comparison: Comparison) -> str:
         version=__version__,
         max_findings=MAX_FINDINGS,
         css=style_sheet(),
+        script=html.page_script(),
     )
 
 

@@ -103,7 +103,6 @@ def render(report: Report, draw: Draw = charts) -> str:
     findings = report.findings_with_runs
     load_parts = [_load_part(summary, place, colours, draw) for place, summary in enumerate(report.load_runs, start=1)]
     search_charts = {id(search): _search_charts(search) for search in report.searches}
-    script = (_HERE / "report.js").read_text(encoding="utf-8")
     return TEMPLATES.get_template("report.html.j2").render(
         report=report,
         exit_code=int(EXIT_CODE_OF[report.verdict]),
@@ -124,10 +123,25 @@ def render(report: Report, draw: Draw = charts) -> str:
         colours=colours,
         version=__version__,
         has_charts=any(search_charts.values()) or any(part.charts for part in load_parts),
-        script=Markup(script),  # noqa: S704  # our own script
-        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
+        script=page_script(),
         css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own style sheet
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageScript:
+    """The script of the charts on a page."""
+
+    text: Markup
+    digest: str
+    """SHA-256 in base64, by which the policy of the page allows it."""
+
+
+def page_script() -> PageScript:
+    """The script that shows values at the cursor."""
+    text = (_HERE / "report.js").read_text(encoding="utf-8")
+    digest = b64encode(sha256(text.encode()).digest()).decode()
+    return PageScript(text=Markup(text), digest=digest)  # noqa: S704  # our own script
 
 
 def _search_charts(search: SearchRecord) -> list[Chart]:
