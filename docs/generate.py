@@ -28,6 +28,8 @@ from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
 from chainproof.loadtests.locust_options import LOCUST_OPTIONS, Treatment
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
 from chainproof.options import TARGET_OPTIONS, Option, OptionGroup, Surface
+from chainproof.reports.comparison.history_json import HistoryData
+from chainproof.reports.comparison.json_comparison import ComparisonData
 from chainproof.results.folder import FILE_TYPES
 from chainproof.results.manifest import FORMAT
 from chainproof.typed_json import json_schema
@@ -311,8 +313,28 @@ def run_folder_schema() -> str:
     return json.dumps(schema, indent=2) + "\n"
 
 
+def comparison_schema() -> str:
+    """The JSON Schema of a comparison."""
+    return _object_schema("A comparison of runs", ComparisonData)
+
+
+def history_schema() -> str:
+    """The JSON Schema of a history."""
+    return _object_schema("The history of workloads", HistoryData)
+
+
+def _object_schema(title: str, annotation: type) -> str:
+    """The JSON Schema of a TypedDict."""
+    schema = json_schema({"root": annotation})
+    schema["title"], schema["description"] = title, "Written by docs/generate.py."
+    del schema["type"]
+    return json.dumps(schema | schema.pop("properties")["root"], indent=2) + "\n"
+
+
 PAGES = {
+    "comparison.schema.json": comparison_schema,
     "contract.md": contract_page,
+    "history.schema.json": history_schema,
     "http-servers.md": http_servers_page,
     "options.md": options_page,
     "run-folder.schema.json": run_folder_schema,

@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -20,14 +19,17 @@ from chainproof.command import build_parser, command
 from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import SHARE_TOLERANCE, TOLERANCE, Tolerance
 from chainproof.judgement.comparison.comparison import Comparison, compare
+from chainproof.judgement.comparison.history import History, history
 from chainproof.judgement.comparison.metrics import Metric
+from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.search_check import check_search
 from chainproof.judgement.summary import Report, report, summary
-from chainproof.judgement.verdict import EXIT_CODE_OF
-from chainproof.results.folder import FolderError, Run, find_runs, find_searches, read_run
+from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
+from chainproof.results.folder import Run, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
 from chainproof.workload.search_settings import parse_share
 
+from .comparison import history_terminal
 from .comparison import terminal as comparison_terminal
 from .formats import terminal
 
@@ -41,13 +43,19 @@ FORMATS: dict[str, tuple[str, str]] = {
 }
 """Option name, module with a `render` function, and help text of every format."""
 
+REPORT_FORMATS = {name: module for name, (module, _) in FORMATS.items()}
+"""The module with a `render` function for runs, by option name."""
+
 COMPARISON_FORMATS: dict[str, str] = {
     "html": ".comparison.html",
     "json": ".comparison.json_comparison",
     "markdown": ".comparison.markdown",
     "junit": ".comparison.junit",
 }
-"""The module with a `render` function for a comparison, by option name."""
+"""The same for a comparison."""
+
+HISTORY_FORMATS: dict[str, str] = {"html": ".comparison.history_html", "json": ".comparison.history_json"}
+"""The same for the history of workloads."""
 
 Render = Callable[..., str]
 """Writes a report or a comparison as text."""
@@ -67,24 +75,59 @@ def main(arguments: Sequence[str]) -> int:
     """Write the requested reports and return the exit code of the verdict."""
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
-    modules = {name: module for name, (module, _) in FORMATS.items()} if options.against is None else COMPARISON_FORMATS
-    renders = {output.format: _render(output.format, modules) for output in outputs}
-    result: Report | Comparison
-    in_terminal: Render = terminal.render
-    if options.against is None:
-        _reject_comparison_options(options)
-        result = report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
-    else:
-        result, in_terminal = _compare(options), comparison_terminal.render
+    kind = _kind_of_report(options)
+    renders = {output.format: _render(output.format, kind.formats) for output in outputs}
+    result = kind.read(options)
     # Everything is rendered before anything is written: either all files are written, or none.
-    texts = [(output, renders[output.format](result)) for output in outputs]
+    texts = [(output, renders[output.format](result, **kind.details(output))) for output in outputs]
     for output, text in texts:
         _write(output.path, text)
     if outputs:
         _print_written(result, outputs)
     else:
-        _print(in_terminal(result, colour=_wants_colour()))
-    return EXIT_CODE_OF[result.verdict]
+        _print(kind.in_terminal(result, colour=_wants_colour()))
+    return ExitCode.PASS if isinstance(result, History) else EXIT_CODE_OF[result.verdict]
+
+
+Result = Report | Comparison | History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindOfReport:
+    """What is shown: runs, a comparison, or the history of workloads."""
+
+    formats: Mapping[str, str]
+    """The module with a `render` function for each format."""
+    read: Callable[[argparse.Namespace], Result]
+    in_terminal: Render
+
+    def details(self, output: ReportOutput) -> dict[str, Path]:
+        """Further arguments of `render`: a page with links needs the folder that it is in."""
+        is_linked = self.formats is HISTORY_FORMATS and output.format == "html"
+        return {"folder": output.path.parent if output.path is not None else Path.cwd()} if is_linked else {}
+
+
+def _kind_of_report(options: argparse.Namespace) -> KindOfReport:
+    """What the options ask for. Raises UsageError if they contradict each other."""
+    if options.against is not None:
+        if not options.runs:
+            raise UsageError("expected the runs of the candidate before --against, found none")
+        return KindOfReport(formats=COMPARISON_FORMATS, read=_compare, in_terminal=comparison_terminal.render)
+    for name in ("tolerance", "share_tolerance", "metric", "force"):
+        if getattr(options, name) not in (None, False):
+            raise UsageError(f"--{name.replace('_', '-')} belongs to a comparison: add --against BASELINE")
+    if options.history is not None:
+        if options.runs:
+            raise UsageError("expected --against BASELINE with RUN and --history, or --history DIR alone")
+        return KindOfReport(formats=HISTORY_FORMATS, read=_history, in_terminal=history_terminal.render)
+    if not options.runs:
+        raise UsageError("expected a run folder, or --history DIR")
+    return KindOfReport(formats=REPORT_FORMATS, read=_report, in_terminal=terminal.render)
+
+
+def _report(options: argparse.Namespace) -> Report:
+    """The report on the runs."""
+    return report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
 
 
 def _compare(options: argparse.Namespace) -> Comparison:
@@ -94,37 +137,39 @@ def _compare(options: argparse.Namespace) -> Comparison:
     if both:
         raise UsageError(f"expected different runs on both sides, found {min(both)} on both")
     candidates, baselines = (list(map(summary, side)) for side in sides)
-    history = [summary(run) for run in _readable_runs(options.history)] if options.history is not None else []
+    given = {"relative": options.tolerance, "share": options.share_tolerance}
+    left_out: list[str] = []
     return compare(
         candidates,
         baselines,
-        tolerance=Tolerance(
-            **{
-                name: value
-                for name, value in (("relative", options.tolerance), ("share", options.share_tolerance))
-                if value is not None
-            }
-        ),
-        history=history,
+        tolerance=Tolerance(**{name: value for name, value in given.items() if value is not None}),
+        history=[] if options.history is None else _load_summaries(options.history, left_out),
         deciding=[Metric(name) for name in options.metric] if options.metric else tuple(Metric),
         force=options.force,
     )
 
 
-def _reject_comparison_options(options: argparse.Namespace) -> None:
-    """Raise UsageError if an option of comparisons is given without one."""
-    for name in ("tolerance", "share_tolerance", "metric", "force", "history"):
-        if getattr(options, name) not in (None, False):
-            raise UsageError(f"--{name.replace('_', '-')} belongs to a comparison: add --against BASELINE")
+def _history(options: argparse.Namespace) -> History:
+    """The history of the load runs in a folder."""
+    left_out: list[str] = []
+    found = history(_load_summaries(options.history, left_out))
+    if not found.workloads:
+        raise UsageError(f"expected load runs in {options.history}, found none that can be read: {'; '.join(left_out)}")
+    return replace(found, left_out=tuple(left_out))
 
 
-def _readable_runs(folder: Path) -> list[Run]:
-    """The runs of a folder that this version can read, without the others. Raises UsageError if there is none."""
-    found = []
+def _load_summaries(folder: Path, left_out: list[str]) -> Iterator[LoadSummary]:
+    """The load runs in a folder, one at a time. What cannot be read is added to *left_out*. Raises UsageError if there is no run."""
     for path in find_runs(folder.resolve()):
-        with suppress(FolderError, OSError):
-            found.append(read_run(path))
-    return found
+        try:
+            found = summary(read_run(path))
+        except (UsageError, OSError) as error:
+            left_out.append(f"{path.name}: {error}")
+            continue
+        if isinstance(found, LoadSummary):
+            yield found
+        else:
+            left_out.append(f"{path.name}: a conformance run has no figures over time")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         "<failure> means that the target violated a clause or missed an objective, <error> that chainproof failed or the\n"
         "measurement is invalid, and <skipped> that there is no result: not exercised, waived, or too few requests.",
     )
-    options.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run folder, or a folder of run folders")
+    options.add_argument("runs", metavar="RUN", nargs="*", type=Path, help="a run folder, or a folder of run folders")
     for name, (_, meaning) in FORMATS.items():
         options.add_argument(f"--{name}", metavar="FILE", help=f"{meaning}; - for stdout")
     group = options.add_argument_group(
@@ -168,7 +213,10 @@ def _parser() -> argparse.ArgumentParser:
         help="let only this metric decide; may be repeated (default: all of them)",
     )
     group.add_argument(
-        "--history", metavar="DIR", type=Path, help="earlier runs of the same workload, which make it more precise"
+        "--history",
+        metavar="DIR",
+        type=Path,
+        help="earlier runs of the same workload, which make it more precise; alone: show figures over time and where they changed",
     )
     group.add_argument(
         "--force", action="store_true", help="compare runs that differ in plan, machine or contract, or are invalid"
@@ -218,9 +266,7 @@ def _output_path(name: str, text: str) -> Path:
 def _render(name: str, modules: Mapping[str, str]) -> Render:
     """The function that renders a format. Raises UsageError if its packages are not installed."""
     if name not in modules:
-        raise UsageError(
-            f"--{name} does not show comparisons; use one of: {', '.join(f'--{each}' for each in modules)}"
-        )
+        raise UsageError(f"--{name} does not show this; use one of: {', '.join(f'--{each}' for each in modules)}")
     try:
         module = import_module(modules[name], __package__)
     except ModuleNotFoundError as missing:
@@ -275,13 +321,16 @@ def _write(path: Path | None, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _print_written(result: Report | Comparison, outputs: Sequence[ReportOutput]) -> None:
+def _print_written(result: Result, outputs: Sequence[ReportOutput]) -> None:
     """Print the result of every search, the verdict and the written files to stderr."""
     for search in result.searches if isinstance(result, Report) else ():
         _print_line(f"{search.path.name}: {search.summary}")
     files = [str(output.path) for output in outputs if output.path is not None]
     written = f"; wrote {', '.join(files)}" if files else ""
-    _print_line(f"{result.verdict.value}: {result.reason.rstrip('.')}{written}")
+    if isinstance(result, History):
+        _print_line(f"{len(result.workloads)} workload{'s' * (len(result.workloads) != 1)}{written}")
+    else:
+        _print_line(f"{result.verdict.value}: {result.reason.rstrip('.')}{written}")
 
 
 def _print_line(line: str) -> None:

@@ -1,13 +1,12 @@
-"""A comparison for programs: one JSON object, described by `comparison.schema.json`."""
+"""A comparison for programs: one JSON object, described by `docs/comparison.schema.json`."""
 
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import TypedDict
 
 import orjson
 
-from chainproof.json_text import JSON
 from chainproof.judgement.comparison.change import MetricChange
 from chainproof.judgement.comparison.comparability import ComparisonCaveat
 from chainproof.judgement.comparison.comparison import Comparison
@@ -15,13 +14,91 @@ from chainproof.judgement.comparison.conformance_comparison import ConformanceCo
 from chainproof.judgement.comparison.load_comparison import LoadComparison
 from chainproof.judgement.summary import Summary
 from chainproof.judgement.verdict import EXIT_CODE_OF
-from chainproof.results.finding import Finding
+from chainproof.results.finding import Finding, FindingData
+from chainproof.results.manifest import SeriesData
 from chainproof.statistics.run_differences import ERROR, POWER
 
 SCHEMA = "chainproof.comparison/1"
 """Name and version of the schema. A new key does not change the version; a changed or removed one does."""
 
-Object = dict[str, JSON]
+
+class ComparedRunData(TypedDict):
+    """A run that was compared."""
+
+    run: str
+    kind: str
+    label: str | None
+    started: str
+    target: str
+    emulated: bool
+    verdict: str
+    series: SeriesData | None
+
+
+class MetricChangeData(TypedDict):
+    """The change of a metric: of shares (`is_share`) a difference, of others candidate ÷ baseline − 1. Times are in seconds."""
+
+    metric: str
+    meaning: str
+    baseline: float | None
+    candidate: float | None
+    result: str
+    is_share: bool
+    change: float | None
+    low: float | None
+    high: float | None
+    differs: bool
+    excludes_regression: bool
+    smallest_detectable: float | None
+    runs_needed: int | None
+    history: int
+    decides: bool
+
+
+class LoadComparisonData(TypedDict):
+    """The changes of load runs."""
+
+    design: str
+    tolerance: float
+    share_tolerance: float
+    verdict: str
+    metrics: list[MetricChangeData]
+
+
+class ConformanceComparisonData(TypedDict):
+    """The changes of conformance runs."""
+
+    verdict: str
+    new: list[FindingData]
+    fixed: list[FindingData]
+    unchanged: list[FindingData]
+    lost_coverage: list[str]
+    gained_coverage: list[str]
+
+
+class ComparisonCaveatData(TypedDict):
+    """A reason to distrust the comparison."""
+
+    text: str
+    remedy: str
+
+
+class ComparisonData(TypedDict):
+    """A comparison of candidate runs with baseline runs."""
+
+    schema: str
+    verdict: str
+    exit_code: int
+    reason: str
+    next_steps: list[str]
+    confidence: float
+    power: float
+    candidates: list[ComparedRunData]
+    baselines: list[ComparedRunData]
+    load: LoadComparisonData | None
+    conformance: ConformanceComparisonData | None
+    invalid: list[str]
+    caveats: list[ComparisonCaveatData]
 
 
 def render(comparison: Comparison) -> str:
@@ -29,7 +106,7 @@ def render(comparison: Comparison) -> str:
     return orjson.dumps(as_json(comparison), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def as_json(comparison: Comparison) -> Object:
+def as_json(comparison: Comparison) -> ComparisonData:
     """The comparison as JSON types."""
     return {
         "schema": SCHEMA,
@@ -48,7 +125,7 @@ def as_json(comparison: Comparison) -> Object:
     }
 
 
-def _run(summary: Summary) -> Object:
+def _run(summary: Summary) -> ComparedRunData:
     """A run that was compared."""
     manifest = summary.run.manifest
     return {
@@ -59,11 +136,11 @@ def _run(summary: Summary) -> Object:
         "target": manifest.target,
         "emulated": manifest.emulated,
         "verdict": summary.verdict.value,
-        "series": None if manifest.series is None else cast(Object, manifest.series.to_json()),
+        "series": None if manifest.series is None else manifest.series.to_json(),
     }
 
 
-def _load(part: LoadComparison) -> Object:
+def _load(part: LoadComparison) -> LoadComparisonData:
     """The changes of load runs."""
     return {
         "design": part.design.value,
@@ -74,14 +151,14 @@ def _load(part: LoadComparison) -> Object:
     }
 
 
-def _change(change: MetricChange) -> Object:
-    """The change of a metric. Of shares all changes are differences, of other metrics candidate ÷ baseline − 1."""
+def _change(change: MetricChange) -> MetricChangeData:
+    """The change of a metric."""
     return {
         "metric": change.metric.value,
         "meaning": change.kind.meaning,
         "baseline": change.baseline,
         "candidate": change.candidate,
-        "class": change.change.value,
+        "result": change.change.value,
         "is_share": change.kind.is_share,
         "change": change.size,
         "low": change.low,
@@ -99,7 +176,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _conformance(part: ConformanceComparison) -> Object:
+def _conformance(part: ConformanceComparison) -> ConformanceComparisonData:
     """The changes of conformance runs."""
     return {
         "verdict": part.verdict.value,
@@ -111,11 +188,11 @@ def _conformance(part: ConformanceComparison) -> Object:
     }
 
 
-def _finding(finding: Finding) -> Object:
+def _finding(finding: Finding) -> FindingData:
     """A finding."""
-    return cast(Object, finding.to_json())
+    return finding.to_json()
 
 
-def _caveat(caveat: ComparisonCaveat) -> Object:
+def _caveat(caveat: ComparisonCaveat) -> ComparisonCaveatData:
     """A caveat with its remedy."""
     return {"text": caveat.text, "remedy": caveat.remedy}

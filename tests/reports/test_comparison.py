@@ -14,10 +14,12 @@ from chainproof.hardware import Hardware
 from chainproof.judgement.comparison.change import Change
 from chainproof.judgement.verdict import ExitCode
 from chainproof.reports.command import main
+from chainproof.reports.comparison.json_comparison import ComparisonData
 from chainproof.results.coverage import Coverage
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series, SeriesKind, Side
+from chainproof.typed_json import mismatch
 
 from .compared_runs import CLOSED, MACHINE, OPEN, write_run, write_side
 
@@ -42,12 +44,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 def compared(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict]:
     """The exit code and the JSON of a comparison."""
     code = main([*map(str, arguments), "--json", "-"])
-    return code, json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)
+    assert mismatch(found, ComparisonData) is None
+    return code, found
 
 
 def classes(result: dict) -> dict[str, str]:
     """The class of each metric."""
-    return {each["metric"]: each["class"] for each in result["load"]["metrics"]}
+    return {each["metric"]: each["result"] for each in result["load"]["metrics"]}
 
 
 @pytest.mark.parametrize(

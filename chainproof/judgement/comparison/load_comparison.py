@@ -49,10 +49,10 @@ def compare_load(
         candidates, baselines = ([pair[side] for pair in pairs] for side in (0, 1))
     earlier = _usable(history, (*candidates, *baselines))
     differences = metric_differences(
-        [_measure(each) for each in candidates],
-        [_measure(each) for each in baselines],
+        [measured(each) for each in candidates],
+        [measured(each) for each in baselines],
         design=design,
-        history=[_measure(each) for each in earlier],
+        history=[measured(each) for each in earlier],
     )
     changes = judge_changes(differences, tolerance, deciding)
     verdict, reason = _verdict(changes)
@@ -70,7 +70,7 @@ def compare_load(
     )
 
 
-def _measure(summary: LoadSummary) -> Measurements:
+def measured(summary: LoadSummary) -> Measurements:
     """The metrics of one run."""
     return measure(summary.requests, is_closed=summary.run.manifest.known_settings.model == "closed")
 
@@ -107,19 +107,19 @@ def _kind(summary: LoadSummary) -> SeriesKind | None:
 def _usable(history: Iterable[LoadSummary], runs: Sequence[LoadSummary]) -> list[LoadSummary]:
     """The earlier valid runs of the same workload on one of the same targets, the oldest first."""
     compared = {each.run.path for each in runs}
-    first, targets = runs[-1].run.manifest, {_target(each) for each in runs}
+    first, targets = runs[-1].run.manifest, {target_of(each) for each in runs}
     found = [
         each
         for each in history
         if each.run.path not in compared
         and each.verdict not in (Verdict.INVALID, Verdict.ERROR)
-        and _target(each) in targets
+        and target_of(each) in targets
         and is_same_workload(first, each.run.manifest)
     ]
     return sorted(found, key=lambda each: each.run.manifest.started)
 
 
-def _target(summary: LoadSummary) -> str:
+def target_of(summary: LoadSummary) -> str:
     """The target; the emulator has another port each time."""
     manifest = summary.run.manifest
     return "emulator" if manifest.emulated else manifest.target

@@ -1,0 +1,162 @@
+"""The history of workloads: the figures of their runs over time, and where their level changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from chainproof.judgement.comparison.comparability import is_same_workload
+from chainproof.judgement.comparison.load_comparison import measured, target_of
+from chainproof.judgement.comparison.metrics import METRIC_KINDS, Measurements, Metric
+from chainproof.judgement.load_summary import LoadSummary
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.manifest import Manifest
+from chainproof.statistics.change_points import change_points
+
+MIN_CHANGE = 0.01
+"""A change of level by less than this share is not shown: it is certain only because the runs agree so well."""
+MIN_SHARE_CHANGE = 0.0005
+"""The same for shares, as a difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRun:
+    """One run of a history."""
+
+    path: Path
+    """Of the run folder."""
+    label: str
+    started: str
+    verdict: Verdict
+    counts: bool
+    """Whether its figures count; those of an invalid run do not."""
+    values: dict[Metric, float | None]
+    """Its figures in their own units; None where it has too few requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelChange:
+    """A run from which on a metric has another level."""
+
+    metric: Metric
+    place: int
+    """The index of the run in the history."""
+    before: float
+    """The median before, back to the previous change."""
+    after: float
+    """The median from then on, up to the next change."""
+    change: float
+    """In the units of `MetricKind.change`."""
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the new level is the worse one."""
+        return (self.change > 0) is not METRIC_KINDS[self.metric].higher_is_better
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadHistory:
+    """The runs of one workload on one target, the oldest first."""
+
+    workload: str
+    target: str
+    emulated: bool
+    runs: tuple[HistoryRun, ...]
+    changes: tuple[LevelChange, ...]
+    """The latest first."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that any run has."""
+        return tuple(metric for metric in METRIC_KINDS if any(run.values.get(metric) is not None for run in self.runs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The histories of all workloads in a folder."""
+
+    workloads: tuple[WorkloadHistory, ...]
+    """The one with the latest run first."""
+    left_out: tuple[str, ...] = ()
+    """Runs that are not shown, each with the reason."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The runs of one workload on one target, with what was measured."""
+
+    manifest: Manifest
+    """Of the first run."""
+    target: str
+    runs: list[tuple[HistoryRun, Measurements]]
+
+
+def history(summaries: Iterable[LoadSummary], left_out: Sequence[str] = ()) -> History:
+    """The history of runs, grouped by plan, machine and target. Summaries are read one at a time and not kept."""
+    groups: list[_Group] = []
+    for summary in summaries:
+        manifest, target = summary.run.manifest, target_of(summary)
+        group = next((g for g in groups if g.target == target and is_same_workload(g.manifest, manifest)), None)
+        if group is None:
+            group = _Group(manifest, target, [])
+            groups.append(group)
+        group.runs.append(_run(summary))
+    for group in groups:
+        group.runs.sort(key=lambda pair: pair[0].started)
+    groups.sort(key=lambda group: group.runs[-1][0].started, reverse=True)
+    return History(workloads=tuple(map(_workload, groups)), left_out=tuple(left_out))
+
+
+def _run(summary: LoadSummary) -> tuple[HistoryRun, Measurements]:
+    """A run with its measurements."""
+    manifest, found = summary.run.manifest, measured(summary)
+    run = HistoryRun(
+        path=summary.run.path,
+        label=manifest.label,
+        started=manifest.started,
+        verdict=summary.verdict,
+        counts=summary.verdict not in (Verdict.INVALID, Verdict.ERROR),
+        values={
+            metric: None if each is None else METRIC_KINDS[metric].value(each.value) for metric, each in found.items()
+        },
+    )
+    return run, found
+
+
+def _workload(group: _Group) -> WorkloadHistory:
+    """The history of one workload."""
+    changes = [change for metric in METRIC_KINDS for change in _changes(metric, group.runs)]
+    return WorkloadHistory(
+        workload=group.manifest.name,
+        target=group.manifest.target,
+        emulated=group.manifest.emulated,
+        runs=tuple(run for run, _ in group.runs),
+        changes=tuple(sorted(changes, key=lambda each: -each.place)),
+    )
+
+
+def _changes(metric: Metric, runs: Sequence[tuple[HistoryRun, Measurements]]) -> Iterator[LevelChange]:
+    """Where the level of a metric changes noticeably."""
+    values = [
+        (place, each.value)
+        for place, (run, found) in enumerate(runs)
+        if run.counts and (each := found.get(metric)) is not None
+    ]
+    numbers = [value for _, value in values]
+    points = change_points(numbers)
+    bounds = [0, *points, len(numbers)]
+    kind = METRIC_KINDS[metric]
+    least = MIN_SHARE_CHANGE if kind.is_share else math.log1p(MIN_CHANGE)
+    for number, point in enumerate(points):
+        before, after = median(numbers[bounds[number] : point]), median(numbers[point : bounds[number + 2]])
+        if abs(after - before) >= least:
+            yield LevelChange(
+                metric=metric,
+                place=values[point][0],
+                before=kind.value(before),
+                after=kind.value(after),
+                change=kind.change(after - before),
+            )

@@ -1,0 +1,76 @@
+"""Chart: the figures of the runs of a workload over time, with their levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainproof.judgement.comparison.history import LevelChange, WorkloadHistory
+from chainproof.judgement.comparison.metrics import METRIC_KINDS, QUANTILES, Metric
+
+from .chart import Chart, LegendEntry, build_chart
+from .plot import Panel, Point, Rule, Series, Shape, XAxis, YAxis
+from .timeline import axis_unit
+
+_TIMES = tuple(QUANTILES)
+
+
+def history_chart(found: WorkloadHistory) -> Chart | None:
+    """The chart, or None for fewer than two runs with a figure."""
+    numbers = [place for place, run in enumerate(found.runs) if run.values.get(Metric.P50) is not None]
+    if len(numbers) < 2:
+        return None
+    description = (
+        f"p50, p95 and p99 of the response time and the error rate of {len(found.runs)} runs, numbered from the oldest one. Steps are the "
+        "medians between changes of level; a vertical line marks a change. Invalid runs are drawn and do not count."
+    )
+    legend = (
+        *(LegendEntry(colour=metric.value, label=METRIC_KINDS[metric].title, shape="dots") for metric in _TIMES),
+        LegendEntry(colour="failed", label="error rate (below)", shape="dots"),
+    )
+    return build_chart("history", "Runs over time", description, legend, lambda _: _panels(found))
+
+
+def _panels(found: WorkloadHistory) -> list[Panel]:
+    """Response times, and the error rate below them."""
+    highest = max((run.values.get(metric) or 0.0 for run in found.runs for metric in _TIMES), default=0.0)
+    unit = axis_unit(highest)
+    rows = (
+        (260, f"response time ({unit.name})", [(metric, metric.value, 1.0 / unit.seconds) for metric in _TIMES], None),
+        (110, "error rate (%)", [(Metric.ERROR_RATE, "failed", 100.0)], "run"),
+    )
+    return [
+        Panel(
+            height=height,
+            x=XAxis(title=title, low=0.5, high=len(found.runs) + 0.5),
+            y=YAxis(title=axis, few_ticks=height < 200, high=_end_of_axis(found, metrics)),
+            series=tuple(each for metric, colour, scale in metrics for each in _series(found, metric, colour, scale)),
+            rules=_rules(found.changes, [metric for metric, _, _ in metrics]),
+        )
+        for height, axis, metrics, title in rows
+    ]
+
+
+def _end_of_axis(found: WorkloadHistory, metrics: Sequence[tuple[Metric, str, float]]) -> float | None:
+    """1 if all values are zero, since an axis must not end where it starts; else the values decide."""
+    values = [run.values.get(metric) or 0.0 for run in found.runs for metric, _, _ in metrics]
+    return None if any(values) else 1.0
+
+
+def _series(found: WorkloadHistory, metric: Metric, colour: str, scale: float) -> list[Series]:
+    """A dot for each run, and the levels."""
+    values = [(place + 1.0, run.values.get(metric)) for place, run in enumerate(found.runs)]
+    dots: list[Point] = [(place, value * scale) for place, value in values if value is not None]
+    changes = sorted((each for each in found.changes if each.metric is metric), key=lambda each: each.place)
+    line: list[Point] = []
+    if changes:
+        starts = [0.5, *(each.place + 0.5 for each in changes)]
+        levels = [changes[0].before, *(each.after for each in changes)]
+        line = [(start, level * scale) for start, level in zip(starts, levels, strict=True)]
+        line.append((len(found.runs) + 0.5, levels[-1] * scale))
+    return [Series(shape=Shape.STEPS, colour=colour, points=tuple(line or dots), width=1.5, dots=tuple(dots))]
+
+
+def _rules(changes: Sequence[LevelChange], metrics: Sequence[Metric]) -> tuple[Rule, ...]:
+    """A line at each place where one of the metrics changes."""
+    places = sorted({each.place for each in changes if each.metric in metrics})
+    return tuple(Rule(x=place + 0.5, label=f"run {place + 1}") for place in places)

@@ -1,0 +1,37 @@
+"""The history of workloads as one self-contained HTML page without scripts, with links to the run folders."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from chainproof import __version__
+from chainproof.judgement.comparison.history import History
+from chainproof.judgement.comparison.metrics import METRIC_KINDS
+
+from ..charts.history import history_chart
+from . import history_wording
+from .html import TEMPLATES, style_sheet
+
+
+def render(history: History, *, folder: Path) -> str:
+    """The history as an HTML page in *folder*."""
+    charts = [history_chart(found) for found in history.workloads]
+    return TEMPLATES.get_template("history.html.j2").render(
+        history=history,
+        charts=charts,
+        wording=history_wording,
+        kinds=METRIC_KINDS,
+        link=partial(link, folder=folder),
+        max_runs=history_wording.MAX_RUNS,
+        version=__version__,
+        css=style_sheet(),
+    )
+
+
+def link(path: Path, folder: Path) -> str:
+    """The address of the report in a run folder, relative to the page's; of the folder if it has none."""
+    page = path / "report.html"
+    return quote(os.path.relpath(page if page.exists() else path, folder))

@@ -1,0 +1,104 @@
+"""The history of workloads for programs: one JSON object, described by `docs/history.schema.json`."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import orjson
+
+from chainproof.judgement.comparison.history import History, HistoryRun, LevelChange, WorkloadHistory
+
+SCHEMA = "chainproof.history/1"
+"""Name and version of the schema. A new key does not change the version; a changed or removed one does."""
+
+
+class HistoryRunData(TypedDict):
+    """A run. Its figures are in seconds, shares and per second; null where it has too few requests."""
+
+    run: str
+    label: str | None
+    started: str
+    verdict: str
+    counts: bool
+    values: dict[str, float | None]
+
+
+class LevelChangeData(TypedDict):
+    """A run from which on a metric has another level. Of shares the change is a difference, else after ÷ before − 1."""
+
+    metric: str
+    place: int
+    run: str
+    before: float
+    after: float
+    change: float
+    is_worse: bool
+
+
+class WorkloadHistoryData(TypedDict):
+    """The runs of one workload on one target, the oldest first, and its changes of level, the latest first."""
+
+    workload: str
+    target: str
+    emulated: bool
+    runs: list[HistoryRunData]
+    changes: list[LevelChangeData]
+
+
+class HistoryData(TypedDict):
+    """The history of all workloads in a folder."""
+
+    schema: str
+    workloads: list[WorkloadHistoryData]
+    left_out: list[str]
+
+
+def render(history: History) -> str:
+    """The history as JSON text."""
+    data = as_json(history)
+    return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def as_json(history: History) -> HistoryData:
+    """The history as JSON types."""
+    return {
+        "schema": SCHEMA,
+        "workloads": [_workload(found) for found in history.workloads],
+        "left_out": list(history.left_out),
+    }
+
+
+def _workload(found: WorkloadHistory) -> WorkloadHistoryData:
+    """One workload."""
+    return {
+        "workload": found.workload,
+        "target": found.target,
+        "emulated": found.emulated,
+        "runs": [_run(run) for run in found.runs],
+        "changes": [_change(found, change) for change in found.changes],
+    }
+
+
+def _run(run: HistoryRun) -> HistoryRunData:
+    """One run."""
+    return {
+        "run": run.path.name,
+        "label": run.label or None,
+        "started": run.started,
+        "verdict": run.verdict.value,
+        "counts": run.counts,
+        "values": {metric.value: value for metric, value in run.values.items()},
+    }
+
+
+def _change(found: WorkloadHistory, change: LevelChange) -> LevelChangeData:
+    """One change of level."""
+    return {
+        "metric": change.metric.value,
+        "place": change.place,
+        "run": found.runs[change.place].path.name,
+        "before": change.before,
+        "after": change.after,
+        "change": change.change,
+        "is_worse": change.is_worse,
+    }
