@@ -104,9 +104,9 @@ def _run_checks(setup: RunSetup) -> ExitCode:
     if setup.error is not None:
         raise setup.error
     if setup.conformance_run is not None and setup.conformance_run.machine_fault:
+        fault = setup.conformance_run.machine_fault
         print(
-            f"chainproof conformance: {setup.conformance_run.machine_fault}; the run ended there, and the report is on the "
-            "part before",
+            f"chainproof conformance: {fault}; the run ended there, and what is in the run folder is reported",
             file=sys.stderr,
         )
         return EXIT_CODE_OF[setup.conformance_run.verdict]

@@ -137,7 +137,9 @@ class RunWriter:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._digests[MANIFEST].add(_write_file(path / MANIFEST, manifest.to_json()))
-            (path / _RESERVED).write_bytes(bytes(_RESERVED_BYTES))
+            # Stays open: at the end, there may be no file descriptor left.
+            self._end_file = (path / _RESERVED).open("w+b", buffering=0)
+            self._end_file.write(bytes(_RESERVED_BYTES))
         except OSError as error:
             raise FolderError(f"cannot write a run folder at {path}: {error.strerror}") from error
 
@@ -204,15 +206,24 @@ class RunWriter:
 
     def finish(self, end: RunEnd) -> None:
         """Write how the run ended and the digests of the files, and close. Raises MachineFault."""
-        self.close()
-        files = {name: digest.to_json() for name, digest in self._digests.items()}
-        with self._machine_faults(), (self.path / _RESERVED).open("r+b") as file:
-            file.write(_json_text({**end.to_json(), "files": files}))
-            file.truncate()
+        self._close_lines()
+        content = _json_text(
+            {**end.to_json(), "files": {name: digest.to_json() for name, digest in self._digests.items()}}
+        )
+        with self._machine_faults():
+            self._end_file.seek(0)
+            _write_all(self._end_file, content)
+            self._end_file.truncate(len(content))
             (self.path / _RESERVED).replace(self.path / END)
+        self.close()
 
     def close(self) -> None:
         """Close every file, and remove those that were to replace another. May be called again."""
+        self._close_lines()
+        self._end_file.close()
+
+    def _close_lines(self) -> None:
+        """The same for all files but that of the end."""
         for file in self._files.values():
             file.close()
         self._files.clear()
@@ -227,7 +238,7 @@ class RunWriter:
             if file is None:
                 file = self._files[name] = (self.path / name).open("ab", buffering=0)
             line = orjson.dumps(value) + b"\n"
-            _write_all(file, line)
+            _append_line(file, line)
             if not os.fstat(file.fileno()).st_nlink:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self._digests[name].add(line)
@@ -496,12 +507,17 @@ def _json_text(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def _write_all(file: IO[bytes], line: bytes) -> None:
+def _write_all(file: IO[bytes], content: bytes) -> None:
+    """Write to an unbuffered file, which may take a part at a time. Raises OSError."""
+    while content:
+        content = content[file.write(content) :]
+
+
+def _append_line(file: IO[bytes], line: bytes) -> None:
     """Append a line to an unbuffered file. If only a part of it can be written, remove that. Raises OSError."""
-    end, rest = file.seek(0, os.SEEK_END), line
+    end = file.seek(0, os.SEEK_END)
     try:
-        while rest:
-            rest = rest[file.write(rest) :]
+        _write_all(file, line)
     except OSError:
         with suppress(OSError):
             file.truncate(end)

@@ -81,7 +81,7 @@ class BaseRun(ABC):
         if self.ending not in (Ending.INTERNAL_ERROR, Ending.MACHINE_FAULT):
             self.ending, self.note = Ending.MACHINE_FAULT, fault
             print(
-                f"chainproof loadtests: {fault}; the run ends here, and the report is on the part before",
+                f"chainproof loadtests: {fault}; the run ends here, and what is in the run folder is reported",
                 file=sys.stderr,
             )
         self.stop()

@@ -44,7 +44,7 @@ from .fuzzed_inputs import FuzzedInput, Fuzzer
 SAMPLE = os.environ.get("CHAINPROOF_SAMPLE", "1000")
 COUNT = 20_000 if SAMPLE == "all" else int(SAMPLE)
 BATCHES = 10
-LONGEST = 10
+LONGEST = 60
 """Seconds after which an input counts as one that hangs."""
 MAX_PLANNED = 5_000
 """Intended starts of a plan that are drawn."""
