@@ -30,7 +30,7 @@ OPTIONS = (
         help="how long the load test starts requests",
     ),
     Option(name="--seed", parse=integer, metavar="N", default=1, help="seed of all random values"),
-    Option(name="--out", parse=folder, metavar="DIR", help="folder for both run folders and the report"),
+    Option(name="--out", parse=folder, metavar="DIR", is_path=True, help="folder for both run folders and the report"),
     CONTRACT_OPTION,
 )
 

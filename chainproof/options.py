@@ -57,6 +57,8 @@ class Option:
     default_text: str = ""
     """The default in words, if it is not `default`."""
     repeatable: bool = False
+    is_path: bool = False
+    """Whether the value is, or may be, the path of a file or folder."""
     group: OptionGroup | None = None
     excludes: str = ""
     """Options of one group with the same text here exclude each other."""
@@ -89,12 +91,12 @@ class Option:
         """The keyword arguments of argparse's `add_argument` and of pytest's `addoption`."""
         words: dict[str, Any] = {"help": self.help_text.replace("%", "%%"), "default": self.default}
         if not self.name.startswith("-"):
-            words |= {"nargs": "?"}
+            words |= {"nargs": "+" if self.repeatable else "?"}
         else:
             words |= {"dest": self.dest}
         if self.is_switch:
             return words | {"action": "store_true", "default": bool(self.default)}
-        if self.repeatable:
+        if self.repeatable and self.name.startswith("-"):
             words |= {"action": "append"}
         if self.choices:
             return words | {"type": _choice(self.choices), "choices": list(self.choices)}
@@ -180,7 +182,7 @@ def positive_duration(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number of at least 1."""
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+    if not text.isascii() or not text.isdecimal() or integer(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
     return int(text)
 
@@ -197,11 +199,14 @@ def number(text: str) -> float:
 
 
 def integer(text: str) -> int:
-    """A whole number."""
+    """A whole number of at most 64 bits, as run folders can store it."""
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}") from None
+    if not -(2**63) <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at most 64 bits, found {text!r}")
+    return value
 
 
 def positive_number(text: str) -> float:
@@ -279,6 +284,7 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         name="--ca-file",
         metavar="FILE",
         help="PEM file with certificates to trust in addition to the system's",
+        is_path=True,
         group=TARGET_GROUP,
     ),
     Option(

@@ -196,7 +196,7 @@ _OPTIONS: tuple[Option, ...] = (
         valid_in=frozenset({Surface.COMMAND}),
     ),
     LABEL_OPTION,
-    Option(name="--out", metavar="DIR", help="run folder", default_text="a new folder under runs/"),
+    Option(name="--out", metavar="DIR", is_path=True, help="run folder", default_text="a new folder under runs/"),
     Option(
         name="--keep-bodies",
         parse=None,
@@ -224,6 +224,7 @@ _OPTIONS: tuple[Option, ...] = (
     Option(
         name="--input-schema",
         metavar="FILE.json|FILE.py:CLASS",
+        is_path=True,
         help="input of the chain: a JSON Schema, or the class whose run_remote has type hints; inputs are generated from it, "
         "and each valid input must be answered with 200",
         group=_CHAIN,
@@ -231,12 +232,14 @@ _OPTIONS: tuple[Option, ...] = (
     Option(
         name="--output-schema",
         metavar="FILE.json|FILE.py:CLASS",
+        is_path=True,
         help="output of the chain, in the same forms; the body of every 200 must match it",
         group=_CHAIN,
     ),
     Option(
         name="--payloads",
         metavar="FILE.jsonl",
+        is_path=True,
         help="inputs that the chain accepts, one JSON object per line; they are sent with the bytes that the file has, and "
         "probes are one of them with one change",
         default_text="inputs from --input-schema; else what the chain's own errors lead to",
@@ -245,6 +248,7 @@ _OPTIONS: tuple[Option, ...] = (
     Option(
         name="--slow-payload",
         metavar="FILE.json",
+        is_path=True,
         help="an input that the chain accepts and that takes it a second or more; overload is tested with it, so that concurrent "
         "requests really overlap",
         default_text="overload is tested with the simplest input",
@@ -253,6 +257,7 @@ _OPTIONS: tuple[Option, ...] = (
     Option(
         name="--check",
         metavar="FILE.py:FUNCTION",
+        is_path=True,
         help="your own check of every 200: a function that takes payload and answer, and returns None or a description of "
         "the error",
         group=_CHAIN,
@@ -335,12 +340,14 @@ CALL_OPTIONS = (
     Option(
         name="--payload",
         metavar="JSON|FILE",
+        is_path=True,
         help="the body: JSON text, a file, or - for the standard input; it is sent as it is",
         default_text="the simplest input of --input-schema, else {}",
     ),
     Option(
         name="--raw",
         metavar="FILE",
+        is_path=True,
         help="a file, or - for the standard input, with all bytes to send: request line, header fields and body. Nothing is "
         "added, not even the key",
     ),

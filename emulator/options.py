@@ -17,7 +17,13 @@ def port(text: str) -> int:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option(name="scenario", default="warm", metavar="SCENARIO", help="name of a built-in scenario, or a TOML file"),
+    Option(
+        name="scenario",
+        default="warm",
+        metavar="SCENARIO",
+        is_path=True,
+        help="name of a built-in scenario, or a TOML file",
+    ),
     Option(name="--host", default="127.0.0.1", metavar="HOST", help="loopback address to listen on"),
     Option(name="--port", parse=port, metavar="PORT", default=0, default_text="a free port", help="port to listen on"),
     Option(
@@ -30,6 +36,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="--chain",
         metavar="FILE.py:CLASS",
+        is_path=True,
         help="run your own chain instead of the echo chain; package.module:CLASS works too",
     ),
     Option(
@@ -47,6 +54,7 @@ OPTIONS: tuple[Option, ...] = (
         name="--access-log",
         parse=Path,
         metavar="FILE",
+        is_path=True,
         help="write one JSON line for each request answered to this file",
         replaces=("--truth",),
     ),

@@ -41,6 +41,8 @@ MIN_VARIATION = 0.05
 """The smallest coefficient of variation of gamma gaps; use `constant` for more even arrivals."""
 MAX_VARIATION = 20.0
 """The largest; with more, almost all arrivals would fall together."""
+MAX_USERS = 100_000
+"""Each user has a greenlet and a connection of its own."""
 
 
 class WorkloadModel(StrEnum):
@@ -150,6 +152,7 @@ class Workload:
             (self.rate > 0, f"rate: expected more than 0 requests per second, found {self.rate:g}"),
             (self.rate <= 100_000, f"rate: expected at most 100000 requests per second, found {self.rate:g}"),
             (self.users > 0, f"users: expected at least 1, found {self.users}"),
+            (self.users <= MAX_USERS, f"users: expected at most {MAX_USERS} for each run, found {self.users}"),
             (self.think_time >= 0, f"think_time: expected at least 0 s, found {self.think_time:g} s"),
             (self.duration > 0, f"duration: expected more than 0 s, found {self.duration:g} s"),
             (self.deadline > 0, f"deadline: expected more than 0 s, found {self.deadline:g} s"),

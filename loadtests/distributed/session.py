@@ -21,6 +21,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import wraps
 from itertools import filterfalse
 from pathlib import Path
@@ -226,6 +227,18 @@ class Session:
             self.run.wait()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRun:
+    """What a session needs for a run, checked."""
+
+    demand: Demand
+    requested: TargetOptions
+    endpoint: Endpoint
+    limits: Limits
+    closing: ExitStack | None
+    """Closes the endpoint; None if it is the one that the session has."""
+
+
 class WriterSession(Session):
     """A session that writes run folders: a local process or a master."""
 
@@ -273,15 +286,34 @@ class WriterSession(Session):
     def apply_options(self) -> None:
         """Set demand, endpoint, limits and users from the options, between two runs. Raises UsageError."""
         self._adopt_host()
-        self.demand, requested = self.check()
-        if requested != self._requested:
-            self._requested = None
+        self.adopt(self.prepared())
+
+    def prepared(self) -> PreparedRun:
+        """What the current options ask for, with its target open. Changes nothing in the session. Raises UsageError."""
+        requested_demand, requested = self.check()
+        with ExitStack() as closing:
+            if requested == self._requested:
+                endpoint, kept = self.endpoint, None
+            else:
+                endpoint = closing.enter_context(open_endpoint(requested))
+                check_handshake(endpoint)
+                kept = closing
+            run_limits = limits(self.options, endpoint)
+            return PreparedRun(
+                demand=apply_limits(requested_demand, run_limits),
+                requested=requested,
+                endpoint=endpoint,
+                limits=run_limits,
+                closing=kept and kept.pop_all(),
+            )
+
+    def adopt(self, prepared: PreparedRun) -> None:
+        """Use a prepared demand, endpoint and limits. The former target is closed if it is another."""
+        if prepared.closing is not None:
             self._closing.close()
-            self.endpoint = self._closing.enter_context(open_endpoint(requested))
-            check_handshake(self.endpoint)
-            self._requested = requested
-        self.limits = limits(self.options, self.endpoint)
-        self.demand = apply_limits(self.demand, self.limits)
+            self._closing = prepared.closing
+        self._requested, self.endpoint = prepared.requested, prepared.endpoint
+        self.demand, self.limits = prepared.demand, prepared.limits
         self.environment.user_classes = classes_of_model(self._user_classes, self.demand.workload.model)
         self.environment.host = self._host = self.endpoint.target.origin
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import orjson
 from gevent.lock import RLock
 
 from chainproof.clock import Seconds
+
+from .limited_process import run_limited
 
 MIN_PAUSE: Seconds = 2.0
 MAX_LOAD = 0.1
@@ -39,7 +42,9 @@ NOTE = (
 class LivePage:
     """The figures of the run so far, computed at most as often as `MAX_LOAD` allows."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """*environment* is that of the process which computes the figures."""
+        self._environment = environment
         self._lock = RLock()
         self._folder: Path | None = None
         self._figures: dict[str, Any] = {}
@@ -51,18 +56,20 @@ class LivePage:
         with self._lock:  # several readers get the same figures
             if folder != self._folder or time.monotonic() >= self._due:
                 start = time.monotonic()
-                self._figures = _compute(folder)
+                self._figures = _compute(folder, self._environment)
                 self._folder, self._due = folder, time.monotonic()
                 self._pause = max(MIN_PAUSE, (self._due - start) / MAX_LOAD)
                 self._due += self._pause
         return orjson.dumps(self._figures | {"name": folder.name, "state": state, "refresh_s": self._pause})
 
 
-def _compute(folder: Path) -> dict[str, Any]:
+def _compute(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     """The figures of a run folder, from a process of its own. Empty spans if it cannot be read yet."""
-    child = subprocess.run(
-        [sys.executable, "-P", "-m", "chainproof.loadtests.run_so_far", str(folder)], capture_output=True, check=False
-    )
+    command = [sys.executable, "-P", "-m", "chainproof.loadtests.run_so_far", str(folder)]
+    try:
+        child = run_limited(command, environment)
+    except subprocess.TimeoutExpired:
+        return {"spans": []}
     figures: dict[str, Any] = orjson.loads(child.stdout) if child.returncode == 0 else {"spans": []}
     return figures
 

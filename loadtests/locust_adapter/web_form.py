@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Container, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from locust.argument_parser import default_args_dict
@@ -19,11 +21,18 @@ from chainproof.options import Option, Surface, add_options
 
 from ..locust_options import REJECTED
 from ..options import FORM_OPTIONS, LOCUST_NAMES, OPTIONS
+from .web_paths import check_paths
 
 _UNSET = "as the workload says"
 _LOCUSTS = frozenset(default_args_dict())
 _OTHER_FIELDS = ("host", "user_count", "spawn_rate", "run_time", "profile")
 """Fields of Locust's form."""
+_NOT_IN_FORM = LOCUST_NAMES - {option.dest for option in FORM_OPTIONS} - set(_OTHER_FIELDS)
+"""Options that a web page must not set."""
+MAX_FIELDS = 200
+MAX_NAME_LENGTH = 100
+MAX_VALUE_LENGTH = 4000
+"""Limits of a form, so that parsing it does not delay the requests of a run. Python converts at most 4300 digits."""
 
 
 class FormError(UsageError):
@@ -72,23 +81,45 @@ def _as_text(value: object) -> str | bool:
             return str(getattr(value, "value", value))
 
 
-def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | None = None) -> dict[str, Any]:
+def read_form(
+    form: Mapping[str, str],
+    before: Mapping[str, Any],
+    host: str | None = None,
+    *,
+    started_with: Mapping[str, Any] = MappingProxyType({}),
+    folder: Path = Path(),
+) -> dict[str, Any]:
     """
     The options with the values of a form. Options that it does not contain keep their values. Raises FormError.
 
-    *host* is the target that the page shows as Host. Unknown fields are an error.
+    *host* is the target that the page shows as Host. Unknown fields are an error, and paths outside *folder* that are not
+    among the options *started_with*.
     """
-    unknown = next((name for name in form if name not in before and name not in _OTHER_FIELDS), None)
-    if unknown is not None:
-        raise FormError(f"unknown field {unknown}{did_you_mean(unknown, [*before, *_OTHER_FIELDS])}")
+    _check_fields(form, before)
     reader = _FormParser(add_help=False, allow_abbrev=False)
     add_options(reader, OPTIONS, Surface.WEB_FORM)
     read = vars(reader.parse_args([word for option in FORM_OPTIONS for word in _words(option, form)]))
     values = {name: read[name] if name in form else before.get(name) for name in read}
     values |= _target(form, before, host) | _duration(reader, form, before)
     _check_spawn_rate(form, before)
+    check_paths({name: value for name, value in values.items() if name in form}, started_with, folder)
     others = (name for name in form if name in before and name not in LOCUST_NAMES and name not in _LOCUSTS)
     return values | {name: _same_type(name, before[name], form[name]) for name in others}
+
+
+def _check_fields(form: Mapping[str, str], before: Mapping[str, Any]) -> None:
+    """Raise FormError for a form that is too large, and for a field that is unknown or not allowed in it."""
+    if len(form) > MAX_FIELDS:
+        raise FormError(f"expected at most {MAX_FIELDS} fields, found {len(form)}")
+    for name, text in form.items():
+        if len(name) > MAX_NAME_LENGTH or len(text) > MAX_VALUE_LENGTH:
+            raise FormError(
+                f"expected at most {MAX_VALUE_LENGTH} characters in field {name[:MAX_NAME_LENGTH]!r}, found more"
+            )
+        if name in _NOT_IN_FORM:
+            raise FormError(f"field {name} cannot be set on this page; give the option when you start Locust")
+        if name not in before and name not in _OTHER_FIELDS:
+            raise FormError(f"unknown field {name}{did_you_mean(name, [*before, *_OTHER_FIELDS])}")
 
 
 def _words(option: Option, form: Mapping[str, str]) -> list[str]:

@@ -5,35 +5,39 @@ The form is parsed like the command line, so usage errors have the same messages
 rate or duration replaces the plan from a whole second on; the run folder records the second, and reports show the plans as
 phases. Any other change ends the run, after draining it, and starts a new one.
 
-Pages of other origins can neither read nor post. No page contains the API key.
+Pages of other sites can neither read nor post. No page contains the API key.
 """
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import gevent
+from gevent.lock import BoundedSemaphore
 from locust import web
 
 from chainproof.clock import Seconds
-from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.judgement.time_kinds import TIME_KINDS
-from chainproof.processes import chainproof_command
 from chainproof.results.exchange import responsible_for_outcome
 from chainproof.statistics.histogram import Histogram
 from chainproof.workload.workload import WorkloadModel
 
 from ..distributed.merge import DistributedRun
 from ..distributed.session import WriterSession
+from ..distributed.worker_token import TOKEN_VARIABLE
 from ..options import LOCUST_NAMES
 from . import live_page
-from .web_form import FormError, check_open_model_fields, form_fields, parse_users, read_form
+from .limited_process import without_secrets
+from .web_form import MAX_NAME_LENGTH, FormError, check_open_model_fields, form_fields, parse_users, read_form
+from .web_report import ReportError, ReportMaker
+from .web_requests import objection, own_names
+from .web_server import start_server
 
 OUTCOMES = "outcomes"
 PERCENTILES = "percentiles"
@@ -60,6 +64,8 @@ _TABS = {
 """Title and columns of each tab, by key. Locust's page sorts rows by `name` where there is one."""
 
 Row = dict[str, str | int]
+MultiDict = Any
+"""The values of a form, of which a field may have several: Werkzeug's type, which Locust does not export."""
 
 _web = cast(Any, web)
 """Locust's module, for the names of Flask's that it has and does not export."""
@@ -72,11 +78,20 @@ class WebUI:
         self._session = session
         self._ui = ui
         self._environment = session.environment
-        self._live = live_page.LivePage()
+        self._started_with = dict(vars(session.options))
+        self._folder = Path.cwd()
+        self._base_path: str = session.options.web_base_path or ""
+        self._own_names = own_names(session.options.web_host, session.options.web_host_display_name)
+        self._changing = BoundedSemaphore(1)
+        """Held while a run is started or changed."""
+        environment = without_secrets(session.options.api_key_env, TOKEN_VARIABLE)
+        self._reports = ReportMaker(environment=environment)
+        self._live = live_page.LivePage(environment)
 
     def attach(self) -> None:
-        """Add the form fields, the tabs and the pages."""
+        """Add the form fields, the tabs and the pages, and limit what other sites and many requests can do."""
         app, ui = self._ui.app, self._ui
+        ui.start_server = lambda: start_server(ui, lambda: self._session.running)
         # Locust would sort the form's fields by name.
         app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
         ui.template_args |= {
@@ -98,6 +113,11 @@ class WebUI:
         index = app.view_functions["locust.index"]
         app.view_functions["locust.index"] = lambda: _with_note(index())
         app.view_functions["locust.swarm"] = ui.auth_required_if_enabled(self.swarm)
+        app.view_functions["locust.stats_report"] = ui.auth_required_if_enabled(
+            partial(self._unless_running, app.view_functions["locust.stats_report"])
+        )
+        # For Locust's class picker, which we reject: it would change the users of a run while it goes on.
+        app.view_functions["locust.update_user"] = lambda: ("expected no change of user classes", 404)
         for path, view in (
             ("report", self.report),
             ("report/download", self.download),
@@ -106,9 +126,9 @@ class WebUI:
             ("change", self.change),
         ):
             methods = ["GET", "POST"] if path == "change" else ["GET"]
-            rule = f"{self._session.options.web_base_path or ''}/chainproof/{path}"
+            rule = f"{self._base_path}/chainproof/{path}"
             app.add_url_rule(rule, f"chainproof.{path}", ui.auth_required_if_enabled(view), methods=methods)
-        app.before_request(self._reject_other_origins)
+        app.before_request(self._reject)
         # The first in the list runs last: after the one that allows every origin.
         app.after_request_funcs.setdefault(None, []).insert(0, _restrict_to_origin)
 
@@ -116,6 +136,8 @@ class WebUI:
         """Let Locust fill its form, then replace the fields of our options."""
         fill()
         options, ui = vars(self._session.options), self._ui
+        history = ui.template_args["history"]
+        ui.template_args["history"] = history[:: len(history) // _MAX_POINTS + 1]
         others = {name: each for name, each in ui.template_args["extra_options"].items() if name not in LOCUST_NAMES}
         ui.template_args["extra_options"] = form_fields(options) | others
         if options["model"] == "closed":
@@ -141,33 +163,49 @@ class WebUI:
                 message = f"Nothing was changed: {error}"
         return _change_page(self._session, message)
 
-    def _start(self, form: Mapping[str, str]) -> str:
-        """Apply the values of a form. Returns what was done. Raises UsageError and restores the options."""
+    def _start(self, form: MultiDict) -> str:
+        """Apply the values of a form. Returns what was done. Raises UsageError, and changes nothing then."""
+        if not self._changing.acquire(blocking=False):
+            raise FormError("another request starts or changes a run; try again after that")
         session, options = self._session, self._session.options
         before, users = dict(vars(options)), session.requested_users
-        values = read_form(form, before, self._environment.host)
         try:
-            vars(options).update(values)
-            self._read_users(form)
-            demand, _ = session.check()
-            if session.running and dict(vars(options)) == before and session.requested_users == users:
-                raise FormError("nothing differs from the current run; change a value, or stop the run first")
-            if session.running and session.can_replan and _differ_in_plan(before, vars(options)):
-                start = session.change(options.rate or session.rate, demand.workload.duration)
-                return f"The new plan applies from {format_duration(start)} of the run on."
-            message = "A run was started."
-            if session.running:
-                session.runner.stop()  # drains the run before its target is closed
-                message = "The previous run was ended, and a new one was started."
-            session.apply_options()
-            self._environment.profile = form.get("profile") or self._environment.profile
-            self._start_run()
-        except UsageError:
+            return self._apply(form, before, users)
+        except BaseException:
             vars(options).update(before)
             session.requested_users = users
             if not session.running:
                 session.apply_options()
             raise
+        finally:
+            self._changing.release()
+
+    def _apply(self, form: MultiDict, before: Mapping[str, Any], users: int | None) -> str:
+        """Apply the values of a form to the session. Returns what was done. Raises UsageError."""
+        session, options = self._session, self._session.options
+        if not form and _web.request.content_length:
+            raise FormError("expected a form, found another body")
+        twice = next((name for name, values in form.lists() if len(values) > 1), None)
+        if twice is not None:
+            raise FormError(f"expected each field once, found several times {twice[:MAX_NAME_LENGTH]!r}")
+        host = self._environment.host
+        values = read_form(form, before, host, started_with=self._started_with, folder=self._folder)
+        vars(options).update(values)
+        self._read_users(form)
+        demand, _ = session.check()
+        if session.running and dict(vars(options)) == before and session.requested_users == users:
+            raise FormError("nothing differs from the current run; change a value, or stop the run first")
+        if session.running and session.can_replan and _differ_in_plan(before, vars(options)):
+            start = session.change(options.rate or session.rate, demand.workload.duration)
+            return f"The new plan applies from {format_duration(start)} of the run on."
+        prepared = session.prepared()  # before the current run ends: a usage error must not end it
+        message = "A run was started."
+        if session.running:
+            session.runner.stop()  # drains the run before its target is closed
+            message = "The previous run was ended, and a new one was started."
+        session.adopt(prepared)
+        self._start_run()
+        self._environment.profile = form.get("profile") or self._environment.profile
         return message
 
     def _read_users(self, form: Mapping[str, str]) -> None:
@@ -259,6 +297,16 @@ class WebUI:
             yield {"what": "ignored messages", "value": run.ignored, "meaning": "see ignored in end.json"}
         yield {"what": "run folder", "value": str(session.writer.path), "meaning": _run_state(session)}
 
+    def _unless_running(self, locusts_report: Callable[[], Any]) -> Any:
+        """Locust's own report, except during a run: making it takes 60 ms or more, in the process that sends the load."""
+        if self._session.running:
+            return (
+                "Locust's report delays requests; it is made after the run. See ../chainproof/report.",
+                503,
+                _PLAIN_TEXT,
+            )
+        return locusts_report()
+
     def report(self) -> Any:
         """The report of the run so far."""
         return self._rendered({})
@@ -274,12 +322,11 @@ class WebUI:
         writer = self._session.writer
         if writer is None:
             return "No run has started, so there is nothing to report yet.", 404
-        child = subprocess.run(
-            chainproof_command("reports", str(writer.path), "--html", "-"), capture_output=True, check=False
-        )
-        if not child.stdout:
-            return f"The report could not be made: {escape(child.stderr.decode('utf-8', 'replace'))}", 500
-        return child.stdout, 200, {"Content-Type": "text/html; charset=utf-8", **fields}
+        try:
+            page = self._reports.page(writer.path)
+        except ReportError as error:
+            return str(error), 503, _PLAIN_TEXT
+        return page, 200, {"Content-Type": "text/html; charset=utf-8", **fields}
 
     def live(self) -> Any:
         """The figures of the live page."""
@@ -288,19 +335,14 @@ class WebUI:
             return "No run has started.", 404
         return self._live.figures(writer.path, _run_state(self._session)), 200, {"Content-Type": "application/json"}
 
-    # ------------------------------------------------------------------ other origins
+    # ------------------------------------------------------------------ other sites
 
-    def _reject_other_origins(self) -> Any:
-        """Reject requests from pages of other origins, and host names that DNS rebinding points at this machine."""
+    def _reject(self) -> Any:
+        """Reject requests from pages of other sites, and host names that DNS rebinding points at this machine."""
         request = _web.request
-        host = request.host
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return "expected a request from a page of this origin", 403
-        bound = getattr(self._ui, "host", "")
-        if bound and is_loopback(bound) and not is_loopback(urlsplit(f"//{host}").hostname or ""):
-            return "expected a loopback address as host", 403
-        return None
+        path = request.path.removeprefix(self._base_path) or "/"
+        reason = objection(request.method, path, request.headers, self._own_names)
+        return None if reason is None else (reason, 403, _PLAIN_TEXT)
 
 
 def _differ_in_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -309,6 +351,9 @@ def _differ_in_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool
     return bool(differing) and differing <= {"rate", "duration"}
 
 
+_PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+_MAX_POINTS = 500
+"""Points of Locust's charts: the history of a day has 17,280, which take long to send."""
 _POLL_INTERVAL: Seconds = 0.02
 _LATE: Seconds = 0.010
 _MEANINGS = {

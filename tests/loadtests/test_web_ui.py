@@ -5,16 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +16,13 @@ import pytest
 
 from chainproof.judgement.latency import columns, interval_text, time_text
 from chainproof.judgement.load_summary import summarise_load
-from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.options import FORM_OPTIONS
-from chainproof.results.folder import Run, find_runs, read_run
+from chainproof.results.folder import Run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
 from ..reports.browser import Page, browser, executable  # the browser of the report tests
-
-KEY = "a-key.that-must-not-be-seen"
+from .web_process import KEY, evaluate, web_ui
 
 
 async def fine(request: Any) -> None:
@@ -41,74 +33,6 @@ async def fine(request: Any) -> None:
 async def throttle(request: Any) -> None:
     """Answer 429."""
     await request.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
-
-
-@dataclass(slots=True)
-class Ui:
-    """A Locust process with its web UI."""
-
-    process: subprocess.Popen[str]
-    url: str
-    folder: Path
-
-    def fetch(self, path: str, form: str | None = None, **fields: str) -> tuple[int, str, dict[str, str]]:
-        """Get a page, or post a form to it: status, text and header fields."""
-        data = form.encode() if form is not None else None
-        request = urllib.request.Request(f"{self.url}{path}", data=data, headers=fields)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, answer.read().decode(), dict(answer.headers)
-        except urllib.error.HTTPError as refused:
-            return refused.code, refused.read().decode(), dict(refused.headers)
-
-    @property
-    def runs(self) -> list[Run]:
-        """The run folders so far."""
-        runs = self.folder / "runs"
-        return [read_run(path) for path in find_runs(runs)] if runs.exists() else []
-
-
-@contextmanager
-def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
-    """`locust -f locustfile.py` with its web UI; it ends on Ctrl-C."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), f"--web-port={port}", "--target", target, *words],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "BASETEN_API_KEY": KEY, "LOCUST_SKIP_MONKEY_PATCH": ""},
-    )
-    ui = Ui(process, f"http://127.0.0.1:{port}", folder)
-    try:
-        give_up = time.monotonic() + 15
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < give_up
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.05)
-        yield ui
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-
-
-def evaluate(tab: Page, script: str) -> Any:
-    """The result of a script in a page."""
-    found = tab.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-    assert "exceptionDetails" not in found, found
-    return found["result"].get("value")
 
 
 def await_text(tab: Page, *texts: str, patience: float = 15.0) -> str:

@@ -1,0 +1,107 @@
+"""
+The HTTP server of the web page, with limits, so that requests to it do not delay the requests of a run.
+
+The page is served by the process that sends the load, in one event loop. While a run goes on, connections and requests wait
+for their turn. After each one the page pauses, so that it uses about a tenth of the time. Connections, bodies and the time to
+send a request are limited.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.lock import BoundedSemaphore
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from chainproof.clock import Seconds
+
+MAX_BODY = 1 << 16
+"""Bytes. The largest form of the page has a few kilobytes."""
+MAX_CONNECTIONS = 32
+"""A browser opens six."""
+READ_TIMEOUT: Seconds = 30.0
+"""Time to wait for the next bytes of a request."""
+SHARE = 0.1
+"""The part of the time that the page uses while a run goes on."""
+_MIN_COST: Seconds = 0.0002
+_MAX_COST: Seconds = 0.05
+"""Bounds of what a request is charged. The CPU time of one that waits includes what others did meanwhile."""
+
+
+class Turns:
+    """Lets requests begin one after another, with a pause in proportion to the CPU time of those before."""
+
+    def __init__(self, is_busy: Callable[[], bool]) -> None:
+        """*is_busy* says whether there is a run that requests could delay."""
+        self._is_busy = is_busy
+        self._queue = BoundedSemaphore(1)
+        self._next: Seconds = 0.0
+        """When the next request may begin, on the monotonic clock."""
+
+    def wait(self) -> None:
+        """Wait for a turn."""
+        if self._is_busy():
+            with self._queue:
+                gevent.sleep(max(self._next - time.monotonic(), 0.0))
+                self.charge(_MIN_COST)
+
+    def charge(self, cpu_time: Seconds) -> None:
+        """Let the next request begin after a pause for this CPU time."""
+        self._next = max(self._next, time.monotonic()) + min(cpu_time, _MAX_COST) / SHARE
+
+
+class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints here
+    """Serves one connection, within the limits."""
+
+    _start: Seconds = 0.0
+    """CPU time of the process when the current request began; 0 before."""
+
+    def handle(self) -> None:
+        """Serve the requests of the connection."""
+        self.socket.settimeout(READ_TIMEOUT)
+        self.server.turns.wait()
+        super().handle()
+
+    def handle_one_request(self) -> Any:
+        """Serve one request, and charge for it."""
+        self._start = 0.0
+        try:
+            return super().handle_one_request()
+        finally:
+            if self._start:
+                self.server.turns.charge(time.thread_time() - self._start)
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """Wait for a turn and read the header. Raises ValueError, which is answered 400, for a large or chunked body."""
+        self.server.turns.wait()
+        self._start = time.thread_time()
+        is_valid = super().read_request(raw_requestline)
+        # Rejected here, because the server reads the rest of a body before it closes a connection.
+        is_large = (self.content_length or 0) > MAX_BODY or "Transfer-Encoding" in self.headers
+        if is_large or len(self.headers.get_all("Content-Length", [])) > 1:
+            raise ValueError(f"expected a body of at most {MAX_BODY} bytes, with one length")
+        return is_valid
+
+    def log_error(self, msg: str, *args: object) -> None:
+        """Log nothing: an invalid request says nothing about the run."""
+
+
+def start_server(ui: Any, is_busy: Callable[[], bool]) -> None:
+    """Serve the page until it is stopped; this replaces `start_server` of Locust's web UI."""
+    tls = {"keyfile": ui.tls_key, "certfile": ui.tls_cert} if ui.tls_cert and ui.tls_key else {}
+    server = ui.server = WSGIServer(
+        (ui.host, ui.port),
+        ui.app,
+        log=None,
+        error_log=logging.getLogger("locust.web"),
+        spawn=MAX_CONNECTIONS,
+        handler_class=_Handler,
+        **tls,
+    )
+    server.stop_timeout = 0
+    server.turns = Turns(is_busy)
+    server.serve_forever()
