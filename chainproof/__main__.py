@@ -22,12 +22,14 @@ ENTRY_POINT_GROUP = "chainproof.tools"
 
 TOOL_SUMMARIES = {
     "demo": "check and load-test an emulator, and write one HTML report",
+    "doctor": "check this machine and the way to a target",
     "call": "send one request and show it completely",
     "conformance": "check a target against the contract",
     "loadtests": "send a workload to a target and measure latency and errors",
     "locustfile": "print the path of the locustfile for Locust's own command line",
     "reports": "summarise run folders on the terminal or as HTML, JSON, Markdown or JUnit XML",
     "emulator": "run a local server that behaves like a Baseten chain",
+    "completion": "print a script for the completion of bash, zsh or fish",
 }
 """What each tool does, in the order of `--help`."""
 

@@ -91,12 +91,12 @@ class Option:
         """The keyword arguments of argparse's `add_argument` and of pytest's `addoption`."""
         words: dict[str, Any] = {"help": self.help_text.replace("%", "%%"), "default": self.default}
         if not self.name.startswith("-"):
-            words |= {"nargs": "+" if self.repeatable else "?"}
+            words |= {"nargs": "?"}
         else:
             words |= {"dest": self.dest}
         if self.is_switch:
             return words | {"action": "store_true", "default": bool(self.default)}
-        if self.repeatable and self.name.startswith("-"):
+        if self.repeatable:
             words |= {"action": "append"}
         if self.choices:
             return words | {"type": _choice(self.choices), "choices": list(self.choices)}

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import cast
 
+from chainproof.completion import OPTIONS as COMPLETION_OPTIONS
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
@@ -24,6 +25,7 @@ from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import documented_statuses
 from chainproof.contract.remedies import REMEDIES
 from chainproof.demo import OPTIONS as DEMO_OPTIONS
+from chainproof.doctor.command import OPTIONS as DOCTOR_OPTIONS
 from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
 from chainproof.loadtests.locust_options import LOCUST_OPTIONS, Treatment
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
@@ -206,7 +208,7 @@ def _option_sections() -> Iterator[str]:
     yield from (
         "## Target",
         "",
-        "`chainproof conformance`, `chainproof loadtests`, pytest and Locust have these options.",
+        "`chainproof conformance`, `loadtests`, `call` and `doctor`, pytest and Locust have these options.",
         "",
     )
     yield from _option_table(TARGET_OPTIONS, ())
@@ -236,8 +238,13 @@ def _option_sections() -> Iterator[str]:
     )
     yield from ("## chainproof emulator", "")
     yield from _option_tables(EMULATOR_OPTIONS)
-    yield from ("## chainproof demo", "")
-    yield from _option_tables(DEMO_OPTIONS)
+    for name, options in (
+        ("demo", DEMO_OPTIONS),
+        ("doctor", DOCTOR_OPTIONS),
+        ("completion", COMPLETION_OPTIONS),
+    ):
+        yield from (f"## chainproof {name}", "")
+        yield from _option_tables(options)
 
 
 def _option_tables(options: Iterable[Option], surfaces: tuple[Surface, ...] = ()) -> Iterator[str]:

@@ -174,13 +174,19 @@ def _load_summaries(folder: Path, left_out: list[str]) -> Iterator[LoadSummary]:
 
 def _parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    options = build_parser(
+    parser = build_parser(
         "reports",
         "Show the results of one or more runs: a summary on the terminal, or the requested formats.",
         "The exit code is the verdict on the runs, in every format; of several runs, the most severe one. In JUnit XML,\n"
         "<failure> means that the target violated a clause or missed an objective, <error> that chainproof failed or the\n"
         "measurement is invalid, and <skipped> that there is no result: not exercised, waived, or too few requests.",
     )
+    add_arguments(parser)
+    return parser
+
+
+def add_arguments(options: argparse.ArgumentParser) -> None:
+    """Add the arguments to a parser; shell completion reads them too."""
     options.add_argument("runs", metavar="RUN", nargs="*", type=Path, help="a run folder, or a folder of run folders")
     for name, (_, meaning) in FORMATS.items():
         options.add_argument(f"--{name}", metavar="FILE", help=f"{meaning}; - for stdout")
@@ -221,7 +227,6 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--force", action="store_true", help="compare runs that differ in plan, machine or contract, or are invalid"
     )
-    return options
 
 
 def _tolerance(text: str) -> float:

@@ -53,7 +53,7 @@ def layers() -> dict[str, dict[str, Part]]:
 
 LAYERS = layers()
 
-MAY_USE_NETWORK = {"command", "processes", "endpoint", "demo", "__main__"}
+MAY_USE_NETWORK = {"command", "processes", "endpoint", "demo", "doctor", "__main__"}
 NETWORK = {"socket", "ssl", "subprocess", "asyncio", "selectors", "http", "urllib.request", "multiprocessing"}
 
 SHARED_DEPENDENCIES = {

@@ -22,7 +22,7 @@ from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
 from ..reports.browser import Page, browser, executable  # the browser of the report tests
-from .web_process import KEY, evaluate, web_ui
+from .web_process import KEY, Ui, evaluate, web_ui
 
 
 async def fine(request: Any) -> None:

@@ -1,0 +1,108 @@
+"""Shell completion: bash, zsh and fish offer the tools, the options of the tables, their values, and files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chainproof.__main__ import TOOL_SUMMARIES
+from chainproof.completion import all_tools, main
+from chainproof.conformance.options import OPTIONS as CONFORMANCE_OPTIONS
+from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
+from chainproof.options import Surface
+
+BASH = """
+source ./script
+complete_line() {{
+    read -ra COMP_WORDS <<< "$1"
+    [ "${{1: -1}}" = " " ] && COMP_WORDS+=("")
+    COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+    COMP_LINE="$1"; COMP_POINT=${{#1}}
+    local found=$(complete -p chainproof)
+    [[ $found =~ -F\\ ([^ ]+) ]]
+    "${{BASH_REMATCH[1]}}" chainproof "${{COMP_WORDS[COMP_CWORD]}}" "${{COMP_WORDS[COMP_CWORD-1]}}"
+    printf '%s\\n' "${{COMPREPLY[@]}}"
+}}
+complete_line {line!r}
+"""
+
+
+def offered(folder: Path, line: str) -> set[str]:
+    """What bash offers at the end of a line."""
+    done = subprocess.run(
+        ["bash", "-c", BASH.format(line=line)], cwd=folder, capture_output=True, text=True, check=True, timeout=20
+    )
+    return {word.strip() for word in done.stdout.split("\n")} - {""}
+
+
+@pytest.fixture
+def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A folder with a file, and the script of bash."""
+    assert main(["bash"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    (tmp_path / "inputs.jsonl").write_text("{}\n")
+    return tmp_path
+
+
+def test_bash_offers_tools_options_values_and_files(script: Path) -> None:
+    """What the option tables contain, and nothing of other tools."""
+    names = {
+        option.name
+        for option in LOADTEST_OPTIONS
+        if Surface.COMMAND in option.valid_in and option.name.startswith("--")
+    }
+
+    assert offered(script, "chainproof ") >= set(TOOL_SUMMARIES)
+    assert offered(script, "chainproof loadtests --") - {"--help"} == names
+    assert offered(script, "chainproof conformance --dept") == {"--depth"}
+    assert offered(script, "chainproof conformance --depth ") >= {"quick", "standard", "deep"}
+    assert "inputs.jsonl" in offered(script, "chainproof loadtests --payloads in")
+    assert offered(script, "chainproof completion ") >= {"bash", "zsh", "fish"}
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_offers_options_and_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the help of the option tables as descriptions."""
+    assert main(["fish"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    lines = ("chainproof loadtests --pay", "chainproof conformance --depth ")
+    commands = "; ".join(["source ./script", *(f"complete -C '{line}'" for line in lines)])
+    done = subprocess.run(
+        ["fish", "--private", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=20
+    )
+
+    assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == ["--payloads", "quick", "standard", "deep"]
+    assert "file with one JSON object per line" in done.stdout
+
+
+def test_every_tool_is_completed_by_its_option_table() -> None:
+    """The number of its options is that of the table."""
+    tools = next(action for action in all_tools()._actions if action.dest == "tool").choices
+    assert tools is not None
+    own = {
+        name: {option for each in parser._actions for option in each.option_strings} for name, parser in tools.items()
+    }  # type: ignore[union-attr]
+
+    assert own.keys() == TOOL_SUMMARIES.keys()
+    assert all(len(options) > 2 for name, options in own.items() if name not in {"locustfile", "completion"})
+    assert {
+        each.name for each in CONFORMANCE_OPTIONS if Surface.COMMAND in each.valid_in and each.name[0] == "-"
+    } <= own["conformance"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_has_no_syntax_error(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the shell itself, if it is installed."""
+    assert main([shell]) == 0
+    text = capsys.readouterr().out
+    assert "loadtests" in text
+    assert "payloads" in text
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "script").write_text(text)
+    done = subprocess.run([shell, "-n", tmp_path / "script"], capture_output=True, text=True, check=False, timeout=20)
+
+    assert (done.returncode, done.stderr) == (0, "")
