@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -52,35 +49,3 @@ def test_figures_are_those_of_the_code():
 def test_a_link_names_an_existing_file(path):
     """A relative link of the README names a file of the repository."""
     assert (ROOT / path).exists()
-
-
-def test_the_wheel_contains_every_module_and_file(tmp_path):
-    """All files of the source folders are in the wheel, below `chainproof/`."""
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(checkout(tmp_path))],
-        check=True,
-    )
-    wheel = next(tmp_path.glob("*.whl"))
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("chainproof/")}
-    expected = {
-        str(Path("chainproof") / path if path.parts[0] != "chainproof" else path)
-        for path in tracked()
-        if path.parts[0] in ("chainproof", "emulator", "conformance", "loadtests", "reports")
-    }
-
-    assert expected == packed
-
-
-def checkout(folder):
-    """A copy of the tracked files, so that a build does not change the working tree."""
-    copy = folder / "checkout"
-    for path in tracked():
-        (copy / path).parent.mkdir(parents=True, exist_ok=True)
-        (copy / path).write_bytes((ROOT / path).read_bytes())
-    return copy
-
-
-def tracked():
-    """The files that Git tracks or does not ignore, and that exist."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
-    return [Path(name) for name in listed.stdout.decode().splitlines() if (ROOT / name).is_file()]

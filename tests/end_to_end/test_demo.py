@@ -1,4 +1,4 @@
-"""Tests of `chainproof demo`."""
+"""The wheel contains what it should, and `chainproof demo` runs from it in an empty environment outside the repository."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,73 @@ import pytest
 CHAINPROOF = [sys.executable, "-P", "-m", "chainproof"]
 
 
+ROOT = Path(__file__).parents[2]
+SOURCES = ("chainproof", "emulator", "conformance", "loadtests", "reports")
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """Run a short demonstration in an empty folder, without a key in the environment."""
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy of the tracked files, so that the build does not change the working tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for path in tracked():
+        (folder / "checkout" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "checkout" / path).write_bytes((ROOT / path).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(folder / "checkout")]
+    subprocess.run(command, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def tracked():
+    """The files that Git tracks or does not ignore, and that exist."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    return [Path(name) for name in listed.stdout.decode().splitlines() if (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def installed_python(wheel, tmp_path_factory):
+    """The Python of an environment with the wheel, without the repository. It borrows the dependencies of this one."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    packages = folder / "lib" / version / "site-packages"
+    zipfile.ZipFile(wheel).extractall(packages)
+    # Files of the borrowed folder that add the repository to the import path are not read.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return folder / "bin" / "python"
+
+
+def test_the_wheel_contains_every_module_and_file(wheel):
+    """All files of the source folders are below `chainproof/`; besides there is only the metadata, with one import name."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    metadata = {name.partition("/")[2] for name in names if ".dist-info/" in name}
+    expected = {
+        str(Path("chainproof") / path if path.parts[0] != "chainproof" else path)
+        for path in tracked()
+        if path.parts[0] in SOURCES
+    }
+
+    assert expected == {name for name in names if ".dist-info/" not in name}
+    assert {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"} == metadata
+    assert b"chainproof\n" == zipfile.ZipFile(wheel).read(f"{wheel.name.split('-py3')[0]}.dist-info/top_level.txt")
+
+
+def test_an_installed_wheel_is_not_the_repository(installed_python, tmp_path):
+    """Every module is from the wheel, and every tool is found."""
+    script = "import chainproof.reports, chainproof.__main__ as m; print(chainproof.reports.__file__); print(m.usage())"
+    done = subprocess.run(
+        [installed_python, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.startswith(str(installed_python.parents[1]))
+    assert "doctor" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory, installed_python):
+    """Run a short demonstration of the wheel in an empty folder, without a key in the environment."""
     folder = tmp_path_factory.mktemp("demo")
     ended = subprocess.run(
-        [*CHAINPROOF, "demo", "--rate", "200", "--duration", "5s", "--out", "out"],
+        [installed_python, "-P", "-m", "chainproof", "demo", "--rate", "200", "--duration", "5s", "--out", "out"],
         cwd=folder,
         env=without_key(),
         capture_output=True,
