@@ -22,7 +22,7 @@ from chainproof.contract.route import Address, Route, proxy_for
 from chainproof.contract.target import Target, is_loopback, parse_target
 from chainproof.errors import UsageError
 from chainproof.options import TARGET_VARIABLE
-from chainproof.processes import chainproof_command
+from chainproof.processes import chainproof_command, own_environment
 from chainproof.results.manifest import RunSettings, as_settings
 from chainproof.target_options import TargetOptions
 
@@ -142,7 +142,12 @@ def start_emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> It
     arguments = chainproof_command("emulator", scenario, "--until-eof", *options)
     # In its own session, so that Ctrl-C at the terminal does not end the target while a run drains.
     child = subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        arguments,
+        env=own_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         assert child.stdout is not None

@@ -50,21 +50,41 @@ class InvalidJson(Enum):
     NOT_JSON = "not JSON"
 
 
-class TooDeep:
-    """A body that is nested too deeply to parse. It counts neither as valid nor as invalid."""
+class TooComplex:
+    """A body that is nested too deeply to parse, or would take too much memory. It counts neither as valid nor as invalid."""
 
 
-def parse_json(body: bytes) -> JSON | InvalidJson | TooDeep:
+_ALWAYS_PARSED = 1 << 20
+"""Bytes of a text that is parsed whatever it contains."""
+_MAX_VALUES = 1_200_000
+"""Values of a text that is parsed. Each takes up to 100 bytes, though a text needs only three for it."""
+_MAX_NON_ASCII = 16 << 20
+"""Bytes of a text that may have characters outside ASCII: one of them can make each of the others take four bytes."""
+
+
+def parse_json(body: bytes) -> JSON | InvalidJson | TooComplex:
     """
     The value of a JSON text, or why it is invalid. `NaN`, `Infinity` and trailing text are invalid (RFC 8259 §2, §6, §8.1).
 
     A text that the fast parser rejects is parsed again without its limits on depth and size, so that our limits never
     become a finding. An integer beyond 64 bits may be returned as the nearest float.
     """
+    if takes_much_memory(body):
+        return TooComplex()
     try:
         return cast(JSON, orjson.loads(body))
     except orjson.JSONDecodeError:
         return _parse_slowly(body)
+
+
+def takes_much_memory(body: bytes) -> bool:
+    """Whether the value of a long text may take many times the memory of the text."""
+    if len(body) <= _ALWAYS_PARSED:
+        return False
+    if len(body) > _MAX_NON_ASCII and not body.isascii():
+        return True
+    # Each value but the first follows one of these.
+    return body.count(b",") + body.count(b"[") + body.count(b"{") > _MAX_VALUES
 
 
 def parse_object(text: bytes) -> dict[str, JSON]:
@@ -83,7 +103,7 @@ def parse_object(text: bytes) -> dict[str, JSON]:
                 f"expected finite numbers, found {literal}: JSON has no such number; write a string or null"
             ) from None
         parsed = _parse_slowly(text)
-        if isinstance(parsed, TooDeep):
+        if isinstance(parsed, TooComplex):
             raise ValueError("expected a JSON object that can be checked, found one nested too deeply") from None  # noqa: TRY004  # the caller handles one type
         if isinstance(parsed, InvalidJson):
             raise ValueError(f"expected a JSON object, found a text that is {_reason(text, parsed)}") from None  # noqa: TRY004  # as above
@@ -140,7 +160,7 @@ def _reason(text: bytes, invalid: InvalidJson) -> str:
     return "not JSON"
 
 
-def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
+def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooComplex:
     """The result of the standard library's parser, with the reason for an error."""
     if not body.strip():
         return InvalidJson.EMPTY
@@ -154,7 +174,7 @@ def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
         # An integer of more than 4300 digits is valid JSON, but int() rejects it.
         return cast(JSON, json.loads(text, parse_constant=reject_constant, parse_int=_parse_integer))
     except RecursionError:
-        return TooDeep()
+        return TooComplex()
     except ValueError:
         return InvalidJson.NOT_JSON
 

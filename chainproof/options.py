@@ -319,6 +319,18 @@ LABEL_OPTION = Option(
     help="name of the run in every report, such as 'before the upgrade'",
 )
 
+DEFAULT_RESPONSE_MEMORY = 256 << 20
+"""Bytes of the answers that a process reads at the same time."""
+
+RESPONSE_MEMORY_OPTION = Option(
+    name="--max-response-memory",
+    parse=count,
+    metavar="MIB",
+    default=DEFAULT_RESPONSE_MEMORY >> 20,
+    help="memory for the answers that a process reads at the same time, over all connections; an answer that does not fit "
+    "is not read, and its request fails as too_large",
+)
+
 CONTRACT_OPTION = Option(
     name="--contract",
     choices=Contract,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -14,6 +15,21 @@ from chainproof.command import PARENT_VARIABLE
 from chainproof.errors import UsageError
 from chainproof.linux import end_with_parent
 from chainproof.signals import ENDING_SIGNALS, handle_signals
+
+
+_OF_EVERY_PROCESS = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|PWD|TERM|COLORTERM|COLUMNS|LINES|TZ|TMPDIR|TEMP|TMP|LANG|LANGUAGE|LC_\w+|NO_COLOR|FORCE_COLOR"
+    r"|VIRTUAL_ENV|LD_\w+|MALLOC_\w+|PYTHON\w*|COVERAGE_\w+|XDG_\w+|FONTCONFIG_\w+"
+)
+"""The names of variables that say how a process runs on this machine."""
+
+
+def own_environment() -> dict[str, str]:
+    """
+    The environment variables of a child process that sends no requests to the user's target: those that say how a process
+    runs on this machine. It gets neither the API key nor anything else that the user keeps in the environment.
+    """
+    return {name: value for name, value in os.environ.items() if _OF_EVERY_PROCESS.fullmatch(name)}
 
 
 def chainproof_command(*arguments: str) -> list[str]:
@@ -38,14 +54,15 @@ class ProcessExit:
 
 def run_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> ProcessExit:
     """
-    Run a child process to its end. It shares our output, and the signals that ask us to end are passed on to it.
+    Run a child process to its end. It shares our output, and the signals that ask us to end are passed on to it. Its
+    environment is `own_environment` with the given one.
 
     The child has its own session: Ctrl-C at a terminal would otherwise reach it twice. Raises OSError if it cannot be
     started.
     """
     child = subprocess.Popen(
         list(command),
-        env={**os.environ, **(environment or {}), PARENT_VARIABLE: str(os.getpid())},
+        env={**own_environment(), **(environment or {}), PARENT_VARIABLE: str(os.getpid())},
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         # A load run whose parent was killed must not go on sending to whatever listens there next.

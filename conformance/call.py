@@ -49,7 +49,13 @@ def main(arguments: Sequence[str]) -> int:
     emulator = ("--contract", settings.contract.value)
     with open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint:
         request = _request(endpoint, settings, body, content)
-        client = Client(endpoint.target, settings.deadline, route=endpoint.route, fields=endpoint.fields)
+        client = Client(
+            endpoint.target,
+            settings.deadline,
+            route=endpoint.route,
+            fields=endpoint.fields,
+            max_response_memory=settings.max_response_memory << 20,
+        )
         client.check_connection()
         made = exchange(client, request, is_raw=content is not None)
         client.close()

@@ -16,7 +16,9 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, AuthScheme
 from chainproof.contract.levels import Contract, Level
 from chainproof.options import (
     CONTRACT_OPTION,
+    DEFAULT_RESPONSE_MEMORY,
     LABEL_OPTION,
+    RESPONSE_MEMORY_OPTION,
     TARGET_OPTIONS,
     Option,
     OptionGroup,
@@ -111,6 +113,8 @@ class Settings:
     rate_limit: float | None = None
     """Requests per second. None: no limit on loopback, `REMOTE_RATE_LIMIT` elsewhere."""
     concurrency: int = 8
+    max_response_memory: int = DEFAULT_RESPONSE_MEMORY >> 20
+    """MiB."""
     time_budget: Seconds | None = None
     """None: `DEFAULT_TIME_BUDGET` for remote and for slow targets, else no limit."""
     overload: bool = False
@@ -316,6 +320,7 @@ _OPTIONS: tuple[Option, ...] = (
         help="send at most N independent requests at the same time to a target that takes longer than 25 ms to answer",
         group=_LIMITS,
     ),
+    replace(RESPONSE_MEMORY_OPTION, group=_LIMITS),
     Option(
         name="--overload",
         parse=None,
@@ -332,7 +337,7 @@ OPTIONS = tuple(
 """Every option of a conformance run, with the default that `Settings` has."""
 
 
-_OPTIONS_OF_CALL = ("contract", "deadline", "echo", "input_schema", "output_schema")
+_OPTIONS_OF_CALL = ("contract", "deadline", "echo", "input_schema", "output_schema", "max_response_memory")
 """The options of a conformance run that a single request has too, besides those of the target."""
 
 CALL_OPTIONS = (

@@ -21,7 +21,7 @@ from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import TARGET_VARIABLE
-from chainproof.processes import chainproof_command, run_process
+from chainproof.processes import chainproof_command, own_environment, run_process
 from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
@@ -174,6 +174,7 @@ def _write_page(folder: Path) -> None:
     try:
         child = subprocess.run(
             chainproof_command("reports", str(folder), "--html", str(page)),
+            env=own_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -14,6 +14,7 @@ from chainproof.clock import Seconds
 from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON
+from chainproof.options import DEFAULT_RESPONSE_MEMORY
 from chainproof.results.manifest import RunSettings, as_settings
 from chainproof.results.settings import PhaseSpan
 from chainproof.workload.arrivals import digest
@@ -28,7 +29,6 @@ from .output_schema import OutputSchema
 
 MAX_ARRIVALS = 20_000_000
 """The longest plan that fits in memory."""
-DEFAULT_RESPONSE_MEMORY = 256 << 20
 _CHUNK = 20_000
 """Intended starts to draw between two pauses."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from chainproof.options import (
     CONTRACT_OPTION,
     EVERYWHERE,
     LABEL_OPTION,
+    RESPONSE_MEMORY_OPTION,
     TARGET_GROUP,
     TARGET_OPTIONS,
     TARGET_VARIABLE,
@@ -244,15 +246,7 @@ _ANSWER_OPTIONS = (
         help="store up to 64 KiB of the request and answer body with each exemplar; without this option no body is stored",
         group=_ANSWERS,
     ),
-    Option(
-        name="--max-response-memory",
-        parse=count,
-        metavar="MIB",
-        default=256,
-        help="memory for the answers that a process reads at the same time, over all connections; a request whose answer "
-        "does not fit fails as too_large",
-        group=_ANSWERS,
-    ),
+    replace(RESPONSE_MEMORY_OPTION, group=_ANSWERS),
 )
 
 _LIMIT_OPTIONS = (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from chainproof.errors import UsageError
-from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.text_files import read_file
 
 from .entrypoint import Entrypoint, hint_errors, load_entrypoint
@@ -77,7 +77,7 @@ def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
         value = parse_json(read_file(Path(text), "the schema"))
     except UsageError as error:
         raise SchemaError(str(error)) from None
-    if isinstance(value, InvalidJson | TooDeep) or not isinstance(value, dict):
+    if isinstance(value, InvalidJson | TooComplex) or not isinstance(value, dict):
         problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
     return Schema(source=text, document=value, allows_naive_times=allows_naive_times)

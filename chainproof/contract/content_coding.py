@@ -6,16 +6,23 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any
 
+from chainproof.stored_text import shortened
+
 from .answer import Answer
 
-MAX_SIZE = 64 * 2**20
+MAX_SIZE = 16 * 2**20
 """Bytes that a decoded body may have."""
 _MAX_MEMBERS = 1000
 """Parts of a gzip body that are decoded. More would take time that grows with their square."""
+
+_MAX_CODINGS = 10
+"""Codings of a body that are undone."""
+_MAX_QUOTED = 100
+"""Characters of the field that a violation quotes."""
 
 _IDENTITY = "identity"
 
@@ -48,7 +55,7 @@ def decode_answer(answer: Answer, accept_encoding: Sequence[str] = (), *, has_bo
     codings = _listed(answer.fields("content-encoding"))
     if not codings:
         return DecodedAnswer(answer=answer)
-    header = f"Content-Encoding: {', '.join(codings)}"
+    header = f"Content-Encoding: {shortened(', '.join(codings), _MAX_QUOTED)}"
     coding_error, warning = _unaccepted(codings, accept_encoding, header)
     try:
         body = _decoded(answer.body, codings) if has_body else answer.body
@@ -99,7 +106,10 @@ def _decoded(body: bytes, codings: Sequence[str]) -> bytes | None:
     """A body without its codings, the last of which was applied last; None if one cannot be decoded here."""
     if not body:
         return body
-    decoders = [_decoder(coding) for coding in reversed(codings) if coding != _IDENTITY]
+    applied = [coding for coding in codings if coding != _IDENTITY]
+    if len(applied) > _MAX_CODINGS:
+        return None
+    decoders = [_decoder(coding) for coding in reversed(applied)]
     for decoder in decoders:
         if decoder is None:
             return None
@@ -107,7 +117,7 @@ def _decoded(body: bytes, codings: Sequence[str]) -> bytes | None:
     return body
 
 
-@cache
+@lru_cache(maxsize=16)
 def _decoder(coding: str) -> Callable[[bytes], bytes] | None:
     """The function that undoes a coding; None if there is no library for it."""
     if coding in ("gzip", "x-gzip"):

@@ -26,7 +26,7 @@ _BASE64_LENGTH = 10
 """Base64 digits that depend on eight bytes alone, wherever these begin."""
 
 _ESCAPE = re.compile(
-    r"%([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\x([0-9a-f]{2})|&#x0*([0-9a-f]{2});|&#0*([0-9]{2,3});|\\([\"/\\])",
+    r"%([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\x([0-9a-f]{2})|&#x0{0,6}([0-9a-f]{2});|&#0{0,6}([0-9]{2,3});|\\([\"/\\])",
     re.IGNORECASE,
 )
 """One escaped ASCII character in a URL, in JSON, in a programming language or in HTML."""

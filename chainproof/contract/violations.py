@@ -18,7 +18,8 @@ from chainproof.contract.clauses import Clause
 from chainproof.contract.deviations import ANY_OUTPUT, is_waived
 from chainproof.contract.errors import DOCUMENTED_CODES, allowed_statuses, statuses
 from chainproof.contract.levels import Contract, Level
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
+from chainproof.stored_text import beginning, shortened
 
 _REQUEST_ID = REQUEST_ID_HEADER.lower()
 _MAX_QUOTED = 120
@@ -57,6 +58,8 @@ def violations(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Vi
 _PLAIN_FIELDS = frozenset({"content-type", "content-length", "date", "server", "connection", "transfer-encoding"})
 """Header fields, beside the request id, whose values need no test if each is sent once."""
 _MAX_POSITIONS = 1000
+_MAX_CACHED_NAMES = 2000
+"""Characters of the names in one entry."""
 _POSITIONS: dict[tuple[str, ...], tuple[int, int] | None] = {}
 
 
@@ -90,7 +93,7 @@ def _header_positions(names: tuple[str, ...]) -> tuple[int, int] | None:
         and {"content-type", _REQUEST_ID} <= set(lower)
     )
     positions = (lower.index("content-type"), lower.index(_REQUEST_ID)) if plain else None
-    if len(_POSITIONS) < _MAX_POSITIONS:
+    if len(_POSITIONS) < _MAX_POSITIONS and sum(map(len, names)) <= _MAX_CACHED_NAMES:
         _POSITIONS[names] = positions
     return positions
 
@@ -142,7 +145,7 @@ def _output(answer: Answer, contract: Contract) -> Iterator[Violation]:
     value = parse_json(answer.body)
     if isinstance(value, InvalidJson):
         yield _malformed(clauses.OUTPUT_JSON, answer, value)
-    elif not isinstance(value, dict | TooDeep):
+    elif not isinstance(value, dict | TooComplex):
         yield Violation(clause=clauses.OUTPUT_OBJECT, expected="a JSON object", actual=_kind(value, answer))
 
 
@@ -155,7 +158,7 @@ def _error(answer: Answer, contract: Contract) -> Iterator[Violation]:
     if isinstance(value, InvalidJson):
         yield _malformed(clauses.ERROR_JSON, answer, value)
         return
-    if isinstance(value, TooDeep):
+    if isinstance(value, TooComplex):
         return
     if not isinstance(value, dict):
         yield Violation(clause=clauses.ERROR_OBJECT, expected="a JSON object", actual=_kind(value, answer))
@@ -173,7 +176,7 @@ def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Vi
         yield Violation(
             clause=clauses.ERROR_CODE,
             expected=f"one of {', '.join(sorted(DOCUMENTED_CODES))}",
-            actual=_excerpt(repr(code)),
+            actual=_quoted(repr(code)),
         )
     elif answer.status not in statuses(code, contract):
         row = ", ".join(map(str, sorted(statuses(code, contract))))
@@ -193,7 +196,7 @@ def _fields(answer: Answer) -> Iterator[Violation]:
         repeated = [
             f"{names.count(name)} × {name}"
             for name in dict.fromkeys(names)
-            if names.count(name) > 1 and name in SINGLETONS
+            if name in SINGLETONS and names.count(name) > 1
         ]
         if repeated:
             yield Violation(
@@ -212,15 +215,17 @@ def _retry_after(answer: Answer) -> Iterator[Violation]:
         yield Violation(
             clause=clauses.RETRY_AFTER,
             expected="a number of seconds or a date",
-            actual=f"status {answer.status}, Retry-After: {_excerpt(invalid[0])}",
+            actual=f"status {answer.status}, Retry-After: {_quoted(invalid[0])}",
         )
 
 
 def _is_date(value: str) -> bool:
     """True if a field's value is a date in a form that recipients must accept (RFC 9110 §5.6.7)."""
+    if len(value) > _MAX_QUOTED:
+        return False
     try:
         parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return True
 
@@ -242,14 +247,14 @@ def _media_type(clause: Clause, answer: Answer) -> Violation:
         clause=clause,
         expected="Content-Type: application/json",
         actual=f"status {answer.status} "
-        + ("without Content-Type" if actual is None else f"with Content-Type {_excerpt(actual)}")
+        + ("without Content-Type" if actual is None else f"with Content-Type {_quoted(actual)}")
         + (": the chain streams its output" if answer.status == 200 and answer.media_type in STREAM_TYPES else ""),
     )
 
 
 def _malformed(clause: Clause, answer: Answer, reason: InvalidJson) -> Violation:
     """The violation of a body that is not valid JSON."""
-    quoted = f": {_excerpt(answer.body.decode('utf-8', 'replace'))!r}" if answer.body.strip() else ""
+    quoted = f": {beginning(answer.body, _MAX_QUOTED)!r}" if reason is not InvalidJson.EMPTY else ""
     return Violation(
         clause=clause, expected="a JSON text in UTF-8", actual=f"status {answer.status}, body is {reason.value}{quoted}"
     )
@@ -272,6 +277,6 @@ def _kind(value: object, answer: Answer) -> str:
     return f"status {answer.status}, {name}"
 
 
-def _excerpt(text: str) -> str:
+def _quoted(text: str) -> str:
     """The start of a text, cut to the length that a violation quotes."""
-    return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"
+    return shortened(text, _MAX_QUOTED)

@@ -133,6 +133,10 @@ class RunWriter:
         self._rollup = Rollup() if _may_be_long(manifest) else None
         self._segment = 1
         self._segment_end = SEGMENT
+        self._finding_counts: dict[tuple[str, str, str], int] = {}
+        """The count of each finding as it was written."""
+        self._changed_findings: dict[tuple[str, str, str], Finding] = {}
+        """Findings with a newer count that is not written."""
         check_writable(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -189,7 +193,15 @@ class RunWriter:
         self._append(EXEMPLARS, exemplar.to_json())
 
     def write_finding(self, finding: Finding) -> None:
-        """Append a finding, or one with a newer count."""
+        """
+        Append a finding. One with a newer count is appended if the count has doubled, else when the folder is closed: a
+        target with many violations would fill the disk.
+        """
+        if finding.count < 2 * self._finding_counts.get(finding.key, 0):
+            self._changed_findings[finding.key] = finding
+            return
+        self._changed_findings.pop(finding.key, None)
+        self._finding_counts[finding.key] = finding.count
         self._append(FINDINGS, finding.to_json())
 
     def write_replan(self, replan: Replan) -> None:
@@ -206,6 +218,7 @@ class RunWriter:
 
     def finish(self, end: RunEnd) -> None:
         """Write how the run ended and the digests of the files, and close. Raises MachineFault."""
+        self._write_changed_findings()
         self._close_lines()
         content = _json_text(
             {**end.to_json(), "files": {name: digest.to_json() for name, digest in self._digests.items()}}
@@ -219,8 +232,16 @@ class RunWriter:
 
     def close(self) -> None:
         """Close every file, and remove those that were to replace another. May be called again."""
+        with suppress(MachineFault):  # the run is unfinished in any case
+            self._write_changed_findings()
         self._close_lines()
         self._end_file.close()
+
+    def _write_changed_findings(self) -> None:
+        """Write the findings with a newer count. Raises MachineFault."""
+        changed, self._changed_findings = self._changed_findings, {}
+        for finding in changed.values():
+            self._append(FINDINGS, finding.to_json())
 
     def _close_lines(self) -> None:
         """The same for all files but that of the end."""

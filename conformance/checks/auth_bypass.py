@@ -45,6 +45,9 @@ _BURST_SIZE = 12
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 2, Depth.STANDARD: 12, Depth.DEEP: 60}
 """Bursts of concurrent requests; every other request of a burst has no valid key."""
 
+_MAX_SEARCHED = 2**20
+"""Bytes of an answer that are searched for the keys of other requests."""
+
 _UNIQUE_OBJECT = b'{"chainproof":"%s"}' % (b"x" * 120)
 """An object that no target returns by chance."""
 
@@ -436,7 +439,7 @@ def _record_leaked_key(requester: Requester, judged: JudgedAnswer, requests: Seq
     answer = judged.answer
     if answer is None:
         return
-    text = repr(answer.headers) + answer.body.decode("latin-1")
+    text = repr(answer.headers) + answer.body[:_MAX_SEARCHED].decode("latin-1")
     own_keys = "".join(judged.request.values("authorization"))
     sent_keys = (value.partition(" ")[2] for request in requests for value in request.values("authorization"))
     if any(key.startswith("chainproof") and key in text and key not in own_keys for key in sent_keys):

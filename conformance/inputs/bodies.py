@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
 
 from .chain_inputs import padded, spaced
 
@@ -59,7 +59,7 @@ def describe_body(content: bytes | None) -> str:
     value = parse_json(content)
     if value is InvalidJson.EMPTY:
         return "whitespace as the body" if content else "an empty body"
-    if isinstance(value, InvalidJson | TooDeep):
+    if isinstance(value, InvalidJson | TooComplex):
         return "a body that is not JSON"
     if isinstance(value, dict):
         return "a generated object" if value else "an empty object"

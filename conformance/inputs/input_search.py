@@ -14,10 +14,18 @@ from itertools import pairwise
 from typing import cast
 
 from chainproof.contract.answer import Answer
-from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
+from chainproof.stored_text import beginning
 
 MAX_ATTEMPTS = 40
 """Inputs that are tried at most."""
+
+_MAX_SEARCHED = 2**16
+"""Bytes of an error that is read."""
+_MAX_ERRORS = 100
+"""Arguments of one error that are looked at."""
+_MAX_STEPS = 20
+"""Names and indices that may lead to an argument."""
 
 _Path = tuple[str | int, ...]
 
@@ -50,15 +58,19 @@ _VALUES: tuple[JSON, ...] = ("Ada", 1, ["Ada"], True, {}, [], 0.5, None, [1], [{
 """Values for an argument of which nothing is known, in the order in which they are tried."""
 
 _CHOICES = re.compile(r"'([^']*)'(?:,| or )|\bor '([^']*)'|(?:one of|be) '([^']*)'")
-_BOUND = re.compile(r"(greater|less) than (or equal to )?(-?[\d.]+)|at (?:least|most) (\d+)", re.IGNORECASE)
+_BOUND = re.compile(
+    r"(greater|less) than (or equal to )?(-?\d{1,15}(?:\.\d{1,15})?)|at (?:least|most) (\d{1,4})(?!\d)",
+    re.ASCII | re.IGNORECASE,
+)
 
 _MISSING: tuple[re.Pattern[str], ...] = (
     re.compile(r"[`'\"]([\w.\[\]-]+)[`'\"]:? (?:is )?(?:a )?(?:field )?(?:is )?(?:required|missing)", re.IGNORECASE),
     re.compile(r"missing (?:a )?(?:required )?(?:field|argument|property|parameter|member|key):? [`'\"]?([\w.-]+)", re.IGNORECASE),
-    re.compile(r"\b([A-Za-z_][\w.]*): (?:this )?(?:field|property|argument|value) (?:is )?required", re.IGNORECASE),
+    re.compile(r"(?<![\w.])([A-Za-z_][\w.]*): (?:this )?(?:field|property|argument|value) (?:is )?required", re.IGNORECASE),
     re.compile(r"KeyError\(?:? ?'([\w-]+)'"),
 )  # fmt: skip  # one line each
 _PYTHON_MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)")
+_INDEX = re.compile(r"[0-9]{1,9}")
 _NAMED = re.compile(r"`([^`]+)`: ([^\n]*)")
 """`names`: Field required."""
 
@@ -140,34 +152,31 @@ def _hinted_value(message: str) -> JSON:
 
 def named_errors(answer: Answer) -> tuple[tuple[_Path, str], ...]:
     """The arguments that an error names, each with its message."""
-    value = parse_json(answer.body)
-    structured = () if isinstance(value, InvalidJson | TooDeep) else tuple(_located_errors(value))
-    if structured:
-        return structured
+    value = parse_json(answer.body) if len(answer.body) <= _MAX_SEARCHED else InvalidJson.NOT_JSON
+    if isinstance(value, InvalidJson | TooComplex):
+        errors = _errors_in_text(beginning(answer.body, _MAX_SEARCHED))
+    else:
+        parts = tuple(_parts(value))
+        structured = tuple(error for part in parts for error in _located_error(part))
+        texts = (part for part in parts if isinstance(part, str))
+        errors = iter(structured) if structured else (error for text in texts for error in _errors_in_text(text))
     found: dict[_Path, str] = {}
-    for text in (
-        _texts(value) if not isinstance(value, InvalidJson | TooDeep) else [answer.body.decode("utf-8", "replace")]
-    ):
-        for path, message in _errors_in_text(text):
+    for path, message in errors:
+        if 0 < len(path) <= _MAX_STEPS:
             found.setdefault(path, message)
+        if len(found) == _MAX_ERRORS:
+            break
     return tuple(found.items())
 
 
-def _located_errors(value: JSON) -> Iterator[tuple[_Path, str]]:
-    """The errors in the form of pydantic and FastAPI: a list of objects with `loc` and `msg`."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _located_errors(item)
-    elif isinstance(value, dict):
-        place = value.get("loc")
-        if isinstance(place, list) and all(isinstance(step, str | int) for step in place):
-            path = tuple(cast(list[str | int], place))
-            path = path[1:] if path[:1] == ("body",) else path
-            if path and isinstance(path[0], str):
-                yield path, str(value.get("msg", ""))
-            return
-        for item in value.values():
-            yield from _located_errors(item)
+def _located_error(part: JSON) -> Iterator[tuple[_Path, str]]:
+    """The error in the form of pydantic and FastAPI, an object with `loc` and `msg`."""
+    place = part.get("loc") if isinstance(part, dict) else None
+    if isinstance(part, dict) and isinstance(place, list) and all(isinstance(step, str | int) for step in place):
+        path = tuple(cast(list[str | int], place))
+        path = path[1:] if path[:1] == ("body",) else path
+        if path and isinstance(path[0], str):
+            yield path, str(part.get("msg", ""))
 
 
 def _errors_in_text(text: str) -> Iterator[tuple[_Path, str]]:
@@ -187,16 +196,16 @@ def _errors_in_text(text: str) -> Iterator[tuple[_Path, str]]:
 def _path(name: str) -> _Path:
     """The path that `opts.names[0]` or `opts.names.0` writes."""
     steps = re.findall(r"[^.\[\]]+", name)
-    return tuple(int(step) if step.isdecimal() and at else step for at, step in enumerate(steps))
+    return tuple(int(step) if _INDEX.fullmatch(step) and at else step for at, step in enumerate(steps))
 
 
-def _texts(value: JSON) -> Iterator[str]:
-    """Every string in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
+def _parts(value: JSON) -> Iterator[JSON]:
+    """A JSON value and all values in it, in their order."""
+    waiting = [value]
+    while waiting:  # not recursive, since an answer may be nested more deeply than calls
+        part = waiting.pop()
+        yield part
+        if isinstance(part, list):
+            waiting += reversed(part)
+        elif isinstance(part, dict):
+            waiting += reversed(part.values())

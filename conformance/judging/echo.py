@@ -10,6 +10,7 @@ import orjson
 
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
+from chainproof.stored_text import beginning
 
 from .json_equality import first_difference
 
@@ -21,6 +22,10 @@ _MAX_REMEMBERED = 5_000
 
 _MAX_BODY = 8_192
 """Bytes of a body that are searched for tokens. Longer bodies are not remembered as a whole."""
+
+
+_MAX_SEARCHED = 2**20
+"""Bytes of an answer that are searched for them."""
 
 
 class RecentBodies:
@@ -49,6 +54,7 @@ class RecentBodies:
 
         An answer without tokens counts only if *body* has one: without tokens two bodies may be equal by chance.
         """
+        received = received[:_MAX_SEARCHED]
         sent, returned, normalized = set(_TOKEN.findall(body)), _TOKEN.findall(received), _normalized(received)
         with self._lock:
             if any(token in self._tokens for token in returned if token not in sent):
@@ -73,16 +79,10 @@ def echo_violation(sent: bytes, received: bytes, recent: RecentBodies) -> Violat
         return Violation(
             clause=clauses.ANSWER_MATCHES_REQUEST,
             expected="the object that was sent",
-            actual=f"another request's object: {_excerpt(received)}",
+            actual=f"another request's object: {beginning(received, 60)}",
         )
     return Violation(
         clause=clauses.ECHO_EXACT,
         expected="the object that was sent",
         actual=f"{difference.kind}: {difference.values} at {difference.pointer or 'the top level'}",
     )
-
-
-def _excerpt(body: bytes, limit: int = 60) -> str:
-    """The beginning of a body, in one line."""
-    text = body.decode("utf-8", "replace")
-    return text if len(text) <= limit else text[: limit - 1] + "…"

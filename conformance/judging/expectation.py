@@ -28,7 +28,8 @@ from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode, allowed_stat
 from chainproof.contract.levels import Contract
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.violations import Violation, error_code
-from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
+from chainproof.stored_text import beginning, shortened
 from chainproof.user_check import UserCheck
 
 from ..inputs.chain_inputs import UNNAMED_MEMBER
@@ -346,7 +347,7 @@ def _body(request: CheckRequest, terms: Terms) -> _PartExpectation:
     if body and request.values("content-encoding"):
         return _OPEN
     value = parse_json(body)
-    if isinstance(value, TooDeep) or value is InvalidJson.BYTE_ORDER_MARK:
+    if isinstance(value, TooComplex) or value is InvalidJson.BYTE_ORDER_MARK:
         # RFC 8259 §8.1: a parser MAY ignore the mark.
         return _OPEN
     if isinstance(value, dict):
@@ -428,5 +429,4 @@ def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: C
 
 def excerpt(body: bytes, limit: int = 60) -> str:
     """The beginning of a body, in one line."""
-    text = json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False)[1:-1]
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return shortened(json.dumps(beginning(body, limit + 1), ensure_ascii=False)[1:-1], limit)

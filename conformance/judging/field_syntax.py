@@ -104,7 +104,7 @@ def _is_other_date(value: str) -> bool:
     """
     try:
         parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return not is_http_date(value)
 

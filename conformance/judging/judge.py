@@ -22,8 +22,9 @@ from chainproof.contract.judged_answer import coding_violations
 from chainproof.contract.redaction import REDACTED
 from chainproof.contract.violations import Violation, error_code, violations
 from chainproof.durations import format_duration
-from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.results.exchange import Transport
+from chainproof.stored_text import MAX_FOUND_LENGTH, shortened
 
 from ..inputs.chain_schema import ANY_OBJECT
 from ..transport.connection import TRAILING_BYTES, TransportResult
@@ -71,6 +72,9 @@ _INVALID_OUTPUT_CLAUSES = frozenset(
 
 _MAX_COMPARED_NAMES = 2**18
 """Bytes of an answer above which its member names are not compared."""
+
+_MAX_REDACTED = 2**20
+"""Bytes of a body above which it is not redacted as a whole."""
 
 _MAX_COMPARED_BODY = 100_000
 """Bytes of a request's body that are searched for in an error."""
@@ -231,7 +235,7 @@ class _Draft:
         return Judgement(
             exercised=tuple(clause for clause in self.exercised if not is_waived(clause, terms.contract)),
             violations=tuple(
-                replace(each, actual=redact(each.actual, secrets, REDACTED))
+                replace(each, actual=redact(shortened(each.actual, 2 * MAX_FOUND_LENGTH), secrets, REDACTED))
                 for each in self.violations
                 if not is_waived(each.clause, terms.contract)
             ),
@@ -250,10 +254,17 @@ def _is_operation_answer(request: CheckRequest, answer: Answer) -> bool:
 
 
 def _redacted_answer(answer: Answer, request: CheckRequest, terms: Terms) -> Answer:
-    """The answer without credentials, as it may be shown and stored."""
+    """
+    The answer without credentials, as it may be shown and stored.
+
+    A long body is left as it is, because this takes time. What a finding quotes of it is redacted in any case.
+    """
     secrets = request_secrets(request, terms)
-    body = redact(answer.body.decode("latin-1"), secrets, REDACTED).encode("latin-1")
-    fields = tuple((name, redact(value, secrets, REDACTED)) for name, value in answer.headers)
+    body = answer.body
+    if len(body) <= _MAX_REDACTED:
+        body = redact(body.decode("latin-1"), secrets, REDACTED).encode("latin-1")
+    values = redact("\n".join(value for _, value in answer.headers), secrets, REDACTED).split("\n")
+    fields = tuple((name, value) for (name, _), value in zip(answer.headers, values, strict=True))
     return replace(answer, body=body, headers=fields)
 
 
@@ -299,7 +310,7 @@ def _judge_operation_answer(draft: _Draft, request: CheckRequest, answer: Answer
     if answer.request_id:
         draft.exercise(clauses.REQUEST_ID_UNIQUE)
     draft.add(*violations(answer, terms.contract))
-    if answer.status == 200 and not isinstance(value, InvalidJson | TooDeep):
+    if answer.status == 200 and not isinstance(value, InvalidJson | TooComplex):
         _judge_output(draft, value, terms)
     if isinstance(value, dict | list) and answer.media_type == "application/json":
         draft.exercise(clauses.UNIQUE_MEMBER_NAMES)

@@ -14,12 +14,21 @@ from threading import Lock
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
 
 from ..transport.request import CheckRequest
 from .expectation import STEERING_HEADER, canonical_json
 from .json_equality import is_implementation_defined
-from .output_comparison import Leaves, Path, agree_at, differing_paths, is_distinctive, leaves, without
+from .output_comparison import (
+    Leaves,
+    Path,
+    agree_at,
+    differing_paths,
+    is_comparable_size,
+    is_distinctive,
+    leaves,
+    without,
+)
 
 _MAX_KNOWN = 2_000
 """Inputs whose outputs are remembered."""
@@ -71,7 +80,7 @@ class KnownAnswers:
         """
         key = input_key(request) if is_comparable(request, answer) else None
         value = parse_json(answer.body) if key is not None else None
-        if key is None or not isinstance(value, dict | list | str):
+        if key is None or not isinstance(value, dict | list | str) or not is_comparable_size(value):
             return False
         output = leaves(value)
         with self._lock:
@@ -158,6 +167,6 @@ def input_key(request: CheckRequest) -> str | None:
     if is_implementation_defined(body):
         return None
     value = parse_json(body)
-    if isinstance(value, InvalidJson | TooDeep):
+    if isinstance(value, InvalidJson | TooComplex):
         return None
     return canonical_json(value) or None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import COUNTABLE_CLAUSES, USER_CHECK, Clause
@@ -23,13 +23,26 @@ from chainproof.results.curl import DIRECT_ROUTE
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.folder import RunWriter
 from chainproof.results.stored_body import StoredBody
-from chainproof.results.stored_text import MAX_CODE_LENGTH, MAX_CODES, MAX_ID_LENGTH, OTHER_CODES, shortened
+from chainproof.stored_text import (
+    MAX_CODE_LENGTH,
+    MAX_CODES,
+    MAX_FINDINGS,
+    MAX_FOUND_LENGTH,
+    MAX_ID_LENGTH,
+    OTHER_CODES,
+    OTHER_VIOLATIONS,
+    shortened,
+)
 
 from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS
 from ..transport.request import CheckRequest, reproduction_command
 
 _MAX_CASES = 12
 """How many request labels a finding names."""
+_COVERAGE_INTERVAL: Seconds = 1.0
+"""Time between two writes of the coverage, which is written as a whole."""
+_MAX_NOTES = 50
+"""Observations that are stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +98,7 @@ class Ledger:
         self._module_requests: Counter[str] = Counter()
         self._skip_reasons: dict[str, Counter[str]] = {}
         self._notes: dict[str, None] = {}
+        self._coverage_due: Seconds = 0.0
         self.not_selected: frozenset[str] = frozenset()
         """Ids of the clauses that only checks which were not selected exercise."""
         self._by_check: Counter[tuple[str, tuple[str, str, str]]] = Counter()
@@ -95,15 +109,20 @@ class Ledger:
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """Enter the clauses that one exchange exercised and violates."""
-        found = tuple(replace(each, actual=self._redact(each.actual)) for each in violations)
+        found = tuple(replace(each, actual=self._stored(each.actual, MAX_FOUND_LENGTH)) for each in violations)
         if evidence.request_id:
-            evidence = replace(evidence, request_id=shortened(self._redact(evidence.request_id), MAX_ID_LENGTH))
+            evidence = replace(evidence, request_id=self._stored(evidence.request_id, MAX_ID_LENGTH))
         violated = {each.clause.id for each in found}
         with self._lock:
             self._exercised.update({clause.id for clause in exercised} | violated)
             self._violated.update(violated)
             for violation in found:
                 self._add(violation, evidence)
+
+    def _stored(self, text: str, max_length: int) -> str:
+        """The beginning of a text of the target, without secrets."""
+        # Redacting takes time: what is cut off anyway is cut off first. The mark of a redaction is not cut through.
+        return shortened(self._redact(shortened(text, 2 * max_length)), max_length)
 
     def record_rejections(self, rejections: Mapping[Clause, int]) -> None:
         """Enter how often requests were rejected as each clause says, while the unchanged request was accepted."""
@@ -126,7 +145,7 @@ class Ledger:
         with self._lock:
             self._statuses[answer.status] += 1
             if code is not None:
-                code = shortened(self._redact(code), MAX_CODE_LENGTH)
+                code = self._stored(code, MAX_CODE_LENGTH)
                 is_counted = code in self._codes or len(self._codes) < MAX_CODES
                 self._codes[code if is_counted else OTHER_CODES] += 1
 
@@ -144,7 +163,8 @@ class Ledger:
     def note(self, text: str) -> None:
         """Enter an observation that is no violation."""
         with self._lock:
-            self._notes.setdefault(self._redact(text))
+            if len(self._notes) < _MAX_NOTES:
+                self._notes.setdefault(self._stored(text, 4 * MAX_FOUND_LENGTH))
 
     @property
     def coverage(self) -> Coverage:
@@ -221,7 +241,9 @@ class Ledger:
             if (final and clause is not USER_CHECK) or count != self._written.get(clause.id, (0, 0)):
                 self._written[clause.id] = count
                 self._folder.write_clause(ClauseCount(clause=clause.id, exercised=count[0], violations=count[1]))
-        self._folder.write_coverage(self.coverage)
+        if final or monotonic() >= self._coverage_due:
+            self._coverage_due = monotonic() + _COVERAGE_INTERVAL
+            self._folder.write_coverage(self.coverage)
         if final:
             for known in self.findings:
                 self._folder.write_finding(known)
@@ -229,6 +251,9 @@ class Ledger:
     def _add(self, violation: Violation, evidence: Evidence) -> None:
         """Add a finding, or count a known one again. Its evidence is the smallest request of the check that found it first."""
         key = self.finding_key(violation)
+        if key not in self._findings and len(self._findings) >= MAX_FINDINGS:
+            violation = replace(violation, expected=violation.clause.statement, actual=OTHER_VIOLATIONS)
+            key = self.finding_key(violation)
         self._by_check[evidence.check, key] += 1
         known = self._findings.get(key)
         if known is None:

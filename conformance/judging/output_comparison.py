@@ -88,6 +88,23 @@ _VARYING_WORDS = frozenset(
 """Words in the name of a value that may differ between equal requests although all others are equal."""
 
 
+_MAX_STEPS = 100_000
+"""Names and indices on the way to all values of an output that is compared."""
+
+
+def is_comparable_size(value: JSON) -> bool:
+    """True if an output is small enough to be compared: its paths take more memory than the output itself."""
+    steps, todo = 0, [(0, value)]
+    while todo and steps <= _MAX_STEPS:
+        depth, part = todo.pop()
+        steps += depth
+        if isinstance(part, dict):
+            todo += [(depth + 1, item) for item in part.values()]
+        elif isinstance(part, list):
+            todo += [(depth + 1, item) for item in part]
+    return steps <= _MAX_STEPS
+
+
 def leaves(value: JSON) -> Leaves:
     """The values of an output by path. An empty container is a value too."""
     found: dict[Path, list[object]] = {}

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 
 from chainproof.contract.answer import Answer
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
+from chainproof.stored_text import beginning
 
 _IGNORED_FIELDS = frozenset(
     {
@@ -23,6 +24,9 @@ _IGNORED_FIELDS = frozenset(
 
 _MAX_LENGTH = 50_000
 """Characters of a text that are searched."""
+
+_MAX_PARSED = 2**20
+"""Bytes of a body above which its strings are not searched one by one."""
 
 _POD = "[bcdfghjklmnpqrstvwxz2456789]"
 """The characters of names that Kubernetes generates: no vowels, and no digits that resemble one."""
@@ -44,7 +48,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "a JavaScript stack frame",
         (
-            r"\bat (?:async )?[\w.<>\[\] ]*\(?[^\s()]+\.[cm]?[jt]sx?:\d+:\d+\)?",
+            r"\bat [^\n]{1,200}?\.[cm]?[jt]sx?:\d+:\d+\)?",
             r"\bat [\w.]+ \(<anonymous>\)",
             r"\bnode:internal/",
         ),
@@ -60,7 +64,10 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "a .NET stack frame",
-        (r"\bat [\w.`<>+\[\]]+\([^)\n]*\) in \S+:line \d+", r"\bat (?:System|Microsoft)\.[\w.`<>+\[\]]+\("),
+        (
+            r"\bat [\w.`<>+\[\]]{1,200}\([^)\n]{0,300}\) in \S{1,300}:line \d+",
+            r"\bat (?:System|Microsoft)\.[\w.`<>+\[\]]+\(",
+        ),
     ),
     (
         "a Rust panic",
@@ -166,9 +173,9 @@ def stack_trace_in(text: str, sent: str = "") -> str | None:
 
 def _texts(answer: Answer) -> Iterator[tuple[str, str]]:
     """The texts of an answer with their places: header values, the raw body and, if it is JSON, its strings without escapes."""
-    yield "", answer.body.decode("utf-8", "replace")
-    value = parse_json(answer.body)
-    if not isinstance(value, InvalidJson | TooDeep):
+    yield "", beginning(answer.body, _MAX_LENGTH)
+    value = parse_json(answer.body) if len(answer.body) <= _MAX_PARSED else InvalidJson.NOT_JSON
+    if not isinstance(value, InvalidJson | TooComplex):
         yield "", "\n".join(_strings(value))
     for name, text in answer.headers:
         if name.lower() not in _IGNORED_FIELDS:

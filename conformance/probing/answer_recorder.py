@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Self
 
 from chainproof.contract import clauses
@@ -25,6 +27,9 @@ from ..transport.client import Client
 from ..transport.connection import TransportResult, trailing_bytes_error
 from ..transport.request import CheckRequest
 from .pending_rejections import LastAcceptance, PendingRejections
+
+_LARGE_BODY = 2**16
+"""Bytes of a body above which one answer is judged after the other: its JSON value takes many times the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,7 @@ class AnswerRecorder:
         self._conclusive: set[tuple[str, int]] = set()
         self.known_answers = KnownAnswers()
         """The outputs of the run. An echo chain's outputs are not remembered: their inputs say what they have to be."""
+        self._large_bodies = Lock()
         self._rejections = PendingRejections()
         self.last_acceptance = LastAcceptance()
 
@@ -78,7 +84,9 @@ class AnswerRecorder:
             has_repeated_request_id=answer is not None and is_readable and self._request_ids.add(answer),
             conclusive=self._conclusive,
         )
-        return judge(request, received, expected, self._terms, history, deadline=self._client.deadline)
+        is_large = answer is not None and len(answer.body) > _LARGE_BODY
+        with self._large_bodies if is_large else nullcontext():
+            return judge(request, received, expected, self._terms, history, deadline=self._client.deadline)
 
     def record(
         self,

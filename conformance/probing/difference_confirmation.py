@@ -16,7 +16,16 @@ from chainproof.contract.violations import Violation
 from chainproof.json_text import parse_json
 
 from ..judging.known_answers import Difference, KnownAnswer
-from ..judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, leaves, may_vary
+from ..judging.output_comparison import (
+    Leaves,
+    Path,
+    agree_at,
+    differing_paths,
+    format_output_path,
+    is_comparable_size,
+    leaves,
+    may_vary,
+)
 from ..transport.request import CheckRequest
 from .requester import Requester
 
@@ -42,7 +51,7 @@ def send_alone(requester: Requester, body: bytes | None, label: str = "") -> Lea
     request = requester.build_request(body, label=label, is_compared=False)
     answer = requester.send(request).answer
     value = parse_json(answer.body) if answer is not None and answer.status == 200 else None
-    return leaves(value) if isinstance(value, dict | list | str) else None
+    return leaves(value) if isinstance(value, dict | list | str) and is_comparable_size(value) else None
 
 
 def _confirm(requester: Requester, difference: Difference) -> None:
@@ -107,7 +116,8 @@ def _send_alone_repeatedly(requester: Requester, request: CheckRequest, count: i
     outputs = []
     for number in range(count):
         if number == 1:
-            time.sleep(requester.waits.idle / 4)  # a time in seconds or a short-lived cache should show
+            # A time in seconds or a short-lived cache should show.
+            time.sleep(min(requester.waits.idle / 4, requester.time_budget.left))
         output = send_alone(requester, request.body, label=request.label)
         if output is None:
             break

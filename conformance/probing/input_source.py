@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from chainproof.chain_schema.inputs import InputGenerator
-from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.workload.generated_payloads import generate_payloads
 
 from ..inputs.input_variations import (
@@ -94,7 +94,7 @@ def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
             if answer is not None and answer.status == 200:
                 return body
     known = [parse_json(body) for body in requester.inputs.known]
-    return merged_input([value for value in known if not isinstance(value, InvalidJson | TooDeep)], accepts)
+    return merged_input([value for value in known if not isinstance(value, InvalidJson | TooComplex)], accepts)
 
 
 def _asking(requester: Requester) -> Accepts:

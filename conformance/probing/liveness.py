@@ -12,7 +12,6 @@ from threading import Lock
 
 from chainproof.clock import Clock, Seconds, monotonic
 from chainproof.contract.answer import Answer
-from chainproof.durations import format_duration
 
 from ..judging.judge import BUSY_STATUSES
 from ..transport.check_skipped import CheckSkipped
@@ -81,9 +80,9 @@ class Liveness:
             return ""
         return "the target does not accept connections any more"
 
-    def add_miss(self, check: str, label: str, deadline: Seconds, *, by_input: bool) -> str:
+    def add_miss(self, check: str, label: str, found: str, *, by_input: bool) -> str:
         """
-        Enter a request without an answer. Returns why the run stops; empty if it goes on.
+        Enter a request without an answer, and what was *found* in its place. Returns why the run stops; empty if it goes on.
 
         If it is explained *by* its *input*, only inputs like it are left out, and not all requests of its kind.
         """
@@ -92,12 +91,11 @@ class Liveness:
             if not by_input:
                 self._unanswered.add((check, label))
                 self._misses_by_check[check] = self._misses_by_check.get(check, 0) + 1
-        waited = format_duration(deadline)
         if self._misses >= _MAX_MISSES:
-            return f"{self._misses} requests got no answer within {waited} each"
+            return f"{self._misses} requests got no complete answer; the last one got {found}"
         if self._recovers():
             return ""
-        return f"after {label} got no answer within {waited}, not even the simplest input gets one"
+        return f"after {label} got {found}, not even the simplest input gets an answer"
 
     def _recovers(self, first_pause: Seconds = 0.0) -> bool:
         """Whether the simplest input is answered, at once or after some pauses. One thread asks for all."""

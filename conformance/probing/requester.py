@@ -71,6 +71,9 @@ class Labelled(Protocol):
 
 LabelledItem = TypeVar("LabelledItem", bound=Labelled)
 
+_WITHOUT_ANSWER = frozenset({Transport.DEADLINE, Transport.TOO_LARGE})
+"""Transport errors of a target that may never send a complete answer again, and that cost much time."""
+
 _CONTROL_INTERVAL = 200
 """Rejections after which the unchanged request is sent, besides at the end of each check."""
 _CONTROL_ATTEMPTS = 2
@@ -150,7 +153,7 @@ class Requester:
         self._pause = pause
         self._behaviour = TargetBehaviour(self.waits)
         self._recorder = AnswerRecorder(client, ledger, self.terms, keep_bodies=settings.keep_bodies)
-        self._liveness = Liveness(self._send_probe, pauses=self.waits.recovery_pauses, pause=pause)
+        self._liveness = Liveness(self._send_probe, pauses=self.waits.recovery_pauses, pause=self.pause)
 
     @property
     def may_search_inputs(self) -> bool:
@@ -287,8 +290,8 @@ class Requester:
         return self._client.on_loopback
 
     def pause(self, seconds: Seconds) -> None:
-        """Wait."""
-        self._pause(seconds)
+        """Wait, but not longer than the run may last."""
+        self._pause(min(seconds, self.time_budget.left))
 
     def require_permission(self, permission: Permission) -> None:
         """Raises CheckSkipped if the target may not be sent something intrusive."""
@@ -366,7 +369,7 @@ class Requester:
                 self.in_flight.lower()
             if not self._behaviour.take_pause(pause):
                 return judged  # there is no time left to learn whether the request is the reason
-            self._pause(pause)
+            self.pause(pause)
             judged = self._exchange(request, expected)
         if expected is None or not self._recorder.is_busy(judged.answer, expected):
             return judged
@@ -424,7 +427,7 @@ class Requester:
         for pause in self.waits.retry_pauses:
             if answer is None or answer.status not in BUSY_STATUSES:
                 break
-            self._pause(pause)
+            self.pause(pause)
             answer = self._exchange(request, None).answer
         return answer
 
@@ -555,15 +558,20 @@ class Requester:
     ) -> None:
         """Stop the run if this answer, or none, shows that the target does not answer any more."""
         why, answer = "", received.answer
-        if received.transport is Transport.DEADLINE:
-            deadline = self._client.deadline
-            why = self._liveness.add_miss(self.check_name, request.label, deadline, by_input=by_input)
+        if received.transport in _WITHOUT_ANSWER:
+            why = self._liveness.add_miss(self.check_name, request.label, self._missing(received), by_input=by_input)
         elif received.transport is Transport.CONNECT_FAILED:
             why = self._liveness.add_failed_connect()
         elif answer is not None and (expected is None or answer.status < 400 or not expected.is_met_by(answer)):
             why = self._liveness.add_answer(answer)
         if why:
             self.time_budget.stop(why)
+
+    def _missing(self, received: TransportResult) -> str:
+        """What a request got in place of an answer, in words."""
+        if received.transport is Transport.TOO_LARGE:
+            return received.reason
+        return f"no answer within {format_duration(self._client.deadline)}"
 
     def _send_probe(self) -> Answer | None:
         """The answer to the simplest input that the chain accepts, if it comes soon."""

@@ -19,6 +19,8 @@ from ..judging.judge import Judgement, request_secrets
 from ..transport.single_exchange import Exchange
 
 _WIDTH = 100
+_MAX_SHOWN = 2**18
+"""Bytes of an answer that are shown."""
 _CREDENTIALS = re.compile(r"(?im)^([ \t]*authorization[ \t]*:[ \t]*(?:[a-z-]+[ \t]+)?)([^\r\n]+)")
 """An Authorization field: its name with the scheme, and the rest."""
 
@@ -39,7 +41,10 @@ def _lines(made: Exchange, judgement: Judgement, terms: Terms) -> Iterator[str]:
     yield from _message(_without_credentials(made.sent.decode("latin-1"), terms.key.reveal()), secrets, ">")
     yield "Answer"
     if made.received_bytes:
-        yield from _message(made.received_bytes.decode("latin-1"), secrets, "<")
+        yield from _message(made.received_bytes[:_MAX_SHOWN].decode("latin-1"), secrets, "<")
+        more = max(made.received.size, len(made.received_bytes)) - _MAX_SHOWN
+        if more > 0:
+            yield f"  … {more:,} more bytes, which are not shown"
     else:
         yield f"  none: {made.received.reason or 'the connection ended'}"
     yield "Timing"

@@ -21,6 +21,7 @@ from chainproof.machine_faults import machine_fault
 from chainproof.results.finding import Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.manifest import Ending, RunEnd
+from chainproof.stored_text import beginning
 
 from ..checks import Check
 from ..checks.catalogue import ALL_CHECKS
@@ -186,7 +187,7 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
 def _answer_text(answer: Answer) -> str:
     """An answer in a few words: its status and its error message."""
     value = parse_json(answer.body)
-    message = value.get("error") if isinstance(value, dict) else answer.body.decode("utf-8", "replace")
+    message = value.get("error") if isinstance(value, dict) else beginning(answer.body, 80)
     return f"{answer.status} ({str(message)[:80]!r})"
 
 

@@ -122,7 +122,13 @@ def planned_limits(settings: Settings) -> tuple[Limits, bool]:
 
 def make_client(endpoint: Endpoint, settings: Settings) -> Client:
     """A client for an endpoint, with the rate limit of the settings."""
-    client = Client(endpoint.target, settings.deadline, route=endpoint.route, fields=with_accept(endpoint.fields))
+    client = Client(
+        endpoint.target,
+        settings.deadline,
+        route=endpoint.route,
+        fields=with_accept(endpoint.fields),
+        max_response_memory=settings.max_response_memory << 20,
+    )
     client.rate_limiter = _rate_limiter(settings, is_remote=not client.on_loopback)
     return client
 

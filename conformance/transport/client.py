@@ -15,12 +15,14 @@ from chainproof.contract.target import Target, is_loopback
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.machine_faults import reject_own_fault
+from chainproof.options import DEFAULT_RESPONSE_MEMORY
 from chainproof.results.exchange import Transport
 
 from .connection import ConnectTarget, TargetConnection, TransportResult
 from .rate_limit import UNLIMITED
 from .raw_connection import RawConnection, without_content_coding
 from .request import CheckRequest, request_bytes
+from .response_memory import ResponseMemory
 
 DEFAULT_DEADLINE: Seconds = 30.0
 
@@ -38,8 +40,11 @@ class Client:
         *,
         route: Route = DIRECT_ROUTE,
         fields: tuple[HeaderField, ...] = (),
+        max_response_memory: int = DEFAULT_RESPONSE_MEMORY,
     ) -> None:
+        """*max_response_memory* limits the bytes of the answers that are being read and judged."""
         self.target = target
+        self._memory = ResponseMemory(max_response_memory)
         self.fields = fields
         """Header fields of every request."""
         self._connect_target = ConnectTarget(target, route)
@@ -68,7 +73,7 @@ class Client:
             is_new = connection is None
             if connection is None:
                 try:
-                    connection = TargetConnection(self._connect_target, until)
+                    connection = self._connect(until)
                 except OSError as error:
                     return connection_failure(error)
             try:
@@ -100,8 +105,12 @@ class Client:
             self._before_sending()
             before()
 
-        connection = TargetConnection(self._connect_target, monotonic() + limit(self.deadline))
+        connection = self._connect(monotonic() + limit(self.deadline))
         return RawConnection(connection, self.target, deadline=self.deadline, before=count, limit=limit)
+
+    def _connect(self, deadline: Seconds) -> TargetConnection:
+        """A new connection. Raises OSError."""
+        return TargetConnection(self._connect_target, deadline, self._memory)
 
     def take_late_bytes(self) -> list[tuple[CheckRequest, bytes]]:
         """Bytes that arrived after complete answers, with the requests of those answers. Each is returned once."""
@@ -118,7 +127,7 @@ class Client:
     def check_connection(self) -> None:
         """Connect without sending anything. Raises UsageError if TCP or TLS fails."""
         try:
-            self._put_back(TargetConnection(self._connect_target, monotonic() + self.deadline))
+            self._put_back(self._connect(monotonic() + self.deadline))
         except OSError as error:
             received = connection_failure(error)
             limit = f" within {format_duration(self.deadline)}" if received.transport is Transport.DEADLINE else ""

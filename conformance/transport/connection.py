@@ -12,7 +12,7 @@ import select
 import socket
 import ssl
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract.answer import Answer
@@ -20,14 +20,13 @@ from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
+from .response_memory import AnswerTooLarge, HeldBytes, ResponseMemory
 from .response_parser import AnswerParser, UnparsableAnswer
 
 _READ_SIZE = 65536
 _TUNNEL_OPEN = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
 """RFC 9110 §9.3.6: any 2xx opens the tunnel."""
 TRAILING_BYTES = "after the end of the answer"
-_MAX_ANSWER = 64 * 2**20
-"""Bytes of an answer after which reading stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,9 @@ class TransportResult:
     framing_error: str = ""
     """What is wrong with the answer as an HTTP message. There may be an answer nevertheless."""
     raw: bytes = b""
-    """All bytes that were read."""
+    """The bytes that were read, see `AnswerParser.raw`."""
+    size: int = 0
+    """How many bytes were read."""
     closes_connection: bool = False
     """Whether the answer says that the connection is closed after it."""
     is_close_delimited: bool = False
@@ -52,6 +53,8 @@ class TransportResult:
     """What is wrong with the answer's content coding; `answer` is decoded."""
     warning: str = ""
     """A recommendation that the answer does not follow."""
+    held: HeldBytes | None = field(default=None, repr=False, compare=False)
+    """The memory of the answer."""
 
 
 class ConnectTarget:
@@ -106,9 +109,10 @@ def _open_tunnel(raw: socket.socket, connect_request: bytes, deadline: Seconds) 
 class TargetConnection:
     """A TCP or TLS connection to a target, for one exchange after another."""
 
-    def __init__(self, connect_target: ConnectTarget, deadline: Seconds) -> None:
-        """Connect by the deadline, an instant. Raises OSError, also for TLS errors."""
+    def __init__(self, connect_target: ConnectTarget, deadline: Seconds, memory: ResponseMemory) -> None:
+        """Connect by the deadline, an instant. Raises OSError, also for TLS errors. *memory* limits all answers together."""
         self._socket = _connected_socket(connect_target, deadline)
+        self._memory = memory
         self.reusable = True
 
     def close(self) -> None:
@@ -159,17 +163,23 @@ class TargetConnection:
 
     def read_answer(self, parser: AnswerParser, deadline: Seconds, already_read: bytes = b"") -> TransportResult:
         """Read one answer to its end by the deadline, an instant; *already_read* is its beginning."""
+        held = HeldBytes(self._memory)
+        parser.hold = held.add
+        return replace(self._read_answer(parser, deadline, already_read), held=held)
+
+    def _read_answer(self, parser: AnswerParser, deadline: Seconds, already_read: bytes) -> TransportResult:
+        """Read one answer to its end."""
         try:
             if already_read:
                 parser.feed(already_read)
             while not parser.complete:
-                if len(parser.raw) > _MAX_ANSWER:
-                    raise ConnectionAbortedError(f"an answer of more than {_MAX_ANSWER} bytes")
                 self._socket.settimeout(_remaining(deadline))
                 parser.feed(self._socket.recv(_READ_SIZE))
+        except AnswerTooLarge as error:
+            return transport_result(parser, Transport.TOO_LARGE, str(error))
         except UnparsableAnswer as error:
             # An answer without a single byte is a lost connection.
-            transport = Transport.MALFORMED if parser.raw else Transport.CONNECTION_LOST
+            transport = Transport.MALFORMED if parser.received else Transport.CONNECTION_LOST
             return transport_result(parser, transport, str(error))
         except TimeoutError:
             return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
@@ -208,7 +218,8 @@ def transport_result(parser: AnswerParser, transport: Transport, reason: str = "
         answer=parser.answer,
         reason=reason,
         framing_error=framing_error,
-        raw=bytes(parser.raw),
+        raw=parser.raw,
+        size=parser.received,
         closes_connection=parser.closes_connection,
         is_close_delimited=parser.is_close_delimited,
         interim_statuses=tuple(parser.interim_statuses),

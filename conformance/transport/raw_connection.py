@@ -15,10 +15,14 @@ from chainproof.results.exchange import Transport
 
 from .connection import TargetConnection, TransportResult
 from .request import CheckRequest, request_bytes
+from .response_memory import AnswerTooLarge
 from .response_parser import AnswerParser
 
 UNEXPECTED_DATA_TIMEOUT: Seconds = 0.05
 """How long to wait for bytes that should not arrive."""
+
+MAX_UNEXPECTED = 2**18
+"""Bytes after an answer after which reading stops."""
 
 OPTIONAL_ANSWER_TIMEOUT: Seconds = 2.0
 """How long to wait for an answer that the target need not send."""
@@ -98,10 +102,13 @@ class RawConnection:
         return without_content_coding(received, request)
 
     def read_unexpected(self, timeout: Seconds = UNEXPECTED_DATA_TIMEOUT) -> bytes:
-        """Bytes that arrive although no answer is due, until the timeout or until the target closes the connection."""
+        """
+        Bytes that arrive although no answer is due, until the timeout or until the target closes the connection. Of
+        many bytes these are the first.
+        """
         received, self._pending = self._pending, b""
         until = monotonic() + timeout
-        while not self.is_closed and (left := until - monotonic()) > 0:
+        while not self.is_closed and len(received) < MAX_UNEXPECTED and (left := until - monotonic()) > 0:
             piece = self._connection.read_available(left)
             if piece is None:
                 break
@@ -124,4 +131,9 @@ def without_content_coding(received: TransportResult, request: CheckRequest) -> 
         return received
     accepted, has_body = request.values("accept-encoding"), request.method != "HEAD"
     decoded = decode_answer(received.answer, accepted, has_body=has_body)
+    if decoded.answer is not None and received.held is not None:
+        try:
+            received.held.add(len(decoded.answer.body))
+        except AnswerTooLarge as error:
+            return replace(received, answer=None, transport=Transport.TOO_LARGE, reason=str(error))
     return replace(received, answer=decoded.answer, coding_error=decoded.coding_error, warning=decoded.warning)

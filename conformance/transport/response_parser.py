@@ -2,16 +2,18 @@
 Parses an answer strictly by RFC 9110 and RFC 9112, and reports the first error in its framing.
 
 Parsing continues after an error if the meaning is still clear, so that an answer with a bare line feed still has a status.
-If the end of the answer is unknown, there is no answer.
+If the end of the answer is unknown, there is no answer. Memory and time are bounded, whatever the bytes are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from chainproof.contract.answer import Answer
+
+from .response_memory import AnswerTooLarge
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [0-9]{3} [\t\x20-\x7e\x80-\xff]*")
 _LENIENT_STATUS_LINE = re.compile(rb"HTTP/(\d+)(?:\.(\d+))? +(\d{3})(?: |$)", re.IGNORECASE)
@@ -23,14 +25,25 @@ _EXTENSION = (
 )
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]+)(?:" + _EXTENSION + rb")*")
 _LENIENT_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})(?:[ \t;]|$)")
-_HEAD_LIMIT = 2**20
-"""Bytes that one line of the head or of the chunks may have."""
+_MAX_HEAD = 2**20
+"""Bytes of all lines before the body and in the trailer section, interim answers included, and of the line of a chunk."""
+_MAX_HEAD_LINES = 5000
+"""The number of these lines. curl reads as many header fields."""
+_MAX_RAW = 2**20
+"""Bytes of an answer that are kept as they were received."""
+MAX_ANSWER = 64 * 2**20
+"""Bytes of an answer that is read."""
 
+_MAX_LENGTH_DIGITS = 20
 _MAX_QUOTED = 40
 
 
 class UnparsableAnswer(Exception):
     """Bytes that cannot be parsed as an answer; the message says why."""
+
+
+def _hold_nothing(count: int) -> None:
+    """Hold no memory."""
 
 
 @dataclass(slots=True)
@@ -41,14 +54,20 @@ class AnswerParser:
     """The request's method: the answer to HEAD has no body."""
     http_1_0: bool = False
     """Whether the request was HTTP/1.0, which has neither chunks nor interim answers."""
+    hold: Callable[[int], None] = _hold_nothing
+    """Called with the number of bytes that are kept; raises AnswerTooLarge if they are too many."""
     interim_statuses: list[int] = field(default_factory=list)
     complete: bool = False
     framing_error: str = ""
     """The first framing error; empty if there is none."""
     connection_closed: bool = False
     """Whether the end of the connection was reached."""
-    raw: bytearray = field(default_factory=bytearray)
-    """All bytes so far."""
+    received: int = 0
+    """The number of bytes so far."""
+    _raw: bytearray = field(default_factory=bytearray)
+    """The first of them."""
+    _head_size: int = 0
+    _head_lines: int = 0
     _rest: bytearray = field(default_factory=bytearray)
     _status: int = 0
     _version: bytes = b""
@@ -59,18 +78,27 @@ class AnswerParser:
 
     def feed(self, data: bytes) -> None:
         """
-        Parse further bytes; none mean the end of the connection. Raises UnparsableAnswer, or ConnectionResetError if there
-        were no bytes at all.
+        Parse further bytes; none mean the end of the connection. Raises UnparsableAnswer, AnswerTooLarge, or
+        ConnectionResetError if there were no bytes at all.
         """
         if not data:
             self.connection_closed = True
-            if not self.raw:
+            if not self.received:
                 raise ConnectionResetError("the connection was closed without an answer")
-        self.raw += data
+        self.received += len(data)
+        if self.received > MAX_ANSWER:
+            raise AnswerTooLarge(f"an answer of more than {MAX_ANSWER >> 20} MiB")
+        self.hold(2 * len(data))  # the body is copied once when it is complete
+        self._raw += data[: max(_MAX_RAW - len(self._raw), 0)]
         self._rest += data
         self._parsing = self._parsing or self._parse()
         if not self.complete:
             next(self._parsing, None)
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes so far. Of a long answer the beginning, and the bytes after its end."""
+        return bytes(self._raw) + (self.trailing_bytes if self.received > len(self._raw) else b"")
 
     @property
     def trailing_bytes(self) -> bytes:
@@ -125,18 +153,31 @@ class AnswerParser:
 
     def _head(self) -> Generator[None, None, None]:
         """Parse the status line and the header fields."""
-        line = yield from self._line("the head")
+        line = yield from self._head_line("the head")
         self._parse_status_line(line)
         fields: list[tuple[bytes, bytes]] = []
-        while line := (yield from self._line("the head")):
+        while line := (yield from self._head_line("the head")):
             self._parse_field_line(line, fields)
         self._fields = tuple(fields)
 
+    def _head_line(self, part: str) -> Generator[None, None, bytes]:
+        """The next line of the head or of the trailer section."""
+        line = yield from self._line(part)
+        self._head_lines += 1
+        self._head_size += len(line)
+        if self._head_lines > _MAX_HEAD_LINES:
+            raise AnswerTooLarge(f"an answer with more than {_MAX_HEAD_LINES} lines in {part}")
+        if self._head_size > _MAX_HEAD:
+            raise AnswerTooLarge(f"an answer with more than {_MAX_HEAD} bytes in {part}")
+        return line
+
     def _line(self, part: str) -> Generator[None, None, bytes]:
         """The next line without its end; yields until it is complete."""
-        while (end := self._rest.find(b"\n")) < 0:
-            if len(self._rest) > _HEAD_LIMIT:
-                raise UnparsableAnswer(f"a line of more than {_HEAD_LIMIT} bytes in {part}")
+        searched = 0
+        while (end := self._rest.find(b"\n", searched)) < 0:
+            searched = len(self._rest)
+            if searched > _MAX_HEAD:
+                raise AnswerTooLarge(f"an answer with a line of more than {_MAX_HEAD} bytes in {part}")
             if self.connection_closed:
                 raise UnparsableAnswer(f"the connection was closed within {part}")
             yield
@@ -222,11 +263,14 @@ class AnswerParser:
             return None
         if not all(map(_DIGITS.fullmatch, lengths)):
             raise UnparsableAnswer(f"a Content-Length that is not a number: {_quoted(b', '.join(values))}")
-        if len({int(value) for value in lengths}) > 1:
+        numbers = {value.lstrip(b"0") or b"0" for value in lengths}
+        if len(numbers) > 1:
             raise UnparsableAnswer(f"two different lengths: {_quoted(b', '.join(values))}")
         if any(b"," in value for value in values):
             self._add_error(f"a Content-Length that is not a number: {_quoted(values[0])}")
-        return int(lengths.pop())
+        number = numbers.pop()
+        # int() rejects very long numbers, and no answer is so long.
+        return int(number) if len(number) <= _MAX_LENGTH_DIGITS else 10**_MAX_LENGTH_DIGITS
 
     def _check_transfer_coding(self, codings: list[bytes], length: int | None) -> None:
         """Check the transfer coding. Raises UnparsableAnswer if the end of the body is unknown."""
@@ -268,7 +312,7 @@ class AnswerParser:
     def _read_trailers(self) -> Generator[None, None, None]:
         """Read the trailer section, and check that no field in it belongs to the head."""
         fields: list[tuple[bytes, bytes]] = []
-        while line := (yield from self._line("the trailers")):
+        while line := (yield from self._head_line("the trailers")):
             self._parse_field_line(line, fields)
         for name, _ in fields:
             if name.lower() in (b"transfer-encoding", b"content-length", b"host", b"content-encoding", b"content-type"):

@@ -12,6 +12,7 @@ from chainproof.results.exchange import Transport
 
 from .client import Client, connection_failure
 from .connection import TransportResult, with_trailing_bytes
+from .raw_connection import MAX_UNEXPECTED
 from .request import CheckRequest, request_bytes
 
 _MORE_BYTES_TIMEOUT: Seconds = 0.3
@@ -56,7 +57,7 @@ def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> 
         received = connection.read_answer(request, http_1_0=is_http_1_0)
         ended = monotonic()
         trailing = b""
-        while more := connection.read_unexpected(_MORE_BYTES_TIMEOUT):
+        while len(trailing) < MAX_UNEXPECTED and (more := connection.read_unexpected(_MORE_BYTES_TIMEOUT)):
             trailing += more
     all_bytes = received.raw if received.raw.endswith(trailing) else received.raw + trailing
     if not is_raw or request.is_valid:  # one request has one answer

@@ -7,7 +7,7 @@ import re
 from chainproof.contract.deviations import ANY_MEDIA_TYPE, LARGE_BODY
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
 
 from .errors import ErrorReply, bad_request
 from .request import ReceivedRequest
@@ -40,11 +40,11 @@ def body_size_error(request: ReceivedRequest, limit: int, contract: Contract) ->
 def json_object_error(request: ReceivedRequest) -> ErrorReply | None:
     """The error for a body that is not a JSON object; None for an object."""
     value = parse_json(request.body)
-    if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(request.body)):
+    if isinstance(value, dict) or (isinstance(value, TooComplex) and is_deep_object(request.body)):
         return None
     if value is InvalidJson.EMPTY:
         return bad_request("Expected a JSON object as the body; this request has no body.")
-    if isinstance(value, InvalidJson | TooDeep):
+    if isinstance(value, InvalidJson | TooComplex):
         reason = value.value if isinstance(value, InvalidJson) else InvalidJson.NOT_JSON.value
         return bad_request(f"Expected a JSON object as the body; the body is {reason}.")
     return bad_request("Expected a JSON object as the body; the body is another JSON value.")

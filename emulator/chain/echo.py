@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 
 from ..behaviour.body import is_deep_object
 from .chain_request import ChainRequest
@@ -42,7 +42,7 @@ def _binary_echo(body: bytes) -> ChainResponse:
 def _json_echo(body: bytes) -> ChainResponse:
     """The response to a body in JSON."""
     value = parse_json(body)
-    if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(body)):
+    if isinstance(value, dict) or (isinstance(value, TooComplex) and is_deep_object(body)):
         return output(body)
     if not isinstance(value, InvalidJson):
         return input_error((((), _NOT_AN_OBJECT),))

@@ -95,7 +95,7 @@ class RequestContext:
         return self.request.method == METHOD.encode() and is_operation_path(self.request.path)
 
     def value(self) -> object:
-        """The body parsed as JSON, or an `InvalidJson` or `TooDeep` value."""
+        """The body parsed as JSON, or an `InvalidJson` or `TooComplex` value."""
         return parse_json(self.body)
 
     def field(self, name: bytes) -> bytes:

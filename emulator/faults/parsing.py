@@ -21,7 +21,7 @@ from chainproof.contract.clauses import (
     OBJECT_ACCEPTED,
     STATUS,
 )
-from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error, with_field
@@ -36,7 +36,7 @@ def _repairs(repair: Repair) -> DecideHook:
     """A hook for a parser that repairs bodies that are not JSON objects."""
 
     def decide(context: RequestContext) -> Answer:
-        if isinstance(context.value(), dict | TooDeep):
+        if isinstance(context.value(), dict | TooComplex):
             return context.correct_answer()
         try:
             repaired = repair(context.body)
@@ -146,7 +146,7 @@ def _accepts_non_object(accepts: Callable[[object], bool]) -> DecideHook:
 
     def decide(context: RequestContext) -> Answer:
         value = context.value()
-        other = not isinstance(value, dict | InvalidJson | TooDeep) and accepts(value)
+        other = not isinstance(value, dict | InvalidJson | TooComplex) and accepts(value)
         return context.serve_body(_wrapped_in_object(context.body) if other else None)
 
     return decide

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer, build_answer
-from chainproof.results.stored_text import MAX_ID_LENGTH
+from chainproof.stored_text import MAX_ID_LENGTH
 
 MAX_TEMPLATES = 64
 MAX_TEMPLATE_BYTES = 1 << 14

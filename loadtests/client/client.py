@@ -18,8 +18,8 @@ import gevent
 from chainproof.clock import Seconds
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
+from chainproof.options import DEFAULT_RESPONSE_MEMORY
 
-from ..demand import DEFAULT_RESPONSE_MEMORY
 from .answer_templates import AnswerTemplates
 from .connect import Connector
 from .connection import KeepAliveConnection

@@ -36,8 +36,10 @@ from .transport_errors import (
 )
 
 MAX_HEADER_BYTES = 1 << 20
-MAX_BODY_BYTES = 100 << 20
-"""Longer answers are a transport error. The documented limit for a request body."""
+MAX_HEADER_FIELDS = 5000
+"""curl reads as many."""
+MAX_BODY_BYTES = 64 << 20
+"""Longer answers are a transport error."""
 
 _READ = 1
 _WRITE = 2
@@ -45,6 +47,7 @@ _BILLION = 1_000_000_000
 _build_reply: Callable[[type[Reply], tuple[object, ...]], Reply] = tuple.__new__
 """Builds a Reply from all of its fields, in half the time of its constructor."""
 _MAX_NAMES = 1000
+_MAX_CACHED_NAME = 64
 _NAMES: dict[bytes, str] = {}
 """Decoded header field names: a target repeats the same few."""
 
@@ -67,6 +70,7 @@ class KeepAliveConnection:
         "_idle",
         "_keep_alive",
         "_memory",
+        "_outside_body",
         "_parser",
         "_received",
         "_recvmsg",
@@ -125,7 +129,7 @@ class KeepAliveConnection:
 
     def exchange(self, request: bytes, deadline: Seconds) -> Reply:
         """Send a request and wait for its result until *deadline*, an instant of the monotonic clock."""
-        self._received = 0
+        self._received = self._outside_body = 0
         self._head_complete = self._answer_started = self._complete = False
         self._first_byte: Nanoseconds | None = None
         self._send_error: OSError | None = None
@@ -142,6 +146,7 @@ class KeepAliveConnection:
         except BaseException:
             if self._waiter is not None:
                 self._take_waiter()
+                self._release()
                 self.close()
             raise
 
@@ -313,6 +318,7 @@ class KeepAliveConnection:
             self._fail(error)
         except Exception as error:  # noqa: BLE001  # internal error: passed on to the waiting greenlet
             waiter = self._take_waiter()
+            self._release()
             self.close()
             waiter.throw(error)
 
@@ -327,6 +333,7 @@ class KeepAliveConnection:
     def _feed(self, data: bytes) -> None:
         """Parse received bytes. Raises RequestFailed if they are not HTTP or the answer is too large."""
         self._received += len(data)
+        self._outside_body += len(data)
         self._hold(len(data))
         try:
             self._parser.feed_data(data)
@@ -336,8 +343,18 @@ class KeepAliveConnection:
                     raise error.__context__ from None  # an exception in a callback is an internal error
                 raise failure_from(error, RequestStage.READING) from None
             self._keep_alive = False  # the answer is followed by bytes that are not HTTP
-        if not self._complete and self._received > (MAX_BODY_BYTES if self._head_complete else MAX_HEADER_BYTES):
-            raise RequestFailed(Transport.TOO_LARGE, f"the answer is longer than {self._received - 1} bytes")
+        if not self._complete:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        """Raise RequestFailed if the answer is too large."""
+        if self._outside_body > MAX_HEADER_BYTES:
+            part = "chunk lines or trailers" if self._head_complete else "head"
+            raise RequestFailed(Transport.TOO_LARGE, f"the answer has more than {MAX_HEADER_BYTES} bytes of {part}")
+        if len(self._fields) > MAX_HEADER_FIELDS:
+            raise RequestFailed(Transport.TOO_LARGE, f"the answer has more than {MAX_HEADER_FIELDS} header fields")
+        if self._received > MAX_BODY_BYTES:
+            raise RequestFailed(Transport.TOO_LARGE, f"the answer is longer than {MAX_BODY_BYTES} bytes")
 
     def _hold(self, count: int) -> None:
         """Count more bytes of the answer. Raises RequestFailed if all answers together have too many."""
@@ -438,7 +455,7 @@ class KeepAliveConnection:
             self._idle.append(self)
         else:
             self.close()
-        waiter.switch(reply)
+        self._wake(waiter, reply)
 
     def _fail(self, error: RequestFailed) -> None:
         """Wake the waiting greenlet with a transport error."""
@@ -451,17 +468,27 @@ class KeepAliveConnection:
         )
         waiter = self._take_waiter()
         self.close()
-        waiter.switch(reply)
+        self._wake(waiter, reply)
 
     def _take_waiter(self) -> Any:
         """The waiting greenlet, which is to be woken; the deadline is removed."""
         waiter, self._waiter = self._waiter, None
         self._deadlines.remove(self)
-        if self._held:
-            self._memory.held -= self._held
-            self._held = 0
-            self._fields, self._body = [], []
         return waiter
+
+    def _wake(self, waiter: Any, reply: Reply) -> None:
+        """Wake a waiting greenlet. It judges the answer before it waits again, and until then the memory is in use."""
+        held, self._held = self._held, 0
+        if held:
+            self._fields, self._body = [], []
+        waiter.switch(reply)
+        self._memory.held -= held
+
+    def _release(self) -> None:
+        """Release the memory of an answer that nobody reads."""
+        self._memory.held -= self._held
+        self._held = 0
+        self._fields, self._body = [], []
 
     def _take_connect_times(self) -> tuple[Seconds | None, Seconds | None]:
         """Connect time and TLS time for the first request of the connection, None for the others."""
@@ -492,6 +519,7 @@ class KeepAliveConnection:
 
     def on_body(self, data: bytes) -> None:
         """Keep a part of the body."""
+        self._outside_body = 0
         self._body.append(data)
 
     def on_message_complete(self) -> None:
@@ -510,6 +538,6 @@ class _UnexpectedAnswer(Exception):
 def _name(data: bytes) -> str:
     """The name of a header field as text, from a bounded cache."""
     text = data.decode("latin-1")
-    if len(_NAMES) < _MAX_NAMES:
+    if len(_NAMES) < _MAX_NAMES and len(data) <= _MAX_CACHED_NAME:
         _NAMES[data] = text
     return text

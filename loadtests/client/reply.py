@@ -8,7 +8,7 @@ from typing import NamedTuple
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.results.exchange import Transport
-from chainproof.results.stored_text import MAX_ID_LENGTH
+from chainproof.stored_text import MAX_ID_LENGTH
 
 from .answer_templates import AnswerTemplate
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from chainproof.options import DEFAULT_RESPONSE_MEMORY
 from chainproof.results.exchange import Transport
 
-from ..demand import DEFAULT_RESPONSE_MEMORY
 from .transport_errors import RequestFailed
 
 FIELD_OVERHEAD = 200

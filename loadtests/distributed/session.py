@@ -39,7 +39,7 @@ from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
 from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import machine_fault
-from chainproof.processes import chainproof_command
+from chainproof.processes import chainproof_command, own_environment
 from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
@@ -422,7 +422,11 @@ class WriterSession(Session):
             return code
         if not self._summary:
             self._summary = subprocess.run(
-                chainproof_command("reports", str(self.writer.path)), stdout=subprocess.PIPE, text=True, check=False
+                chainproof_command("reports", str(self.writer.path)),
+                env=own_environment(),
+                stdout=subprocess.PIPE,
+                text=True,
+                check=False,
             )
         return self._summary.returncode if code == ExitCode.PASS else code
 

@@ -15,11 +15,11 @@ from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
+from chainproof.stored_text import OTHER_VIOLATIONS
 
 from ..output_schema import OutputSchema
 from ..recording.assessment import has_object_output
-from ..recording.exemplars import OTHER_VIOLATIONS
 
 SHORT_OUTPUT_BYTES = 1024
 """Errors in outputs up to this size are located in microseconds; longer outputs may take milliseconds."""
@@ -54,7 +54,7 @@ class OutputCheck:
         if not self._is_sampled():
             return violations
         value = parse_json(answer.body)
-        if isinstance(value, InvalidJson | TooDeep) or self._schema.accepts(value):
+        if isinstance(value, InvalidJson | TooComplex) or self._schema.accepts(value):
             return violations
         errors = "; ".join(self._schema.errors(value)) if self._is_detailed(answer.body) else OTHER_VIOLATIONS
         expected = f"an output that is valid by {self._schema.source}"

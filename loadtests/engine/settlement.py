@@ -16,7 +16,6 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.exercised_clauses import OF_OUTPUTS
 from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.openapi import METHOD
-from chainproof.contract.redaction import redactor
 from chainproof.contract.responsibility import responsible_for
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code
 from chainproof.endpoint import Endpoint
@@ -25,7 +24,7 @@ from chainproof.results.curl import request_command
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.shell_words import variable_secret
 from chainproof.results.stored_body import stored_body
-from chainproof.results.stored_text import MAX_ID_LENGTH, shortened
+from chainproof.stored_text import MAX_CODE_LENGTH, MAX_FOUND_LENGTH, MAX_ID_LENGTH, shortened
 
 from ..client.reply import Reply
 from ..client.request import EncodedRequest, header_fields
@@ -34,6 +33,7 @@ from ..recording.assessment import Assessment, has_object_output
 from ..recording.exemplars import KeptBodies, no_bodies
 from ..recording.in_flight_request import InFlightRequest
 from ..recording.recorder import Recorder
+from .leak_search import LeakSearch
 from .run_state import RunState
 
 AnswerCheck = Callable[[Mapping[str, Any], Answer, tuple[Violation, ...]], tuple[Violation, ...]]
@@ -65,8 +65,6 @@ _OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 KEY_LEAK = Violation(
     clause=clauses.NO_CREDENTIAL_LEAK, expected="an answer without credentials", actual="the API key or a part of it"
 )
-_MAX_SEARCHED = 65_536
-"""Bytes of an error that are searched for parts of the key."""
 
 _RESULTS = {
     Transport.DEADLINE: Result.TIMED_OUT,
@@ -93,7 +91,7 @@ class Settlement:
         self._recorder = state.recorder
         self._recorder.reproduce = self._curl
         self._redact = self._recorder.redact = endpoint.redact
-        self._key_bytes = endpoint.key.reveal().encode()
+        self._leak_search = LeakSearch(endpoint.key.reveal())
         self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
@@ -164,28 +162,17 @@ class Settlement:
         if self._output_clauses and is_readable and has_object_output(answer, found):
             exercised += self._output_clauses
             found = self._checked(request, answer, found)
-        if self._leaks(answer):
+        if self._leak_search.finds_in(answer, request.end):
             found, exercised, is_plain = (*found, KEY_LEAK), (*exercised, KEY_LEAK.clause), False
         if answer.status == 200 and not found:
             return self._valid_output if is_plain else Assessment(_OK, exercised=exercised)
         result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
-        found = tuple(replace(each, actual=self._redact(each.actual)) for each in found)
+        found = tuple(replace(each, actual=self._stored(each.actual, MAX_FOUND_LENGTH)) for each in found)
         code = None if answer.status == 200 else error_code(answer)
-        code = self._recorder.code_label(code and self._redact(code), answer.status)
+        code = self._recorder.code_label(code and self._stored(code, MAX_CODE_LENGTH), answer.status)
         reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
         who = responsible_for(answer) if result is Result.FAILED else None
         return Assessment(Outcome(Transport.ANSWERED, answer.status, code, result, who), reason, found, exercised)
-
-    def _leaks(self, answer: Answer) -> bool:
-        """Whether an answer repeats the key: in errors also a part of it or an encoding."""
-        if self._key_bytes in answer.body:
-            return True
-        key = self._endpoint.key.reveal()
-        if answer.status == 200:  # most answers: the quick test only
-            return any(key in value for _, value in answer.headers)
-        finds = redactor((key,)).finds
-        texts = (answer.body[:_MAX_SEARCHED].decode("latin-1"), *(value for _, value in answer.headers))
-        return any(map(finds, texts))
 
     def _checked(self, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]) -> tuple[Violation, ...]:
         """The violations of an output, with those of the schema and of the user's check."""
@@ -217,16 +204,17 @@ class Settlement:
             slot_wait=request.slot_wait,
             end=request.end,
             outcome=request.outcome,
-            request_id=self._redacted(reply.request_id.decode("utf-8", "surrogatepass")) or None,
-            attempts=self._redacted(answer.attempts) if answer is not None else None,
+            request_id=self._stored(reply.request_id.decode("utf-8", "surrogatepass"), MAX_ID_LENGTH) or None,
+            attempts=self._stored(answer.attempts or "", MAX_ID_LENGTH) or None if answer is not None else None,
             first_byte=reply.first_byte - start_time if reply.first_byte is not None else None,
             connect_time=reply.connect_time,
             tls_time=reply.tls_time,
         )
 
-    def _redacted(self, text: str | None) -> str | None:
-        """A text of the target without secrets."""
-        return text and shortened(self._redact(text), MAX_ID_LENGTH)
+    def _stored(self, text: str, max_length: int) -> str:
+        """The beginning of a text of the target, without secrets."""
+        # Redacting takes time: what is cut off anyway is cut off first.
+        return shortened(self._redact(shortened(text, 2 * max_length)), max_length)
 
     def _bodies(self, request: InFlightRequest) -> KeptBodies:
         """The bodies of a request and of its answer, as an exemplar stores them."""

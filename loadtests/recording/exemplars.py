@@ -16,19 +16,22 @@ from chainproof.results.exchange import Exchange, Outcome, Transport
 from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.stored_body import StoredBody
-from chainproof.results.stored_text import MAX_CODE_LENGTH, MAX_CODES, OTHER_CODES, shortened
+from chainproof.stored_text import (
+    MAX_CODE_LENGTH,
+    MAX_CODES,
+    MAX_FINDINGS,
+    OTHER_CODES,
+    OTHER_VIOLATIONS,
+    shortened,
+)
 
 from .assessment import Assessment
 from .request_ids import RequestIds
 
-MAX_FINDINGS = 200
-"""Distinct findings. Further violations are counted in one more finding per clause."""
 MAX_OUTCOMES = 300
 """Distinct outcomes that get exemplars, and distinct pairs of status and error code that are counted by themselves."""
 EXEMPLARS_PER_OUTCOME = 3
 SLOWEST_COUNT = 20
-
-OTHER_VIOLATIONS = "other violations, not listed separately"
 
 KeptBodies = tuple[StoredBody | None, StoredBody | None]
 """The stored bodies of a request and of its answer."""

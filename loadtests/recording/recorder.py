@@ -24,7 +24,7 @@ from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Guard, RunEnd
-from chainproof.results.stored_text import MAX_ID_LENGTH, shortened
+from chainproof.stored_text import MAX_ID_LENGTH, shortened
 
 from ..client.request import EncodedRequest
 from .assessment import Assessment

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import oom_kills
-from chainproof.processes import forward_signals
+from chainproof.processes import forward_signals, own_environment
 from chainproof.results.folder import MANIFEST
 from chainproof.target_options import TargetOptions
 
@@ -54,7 +55,7 @@ def run_locust(
     kills = oom_kills()
     child = subprocess.Popen(
         [*command, *locust_arguments(options, replace(requested, key_variable=variable), folder), *extra],
-        env=_environment(os.environ, endpoint.environment),
+        env={**_inherited(os.environ, options), **endpoint.environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -80,12 +81,20 @@ def run_locust(
     return code, bool(forwarded)
 
 
-def _environment(ours: Mapping[str, str], endpoint: Mapping[str, str]) -> dict[str, str]:
-    """The child's environment: ours with the endpoint, without the variables that would change Locust's options."""
-    inherited = {
-        name: value for name, value in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE
-    }
-    return {**inherited, **endpoint}
+_OF_THE_LOAD = re.compile(r"(?i)\w+_proxy|SSL_CERT_\w+|CHAINPROOF_WORKER_\w+|GEVENT\w*")
+"""The names of variables that a load process needs besides those of every process."""
+
+
+def _inherited(ours: Mapping[str, str], options: argparse.Namespace) -> dict[str, str]:
+    """
+    The variables that the child inherits. If it runs code of the user, these are all, without those that would change
+    Locust's options.
+    """
+    if any(".py" in (getattr(options, name, None) or "") for name in ("check", "input_schema", "output_schema")):
+        return {
+            name: each for name, each in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE
+        }
+    return {**own_environment(), **{name: each for name, each in ours.items() if _OF_THE_LOAD.fullmatch(name)}}
 
 
 def _relay(stream: IO[bytes], key: ApiKey, display: ProgressDisplay) -> None:

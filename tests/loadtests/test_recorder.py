@@ -31,7 +31,7 @@ from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Tran
 from chainproof.results.folder import Run, RunWriter, read_run
 from chainproof.results.interval import by_second, total
 from chainproof.results.manifest import Ending, Manifest, RunKind
-from chainproof.results.stored_text import MAX_CODES, OTHER_CODES
+from chainproof.stored_text import MAX_CODES, OTHER_CODES
 
 MANIFEST = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
 OUTCOMES = (

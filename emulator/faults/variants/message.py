@@ -10,7 +10,7 @@ from dataclasses import replace
 from email.utils import formatdate
 
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
-from chainproof.json_text import TooDeep
+from chainproof.json_text import TooComplex
 
 from ..hooks import FaultHook, RequestContext, error, with_body, with_header, with_members
 from .variant import add_variant, changed_answer, changed_errors
@@ -21,7 +21,7 @@ def _rewritten_output(change: Callable[[object], str]) -> FaultHook:
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()
-        if answer.status != 200 or isinstance(context.value(), TooDeep):
+        if answer.status != 200 or isinstance(context.value(), TooComplex):
             return answer
         try:
             value = json.loads(answer.body)

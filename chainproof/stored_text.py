@@ -1,0 +1,46 @@
+"""How much of the texts that a target sends is stored: a target must not fill the memory, the disk or a report."""
+
+from __future__ import annotations
+
+MAX_ID_LENGTH = 200
+"""Characters of a request id."""
+
+MAX_CODE_LENGTH = 80
+"""Characters of an error code."""
+
+MAX_CODES = 100
+"""Undocumented error codes that are counted separately."""
+
+OTHER_CODES = "(other codes)"
+"""Counts the error codes beyond these."""
+
+MAX_FOUND_LENGTH = 500
+"""Characters of what a violation found."""
+
+MAX_FINDINGS = 200
+"""Distinct findings. Further violations are counted in one more finding per clause."""
+
+OTHER_VIOLATIONS = "other violations, not listed separately"
+"""What that finding says that was found."""
+
+
+def shortened(text: str, max_length: int) -> str:
+    """
+    A text of at most *max_length* characters; a longer one ends with an ellipsis.
+
+    >>> shortened("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+
+def beginning(body: bytes, max_length: int) -> str:
+    """
+    The beginning of a body as text. Decoding all of a large body would take much time and memory.
+
+    >>> beginning("été".encode() * 10**6, 4)
+    'été…'
+    """
+    return shortened(
+        body[: 4 * max_length + 4].decode("utf-8", "replace"), max_length
+    )  # a character has 4 bytes at most

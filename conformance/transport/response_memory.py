@@ -1,0 +1,52 @@
+"""A common budget for the memory of answers, so that no target can fill the memory of this process."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from chainproof.options import DEFAULT_RESPONSE_MEMORY
+
+
+class AnswerTooLarge(Exception):
+    """An answer that is not read to its end; the message says why."""
+
+
+class ResponseMemory:
+    """The bytes of the answers that are being read and judged, over all connections. Any thread may use it."""
+
+    def __init__(self, limit: int = DEFAULT_RESPONSE_MEMORY) -> None:
+        self.limit = limit
+        self.held = 0
+        self._lock = Lock()
+
+    def hold(self, count: int) -> None:
+        """Hold more bytes. Raises AnswerTooLarge if they are too many."""
+        with self._lock:
+            if self.held + count > self.limit:
+                raise AnswerTooLarge(
+                    f"the answers being read take more than {self.limit >> 20} MiB, see --max-response-memory"
+                )
+            self.held += count
+
+    def release(self, count: int) -> None:
+        """Release bytes."""
+        with self._lock:
+            self.held -= count
+
+
+class HeldBytes:
+    """The bytes of one answer. They are held as long as anything refers to this object."""
+
+    __slots__ = ("_count", "_memory")
+
+    def __init__(self, memory: ResponseMemory) -> None:
+        self._memory = memory
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        """Hold more bytes. Raises AnswerTooLarge if all answers together have too many."""
+        self._memory.hold(count)
+        self._count += count
+
+    def __del__(self) -> None:
+        self._memory.release(self._count)
