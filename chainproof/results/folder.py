@@ -100,7 +100,7 @@ def create_run_folder(name: str, target: Target, root: Path = DEFAULT_ROOT, *, s
             root.mkdir(parents=True, exist_ok=True)
             path.mkdir()
         except FileExistsError:
-            if not root.is_dir():
+            if root.exists() and not root.is_dir():  # another process may have removed it
                 raise FolderError(
                     f"cannot write a run folder at {path}: {root} is a file; name another with --out"
                 ) from None

@@ -1,0 +1,158 @@
+"""Memory and time of conformance are bounded, whatever bytes the target sends."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import islice
+
+import pytest
+
+from chainproof.conformance.inputs.input_search import InputSearch
+from chainproof.conformance.judging import stack_traces
+from chainproof.conformance.judging.known_answers import KnownAnswers
+from chainproof.conformance.judging.output_comparison import is_comparable_size
+from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_id_violation
+from chainproof.conformance.transport.request import CheckRequest
+from chainproof.conformance.transport.response_memory import AnswerTooLarge, HeldBytes, ResponseMemory
+from chainproof.conformance.transport.response_parser import AnswerParser, UnparsableAnswer
+from chainproof.contract.answer import Answer
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "status line": (b"HTTP/1.1 200 ", b"x" * 4096),
+    "header value": (OK + b"X: ", b"x" * 4096),
+    "header fields": (OK, b"X: y\r\n" * 100),
+    "folded header": (OK + b"X: y\r\n", b" y\r\n" * 100),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    "chunk size": (CHUNKED, b"0" * 4096),
+    "chunk extension": (CHUNKED + b"1;", b"x" * 4096),
+    "trailer fields": (CHUNKED + b"0\r\n", b"X: y\r\n" * 100),
+    "trailer value": (CHUNKED + b"0\r\nX: ", b"x" * 4096),
+}
+
+
+@pytest.mark.parametrize("part", ENDLESS)
+def test_what_precedes_and_follows_a_body_is_bounded(part: str) -> None:
+    """Reading ends after one MiB or a few thousand lines, and the reason is named."""
+    start, block = ENDLESS[part]
+    parser = AnswerParser("POST")
+    parser.feed(start or block)
+    began = time.process_time()
+    with pytest.raises(AnswerTooLarge, match="more than"):
+        while True:
+            parser.feed(block)
+
+    assert parser.received < 1 << 21
+    assert time.process_time() - began < 2.0
+
+
+@pytest.mark.parametrize("head", [OK + b"\r\n", OK + b"Content-Length: 10000000000\r\n\r\n", CHUNKED + b"ffffffff\r\n"])
+def test_a_body_is_bounded(head: bytes) -> None:
+    """Reading ends after 64 MiB."""
+    parser = AnswerParser("POST")
+    parser.feed(head)
+    with pytest.raises(AnswerTooLarge, match="more than 64 MiB"):
+        for _ in range(70):
+            parser.feed(bytes(1 << 20))
+
+
+def test_the_beginning_and_the_end_of_a_long_answer_are_kept() -> None:
+    """The bytes after a long answer are evidence, and its body need not be kept twice."""
+    parser = AnswerParser("POST")
+    parser.feed(OK + b"Content-Length: 3000000\r\n\r\n" + bytes(3_000_000) + b"after")
+
+    assert parser.complete
+    assert parser.raw.startswith(OK)
+    assert parser.raw.endswith(b"after")
+    assert len(parser.raw) < 1_100_000
+
+
+@pytest.mark.parametrize(
+    ("value", "length"), [(b"0" * 5000 + b"2", 2), (b"2, " * 5000 + b"2", 2), (b"9" * 5000, 10**20)]
+)
+def test_a_length_of_many_digits_is_a_number(value: bytes, length: int) -> None:
+    """Python converts no more than 4300 digits."""
+    parser = AnswerParser("POST")
+    parser.feed(OK + b"Content-Length: " + value + b"\r\n\r\n{}")
+
+    assert parser.complete is (length == 2)
+
+
+def test_two_lengths_of_many_digits_are_unparsable() -> None:
+    """They differ."""
+    parser = AnswerParser("POST")
+    with pytest.raises(UnparsableAnswer, match="two different lengths"):
+        parser.feed(OK + b"Content-Length: " + b"1" * 5000 + b", " + b"2" * 5000 + b"\r\n\r\n{}")
+
+
+def test_all_answers_together_have_a_budget() -> None:
+    """Bytes are held until nothing refers to the answer any more."""
+    memory = ResponseMemory(1000)
+    first, second = HeldBytes(memory), HeldBytes(memory)
+    first.add(600)
+    with pytest.raises(AnswerTooLarge, match="--max-response-memory"):
+        second.add(600)
+    held = memory.held
+    del first
+    second.add(600)
+
+    assert (600, 600) == (held, memory.held)
+    del second
+    assert 0 == memory.held
+
+
+def test_long_request_ids_take_little_memory() -> None:
+    """They are remembered as digests, and quoted in part."""
+    seen = SeenRequestIds()
+    answers = [
+        Answer(status=200, headers=(("X-BASETEN-REQUEST-ID", "x" * 900_000 + end),)) for end in ("1", "2", "1")
+    ]
+
+    assert [False, False, True] == [seen.add(answer) for answer in answers]
+    assert all(len(each) <= 16 for each in seen._ids)
+    assert len(repeated_id_violation(answers[0]).actual) < 200
+
+
+@pytest.mark.parametrize("unit", ["at ", "at a(", "at a.js:1:", "a.", "/a", "a-b", "SELECT FROM ", "'A_A': '", "#1 a.php "])
+def test_searching_for_stack_traces_takes_linear_time(unit: str) -> None:
+    """A text that nearly matches again and again is searched in two seconds."""
+    text = unit * (stack_traces._MAX_LENGTH // len(unit))
+    began = time.process_time()
+    stack_traces.stack_trace_in(text, text)
+
+    assert time.process_time() - began < 2.0
+
+
+HOSTILE_ERRORS = [
+    {"error": "field `a` should have at least 999999999999999999999999 characters"},
+    {"error": "`a`: should be greater than 1.2.3.4", "detail": "`b`: less than " + "9" * 5000},
+    {"error": "`a." + "0." * 3000 + "b`: Field required"},
+    {"error": "`...`: Field required"},
+    {"error": "".join(f"`a{number}`: Field required\n" for number in range(3000))},
+    {"detail": [{"loc": ["body", *["a"] * 3000], "msg": "Field required"}]},
+    json.loads('{"detail":' * 900 + "1" + "}" * 900),
+    json.loads('{"detail":' + "[" * 900 + '"`a`: bad"' + "]" * 900 + "}"),
+]
+
+
+@pytest.mark.parametrize("error", HOSTILE_ERRORS, ids=range(len(HOSTILE_ERRORS)))
+def test_the_search_for_an_input_is_bounded(error: object) -> None:
+    """Errors of the target lead to small inputs, whatever they ask for."""
+    answer = Answer(status=422, headers=(("Content-Type", "application/json"),), body=json.dumps(error).encode())
+    search = InputSearch()
+
+    assert all(len(body) < 100_000 for body in islice(iter(lambda: search.next_input(answer), None), 5))
+
+
+def test_only_small_outputs_are_remembered() -> None:
+    """The paths to the values of an output may take much more memory than the output."""
+    request = CheckRequest(fields=(("Content-Type", "application/json"),), body=b"{}")
+    known = KnownAnswers()
+    for body in (b"[" + b"{}," * 300_000 + b"{}]", b"[" * 900 + b"1," * 5000 + b"1" + b"]" * 900):
+        answer = Answer(status=200, headers=(), body=body)
+        known.observe(request, answer, "check")
+        assert known.output_for(request) is None
+
+    assert is_comparable_size({"a": [1, 2, {"b": 3}]})
