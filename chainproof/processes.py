@@ -16,7 +16,6 @@ from chainproof.errors import UsageError
 from chainproof.linux import end_with_parent
 from chainproof.signals import ENDING_SIGNALS, handle_signals
 
-
 _OF_EVERY_PROCESS = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|PWD|TERM|COLORTERM|COLUMNS|LINES|TZ|TMPDIR|TEMP|TMP|LANG|LANGUAGE|LC_\w+|NO_COLOR|FORCE_COLOR"
     r"|VIRTUAL_ENV|LD_\w+|MALLOC_\w+|PYTHON\w*|COVERAGE_\w+|XDG_\w+|FONTCONFIG_\w+"
