@@ -52,6 +52,10 @@ _FOUR_RUNS = (
     "for run in 1 2 3 4; do chainproof loadtests --no-html --seed 1 --out {{out}}/{side}/$run --scenario targets/{side}.toml "
     "--rate 60 --duration 15s --objective 'error_rate < 2%'; done"
 )
+_TEN_RUNS = (
+    "for run in $(seq 10); do chainproof loadtests --no-html --seed 1 --out {{out}}/{side}-$run --scenario targets/{side}.toml "
+    "--rate 60 --duration 8s --objective 'error_rate < 2%'; done"
+)
 
 PICTURES = (
     Picture(
@@ -87,6 +91,12 @@ PICTURES = (
         shows="A comparison of two versions, of which the second is a quarter slower",
         commands=(_FOUR_RUNS.format(side="before"), _FOUR_RUNS.format(side="after")),
         reading="{out}/after --against {out}/before",
+    ),
+    Picture(
+        name="history",
+        shows="The history of a workload that became slower",
+        commands=tuple(_TEN_RUNS.format(side=side) for side in ("before", "after")),
+        reading="--history {out}",
     ),
     Picture(
         name="conformance-pass",

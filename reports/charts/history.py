@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from chainproof.judgement.comparison.history import LevelChange, WorkloadHistory
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, QUANTILES, Metric
 
+from ..formatting import quantities, safe_text
 from .chart import Chart, LegendEntry, build_chart
 from .plot import Panel, Point, Rule, Series, Shape, XAxis, YAxis
+from .readout import Readout, ReadoutRow
 from .timeline import axis_unit
 
 _TIMES = tuple(QUANTILES)
@@ -27,7 +29,33 @@ def history_chart(found: WorkloadHistory) -> Chart | None:
         *(LegendEntry(colour=metric.value, label=METRIC_KINDS[metric].title, shape="dots") for metric in _TIMES),
         LegendEntry(colour="failed", label="error rate (below)", shape="dots"),
     )
-    return build_chart("history", "Runs over time", description, legend, lambda _: _panels(found))
+    panels = _panels(found)
+    return build_chart(
+        "history", "Runs over time", description, legend, lambda _: panels, readout=_readout(found, panels[-1].x)
+    )
+
+
+def _readout(found: WorkloadHistory, axis: XAxis) -> Readout:
+    """The figures of each run."""
+    times = tuple(
+        ReadoutRow(
+            label=METRIC_KINDS[metric].title,
+            colour=metric.value,
+            values=tuple(quantities.time(run.values.get(metric)) for run in found.runs),
+        )
+        for metric in _TIMES
+    )
+    errors = (run.values.get(Metric.ERROR_RATE) for run in found.runs)
+    shares = tuple(quantities.NOTHING if share is None else quantities.percent(share) for share in errors)
+    started = (run.started[:16].replace("T", " ") for run in found.runs)
+    return Readout(
+        axis=axis,
+        places=tuple(place + 1.0 for place in range(len(found.runs))),
+        labels=tuple(
+            safe_text.escape_unprintable(f"run {number}, {start}") for number, start in enumerate(started, start=1)
+        ),
+        rows=(*times, ReadoutRow(label="error rate", colour="failed", values=shares)),
+    )
 
 
 def _panels(found: WorkloadHistory) -> list[Panel]:

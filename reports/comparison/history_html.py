@@ -1,4 +1,4 @@
-"""The history of workloads as one self-contained HTML page without scripts, with links to the run folders."""
+"""The history of workloads as one self-contained HTML page, with links to the run folders."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chainproof.judgement.comparison.history import History
 from chainproof.judgement.comparison.metrics import METRIC_KINDS
 
 from ..charts.history import history_chart
+from ..formats.html import page_script
 from . import history_wording
 from .html import TEMPLATES, style_sheet
 
@@ -28,6 +29,7 @@ def render(history: History, *, folder: Path) -> str:
         max_runs=history_wording.MAX_RUNS,
         version=__version__,
         css=style_sheet(),
+        script=page_script(),
     )
 
 
