@@ -175,8 +175,11 @@ def _report(setup: RunSetup) -> None:
     assert conformance_run is not None
     sys.stdout.flush()
     path = conformance_run.folder.path
-    shown = run_process(chainproof_command("reports", str(path)))
-    if shown.code in (ExitCode.USAGE, ExitCode.SOFTWARE):
+    try:
+        code = run_process(chainproof_command("reports", str(path))).code
+    except OSError:  # no process can be started
+        code = ExitCode.USAGE
+    if code in (ExitCode.USAGE, ExitCode.SOFTWARE):
         evidence = conformance_run.evidence
         for found in conformance_run.requester.ledger.findings:
             print(f"\n{'accepted: ' * evidence.is_accepted(found)}{finding_text(found)}")

@@ -20,6 +20,7 @@ from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.machine_faults import system_fault
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command, own_environment, run_process
 from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
@@ -145,7 +146,9 @@ def _judge(folder: Path, code: int, *, interrupted: bool) -> int:
     verdict = _summary_verdict(folder)
     print(f"run folder: {folder}", flush=True)
     if code in (ExitCode.PASS, ExitCode.INVALID):
-        return verdict
+        return (
+            code or verdict if verdict == ExitCode.USAGE else verdict
+        )  # an invalid run is also invalid without a summary
     if code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
     _print_error(f"the Locust process failed ({_describe_exit(code)}), see above; this says nothing about the target")
@@ -165,7 +168,11 @@ def _without_run(code: int, *, interrupted: bool) -> int:
 
 def _summary_verdict(folder: Path) -> int:
     """Print the terminal summary. Returns the exit code of its verdict."""
-    return run_process(chainproof_command("reports", str(folder))).code
+    try:
+        return run_process(chainproof_command("reports", str(folder))).code
+    except OSError as error:
+        _print_error(system_fault("cannot show the summary", error))
+        return ExitCode.USAGE
 
 
 def _write_page(folder: Path) -> None:

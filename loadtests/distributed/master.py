@@ -3,7 +3,7 @@ The master of a distributed run: it assigns the requests to workers, and writes 
 
 Each worker draws the complete plan itself and sends every n-th request of it; the digest of its plan must be the master's.
 Second 0 of a run is one instant of wall-clock time. On several machines the clocks must agree (NTP): otherwise the seconds
-of the workers are shifted in charts over time. Percentiles and counts do not depend on the clocks.
+of the workers are shifted in charts over time, by at most `START_DELAY`. Percentiles and counts do not depend on the clocks.
 """
 
 from __future__ import annotations
@@ -38,13 +38,11 @@ from ..demand import Demand, Shard
 from ..engine.replan import RateChange
 from .locust_messages import Ignored
 from .merge import REPORT_TIMEOUT, DistributedRun, WorkerState
-from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
+from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, START_DELAY, Assignment, ReadyMessage, WorkerReport
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
 from .transport import IGNORED
 from .worker_token import required_token
 
-START_DELAY: Seconds = 1.0
-"""Time from the message to begin to second 0: it must reach every worker, and all users must be started."""
 READY_TIMEOUT: Seconds = 60.0
 """Time for every worker to draw the plan and check the connection to the target."""
 

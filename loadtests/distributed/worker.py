@@ -40,7 +40,7 @@ from ..engine.self_monitor import monitor_generator
 from ..options import given_options
 from ..recording.recorder import Recorder
 from .locust_stats import LocustStats
-from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
+from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport, start_delay
 from .session import Session, abort_on_error, add_listener, freeze_garbage_collector, unhandled_error
 
 MASTER_TIMEOUT: Seconds = 10.0
@@ -183,7 +183,7 @@ class Worker(Session):
         )
         freeze_garbage_collector()
         self.run = run
-        run.begin(time.monotonic() + message["start_time"] - time.time())
+        run.begin(time.monotonic() + start_delay(message["start_time"], time.time()))
         gevent.spawn(run.flush_every_second)
         gevent.spawn(monitor_generator, run)
         gevent.spawn(run.supervise)
