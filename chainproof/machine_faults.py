@@ -16,6 +16,7 @@ _DISK = "free some space there, or name another folder"
 _FILES = "raise the limit with `ulimit -n`, or lower the number of connections"
 _MEMORY = "raise the limit (`ulimit -v`, or that of the container), or end other programs"
 _PROCESSES = "raise the limit (`ulimit -u`, or that of the container), or end other programs"
+_THREADS = "raise the limits (`ulimit -u` and `ulimit -v`, or those of the container), or end other programs"
 _PERMISSION = "use a folder that can be written"
 _DEVICE = "look into the log of the kernel (dmesg)"
 
@@ -89,7 +90,7 @@ def _fault(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return f"not enough memory: {_MEMORY}"
     if isinstance(error, RuntimeError) and "can't start new thread" in text:
-        return f"cannot start a thread: {_PROCESSES}"
+        return f"cannot start a thread: {_THREADS}"
     if isinstance(error, ImportError):
         lines = (
             (line.strip(), remedy)

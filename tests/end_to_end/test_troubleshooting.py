@@ -16,8 +16,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -84,7 +86,6 @@ FILES = {"w.toml": 'rate = "x"\nusers = 0\n', "p.jsonl": "{}\n[\n", "full/x": ""
 
 RUNS: dict[str, str] = {
     "the key is rejected": f"CHAINPROOF_TARGET=$URL BASETEN_API_KEY=wrong.12345678 {LOAD} 1s",
-    "the target stops answering": f"chainproof emulator instant -- bash -c '(sleep 3; kill -9 $PPID)& {LOAD} 60s --gone-after 1s'",
     "your own code raises an exception": f"echo 'def check(payload, answer): return 1 / 0' >c.py; {LOAD} 1s --check c.py:check",
 }
 """The same with a load run."""
@@ -231,6 +232,20 @@ def interrupted(situation: Situation) -> tuple[str, str]:
         return situation.end(process)
 
 
+def unreachable(situation: Situation) -> tuple[str, str]:
+    """Exit code and output of a load run whose target closes every connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close_connections() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        Thread(target=close_connections, daemon=True).start()
+        target = f"http://127.0.0.1:{server.getsockname()[1]}"
+        return situation.end(situation.start(f"CHAINPROOF_TARGET={target} {LOAD} 60s --gone-after 1s"))
+
+
 @pytest.fixture
 def situation(tmp_path: Path, emulator: Endpoint) -> Situation:
     """A folder with some files, and a target."""
@@ -251,7 +266,7 @@ def check(line: Line, code: str, output: str) -> None:
 
 def test_every_line_is_provoked() -> None:
     """The page and this file name the same situations; one needs a control group of its own."""
-    provoked = {*COMMANDS, *RUNS, *DISTURBED, *FOLDERS, "Ctrl-C, SIGTERM, or a terminal that is closed"}
+    provoked = {*COMMANDS, *RUNS, *DISTURBED, *FOLDERS, *SERVERS}
 
     assert {*provoked, "memory ran out"} == set(LINES)  # see tests/loadtests/test_out_of_memory.py
 
@@ -289,9 +304,17 @@ def test_a_report_says_what_the_page_says(name: str, tmp_path: Path, capsys: pyt
     check(LINES[name], str(int(code)), "".join(capsys.readouterr()))
 
 
-def test_an_interruption_says_what_the_page_says(situation: Situation) -> None:
+SERVERS: dict[str, Callable[[Situation], tuple[str, str]]] = {
+    "Ctrl-C, SIGTERM, or a terminal that is closed": interrupted,
+    "the target stops answering": unreachable,
+}
+"""Situations with a server of their own."""
+
+
+@pytest.mark.parametrize("name", SERVERS if SAMPLE_ALL else list(SERVERS)[:1])
+def test_a_command_with_an_odd_target_says_what_the_page_says(name: str, situation: Situation) -> None:
     """Message and exit code are those of the page, also with several signals."""
-    check(LINES["Ctrl-C, SIGTERM, or a terminal that is closed"], *interrupted(situation))
+    check(LINES[name], *SERVERS[name](situation))
 
 
 @pytest.mark.parametrize("name", list(DISTURBED) if SAMPLE_ALL else list(DISTURBED)[1:2])
