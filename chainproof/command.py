@@ -112,9 +112,12 @@ class _OutputStream:
         """Whether output was lost for another reason than a closed pipe, which `| head` closes on purpose."""
 
     def write(self, text: str) -> int:
-        """Write, or discard the text."""
+        """Write, or discard the text. Characters outside of the encoding become question marks."""
         try:
             return self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            return self._stream.write(text.encode(encoding, "replace").decode(encoding))
         except OSError as error:
             self._discard_output(error)
             return len(text)

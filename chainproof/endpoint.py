@@ -146,7 +146,7 @@ def start_emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> It
         env=own_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
     )
     try:

@@ -184,7 +184,7 @@ def _write_page(folder: Path) -> None:
             env=own_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
         )

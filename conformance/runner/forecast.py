@@ -39,7 +39,7 @@ def request_counts() -> Mapping[Depth, Mapping[str, RequestCount]]:
     """Counted requests, by depth and id of the check."""
     return {
         Depth(depth): {name: RequestCount(requests=sent, reached=reached) for name, (sent, reached) in rows.items()}
-        for depth, rows in json.loads(FORECAST_FILE.read_text()).items()
+        for depth, rows in json.loads(FORECAST_FILE.read_text(encoding="utf-8")).items()
     }
 
 

@@ -39,7 +39,7 @@ UNKNOWN_CHECK = CheckPower()
 @cache
 def power_table() -> Mapping[str, CheckPower]:
     """The measured power of each check, by the id of the check."""
-    return {name: CheckPower(**row) for name, row in json.loads(POWER_FILE.read_text()).items()}
+    return {name: CheckPower(**row) for name, row in json.loads(POWER_FILE.read_text(encoding="utf-8")).items()}
 
 
 def power_of(check: Check) -> CheckPower:

@@ -425,7 +425,7 @@ class WriterSession(Session):
                 chainproof_command("reports", str(self.writer.path)),
                 env=own_environment(),
                 stdout=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
                 check=False,
             )
         return self._summary.returncode if code == ExitCode.PASS else code

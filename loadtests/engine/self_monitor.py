@@ -89,7 +89,7 @@ def open_files() -> int:
 def port_range() -> int:
     """How many ports there are for outgoing connections; 0 if unknown."""
     try:
-        low, high = map(int, _PORTS.read_text().split())
+        low, high = map(int, _PORTS.read_text(encoding="ascii").split())
     except (OSError, ValueError):
         return 0
     return high - low + 1

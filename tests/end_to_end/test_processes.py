@@ -100,6 +100,7 @@ STREAMS = {
         2,
         "chainproof conformance: cannot write to the standard",
     ),
+    "an output in ASCII": ('call --payload \'{"a": "\u00b5"}\'', 0, ""),
     "a closed input": ("--version <&- >/dev/null", 0, ""),
     "full errors": ("nonsense 2>/dev/full", 2, ""),
     "closed errors": ("reports /nowhere 2>&-", 2, ""),
@@ -123,6 +124,8 @@ def test_unusable_streams_and_limits_are_reported_in_one_line(case: str, emulato
     """A command whose output is lost, or that may open too few files, says so in one line and exits with 2."""
     words, code, message = STREAMS[case]
     limit = "ulimit -n 40; " if case.startswith("few") else ""
+    if case.endswith("ASCII"):
+        limit = "export LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0 PYTHONIOENCODING=ascii TERM=dumb; unset HOME; "
     line = f"{limit}{shlex.join(chainproof_command())} {words}"
     ended = subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, env=environment(emulator), capture_output=True, text=True, check=False
