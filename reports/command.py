@@ -21,6 +21,7 @@ from chainproof.judgement.comparison.change import SHARE_TOLERANCE, TOLERANCE, T
 from chainproof.judgement.comparison.comparison import Comparison, compare
 from chainproof.judgement.comparison.history import History, history
 from chainproof.judgement.comparison.metrics import Metric
+from chainproof.judgement.comparison.search_comparison import compare_searches
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.search_check import check_search
 from chainproof.judgement.summary import Report, report, summary
@@ -137,12 +138,16 @@ def _compare(options: argparse.Namespace) -> Comparison:
     if both:
         raise UsageError(f"expected different runs on both sides, found {min(both)} on both")
     candidates, baselines = (list(map(summary, side)) for side in sides)
+    searches = [_searches(paths) for paths in (options.runs, options.against)]
     given = {"relative": options.tolerance, "share": options.share_tolerance}
+    tolerance = Tolerance(**{name: value for name, value in given.items() if value is not None})
+    if all(searches):
+        return compare_searches((searches[0], candidates), (searches[1], baselines), tolerance, force=options.force)
     left_out: list[str] = []
     return compare(
         candidates,
         baselines,
-        tolerance=Tolerance(**{name: value for name, value in given.items() if value is not None}),
+        tolerance=tolerance,
         history=[] if options.history is None else _load_summaries(options.history, left_out),
         deciding=[Metric(name) for name in options.metric] if options.metric else tuple(Metric),
         force=options.force,

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from chainproof import __version__
 from chainproof.judgement.comparison.change import MetricChange, Tolerance
 from chainproof.judgement.comparison.comparison import Comparison
+from chainproof.judgement.comparison.differences import Design
 from chainproof.judgement.verdict import EXIT_CODE_OF
 
 from ..charts.two_distributions import two_distributions
@@ -42,7 +43,9 @@ class IntervalBar:
 def render(comparison: Comparison) -> str:
     """The comparison as an HTML page."""
     load = comparison.load
-    chart = None if load is None else two_distributions(load.candidates, load.baselines)
+    # The runs of two searches have different rates, so their response times cannot be compared.
+    is_drawn = load is not None and load.design is not Design.SEARCHES
+    chart = two_distributions(load.candidates, load.baselines) if load and is_drawn else None
     bars = {} if load is None else {each.metric: interval_bar(each, load.tolerance) for each in load.changes}
     return TEMPLATES.get_template("comparison.html.j2").render(
         comparison=comparison,

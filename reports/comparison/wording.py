@@ -136,6 +136,7 @@ def design(comparison: LoadComparison) -> str:
         if history
         else "independent runs",
         Design.PAIRS: "pairs of runs",
+        Design.SEARCHES: "searches for the saturation rate",
         Design.DUETS: "duets: both targets received the same requests in the same seconds",
     }
     return words[comparison.design]

@@ -22,6 +22,7 @@ from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Serie
 from chainproof.typed_json import mismatch
 
 from .compared_runs import CLOSED, MACHINE, OPEN, write_run, write_side
+from .sample_reports import finished_search
 
 EQUAL, SLOWER, FAILING = 0, 100, 200
 """The first seeds of the versions."""
@@ -120,7 +121,7 @@ PLAN = {"plan": {"arrivals": 1200, "sha256": "a"}}
 DIFFERENT = {
     "rate": ({"settings": {**OPEN, "rate_per_s": 20.0}}, "the plans differ: rate per s"),
     "model": ({"settings": CLOSED}, "the plans differ: model"),
-    "plan": ({"settings": {**OPEN, **PLAN}}, "the plans differ: plan"),
+    "plan": ({"settings": {**OPEN, **PLAN}}, "the plans differ: the requests start at other times"),
     "seed": ({"seed_option": 7}, "the seeds are 0 and 7"),
     "objectives": ({"objectives": ()}, "the objectives differ"),
     "contract": ({"contract": "documented"}, "the contracts differ"),
@@ -270,3 +271,27 @@ def test_a_wrong_comparison_is_a_usage_error(
 def test_machines_are_described() -> None:
     """The reason of a refusal names processor, cores and memory."""
     assert "1 core of an unknown processor, 8 GiB" == str(Hardware(cpu="", cores=1, memory_mib=8192))
+
+
+def test_searches_are_compared_by_their_saturation_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The saturation rate is the throughput; one search a side is inconclusive, and other objectives are refused."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        finished_search(tmp_path / name)
+    code, result = compared(capsys, tmp_path / "a", "--against", tmp_path / "b")
+    record = next((tmp_path / "b").glob("*/search.json"))
+    record.write_text(json.dumps({**json.loads(record.read_text()), "workload": "other"}))
+
+    assert (ExitCode.INCONCLUSIVE, "searches") == (code, result["load"]["design"])
+    assert {"throughput": "inconclusive"} == classes(result)
+    assert ExitCode.USAGE == main([str(tmp_path / "a"), "--against", str(tmp_path / "b")])
+    assert "the workloads differ" in capsys.readouterr().err
+    assert ExitCode.INCONCLUSIVE == main([str(tmp_path / "a"), "--against", str(tmp_path / "b"), "--force"])
+
+
+def test_a_metric_that_the_runs_do_not_have_is_a_usage_error(
+    runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing would decide."""
+    assert ExitCode.USAGE == main([*runs["equal"], "--against", *runs["baseline"], "--metric", "throughput"])
+    assert "expected --metric" in capsys.readouterr().err

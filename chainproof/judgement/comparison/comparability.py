@@ -97,6 +97,9 @@ def _differences(first: Manifest, other: Manifest) -> Iterator[str]:
     names = [name for name in _PLAN_SETTINGS[first.kind] if first.settings.get(name) != other.settings.get(name)]
     if "plan" in names and len(names) > 1:
         names.remove("plan")  # the others say why
+    if names == ["plan"]:
+        yield "the plans differ: the requests start at other times"
+        return
     for name in names:
         values = " and ".join(_text(each.settings.get(name)) for each in (first, other))
         yield f"the plans differ: {name.replace('_', ' ')} is {values}"
@@ -117,7 +120,7 @@ def _load_differences(first: Manifest, other: Manifest) -> Iterator[str]:
 
 def _text(value: object) -> str:
     """A value in a reason."""
-    text = "not set" if value is None else str(value)
+    text = "not set" if value is None else "".join(each if each.isprintable() else " " for each in str(value))
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 
 

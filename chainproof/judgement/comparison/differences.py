@@ -22,6 +22,8 @@ class Design(StrEnum):
     """Each candidate run has a baseline run that was made next to it."""
     DUETS = "duets"
     """Each candidate run has a baseline run that received the same plan in the same seconds."""
+    SEARCHES = "searches"
+    """They are the results of searches for the saturation rate, independent of each other."""
 
 
 def metric_differences(
@@ -87,4 +89,9 @@ def _duets(
     return mean_of_duets([duet_difference(*pair) for pair in zip(candidate, baseline, strict=True)])
 
 
-_DESIGNS = {Design.INDEPENDENT: _independent, Design.PAIRS: _pairs, Design.DUETS: _duets}
+_DESIGNS = {
+    Design.INDEPENDENT: _independent,
+    Design.PAIRS: _pairs,
+    Design.DUETS: _duets,
+    Design.SEARCHES: _independent,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, judge_changes
 from chainproof.judgement.comparison.comparability import ComparisonCaveat, is_same_workload
 from chainproof.judgement.comparison.differences import Design, metric_differences
@@ -54,9 +55,32 @@ def compare_load(
         design=design,
         history=[measured(each) for each in earlier],
     )
-    changes = judge_changes(differences, tolerance, deciding)
+    return conclude(
+        candidates,
+        baselines,
+        judge_changes(differences, tolerance, deciding),
+        tolerance=tolerance,
+        design=design,
+        caveats=[*_unpaired(unpaired), *_order(design, candidates, baselines)],
+    )
+
+
+def conclude(
+    candidates: Sequence[LoadSummary],
+    baselines: Sequence[LoadSummary],
+    changes: tuple[MetricChange, ...],
+    *,
+    tolerance: Tolerance,
+    design: Design,
+    caveats: Iterable[ComparisonCaveat] = (),
+) -> LoadComparison:
+    """The comparison with its verdict and what to do. Raises UsageError if no change counts for the verdict."""
+    if not any(each.decides for each in changes):
+        found = ", ".join(each.metric.value for each in changes)
+        raise UsageError(
+            f"expected --metric with a figure that these runs have ({found}); throughput needs the closed model"
+        )
     verdict, reason = _verdict(changes)
-    caveats = [*_unpaired(unpaired), *_order(design, candidates, baselines)]
     return LoadComparison(
         candidates=tuple(candidates),
         baselines=tuple(baselines),
@@ -132,7 +156,7 @@ def _verdict(changes: Sequence[MetricChange]) -> tuple[Verdict, str]:
     if regressed:
         return Verdict.FAIL, f"Worse by more than the tolerance: {_titles(regressed)}."
     if not any(each.size is not None for each in deciding):
-        return Verdict.INCONCLUSIVE, "A side has too few ok answers for any figure."
+        return Verdict.INCONCLUSIVE, "A side has no figure that can be compared, such as too few ok answers."
     if all(each.low is None for each in deciding if each.size is not None):
         return Verdict.INCONCLUSIVE, (
             "One run on each side shows a ratio, but not how much of it is chance: runs of the same version differ, too."
@@ -162,6 +186,9 @@ def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Desig
         yield f"Make longer runs, or leave these out with --metric: {_titles(each for each in is_open if each.size is None)}."
     measured = [each for each in is_open if each.size is not None]
     if measured and all(each.low is None for each in measured):
+        if design is Design.SEARCHES:
+            yield f"Make {RUNS} searches of each version and compare them."
+            return
         yield f"Make {RUNS} runs of each version and compare them: chainproof loadtests … --repeat {RUNS}."
         yield "If both versions run at the same time, one duet is enough: chainproof loadtests … --duet URL."
         yield "Or name a folder with earlier runs of this workload: --history DIR."
@@ -169,10 +196,19 @@ def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Desig
         yield _more_runs(measured, design)
 
 
+_WHAT = {
+    Design.INDEPENDENT: "runs of each version",
+    Design.PAIRS: "pairs of runs",
+    Design.DUETS: "duets",
+    Design.SEARCHES: "searches of each version",
+}
+"""What there can be more of."""
+
+
 def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
     """How many runs would decide what is open."""
     needed = [each.runs_needed for each in changes]
-    what = "pairs of runs" if design is not Design.INDEPENDENT else "runs of each version"
+    what = _WHAT[design]
     if None in needed:
         return (
             f"More {what} do not decide this in practice: make longer runs, use --duet, or allow a higher --tolerance."

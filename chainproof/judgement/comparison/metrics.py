@@ -22,7 +22,7 @@ class Metric(StrEnum):
     """Failed and timed out, of the requests with a result."""
     OK_OF_PLANNED = "ok_of_planned"
     THROUGHPUT = "throughput"
-    """Ok answers per second; of the closed model only, since in the open model the plan decides it."""
+    """Ok answers per second, of the closed model and of searches: in the open model the plan decides it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,9 @@ METRIC_KINDS: dict[Metric, MetricKind] = {
         title="ok of planned", meaning="ok answers, of all planned requests", is_share=True, higher_is_better=True
     ),
     Metric.THROUGHPUT: MetricKind(
-        title="throughput", meaning="ok answers per second, closed model", higher_is_better=True
+        title="throughput",
+        meaning="ok answers per second in the closed model; the saturation rate of a search",
+        higher_is_better=True,
     ),
 }
 """Every metric, in the order of every report."""
