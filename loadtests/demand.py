@@ -84,6 +84,8 @@ class Demand:
     """Bytes of the answers that a process reads at the same time."""
     keep_bodies: bool = False
     """Whether exemplars contain request and answer bodies."""
+    record_requests: int = 0
+    """How many requests are recorded one by one."""
 
     def plan(self, pause: Callable[[], object] = bool) -> array[float]:
         """
@@ -122,6 +124,8 @@ class Demand:
         )
         if work.max_requests is not None:
             common |= as_settings(max_requests=work.max_requests)
+        if self.record_requests:
+            common |= as_settings(record_requests=self.record_requests)
         if work.model is WorkloadModel.CLOSED:
             return common | as_settings(
                 users=work.users,
@@ -194,6 +198,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         check=validate_check(options.check),
         retry=options.retry,
         keep_bodies=options.keep_bodies,
+        record_requests=options.record_requests or 0,
         max_response_memory=options.max_response_memory << 20,
     )
 

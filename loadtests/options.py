@@ -246,6 +246,13 @@ _ANSWER_OPTIONS = (
         help="store up to 64 KiB of the request and answer body with each exemplar; without this option no body is stored",
         group=_ANSWERS,
     ),
+    Option(
+        name="--record-requests",
+        parse=count,
+        metavar="N",
+        help="record the first N requests one by one in requests.csv; the others are only counted",
+        group=_ANSWERS,
+    ),
     replace(RESPONSE_MEMORY_OPTION, group=_ANSWERS),
 )
 
@@ -455,6 +462,13 @@ OPTIONS: tuple[Option, ...] = (
         is_path=True,
     ),
     Option(name="--quiet", parse=None, help="do not show the progress of the run", valid_in=_COMMAND),
+    Option(
+        name="--metrics",
+        parse=count,
+        metavar="PORT",
+        help="serve the metrics of the run for Prometheus while it goes on, at http://127.0.0.1:PORT/metrics",
+        valid_in=_COMMAND,
+    ),
     Option(
         name="--no-html",
         parse=None,

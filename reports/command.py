@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from chainproof.command import build_parser, command
 from chainproof.errors import UsageError
@@ -33,6 +33,7 @@ from chainproof.workload.search_settings import parse_share
 from .comparison import history_terminal
 from .comparison import terminal as comparison_terminal
 from .formats import terminal
+from .old_runs import Removal, remove_old_runs
 
 STDOUT = "-"
 
@@ -41,6 +42,11 @@ FORMATS: dict[str, tuple[str, str]] = {
     "json": (".formats.json_report", "all results as JSON, described by report.schema.json"),
     "markdown": (".formats.markdown", "a summary for a CI job, such as $GITHUB_STEP_SUMMARY"),
     "junit": (".formats.junit", "JUnit XML: <failure> for the target, <error> for chainproof"),
+    "ctrf": (".formats.ctrf", "the cases of JUnit in the Common Test Report Format (ctrf.io)"),
+    "csv": (".formats.second_csv", "load runs second by second: counts, requests in flight, response times"),
+    "requests": (".formats.request_csv", "the requests that --record-requests recorded, as CSV"),
+    "hdr": (".formats.hdr_log", "response times of load runs as a log of HdrHistogram"),
+    "openmetrics": (".formats.open_metrics", "counts, histograms and percentiles for Prometheus"),
 }
 """Option name, module with a `render` function, and help text of every format."""
 
@@ -76,8 +82,12 @@ def main(arguments: Sequence[str]) -> int:
     """Write the requested reports and return the exit code of the verdict."""
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
+    if options.otlp is not None:
+        _load(".formats.otlp", "otlp")  # a missing package is reported first
     kind = _kind_of_report(options)
     renders = {output.format: _render(output.format, kind.formats) for output in outputs}
+    for path in _pruned(options):
+        _print_removal(remove_old_runs(path.resolve(), options.keep))
     result = kind.read(options)
     # Everything is rendered before anything is written: either all files are written, or none.
     texts = [(output, renders[output.format](result, **kind.details(output))) for output in outputs]
@@ -87,6 +97,8 @@ def main(arguments: Sequence[str]) -> int:
         _print_written(result, outputs)
     else:
         _print(kind.in_terminal(result, colour=_wants_colour()))
+    if isinstance(result, Report) and options.otlp is not None:
+        _load(".formats.otlp", "otlp").send(result, options.otlp)
     return ExitCode.PASS if isinstance(result, History) else EXIT_CODE_OF[result.verdict]
 
 
@@ -163,6 +175,17 @@ def _history(options: argparse.Namespace) -> History:
     return replace(found, left_out=tuple(left_out))
 
 
+def _pruned(options: argparse.Namespace) -> list[Path]:
+    """The folders from which old runs are removed. Raises UsageError if an option does not belong to what is shown."""
+    if options.otlp is not None and (options.against or options.history):
+        raise UsageError("expected --otlp with a report on runs, found it with --against or --history")
+    if options.keep is None:
+        return []
+    if options.against is not None:
+        raise UsageError("expected --keep without --against: remove old runs before or after the comparison")
+    return [*options.runs, *([options.history] if options.history is not None else [])]
+
+
 def _load_summaries(folder: Path, left_out: list[str]) -> Iterator[LoadSummary]:
     """The load runs in a folder, one at a time. What cannot be read is added to *left_out*. Raises UsageError if there is no run."""
     for path in find_runs(folder.resolve()):
@@ -193,8 +216,24 @@ def _parser() -> argparse.ArgumentParser:
 def add_arguments(options: argparse.ArgumentParser) -> None:
     """Add the arguments to a parser; shell completion reads them too."""
     options.add_argument("runs", metavar="RUN", nargs="*", type=Path, help="a run folder, or a folder of run folders")
+    options.add_argument(
+        "--keep",
+        metavar="N",
+        type=_positive,
+        help="first remove all but the newest N runs of each folder RUN; a folder with other files, or that is still being written, stays",
+    )
     for name, (_, meaning) in FORMATS.items():
         options.add_argument(f"--{name}", metavar="FILE", help=f"{meaning}; - for stdout")
+    options.add_argument(
+        "--otlp",
+        metavar="URL",
+        help="also send the metrics to an OpenTelemetry collector, such as http://127.0.0.1:4318/v1/metrics",
+    )
+    _add_comparison_options(options)
+
+
+def _add_comparison_options(options: argparse.ArgumentParser) -> None:
+    """Add the options of comparisons."""
     group = options.add_argument_group(
         "comparison", "Tell whether the runs (the candidate) are worse than those of a baseline; see docs/comparing.md."
     )
@@ -245,6 +284,22 @@ def _tolerance(text: str) -> float:
     return value
 
 
+def _positive(text: str) -> int:
+    """A number from 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
+    return number
+
+
+def _print_removal(removal: Removal) -> None:
+    """Print which runs were removed, and which were not."""
+    if removal.removed:
+        _print_line(f"removed {len(removal.removed)} old runs: {', '.join(removal.removed)}")
+    for reason in removal.left:
+        _print_line(f"did not remove {reason}")
+
+
 def _outputs(options: argparse.Namespace) -> list[ReportOutput]:
     """The requested outputs. Raises UsageError if one of them cannot be written."""
     requested = {name: getattr(options, name) for name in FORMATS if getattr(options, name) is not None}
@@ -277,16 +332,20 @@ def _render(name: str, modules: Mapping[str, str]) -> Render:
     """The function that renders a format. Raises UsageError if its packages are not installed."""
     if name not in modules:
         raise UsageError(f"--{name} does not show this; use one of: {', '.join(f'--{each}' for each in modules)}")
+    return cast(Render, _load(modules[name], name).render)
+
+
+def _load(module: str, name: str) -> Any:
+    """The module of an option. Raises UsageError if its packages are not installed."""
     try:
-        module = import_module(modules[name], __package__)
+        return import_module(module, __package__)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
         raise UsageError(
             f"--{name} needs the package {missing.name!r}, which is not installed; "
-            "install it with: pip install 'chainproof[reports]'"
+            f"install it with: pip install 'chainproof[{'otlp' if name == 'otlp' else 'reports'}]'"
         ) from missing
-    return cast(Render, module.render)
 
 
 def _folders(paths: Sequence[Path]) -> list[Path]:

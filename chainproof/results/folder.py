@@ -18,7 +18,7 @@ import itertools
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,6 +51,9 @@ FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
 PLANS = "plans.jsonl"
 COVERAGE = "coverage.jsonl"
+REQUESTS = "requests.csv"
+REQUEST_COLUMNS = "intended_start_s,start_s,end_s,result,transport,status,error_code,phase,payload,request_id,worker"
+"""The first line of `requests.csv`. Of a request that was not sent, `transport` has the reason."""
 
 FILE_TYPES: dict[str, type] = {
     MANIFEST: ManifestData,
@@ -128,6 +131,7 @@ class RunWriter:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         """Create the folder and write the manifest. Raises FolderError if it holds a run already or cannot be written."""
         self.path = path
+        self._manifest = manifest
         self._files: dict[str, IO[bytes]] = {}
         self._digests: dict[str, FileDigest] = defaultdict(FileDigest)
         self._rollup = Rollup() if _may_be_long(manifest) else None
@@ -204,6 +208,15 @@ class RunWriter:
         self._finding_counts[finding.key] = finding.count
         self._append(FINDINGS, finding.to_json())
 
+    def write_requests(self, rows: Sequence[str]) -> None:
+        """Append rows of `requests.csv`, up to the number that the settings name; further ones are not recorded."""
+        limit = self._manifest.known_settings.record_requests or 0
+        recorded = max(self._digests[REQUESTS].lines - 1, 0) if REQUESTS in self._digests else 0
+        kept = rows[: max(limit - recorded, 0)]
+        if kept:
+            header = [] if recorded else [REQUEST_COLUMNS]
+            self._append_text(REQUESTS, "".join(f"{row}\n" for row in (*header, *kept)).encode("utf-8", "replace"))
+
     def write_replan(self, replan: Replan) -> None:
         """Append a plan that replaces the previous one."""
         self._append(PLANS, replan.to_json())
@@ -254,15 +267,18 @@ class RunWriter:
 
     def _append(self, name: str, value: object) -> None:
         """Write one line without buffering, completely or not at all. Raises MachineFault."""
+        self._append_text(name, orjson.dumps(value) + b"\n")
+
+    def _append_text(self, name: str, lines: bytes) -> None:
+        """Write complete lines without buffering, all or none of them. Raises MachineFault."""
         with self._machine_faults():
             file = self._files.get(name)
             if file is None:
                 file = self._files[name] = (self.path / name).open("ab", buffering=0)
-            line = orjson.dumps(value) + b"\n"
-            _append_line(file, line)
+            _append_line(file, lines)
             if not os.fstat(file.fileno()).st_nlink:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        self._digests[name].add(line)
+        self._digests[name].add(lines)
 
     @contextmanager
     def _machine_faults(self) -> Iterator[None]:
@@ -330,6 +346,8 @@ class Run:
     clauses: tuple[ClauseCount, ...] = ()
     coverage: Coverage | None = None
     """None for a load run, and before the first check has ended."""
+    recorded_requests: int | None = None
+    """The number of rows of `requests.csv`; None without --record-requests."""
     end: RunEnd | None = None
     """None if the run was killed."""
     damage: Mapping[str, str] = field(default_factory=dict)
@@ -352,6 +370,7 @@ def read_run(path: Path) -> Run:
     intervals = [
         interval for name in interval_files(path) for interval in reader.lines(name, Interval.from_json, INTERVALS)
     ]
+    recorded = reader.rows(REQUESTS)
     end = reader.end()
     return Run(
         path=path,
@@ -361,6 +380,7 @@ def read_run(path: Path) -> Run:
         findings=tuple({found.key: found for found in findings}.values()),
         clauses=tuple({count.clause: count for count in counts}.values()),
         coverage=coverages[-1] if coverages else None,
+        recorded_requests=recorded,
         end=end,
         damage=reader.damage | _lost_findings(counts, findings),
     )
@@ -440,6 +460,21 @@ class _Reader:
             more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
             self._unreadable[name] = f"{unreadable[0]}{more}"
         return lines
+
+    def rows(self, name: str) -> int | None:
+        """The number of rows of a CSV file below its first one; None without it."""
+        digest = FileDigest()
+        try:
+            with (self._path / name).open("rb") as file:
+                while content := file.read(1 << 20):
+                    digest.add(content)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unreadable[name] = f"it cannot be read: {error.strerror}"
+            return None
+        self._digests[name] = digest.to_json()
+        return max(digest.lines - 1, 0)
 
     def end(self) -> RunEnd | None:
         """How the run ended; None if that was not written, or cannot be read."""

@@ -81,6 +81,8 @@ class KnownSettings:
     deadline: Seconds | None = None
     max_requests: int | None = None
     cost_per_request: float | None = None
+    record_requests: int | None = None
+    """How many requests are recorded one by one; None: none."""
     replanned_at: tuple[Seconds, ...] = ()
     """When the plan was replaced while the run went on."""
     phases: tuple[PhaseSpan, ...] = ()
@@ -103,6 +105,7 @@ class KnownSettings:
         """The known ones among the settings of a manifest."""
         model, max_requests, fail_on = (settings.get(name) for name in ("model", "max_requests", "fail_on"))
         selection, label = settings.get("selection"), settings.get("label")
+        record_requests = settings.get("record_requests")
         return cls(
             model=model if isinstance(model, str) else None,
             duration=_number(settings.get("duration_s")),
@@ -110,6 +113,7 @@ class KnownSettings:
             deadline=_number(settings.get("deadline_s")),
             max_requests=max_requests if isinstance(max_requests, int) else None,
             cost_per_request=_number(settings.get("cost_per_request")),
+            record_requests=record_requests if isinstance(record_requests, int) else None,
             replanned_at=tuple(_rows(settings.get("replanned_at_s"), _instant)),
             phases=read_phases(settings.get("phases")),
             acceptances=read_acceptances(settings.get("accept")),

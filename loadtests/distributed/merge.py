@@ -222,6 +222,7 @@ class DistributedRun(BaseRun):
             self._sink.write_finding(self._with_total_count(client, reported))
         for count in report.clauses:
             self._clauses.setdefault(count.clause, {})[client] = count
+        self._sink.write_requests(report.requests)
         self._count_repeated_ids(report.request_ids)
         if report.end is not None:
             self._apply_end(state, report.end)

@@ -79,6 +79,7 @@ class Assignment:
                 "check": demand.check,
                 "retry": demand.retry,
                 "keep_bodies": demand.keep_bodies,
+                "record_requests": demand.record_requests,
                 "max_response_memory": demand.max_response_memory,
                 "target": self.target.to_json(),
                 "emulated": self.emulated,
@@ -102,6 +103,7 @@ class Assignment:
                 check=data["check"],
                 retry=data["retry"],
                 keep_bodies=data["keep_bodies"],
+                record_requests=data["record_requests"],
                 max_response_memory=data["max_response_memory"],
             ),
             target=TargetOptions.from_json(data["target"]),
@@ -169,6 +171,7 @@ class WorkerReportData(TypedDict):
     findings: list[FindingData]
     clauses: list[ClauseData]
     request_ids: str
+    requests: list[str]
     end: RunEndData | None
 
 
@@ -192,6 +195,8 @@ class WorkerReport:
     """All exercised clauses, each with its total counts."""
     request_ids: bytes = b""
     """Digests of the request ids that the worker saw for the first time."""
+    requests: list[str] = field(default_factory=list)
+    """Rows of recorded requests."""
     end: RunEnd | None = None
     """How the worker's share ended; only in the last report."""
 
@@ -208,6 +213,7 @@ class WorkerReport:
             "findings": [finding.to_json() for finding in self.findings],
             "clauses": [count.to_json() for count in self.clauses],
             "request_ids": b64encode(self.request_ids).decode("ascii"),
+            "requests": self.requests,
             "end": self.end.to_json() if self.end is not None else None,
         }
         return orjson.dumps(data)
@@ -235,6 +241,7 @@ class WorkerReport:
             findings=[Finding.from_json(finding) for finding in data["findings"]],
             clauses=[ClauseCount.from_json(count) for count in data["clauses"]],
             request_ids=b64decode(data["request_ids"]),
+            requests=data["requests"],
             end=RunEnd.from_json(data["end"]) if data["end"] is not None else None,
         )
 

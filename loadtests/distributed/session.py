@@ -515,6 +515,7 @@ class LocalSession(WriterSession):
             phase_of=self.phase_of,
             has_output_schema=self.demand.output is not None,
             has_user_check=self.demand.check is not None,
+            record_requests=self.demand.record_requests,
         )
 
     def begin(self) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,6 +70,10 @@ class ReportSender:
     def write_clause(self, count: ClauseCount) -> None:
         """Add the counts of a clause."""
         self._report.clauses.append(count)
+
+    def write_requests(self, rows: Sequence[str]) -> None:
+        """Add rows of recorded requests."""
+        self._report.requests += rows
 
     def finish(self, end: RunEnd) -> None:
         """Send the last report, with how the run ended."""
@@ -169,6 +173,7 @@ class Worker(Session):
             phase_of=self._phase_names or (demand.workload.phase_at if demand.workload.phases else None),
             has_output_schema=demand.output is not None,
             has_user_check=demand.check is not None,
+            record_requests=demand.record_requests,
             on_flush=sender.post,
         )
         run = LoadRun(

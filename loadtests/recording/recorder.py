@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from .assessment import Assessment
 from .exemplars import ClauseCounter, ErrorCodeLabels, Exemplars, FindingCounter, KeptBodies, no_bodies
 from .in_flight_request import InFlightRequest
 from .request_ids import REPEATED_ID
+from .request_rows import request_row, unsent_row
 from .settled_requests import BulkListener, SettledRequests
 from .stall_detection import EXCUSING_OVERLAP, MIN_STALL, StallDetector
 
@@ -62,6 +63,10 @@ class Sink(Protocol):
         """Write the counts of a clause, or their update."""
         ...
 
+    def write_requests(self, rows: Sequence[str], /) -> None:
+        """Write rows of recorded requests."""
+        ...
+
     def finish(self, end: RunEnd, /) -> None:
         """Write the end of the run."""
         ...
@@ -88,11 +93,12 @@ class Recorder:
         phase_of: Callable[[Seconds], str | None] | None = None,
         has_output_schema: bool = False,
         has_user_check: bool = False,
+        record_requests: int = 0,
         on_flush: Callable[[Recorder], None] | None = None,
     ) -> None:
         """
         *phase_of* returns the phase of an intended start. *has_output_schema* and *has_user_check* say which checks
-        answers go through. *on_flush* is called after each flush.
+        answers go through. The first *record_requests* are recorded one by one. *on_flush* is called after each flush.
         """
         self._phased = phase_of is not None
         self._phase_of: Callable[[Seconds], str | None] = phase_of if phase_of is not None else lambda _: None
@@ -120,6 +126,8 @@ class Recorder:
         self._clauses = ClauseCounter(
             contract, has_output_schema=has_output_schema, has_user_check=has_user_check, track_new=on_flush is not None
         )
+        self._rows: list[str] = []
+        self._rows_left = record_requests
         self._codes = ErrorCodeLabels()
         self.code_label: Callable[[str | None, int], str | None] = self._codes.label
         self.accounting = Accounting()
@@ -159,6 +167,8 @@ class Recorder:
         self.accounting.not_sent += 1
         interval, phase = self._interval_of(intended_start), self._phase_of(intended_start)
         interval.count_not_sent(why, phase=phase)
+        if self._rows_left > 0:
+            self._record(unsent_row(intended_start, why, phase=phase, worker=self._worker))
         if why is NotSent.MAX_IN_FLIGHT and self.stalls.overlap(intended_start, math.inf) > EXCUSING_OVERLAP:
             for stalled in interval.stalled_parts(phase):
                 stalled.excused += 1
@@ -206,11 +216,19 @@ class Recorder:
         settled.add(request, assessment)
         if self._phased:
             settled.phases.append(self._phase_of(request.intended_start))
+        if self._rows_left > 0:
+            phase, request_id = self._phase_of(request.intended_start), self._request_id(reply.request_id)
+            self._record(request_row(request, outcome, phase=phase, request_id=request_id, worker=self._worker))
         if reply.connect_time is not None or reply.replaced:
             self._current.network.record_connection(reply.connect_time, reply.tls_time, reply.replaced)
         if len(settled.assessments) >= BATCH_SIZE:
             self.count_buffered()
         return outcome is not self._usual_outcome or request.end - request.intended_start > self._slow_threshold
+
+    def _record(self, row: str) -> None:
+        """Keep the row of a request until it is written."""
+        self._rows.append(row)
+        self._rows_left -= 1
 
     def count_call(self, attempts: int, result: Result, total_time: Seconds, now: Seconds) -> None:
         """Count the final result of a request with retries."""
@@ -260,6 +278,9 @@ class Recorder:
         self._advance_to(now)
         self.count_buffered()
         self._write_intervals()
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._sink.write_requests(rows)
         for exemplar in self._exemplars.new_exemplars():
             self._sink.write_exemplar(exemplar)
         if now >= self._slowest_due:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from chainproof.results.exemplar import Exemplar
@@ -39,6 +40,10 @@ class TotalsWriter:
     def write_finding(self, finding: Finding) -> None:
         """Write a finding, or its updated count."""
         self._writer.write_finding(finding)
+
+    def write_requests(self, rows: Sequence[str]) -> None:
+        """Write rows of recorded requests."""
+        self._writer.write_requests(rows)
 
     def write_replan(self, replan: Replan) -> None:
         """Write a change of the plan."""

@@ -27,6 +27,7 @@ from chainproof.processes import forward_signals, own_environment
 from chainproof.results.folder import MANIFEST
 from chainproof.target_options import TargetOptions
 
+from ..metrics_endpoint import serve_metrics
 from ..options import locust_arguments
 from ..progress import ProgressDisplay, live_progress
 
@@ -49,6 +50,14 @@ def run_locust(
 
     If it was killed, by the kernel for lack of memory or by somebody else, this prints a message and the run is invalid.
     """
+    with serve_metrics(folder, options.metrics):
+        return _run_locust(options, requested, endpoint, folder, extra)
+
+
+def _run_locust(
+    options: argparse.Namespace, requested: TargetOptions, endpoint: Endpoint, folder: Path, extra: list[str]
+) -> tuple[int, bool]:
+    """Run Locust to its end, as `run_locust` does."""
     # The key of an emulator is in the default variable, even with --api-key-env.
     variable = requested.key_variable if requested.key_variable in endpoint.environment else DEFAULT_KEY_VARIABLE
     command = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE), *_FIXED]

@@ -46,10 +46,17 @@ def load_run(summary: LoadSummary) -> Object:
         "objectives": _objectives(summary),
         "phases": [_phase(part) for part in summary.phases],
         "payloads": [_payload(payload) for payload in summary.payloads],
+        **_recorded_requests(summary),
         **_network(summary),
         **_calls(summary),
         **_generator_health(summary),
     }
+
+
+def _recorded_requests(summary: LoadSummary) -> Object:
+    """How many requests were recorded one by one, if any were."""
+    count = summary.run.recorded_requests
+    return {} if count is None else {"recorded_requests": count}
 
 
 def load_runs(summaries: Sequence[LoadSummary]) -> Object:

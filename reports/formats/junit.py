@@ -14,7 +14,7 @@ A violation below `--fail-on` (by default: of a *should* clause) is a warning: i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
@@ -52,66 +52,76 @@ class Case:
     """The evidence; for a passed case, warnings and caveats."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """The test cases of one run or search."""
+
+    name: str
+    cases: Sequence[Case]
+    properties: Mapping[str, object]
+    started: str = ""
+    """As in the manifest; empty for a search."""
+    seconds: float | None = None
+    """How long the run took; None if that is not known."""
+
+
 def render(report: Report) -> str:
     """The report as JUnit XML."""
-    suites = [_search_suite(search) for search in report.searches]
-    suites += [_suite(summary) for summary in report.summaries if not report.is_probe(summary)]
-    return _text(suites)
+    return _text([_suite_element(suite) for suite in suites(report)])
 
 
 def render_cases(name: str, cases: Sequence[Case]) -> str:
     """One suite with some cases as XML."""
-    suite = _empty_suite(name, cases)
-    suite.extend(map(_element, cases))
-    return _text([suite])
+    return _text([_suite_element(Suite(name=name, cases=cases, properties={}))])
 
 
-def _text(suites: Sequence[ET.Element]) -> str:
+def _text(elements: Sequence[ET.Element]) -> str:
     """Suites as XML."""
-    root = ET.Element("testsuites", {"name": "chainproof", **_sums(suites)})
-    root.extend(suites)
+    root = ET.Element("testsuites", {"name": "chainproof", **_sums(elements)})
+    root.extend(elements)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _sums(suites: Sequence[ET.Element]) -> dict[str, str]:
+def suites(report: Report) -> list[Suite]:
+    """The searches and runs of a report as test suites. Probes of a search are none."""
+    runs = [_suite(summary) for summary in report.summaries if not report.is_probe(summary)]
+    return [*map(_search_suite, report.searches), *runs]
+
+
+def _sums(elements: Sequence[ET.Element]) -> dict[str, str]:
     """The counts of several suites added up."""
-    return {name: str(sum(int(suite.get(name, "0")) for suite in suites)) for name in _COUNTED}
+    return {name: str(sum(int(each.get(name, "0")) for each in elements)) for name in _COUNTED}
 
 
 _COUNTED = {"tests": None, "failures": "failure", "errors": "error", "skipped": "skipped"}
 """A suite's attributes, each with the element that it counts."""
 
 
-def _suite(summary: Summary) -> ET.Element:
+def _suite(summary: Summary) -> Suite:
     """One run."""
-    cases = list(_load(summary) if isinstance(summary, LoadSummary) else _conformance(summary))
     manifest, end = summary.run.manifest, summary.run.end
-    suite = _empty_suite(f"{manifest.kind.value} {manifest.name}{runs.label(manifest.label)}", cases)
-    suite.set("timestamp", _line(manifest.started.partition(".")[0].removesuffix("Z")))
-    if end is not None:
-        suite.set("time", f"{end.seconds:.3f}")
-    properties = ET.SubElement(suite, "properties")
     facts = {"target": manifest.target, "seed": manifest.seed, "contract": manifest.contract}
     facts |= {"label": manifest.label} if manifest.label else {}
-    for name, value in (facts | {"run": summary.run.path.name, "verdict": summary.verdict.value}).items():
-        ET.SubElement(properties, "property", {"name": name, "value": _line(str(value))})
-    suite.extend(_element(case) for case in cases)
-    return suite
+    return Suite(
+        name=f"{manifest.kind.value} {manifest.name}{runs.label(manifest.label)}",
+        cases=list(_load(summary) if isinstance(summary, LoadSummary) else _conformance(summary)),
+        properties=facts | {"run": summary.run.path.name, "verdict": summary.verdict.value},
+        started=manifest.started,
+        seconds=end.seconds if end is not None else None,
+    )
 
 
-def _search_suite(search: SearchRecord) -> ET.Element:
+def _search_suite(search: SearchRecord) -> Suite:
     """A search: one case, which fails if the objectives are missed at every rate. Its probes are no cases."""
     ending = _SEARCH_ENDINGS[Verdict(search.verdict)]
     message = search.summary if ending is not None else ""
     text = safe_text.shorten(safe_text.escape_unprintable(search.summary), MAX_LENGTH)
-    case = Case(kind="search", name="saturation rate", ending=ending, message=message, text=text)
-    suite = _empty_suite(f"search {search.workload}", [case])
-    properties = ET.SubElement(suite, "properties")
-    for name, value in {"target": search.target, "run": search.path.name, "verdict": search.verdict}.items():
-        ET.SubElement(properties, "property", {"name": name, "value": _line(value)})
-    suite.append(_element(case))
-    return suite
+    return Suite(
+        name=f"search {search.workload}",
+        cases=[Case(kind="search", name="saturation rate", ending=ending, message=message, text=text)],
+        properties={"target": search.target, "run": search.path.name, "verdict": search.verdict},
+    )
 
 
 _SEARCH_ENDINGS = {
@@ -123,27 +133,36 @@ _SEARCH_ENDINGS = {
 }
 
 
-def _empty_suite(name: str, cases: Sequence[Case]) -> ET.Element:
-    """A suite with the counts of its cases, which are added later."""
+def _suite_element(suite: Suite) -> ET.Element:
+    """A suite as XML."""
     counts = {
-        counted: str(sum(ending is None or case.ending == ending for case in cases))
+        counted: str(sum(ending is None or case.ending == ending for case in suite.cases))
         for counted, ending in _COUNTED.items()
     }
-    return ET.Element("testsuite", {"name": _line(name), **counts})
+    element = ET.Element("testsuite", {"name": one_line(suite.name), **counts})
+    if suite.started:
+        element.set("timestamp", one_line(suite.started.partition(".")[0].removesuffix("Z")))
+    if suite.seconds is not None:
+        element.set("time", f"{suite.seconds:.3f}")
+    properties = ET.SubElement(element, "properties") if suite.properties else element
+    for name, value in suite.properties.items():
+        ET.SubElement(properties, "property", {"name": name, "value": one_line(str(value))})
+    element.extend(_element(case) for case in suite.cases)
+    return element
 
 
 def _element(case: Case) -> ET.Element:
     """A test case as XML."""
-    element = ET.Element("testcase", {"name": _line(case.name), "classname": f"chainproof.{_line(case.kind)}"})
+    element = ET.Element("testcase", {"name": one_line(case.name), "classname": f"chainproof.{one_line(case.kind)}"})
     if case.ending is not None:
-        ending = ET.SubElement(element, case.ending, {"message": _line(case.message)})
+        ending = ET.SubElement(element, case.ending, {"message": one_line(case.message)})
         ending.text = case.text or None
     elif case.text:
         ET.SubElement(element, "system-out").text = case.text
     return element
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """The text in one line. XML 1.0 cannot contain most control characters, so they are escaped."""
     return safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH)
 
@@ -153,7 +172,7 @@ def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> C
     endings = {Verdict.ERROR: "error", Verdict.INVALID: "error"}
     if not explained:
         endings[Verdict.INCONCLUSIVE] = "skipped"
-    caveats = [f"{each.code}: {_line(f'{each.text} {each.remedy}'.rstrip())}" for each in summary.caveats]
+    caveats = [f"{each.code}: {one_line(f'{each.text} {each.remedy}'.rstrip())}" for each in summary.caveats]
     return Case(
         kind=f"{summary.run.manifest.kind.value}.run",
         name="the run can be trusted",
@@ -183,7 +202,7 @@ def _errors(summary: LoadSummary) -> Iterator[str]:
     errors = [row for row in summary.outcomes if row.outcome.result is not Result.OK]
     if errors:
         yield "\n".join(
-            f"{quantities.count(row.count)} × {_line(outcomes.outcome_text(row.outcome))}"
+            f"{quantities.count(row.count)} × {one_line(outcomes.outcome_text(row.outcome))}"
             + (f" (responsible: {row.responsible})" if row.responsible is not None else "")
             for row in errors[:MAX_FINDINGS]
         )
@@ -279,15 +298,15 @@ def _violated(level: str, clause: str, findings: Sequence[Finding], summary: Con
 def _finding(finding: Finding) -> str:
     """A finding in lines: expected, actual, source, and a command to reproduce it."""
     lines = [
-        f"{_line(finding.level)} {_line(finding.clause)} × {quantities.count(finding.count)}",
-        f"expected: {_line(finding.expected)}",
-        f"actual: {_line(finding.actual)}",
-        f"source: “{_line(finding.quotation)}” ({_line(finding.source)})",
+        f"{one_line(finding.level)} {one_line(finding.clause)} × {quantities.count(finding.count)}",
+        f"expected: {one_line(finding.expected)}",
+        f"actual: {one_line(finding.actual)}",
+        f"source: “{one_line(finding.quotation)}” ({one_line(finding.source)})",
     ]
     if finding.cases:
-        lines.append(f"requests: {_line(evidence.cases(finding))}")
+        lines.append(f"requests: {one_line(evidence.cases(finding))}")
     if finding.request_id is not None:
-        lines.append(f"request id: {_line(finding.request_id)}")
+        lines.append(f"request id: {one_line(finding.request_id)}")
     if finding.reproduce:
         lines.append(safe_text.escape_unprintable(finding.reproduce))
     return "\n".join(lines)

@@ -87,6 +87,8 @@ class MemorySink:
     def write_clause(self, count: ClauseCount) -> None:
         self.clauses.append(count)
 
+    def write_requests(self, _: Any) -> None: ...
+
     def finish(self, end: RunEnd) -> None:
         self.end = end
 

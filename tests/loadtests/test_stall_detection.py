@@ -150,6 +150,9 @@ class Intervals:
     def write_clause(self, _: ClauseCount) -> None:
         """Ignore it."""
 
+    def write_requests(self, _: object) -> None:
+        """Ignore it."""
+
     def finish(self, _: RunEnd) -> None:
         """Ignore it."""
 
