@@ -6,7 +6,7 @@ Seconds are merged, never averaged: counts are added, and a percentile of twelve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chainproof.results.interval import Interval
@@ -22,6 +22,13 @@ class Span:
     seconds: int
     """At least 1."""
     interval: Interval
+    parts: tuple[Interval, ...] = ()
+    """Its seconds, as far as they were recorded."""
+
+    def extremes(self, value: Callable[[Interval], float | None]) -> tuple[float, float] | None:
+        """The lowest and the highest value of its seconds; None if none has one."""
+        values = [found for each in self.parts if (found := value(each)) is not None]
+        return (min(values), max(values)) if values else None
 
     @property
     def end(self) -> int:
@@ -40,9 +47,15 @@ def spans(seconds: Sequence[Interval], max_spans: int) -> list[Span]:
     end = max(each.second for each in seconds) + 1
     width = span_length(end, max_spans)
     merged = {start: Interval(second=start) for start in range(0, end, width)}
+    parts: dict[int, list[Interval]] = {start: [] for start in merged}
     for interval in seconds:
-        merged[interval.second // width * width].merge(interval)
-    return [Span(start=start, seconds=min(width, end - start), interval=interval) for start, interval in merged.items()]
+        start = interval.second // width * width
+        merged[start].merge(interval)
+        parts[start].append(interval)
+    return [
+        Span(start=start, seconds=min(width, end - start), interval=interval, parts=tuple(parts[start]))
+        for start, interval in merged.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
 from .plot import Panel, Point, Series, Shape, YAxis
 from .readout import ReadoutRow
-from .timeline import TimeUnit, axis_unit, build_timeline, resolution_note, time_readout
+from .timeline import Timeline, TimeUnit, axis_unit, build_timeline, resolution_note, time_readout
 
 PERCENTILES: tuple[tuple[str, float, str, tuple[int, int]], ...] = (
     ("p50", 0.5, "line", (1, 0)),
@@ -32,19 +32,21 @@ def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = (
     if not highest:
         return None
     unit, timeline = axis_unit(max(highest)), build_timeline(over_time, phases)
-    series = tuple(
+    series = _extremes(over_time, timeline, unit) + tuple(
         _percentile(name, fraction, over_time, dash=dash, unit=unit, x_unit=timeline.unit)
         for name, fraction, _, dash in PERCENTILES
     )
     description = (
         f"p50, p95 and p99 response time of ok answers{resolution_note(over_time)}. The p99 lies between "
         f"{quantities.time(min(highest))} and {quantities.time(max(highest))}."
+        + (" Light: p99 of the fastest and of the slowest second of each span." if over_time[0].seconds > 1 else "")
     )
+    legend = tuple(LegendEntry(colour=name, label=name, shape=shape) for name, _, shape, _ in PERCENTILES)
     return build_chart(
         "latency",
         "Response time over time",
         description,
-        tuple(LegendEntry(colour=name, label=name, shape=shape) for name, _, shape, _ in PERCENTILES),
+        (*legend, LegendEntry(colour="p99", label="p99 of single seconds")) if over_time[0].seconds > 1 else legend,
         lambda width: [
             Panel(
                 height=240,
@@ -66,6 +68,16 @@ def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = (
             ),
         ),
     )
+
+
+def _extremes(over_time: Sequence[Span], timeline: Timeline, unit: TimeUnit) -> tuple[Series, ...]:
+    """The p99 from the fastest to the slowest second of each span, so that merging seconds hides none; no area without merging."""
+    if over_time[0].seconds == 1:
+        return ()
+    found = [span.extremes(lambda each: each.ok_quantile("p99")) or (0.0, 0.0) for span in over_time]
+    base = [low / unit.seconds for low, _ in found]
+    points = timeline.steps([high / unit.seconds for _, high in found], over_time)
+    return (Series(shape=Shape.AREA, colour="p99", opacity=0.2, points=points, base=(*base, base[-1])),)
 
 
 def _percentile(

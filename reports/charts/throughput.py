@@ -12,7 +12,7 @@ from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
 from .plot import Panel, Series, Shape, YAxis
 from .readout import ReadoutRow
-from .timeline import build_timeline, resolution_note, time_readout
+from .timeline import Timeline, build_timeline, resolution_note, time_readout
 
 
 def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart:
@@ -24,20 +24,23 @@ def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> C
         # Drawn last and dashed, so that the sent rate stays visible where both are equal.
         ("planned", (5, 3), [span.rate(span.interval.planned) for span in over_time]),
     )
-    series = tuple(
+    series = _extremes(over_time, timeline) + tuple(
         Series(shape=Shape.STEPS, colour=name, dash=dash, points=timeline.steps(values, over_time))
         for name, dash, values in rates
     )
+    merged = over_time[0].seconds > 1
     in_flight = [float(span.interval.in_flight_max) for span in over_time]
     area = Series(shape=Shape.AREA, colour="in-flight", opacity=0.6, points=timeline.steps(in_flight, over_time))
     description = (
         f"Requests planned, sent and answered ok per second{resolution_note(over_time)}. Below: the largest number of "
         f"requests in flight at once, {quantities.count(round(max(in_flight)))} at its peak."
+        + (" Light: ok answers of the seconds with the fewest and the most of each span." if merged else "")
     )
     legend = (
         LegendEntry(colour="planned", label="planned", shape="dashes"),
         LegendEntry(colour="sent", label="sent", shape="line"),
         LegendEntry(colour="ok", label="ok answers", shape="line"),
+        *([LegendEntry(colour="ok", label="ok answers of single seconds")] if merged else []),
         LegendEntry(colour="in-flight", label="in flight (below)"),
     )
     return build_chart(
@@ -64,6 +67,16 @@ def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> C
         timeline=timeline,
         readout=time_readout(over_time, timeline, _readout_rows(rates, in_flight)),
     )
+
+
+def _extremes(over_time: Sequence[Span], timeline: Timeline) -> tuple[Series, ...]:
+    """The ok answers from the worst to the best second of each span; no area if no seconds are merged."""
+    if over_time[0].seconds == 1:
+        return ()
+    found = [span.extremes(lambda each: float(each.count(Result.OK))) or (0.0, 0.0) for span in over_time]
+    lowest = [0.0 if len(span.parts) < span.seconds else low for span, (low, _) in zip(over_time, found, strict=True)]
+    points = timeline.steps([high for _, high in found], over_time)
+    return (Series(shape=Shape.AREA, colour="ok", opacity=0.2, points=points, base=(*lowest, lowest[-1])),)
 
 
 def _readout_rows(

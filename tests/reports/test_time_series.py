@@ -8,12 +8,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.judgement.load_summary import summarise_load
+from chainproof.reports.charts.catalogue import charts
 from chainproof.reports.time_series import bins, spans
 from chainproof.results.exchange import Result
+from chainproof.results.folder import read_run
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import Histogram
 
-from .sample_runs import OK
+from .sample_runs import OK, write_load
 
 seconds = st.dictionaries(st.integers(0, 4000), st.lists(st.floats(0.001, 10), max_size=4), max_size=30).map(
     lambda drawn: [interval(second, times) for second, times in sorted(drawn.items())]
@@ -44,6 +47,27 @@ def test_spans_contain_every_request_once(run, max_spans):
     if run:
         assert max(each.second for each in run) + 1 == merged[-1].end
         assert 0 == merged[0].start
+
+
+@given(seconds.filter(bool), st.integers(1, 300))
+def test_merging_seconds_hides_no_extreme(run, max_spans):
+    """The slowest second of a run is the upper extreme of its span, however many seconds are merged."""
+    highest = [each.extremes(lambda second: second.ok_quantile("p99")) for each in spans(run, max_spans)]
+    slowest = [value for each in run if (value := each.ok_quantile("p99")) is not None]
+
+    assert max(slowest, default=None) == max((high for _, high in filter(None, highest)), default=None)
+
+
+def test_charts_of_merged_seconds_show_single_ones(tmp_path):
+    """Only where seconds are merged: an area to the slowest second, and its entry in the legend."""
+    for length in (300, 601):
+        run = [interval(number, [9.0 if number == 250 else 0.1] * 3) for number in range(length)]
+        summary = summarise_load(read_run(write_load(tmp_path / str(length), run)))
+        shown = {each.name: each for each in charts(summary, {OK: "ok"})}
+        labels = {entry.label for name in ("latency", "throughput") for entry in shown[name].legend}
+
+        assert (length > 300) is ("p99 of single seconds" in labels) is ("ok answers of single seconds" in labels)
+        assert (length > 300) is ("Light: p99 of the fastest and of the slowest second" in shown["latency"].description)
 
 
 @given(seconds.filter(bool))
