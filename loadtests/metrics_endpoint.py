@@ -27,9 +27,9 @@ class _MetricsServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, folder: Path, port: int) -> None:
-        super().__init__((_ADDRESS, port), _MetricsRequest)
         self._follower = FolderFollower(folder)
         self._lock = threading.Lock()
+        super().__init__((_ADDRESS, port), _MetricsRequest)
 
     def metrics(self) -> str:
         """The metrics so far; none before the run has begun."""

@@ -338,7 +338,9 @@ def _render(name: str, modules: Mapping[str, str]) -> Render:
 def _load(module: str, name: str) -> Any:
     """The module of an option. Raises UsageError if its packages are not installed."""
     try:
-        return import_module(module, __package__)
+        loaded = import_module(module, __package__)
+        for required in getattr(loaded, "REQUIRED", ()):
+            import_module(required)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
@@ -346,6 +348,7 @@ def _load(module: str, name: str) -> Any:
             f"--{name} needs the package {missing.name!r}, which is not installed; "
             f"install it with: pip install 'chainproof[{'otlp' if name == 'otlp' else 'reports'}]'"
         ) from missing
+    return loaded
 
 
 def _folders(paths: Sequence[Path]) -> list[Path]:

@@ -118,18 +118,15 @@ class Recorder:
         """By request sent, if there are phases."""
         self._settled = SettledRequests()
         self._finished: list[Interval] = []
-        self._late: dict[int, Interval] = {}
-        self._ahead: dict[int, Interval] = {}
+        self._late, self._ahead = dict[int, Interval](), dict[int, Interval]()
         self._slowest_due = SLOWEST_INTERVAL
         self._exemplars = Exemplars()
         self._findings = FindingCounter(seed)
         self._clauses = ClauseCounter(
             contract, has_output_schema=has_output_schema, has_user_check=has_user_check, track_new=on_flush is not None
         )
-        self._rows: list[str] = []
-        self._rows_left = record_requests
-        self._codes = ErrorCodeLabels()
-        self.code_label: Callable[[str | None, int], str | None] = self._codes.label
+        self._rows, self._rows_left = list[str](), record_requests
+        self.code_label: Callable[[str | None, int], str | None] = ErrorCodeLabels().label
         self.accounting = Accounting()
         self.stalls = StallDetector()
         self.reproduce: Callable[[EncodedRequest | None], str] = lambda _: ""

@@ -36,18 +36,11 @@ def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> C
         f"requests in flight at once, {quantities.count(round(max(in_flight)))} at its peak."
         + (" Light: ok answers of the seconds with the fewest and the most of each span." if merged else "")
     )
-    legend = (
-        LegendEntry(colour="planned", label="planned", shape="dashes"),
-        LegendEntry(colour="sent", label="sent", shape="line"),
-        LegendEntry(colour="ok", label="ok answers", shape="line"),
-        *([LegendEntry(colour="ok", label="ok answers of single seconds")] if merged else []),
-        LegendEntry(colour="in-flight", label="in flight (below)"),
-    )
     return build_chart(
         "throughput",
         "Throughput and requests in flight",
         description,
-        legend,
+        _legend(merged=merged),
         lambda width: [
             Panel(
                 height=170,
@@ -66,6 +59,17 @@ def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> C
         ],
         timeline=timeline,
         readout=time_readout(over_time, timeline, _readout_rows(rates, in_flight)),
+    )
+
+
+def _legend(*, merged: bool) -> tuple[LegendEntry, ...]:
+    """The legend, with an entry for single seconds where they are merged."""
+    return (
+        LegendEntry(colour="planned", label="planned", shape="dashes"),
+        LegendEntry(colour="sent", label="sent", shape="line"),
+        LegendEntry(colour="ok", label="ok answers", shape="line"),
+        *([LegendEntry(colour="ok", label="ok answers of single seconds")] if merged else []),
+        LegendEntry(colour="in-flight", label="in flight (below)"),
     )
 
 

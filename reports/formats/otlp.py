@@ -22,21 +22,23 @@ from chainproof.statistics.histogram import Histogram
 
 from .open_metrics import families
 
-# They are loaded by name because they are optional: neither mypy nor anything else of chainproof needs them.
-export: Any = import_module("opentelemetry.sdk.metrics.export")
-_exporter: Any = import_module("opentelemetry.exporter.otlp.proto.http.metric_exporter")
-_resources: Any = import_module("opentelemetry.sdk.resources")
-_instrumentation: Any = import_module("opentelemetry.sdk.util.instrumentation")
+REQUIRED = (
+    "opentelemetry.sdk.metrics.export",
+    "opentelemetry.sdk.resources",
+    "opentelemetry.sdk.util.instrumentation",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+)
+"""Modules that are loaded when metrics are sent: they are optional."""
 
 TIMEOUT: Seconds = 10.0
-_CUMULATIVE = export.AggregationTemporality.CUMULATIVE
 _Span = tuple[int, int]
 """Start and end of a run, in nanoseconds since the epoch."""
 
 
 def send(report: Report, url: str) -> None:
     """Send the metrics to the collector at a URL, which ends in `/v1/metrics`. Raises UsageError if it does not take them."""
-    exporter = _exporter.OTLPMetricExporter(endpoint=url, timeout=TIMEOUT)
+    export, *_, exporters = map(import_module, REQUIRED)
+    exporter = exporters.OTLPMetricExporter(endpoint=url, timeout=TIMEOUT)
     try:
         result = exporter.export(metrics(report), timeout_millis=TIMEOUT * 1e3)
     except Exception as error:  # whatever the exporter raises: the collector is not reached
@@ -49,23 +51,26 @@ def send(report: Report, url: str) -> None:
 
 def metrics(report: Report) -> Any:
     """The metrics of a report in the data model of OpenTelemetry."""
+    export, resources, instrumentation, _ = map(import_module, REQUIRED)
     spans = {summary.run.path.name: _span(summary.run) for summary in report.summaries}
     scope = export.ScopeMetrics(
-        scope=_instrumentation.InstrumentationScope("chainproof", __version__),
+        scope=instrumentation.InstrumentationScope("chainproof", __version__),
         metrics=[_metric(family, spans) for family in families(report) if family.samples],
         schema_url="",
     )
-    resource = _resources.Resource({"service.name": "chainproof", "service.version": __version__})
+    resource = resources.Resource({"service.name": "chainproof", "service.version": __version__})
     return export.MetricsData([export.ResourceMetrics(resource=resource, scope_metrics=[scope], schema_url="")])
 
 
 def _metric(family: Family, spans: dict[str, _Span]) -> Any:
     """One metric."""
+    export = import_module(REQUIRED[0])
+    cumulative = export.AggregationTemporality.CUMULATIVE
     points = [_point(value, labels, spans[labels["run"]]) for labels, value in family.samples]
     if family.kind == "histogram":
-        data = export.Histogram(data_points=points, aggregation_temporality=_CUMULATIVE)
+        data = export.Histogram(data_points=points, aggregation_temporality=cumulative)
     elif family.kind == "counter":
-        data = export.Sum(data_points=points, aggregation_temporality=_CUMULATIVE, is_monotonic=True)
+        data = export.Sum(data_points=points, aggregation_temporality=cumulative, is_monotonic=True)
     else:
         data = export.Gauge(data_points=points)
     return export.Metric(
@@ -75,6 +80,7 @@ def _metric(family: Family, spans: dict[str, _Span]) -> Any:
 
 def _point(value: float | Histogram, labels: Labels, span: _Span) -> Any:
     """One sample, at the end of its run."""
+    export = import_module(REQUIRED[0])
     start, end = span
     if not isinstance(value, Histogram):
         return export.NumberDataPoint(

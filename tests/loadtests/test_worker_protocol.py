@@ -208,6 +208,9 @@ class MemorySink:
 
     write_exemplar = write_finding = write_clause = write_interval
 
+    def write_requests(self, rows: Any) -> None:
+        orjson.dumps(rows)
+
     def finish(self, end: RunEnd) -> None:
         self.end = end
         orjson.dumps(end.to_json())

@@ -25,7 +25,7 @@ from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.judgement.summary import Report, report
 from chainproof.open_metrics import BOUNDS
 from chainproof.reports.command import main
-from chainproof.reports.formats import ctrf, hdr_log, junit, open_metrics, second_csv
+from chainproof.reports.formats import ctrf, hdr_log, junit, open_metrics, otlp, second_csv
 from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
 from chainproof.results.interval import TIMED_RESULTS, Interval, total
@@ -236,7 +236,7 @@ def collector(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
 
 def test_otlp_has_the_totals_of_the_report(loads: Report) -> None:
     """The message that a collector gets has the counts, sums and buckets of the report."""
-    otlp = pytest.importorskip("chainproof.reports.formats.otlp", reason="skipped: needs chainproof[otlp]")
+    pytest.importorskip(otlp.REQUIRED[-1], reason="skipped: needs chainproof[otlp]")
     messages = pytest.importorskip("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
     with collector() as (url, bodies):
         otlp.send(loads, url)
@@ -261,7 +261,7 @@ def test_otlp_has_the_totals_of_the_report(loads: Report) -> None:
 
 def test_a_collector_that_refuses_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message has the option and the URL; the exit code is that of a usage error."""
-    pytest.importorskip("chainproof.reports.formats.otlp", reason="skipped: needs chainproof[otlp]")
+    pytest.importorskip(otlp.REQUIRED[-1], reason="skipped: needs chainproof[otlp]")
     flaky_load(tmp_path / "run")
     with collector(400) as (url, _):
         assert 2 == main([str(tmp_path / "run"), "--otlp", url])

@@ -96,4 +96,5 @@ def test_the_command_removes_before_it_reports(tmp_path: Path, capsys: pytest.Ca
 
     assert ["run-02"] == [run["run"] for run in orjson.loads(shown.out)["runs"]]
     assert "removed 1 old runs: run-01" in shown.err
-    assert 2 == main([str(tmp_path), "--keep", "0"])
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path), "--keep", "0"])
