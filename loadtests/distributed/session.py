@@ -73,6 +73,19 @@ EXIT_CODE_OF = {
 _MISLEADING = {"locust.runners": "spawn rate", "locust.main": "No run time limit set"}
 """Messages of Locust that do not hold: all users start at once on purpose, and the plan has an end."""
 
+_LOGGERS = ("locust.util.exception_handler", "locust.user.task", "locust.event", "locust.runners", "locust.log")
+"""Those with which Locust logs exceptions."""
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A filter of a logger: replaces the traceback of a problem of the machine by a line that says what it is."""
+    error = record.exc_info[1] if record.exc_info else None
+    fault = machine_fault(error) if error is not None else None
+    if fault is not None:
+        record.msg, record.args, record.exc_info = f"chainproof loadtests: {fault}", (), None
+    return True
+
+
 EventListener = Callable[..., None]
 """A listener of a Locust event: it is called with keyword arguments of unknown types."""
 
@@ -118,6 +131,8 @@ class Session:
         """Listen to Locust's events, and handle signals."""
         for name, text in _MISLEADING.items():
             logging.getLogger(name).addFilter(lambda record, text=text: text not in str(record.msg))  # type: ignore[misc]  # the default binds the text
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_without_traceback)
         events = self.environment.events
         add_listener(events.test_start, self.on_test_start)
         add_listener(events.test_stopping, self.on_test_stopping)
@@ -127,6 +142,9 @@ class Session:
         for number in filterfalse(is_ignored, ENDING_SIGNALS):
             # On the event loop: an exception in the middle of other code would leave its requests unaccounted for.
             gevent.signal_handler(number, self.on_signal)
+        hub = gevent.get_hub()
+        self._print_error = hub.handle_error
+        hub.handle_error = self.on_greenlet_error
         _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
 
@@ -162,6 +180,13 @@ class Session:
     def on_user_error(self, user_instance: User | TaskSet, exception: Exception, **_: Any) -> None:
         """End the run: requests of the plan are missing after an exception in a user."""
         self.abort(user_error_note(user_instance, exception))
+
+    def on_greenlet_error(self, context: object, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        """End the run if a greenlet could not go on for lack of memory; gevent prints other exceptions."""
+        if isinstance(error, MemoryError):
+            self.abort_on(error)
+        else:
+            self._print_error(context, kind, error, trace)
 
     def on_signal(self) -> None:
         """The first signal drains the run, the second ends it at once; without a run the process ends."""
