@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import NoReturn, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKeyError, load_key_from_environment
 from chainproof.errors import UsageError
@@ -210,6 +210,12 @@ class CommandParser(argparse.ArgumentParser):
         if names:
             message = f"unknown option {names[0]}{did_you_mean(names[0], options)}"
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """The value of an option. Before Python 3.13, argparse takes `--name=--` for an option without a value."""
+        if action.option_strings and arg_strings == ["--"]:
+            self.error(f"argument {action.option_strings[0]}: expected a value, found '--'")
+        return super()._get_values(action, arg_strings)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from chainproof.contract.target import TargetError
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import machine_fault
+from chainproof.options import Option
 from chainproof.results.folder import FolderError
 from chainproof.signals import ENDING_SIGNALS
 from chainproof.workload.objectives import ObjectiveError
@@ -177,3 +178,13 @@ def test_a_closed_pipe_does_not_change_the_exit_code() -> None:
     exited = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
 
     assert (1, "") == (exited.returncode, exited.stderr)
+
+
+@pytest.mark.parametrize("words", [["--label=--"], ["--label", "--"], ["--header=--"]])
+def test_two_dashes_are_no_value(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A usage error; argparse of Python 3.11 would give the option an empty list."""
+    options = [Option(name="--label", help="x"), Option(name="--header", help="x", repeatable=True)]
+    with pytest.raises(SystemExit, match="2"):
+        build_parser("reports", "…", options=options).parse_args(words)
+
+    assert "expected" in capsys.readouterr().err

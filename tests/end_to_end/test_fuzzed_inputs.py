@@ -210,6 +210,7 @@ def test_every_input_is_accepted_or_rejected_with_a_message(
         with monkeypatch.context() as patch:
             patch.chdir(folder)
             patch.setattr(sys, "stderr", errors)
+            patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"{}")))
             for name, value in fuzzed.environment.items():
                 patch.setenv(name, as_passed(value))
             code = exit_code(tools[fuzzed.tool], [as_passed(word) for word in fuzzed.words])
