@@ -191,7 +191,7 @@ def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Desig
             return
         yield f"Make {RUNS} runs of each version and compare them: chainproof loadtests … --repeat {RUNS}."
         yield "If both versions run at the same time, one duet is enough: chainproof loadtests … --duet URL."
-        yield "Or name a folder with earlier runs of this workload: --history DIR."
+        yield "Name a folder with earlier runs of this workload: --history DIR."
     elif measured:
         yield _more_runs(measured, design)
 
