@@ -207,7 +207,9 @@ def _parser() -> argparse.ArgumentParser:
         "Show the results of one or more runs: a summary on the terminal, or the requested formats.",
         "The exit code is the verdict on the runs, in every format; of several runs, the most severe one. In JUnit XML,\n"
         "<failure> means that the target violated a clause or missed an objective, <error> that chainproof failed or the\n"
-        "measurement is invalid, and <skipped> that there is no result: not exercised, waived, or too few requests.",
+        "measurement is invalid, and <skipped> that there is no result: not exercised, waived, or too few requests.\n\n"
+        "Of a comparison, 1 means that the candidate is worse by more than the tolerance, 2 that the runs cannot be compared,\n"
+        "3 that they do not tell, and 4 that one of them is invalid. The exit code of a history is 0.",
     )
     add_arguments(parser)
     return parser
