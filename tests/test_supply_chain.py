@@ -1,4 +1,4 @@
-"""The pins with hashes are those of constraints.txt, and name no index."""
+"""The pins with hashes are those of constraints.txt and name no index, and CI installs nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 REQUIREMENTS = (ROOT / ".ci" / "requirements.txt").read_text(encoding="utf-8")
 
 
@@ -35,3 +36,13 @@ def test_every_pin_has_a_hash_and_nothing_names_an_index() -> None:
 
     assert all("--hash=sha256:" in block for block in blocks)
     assert re.findall(r"^--.*|://", CONSTRAINTS + REQUIREMENTS, re.MULTILINE) == []
+
+
+def test_ci_installs_only_files_with_hashes() -> None:
+    """Every installation before the index is switched off checks hashes, or adds nothing but this project."""
+    installs = re.findall(r"^.*pip\"? install .*$", CI.partition("PIP_NO_INDEX=1")[0], re.MULTILINE)
+
+    assert len(installs) >= 2
+    assert [
+        line for line in installs if "--require-hashes -r .ci/requirements.txt" not in line and "--no-deps" not in line
+    ] == []

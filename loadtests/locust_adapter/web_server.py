@@ -23,7 +23,7 @@ MAX_BODY = 1 << 16
 """Bytes. The largest form of the page has a few kilobytes."""
 MAX_CONNECTIONS = 32
 """A browser opens six."""
-READ_TIMEOUT: Seconds = 30.0
+READ_TIMEOUT: Seconds = 10.0
 """Time to wait for the next bytes of a request."""
 SHARE = 0.1
 """The part of the time that the page uses while a run goes on."""
