@@ -13,7 +13,7 @@ import chainproof.__main__ as command
 from chainproof import __version__
 from chainproof.processes import chainproof_command
 
-TOOLS = {"call", "conformance", "demo", "emulator", "loadtests", "locustfile", "reports"}
+TOOLS = {"call", "completion", "conformance", "demo", "doctor", "emulator", "loadtests", "locustfile", "reports"}
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_tool_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     """The message names the tools that exist."""
     assert command.main(["report"]) == 2
     assert capsys.readouterr().err == (
-        "chainproof: expected one of call, conformance, demo, emulator, loadtests, locustfile, reports, found 'report'; "
+        "chainproof: expected one of call, completion, conformance, demo, doctor, emulator, loadtests, locustfile, reports, found 'report'; "
         "did you mean reports?\n"
     )
 
