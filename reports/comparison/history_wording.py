@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chainproof.judgement.comparison.history import HistoryRun, LevelChange, WorkloadHistory
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
+from chainproof.statistics.change_points import MIN_RUNS
 
 from ..formatting import quantities, safe_text
 from . import wording
@@ -40,6 +41,9 @@ def when(run: HistoryRun) -> str:
 
 def no_change(found: WorkloadHistory) -> str:
     """What is said if no change of level was found."""
+    valid = sum(run.counts for run in found.runs)
+    if valid < MIN_RUNS:
+        return f"{quantities.count(valid)} valid runs are too few to find a change of level: {MIN_RUNS} are needed."
     return f"No change of level was found in {quantities.count(len(found.runs))} runs."
 
 
