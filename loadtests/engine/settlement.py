@@ -33,7 +33,7 @@ from ..recording.assessment import Assessment, has_object_output
 from ..recording.exemplars import KeptBodies, no_bodies
 from ..recording.in_flight_request import InFlightRequest
 from ..recording.recorder import Recorder
-from .leak_search import LeakSearch
+from .leak_search import KEY_LEAK, LeakSearch
 from .run_state import RunState
 
 AnswerCheck = Callable[[Mapping[str, Any], Answer, tuple[Violation, ...]], tuple[Violation, ...]]
@@ -62,10 +62,6 @@ class ExchangeListener(Protocol):
 
 _OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 
-KEY_LEAK = Violation(
-    clause=clauses.NO_CREDENTIAL_LEAK, expected="an answer without credentials", actual="the API key or a part of it"
-)
-
 _RESULTS = {
     Transport.DEADLINE: Result.TIMED_OUT,
     Transport.CONNECT_TIMED_OUT: Result.TIMED_OUT,
@@ -92,6 +88,7 @@ class Settlement:
         self._recorder.reproduce = self._curl
         self._redact = self._recorder.redact = endpoint.redact
         self._leak_search = LeakSearch(endpoint.key.reveal())
+        self._recorder.leak_in_ids = self._leak_search.leak_in_ids
         self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
@@ -162,7 +159,7 @@ class Settlement:
         if self._output_clauses and is_readable and has_object_output(answer, found):
             exercised += self._output_clauses
             found = self._checked(request, answer, found)
-        if self._leak_search.finds_in(answer, request.end):
+        if self._leak_search.finds_in(answer):
             found, exercised, is_plain = (*found, KEY_LEAK), (*exercised, KEY_LEAK.clause), False
         if answer.status == 200 and not found:
             return self._valid_output if is_plain else Assessment(_OK, exercised=exercised)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from chainproof.clock import Seconds
 from chainproof.contract.levels import Contract
+from chainproof.contract.violations import Violation
 from chainproof.judgement.accounting import Accounting
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result
 from chainproof.results.exemplar import Exemplar
@@ -133,6 +134,8 @@ class Recorder:
         """Returns a curl line for a request."""
         self.redact: Callable[[str], str] = str
         """Removes secrets from a text of the target."""
+        self.leak_in_ids: Callable[[Sequence[bytes]], tuple[int, Violation] | None] = lambda _: None
+        """Returns the index of a request id that repeats the API key, and the violation."""
 
     # ------------------------------------------------------------------ events
 
@@ -367,9 +370,12 @@ class Recorder:
     def _count_ids(self) -> None:
         """Count the buffered request ids, and find those that are repeated."""
         answers = self._settled.take_ids()
-        for index in self._clauses.repeated([request_id for request_id, _ in answers]):
+        request_ids = [request_id for request_id, _ in answers]
+        found = [(index, REPEATED_ID) for index in self._clauses.repeated(request_ids)]
+        leak = self.leak_in_ids(request_ids)
+        for index, violation in found if leak is None else (*found, leak):
             request_id, request = answers[index]
-            self._findings.add(REPEATED_ID, self._request_id(request_id), partial(self.reproduce, request))
+            self._findings.add(violation, self._request_id(request_id), partial(self.reproduce, request))
 
     def _count_plan(self, interval: Interval) -> None:
         """Count the planned requests of a second."""
