@@ -293,6 +293,8 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         repeatable=True,
         help="header to add to every request, repeatable; not allowed for headers with a secret or with the length of the message",
         group=TARGET_GROUP,
+        # Its values are not shown anywhere, and a form shows what it sets.
+        valid_in=EVERYWHERE - {Surface.WEB_FORM},
     ),
     Option(
         name="--api-key-env",

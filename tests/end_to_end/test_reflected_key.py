@@ -8,6 +8,7 @@ import os
 import socketserver
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from chainproof.processes import chainproof_command
+
+from ..loadtests import web_process
 
 KEY = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"
 HEADER_VALUE = "tenant-Kj4Hs8Qm2Zx6"
@@ -183,3 +186,40 @@ def test_nothing_of_the_key_is_written_or_shown(tool: str, tmp_path: Path) -> No
     assert done.returncode in {0, 1, 3, 4}, done.stderr.decode()[-3000:]
     assert {} == {name: found[:3] for name, content in written.items() if (found := remains(content))}
     assert "[API key]" in "".join(content.decode("latin-1") for content in written.values())
+
+
+PAGES = (
+    "/",
+    "/stats/requests",
+    "/stats/requests/csv",
+    "/stats/failures/csv",
+    "/stats/requests_full_history/csv",
+    "/stats/report",
+    "/stats/report?download=1",
+    "/exceptions",
+    "/exceptions/csv",
+    "/logs",
+    "/tasks",
+    "/chainproof/live",
+    "/chainproof/live/data",
+    "/chainproof/report",
+)
+
+
+def test_nothing_of_the_key_is_on_a_web_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Locust's own pages and files, on ours, and in what the process prints, while a run goes on and after it."""
+    monkeypatch.setattr(web_process, "KEY", KEY)
+    words = ("--retry=baseten", "--keep-bodies", f"--header=X-Tenant: {HEADER_VALUE}")
+    with reflecting_server() as url, web_process.web_ui(url, tmp_path, *words) as ui:
+        started = ui.fetch("/swarm", "spawn_rate=1&rate=60&duration=3s")
+        shown = {f"{page} during the run": ui.fetch(page)[1].encode() for page in PAGES if "report" not in page}
+        give_up = time.monotonic() + 30
+        while not ui.runs or any(run.end is None for run in ui.runs):
+            assert time.monotonic() < give_up, started
+            time.sleep(0.2)
+        shown |= {page: ui.fetch(page)[1].encode() for page in PAGES}
+    written = {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    assert {} == {name: found[:3] for name, content in (shown | written).items() if (found := remains(content))}
+    assert b"no-credential-leak" in shown["/chainproof/report"]
+    assert b"[API key]" in shown["/stats/failures/csv"] + shown["/stats/requests"] + shown["/chainproof/report"]
