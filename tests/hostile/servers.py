@@ -362,15 +362,16 @@ def serve(listening: socket.socket, script: Script) -> None:
         threading.Thread(target=serve_connection, args=(connection, script, numbers), daemon=True).start()
 
 
-def in_turn(scripts: dict[str, Script]) -> Script:
-    """A script that is another one for each request. In turn, so that every tool meets each of them."""
+def in_turn(scripts: dict[str, Script], *, every: int = 1) -> Script:
+    """A script that is another one for each request, or for one of *every* few, and between them sends valid answers."""
     order = tuple(scripts.values())
-    return lambda number: order[number % len(order)](number)
+    plain = valid(b"{}")
+    return lambda number: plain(number) if number % every else order[number // every % len(order)](number)
 
 
 def main() -> None:
     """Serve all scripts until standard input is closed."""
-    scripts = {**SCRIPTS, "in-turn": in_turn(SCRIPTS)}
+    scripts = {**SCRIPTS, "in-turn": in_turn(SCRIPTS), "now-and-then": in_turn(SCRIPTS, every=7)}
     ports = {}
     for name, script in scripts.items():
         listening = socket.create_server(("127.0.0.1", 0), backlog=200)
