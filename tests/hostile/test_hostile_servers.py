@@ -29,6 +29,8 @@ MEMORY = 400_000_000
 """Bytes of the largest process of each run."""
 SLACK = 30.0
 """Seconds for starting the processes and for the report, on a machine with other work."""
+BUSY = 0.0 if ALL else 5.0
+"""Seconds that a run may take longer while other tests use the machine."""
 MAX_FOLDER = 3_000_000
 """Bytes of a run folder."""
 BUDGET = 6.0
@@ -104,7 +106,7 @@ def test_a_run_survives_hostile_servers(tool: str, name: str, runs: dict[tuple[s
     if tool == "loadtests":
         assert_exact(run)
     else:
-        assert run.end.seconds < SECONDS[tool]
+        assert run.end.seconds < SECONDS[tool] + BUSY
         assert run.findings, done.output
         assert all(len(finding.actual) <= 500 for finding in run.findings)
 
