@@ -12,7 +12,12 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn, TextIO, cast
 
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKeyError, load_key_from_environment
+from chainproof.contract.credentials import (
+    BASELINE_KEY_VARIABLE,
+    DEFAULT_KEY_VARIABLE,
+    ApiKeyError,
+    load_key_from_environment,
+)
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import machine_fault
@@ -93,13 +98,14 @@ def _exit_code(main: Main, name: str, arguments: Sequence[str]) -> int:
             return ExitCode.SOFTWARE
 
 
+_KEY_OPTIONS = ("--api-key-env", "--baseline-api-key-env")
+
+
 def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The environment variables that may hold this command's API key: the default one and that of `--api-key-env`."""
+    """The environment variables that may hold a key of this command: the default ones, and those that options name."""
     words = zip(arguments, [*arguments[1:], ""], strict=False)
-    named = (
-        word.partition("=")[2] or following for word, following in words if word.partition("=")[0] == "--api-key-env"
-    )
-    return (DEFAULT_KEY_VARIABLE, *named)
+    named = (word.partition("=")[2] or following for word, following in words if word.partition("=")[0] in _KEY_OPTIONS)
+    return (DEFAULT_KEY_VARIABLE, BASELINE_KEY_VARIABLE, *named)
 
 
 class _OutputStream:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from chainproof.command import build_parser, command
@@ -24,15 +26,19 @@ from chainproof.machine_faults import system_fault
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command, own_environment, run_process
 from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
+from chainproof.results.manifest import Side
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 
 from .catalogue import workload_list
 from .demand import demand
+from .locust_process import LOCUSTFILE, LocustExit, LocustRun, run_locust
 from .options import OPTIONS
 from .search.calibration import run_calibration
-from .search.locust_process import LOCUSTFILE, distribution_options, run_locust
 from .search.runner import requested_search, run_search
+from .series.planning import SeriesPlan
+from .series.request import requested_baseline, requested_series, with_pause
+from .series.runner import SideTarget, run_series
 
 __all__ = ["LOCUSTFILE", "locustfile", "main"]
 
@@ -53,26 +59,29 @@ def main(arguments: Sequence[str]) -> int:
     workload = demand(options, options.num_users).workload
     requested = parse_target_options(vars(options))
     search = requested_search(options, workload)
+    series = requested_series(options, workload)
     _check_files(workload, options.processes or options.workers or 1)
     if options.out is not None:
         check_writable(Path(options.out))
     with open_endpoint(requested, scenario=_scenario(options)) as endpoint:
         folder = Path(options.out) if options.out is not None else create_run_folder(workload.name, endpoint.target)
+        run = LocustRun(
+            options=options, requested=requested, endpoint=endpoint, folder=folder, locust_arguments=locust_arguments
+        )
         try:
+            if series is not None:
+                return _run_series(run, series)
             if search is not None:
-                code = run_search(
-                    options, requested, endpoint, folder, locust_arguments, workload=workload, search=search
-                )
+                code = run_search(run, workload=workload, search=search)
             else:
-                extra = [*distribution_options(options), *locust_arguments]
-                ended, interrupted = run_locust(options, requested, endpoint, folder, extra)
+                ended = run_locust(run)
         finally:
             if options.out is None:
                 remove_if_empty(folder)
     if search is None:
-        code = _judge(folder, ended, interrupted=interrupted)
+        code = _judge(folder, ended)
     if folder.exists() and code != ExitCode.USAGE and not options.no_html:
-        _write_page(folder)
+        _write_page(folder / PAGE, [str(folder)])
     return code
 
 
@@ -137,12 +146,30 @@ def _check_files(workload: Workload, processes: int) -> None:
 # ------------------------------------------------------------------ the verdict
 
 
-def _judge(folder: Path, code: int, *, interrupted: bool) -> int:
+def _run_series(run: LocustRun, plan: SeriesPlan) -> int:
+    """Make the runs of a series like *run*, and print what follows from them. Returns the exit code."""
+    with ExitStack() as stack:
+        sides = {Side.CANDIDATE: SideTarget(requested=run.requested, endpoint=run.endpoint)}
+        baseline = requested_baseline(run.options, run.requested)
+        if baseline is not None:
+            endpoint = stack.enter_context(open_endpoint(baseline))
+            sides[Side.BASELINE] = SideTarget(requested=baseline, endpoint=endpoint)
+        result = run_series(run, with_pause(plan, run.options, (each.endpoint for each in sides.values())), sides)
+    code, arguments = result.exit_code, result.arguments
+    if baseline is not None and result.can_compare:
+        print(f"compare with: {shlex.join(['chainproof', 'reports', *arguments])}", flush=True)
+    if arguments and not run.options.no_html:
+        _write_page(run.folder / PAGE, arguments)
+    return code
+
+
+def _judge(folder: Path, ended: LocustExit) -> int:
     """Print the summary and the path of a run folder. Returns the exit code."""
+    code = ended.code
     if code == ExitCode.USAGE:
         return code  # the child has printed the message
     if not (folder / MANIFEST).exists():
-        return _without_run(code, interrupted=interrupted)
+        return _without_run(code, interrupted=ended.interrupted)
     verdict = _summary_verdict(folder)
     print(f"run folder: {folder}", flush=True)
     if code in (ExitCode.PASS, ExitCode.INVALID):
@@ -175,12 +202,11 @@ def _summary_verdict(folder: Path) -> int:
         return ExitCode.USAGE
 
 
-def _write_page(folder: Path) -> None:
-    """Write the HTML report into the run folder, and print its path. A failure only prints a line."""
-    page = folder / PAGE
+def _write_page(page: Path, arguments: Sequence[str]) -> None:
+    """Write the HTML report of some runs into a file, and print its path. A failure only prints a line."""
     try:
         child = subprocess.run(
-            chainproof_command("reports", str(folder), "--html", str(page)),
+            chainproof_command("reports", *arguments, "--html", str(page)),
             env=own_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

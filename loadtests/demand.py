@@ -6,7 +6,7 @@ import argparse
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +15,7 @@ from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 from chainproof.options import DEFAULT_RESPONSE_MEMORY
-from chainproof.results.manifest import RunSettings, as_settings
+from chainproof.results.manifest import RunSettings, Side, as_settings
 from chainproof.results.settings import PhaseSpan
 from chainproof.workload.arrivals import digest
 from chainproof.workload.objectives import parse_objective
@@ -29,6 +29,8 @@ from .output_schema import OutputSchema
 
 MAX_ARRIVALS = 20_000_000
 """The longest plan that fits in memory."""
+PAIR_OFFSET: Seconds = 0.001
+"""How much later the second request of a pair is planned: longer than a process needs to wake up."""
 _CHUNK = 20_000
 """Intended starts to draw between two pauses."""
 
@@ -101,6 +103,23 @@ class Demand:
             plan.extend(chunk)
             pause()
         return plan
+
+    def plan_of_side(self, plan: array[float], side: Side) -> array[float]:
+        """
+        The intended starts of one side of a duet: it is first in every other pair, in the order ABBA.
+
+        Requests of one pair at the same instant would compete for this machine in an order that is not ours.
+        """
+        # The order ABBA is fair to both sides also if payloads, or workers, take turns.
+        is_second = side is Side.BASELINE
+        gaps = (later - start for start, later in pairwise([*plan, self.workload.duration]))
+        return array(
+            "d",
+            (
+                start + min(PAIR_OFFSET, max(gap, 0.0) / 2) * (((number >> 1 ^ number) & 1) != is_second)
+                for number, (start, gap) in enumerate(zip(plan, gaps, strict=True))
+            ),
+        )
 
     def payloads(self, share: Shard) -> Iterator[Payload]:
         """The payloads of the requests of a share, in order."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chainproof.contract.credentials import BASELINE_KEY_VARIABLE
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.options import (
@@ -71,6 +72,11 @@ _LIMITS = OptionGroup(
     description="A target on a loopback address has no limits unless you set them; a remote target has the defaults below.",
 )
 _SEARCH = OptionGroup(title="search", description="Many runs in place of one, each with its own run folder.")
+_SERIES = OptionGroup(
+    title="series",
+    description="Several runs of the same workload, each with its own run folder. With a second target, the target (the "
+    "candidate) is compared with it (the baseline), and the exit code is that of the comparison.",
+)
 _DISTRIBUTION = OptionGroup(
     title="distribution", description="Arguments after a bare -- are passed on to Locust unchanged."
 )
@@ -381,6 +387,51 @@ _SEARCH_OPTIONS = (
     ),
 )
 
+_SERIES_OPTIONS = (
+    Option(
+        name="--repeat",
+        parse=count,
+        metavar="K",
+        help="make K runs, one after the other; with --interleave or --duet K pairs of runs",
+        default_text="one run; 6 pairs with --interleave, 1 with --duet",
+        group=_SERIES,
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--interleave",
+        metavar="URL",
+        help="also make runs against this baseline, in the order baseline, candidate, candidate, baseline",
+        group=_SERIES,
+        excludes="baseline",
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--duet",
+        metavar="URL",
+        help="also send every request to this baseline, at the same time, alternating which of the two is first",
+        group=_SERIES,
+        excludes="baseline",
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--pause",
+        parse=duration,
+        metavar="DURATION",
+        help="time between two runs, so that the target is in the same state for each",
+        default_text="10s; 1s if all targets are on a loopback address",
+        group=_SERIES,
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--baseline-api-key-env",
+        metavar="NAME",
+        help="environment variable that holds the API key of the baseline",
+        default_text=f"{BASELINE_KEY_VARIABLE} if it is set, else that of --api-key-env",
+        group=_SERIES,
+        valid_in=_COMMAND,
+    ),
+)
+
 _DISTRIBUTION_OPTIONS = (
     Option(
         name="--processes",
@@ -418,6 +469,18 @@ _LOCUST_OPTIONS = (
         help="stop as on Ctrl-C when the standard input ends, which means that the parent process has ended",
         valid_in=_LOCUST,
     ),
+    Option(
+        name="--await-begin",
+        parse=None,
+        help="prepare the run, then begin it at the instant of the monotonic clock that a line of the standard input says",
+        valid_in=_LOCUST,
+    ),
+    Option(
+        name="--series-json",
+        metavar="JSON",
+        help="the place of the run in a series, as chainproof loadtests passes it on",
+        valid_in=_LOCUST,
+    ),
 )
 
 OPTIONS: tuple[Option, ...] = (
@@ -452,12 +515,13 @@ OPTIONS: tuple[Option, ...] = (
         valid_in=_COMMAND,
     ),
     *_SEARCH_OPTIONS,
+    *_SERIES_OPTIONS,
     *_DISTRIBUTION_OPTIONS,
     LABEL_OPTION,
     Option(
         name="--out",
         metavar="DIR",
-        help="run folder, new or empty",
+        help="run folder, new or empty; a search and a series have a folder in it for each run",
         default_text="a new folder under runs/",
         is_path=True,
     ),

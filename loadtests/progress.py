@@ -10,7 +10,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,16 +235,23 @@ class ProgressDisplay:
 
 
 @contextmanager
-def live_progress(folder: Path, stream: TextIO, *, quiet: bool) -> Iterator[ProgressDisplay]:
-    """Show the progress of the run in a folder until the context ends. The display also takes other output of the run."""
+def live_progress(
+    folders: Mapping[str, Path], stream: TextIO, *, quiet: bool, title: Callable[[], str] = str
+) -> Iterator[ProgressDisplay]:
+    """
+    Show the progress of the runs in some folders until the context ends. The display also takes other output of the runs.
+
+    The keys are written before the lines of each run, and *title* above all of them.
+    """
     display, ended = ProgressDisplay(stream), threading.Event()
-    follower = FolderFollower(folder)
+    followers = {name: FolderFollower(folder) for name, folder in folders.items()}
 
     def follow() -> None:
         interval = _REDRAW_INTERVAL if display.is_terminal else _PLAIN_INTERVAL
         while not ended.wait(interval):
-            if follower.update() and follower.progress is not None:
-                display.show(progress_lines(follower.progress))
+            updated = [follower.update() for follower in followers.values()]
+            if any(updated):
+                display.show([*filter(None, [title()]), *_lines_of(followers)])
 
     thread = threading.Thread(target=follow, daemon=True)
     if not quiet:
@@ -257,3 +264,10 @@ def live_progress(folder: Path, stream: TextIO, *, quiet: bool) -> Iterator[Prog
             thread.join()
         follower.close()
         display.close()
+
+
+def _lines_of(followers: Mapping[str, FolderFollower]) -> Iterator[str]:
+    """The lines of all runs that have begun, each with the name of its run."""
+    for name, follower in followers.items():
+        if follower.progress is not None:
+            yield from (f"{name}: {line}" if name else line for line in progress_lines(follower.progress))

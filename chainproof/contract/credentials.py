@@ -11,6 +11,8 @@ from chainproof.contract.redaction import redactor
 from chainproof.errors import UsageError
 
 DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
+BASELINE_KEY_VARIABLE = "BASELINE_API_KEY"
+"""The variable with the key of the target that another one is compared with, if it has its own."""
 
 
 class AuthScheme(StrEnum):

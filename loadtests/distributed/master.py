@@ -26,7 +26,6 @@ from locust.env import Environment
 
 from chainproof import __version__
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import is_running, oom_kills
@@ -151,6 +150,7 @@ class Master(WriterSession):
         for state in self._members:
             self.runner.send_message(PREPARE, self._assignment(state.shard).encode(), state.client)
         self._await_ready()
+        self._totals = self.open_run_folder(self.demand.settings(self.plan) | as_settings(workers=len(self._members)))
 
     def _await_rejoin(self) -> None:
         """Wait for the workers of the last run: Locust removes them from its list until they are ready again."""
@@ -179,15 +179,11 @@ class Master(WriterSession):
             run=self._run,
             shard=shard,
             demand=self.demand,
-            target=replace(self._requested, url=self.endpoint.target.url, key_variable=self._variable),
+            target=replace(self._requested, url=self.endpoint.target.url, key_variable=self.key_variable),
             emulated=self.endpoint.target.emulated,
             can_replan=self.can_replan,
+            duet_side=self.duet_side,
         )
-
-    @property
-    def _variable(self) -> str:
-        """The variable in which workers find the API key. The emulator's key is in the default variable."""
-        return DEFAULT_KEY_VARIABLE if self.endpoint.target.emulated else str(self.options.api_key_env)
 
     def _await_ready(self) -> None:
         """Wait until every worker is ready. Raises UsageError if one is not."""
@@ -217,13 +213,12 @@ class Master(WriterSession):
             state.pid = message.pid
 
     def begin(self) -> None:
-        """Create the run folder, and tell the workers when to begin."""
-        settings = self.demand.settings(self.plan) | as_settings(workers=len(self._members))
+        """Tell the workers when to begin."""
         run = DistributedRun(
             self.demand,
             self.plan,
             self._members,
-            self.open_run_folder(settings),
+            self._totals,
             halt=self._halt,
             terminate_worker=self._terminate,
             phase_of=self.phase_of,
@@ -232,10 +227,11 @@ class Master(WriterSession):
         self.run = run
         freeze_garbage_collector()
         self._oom_kills = oom_kills()
-        start_time = time.time() + START_DELAY
-        run.begin(time.monotonic() + START_DELAY)
+        zero = time.monotonic() + START_DELAY if self.zero is None else self.zero
+        start_time = time.time() + zero - time.monotonic()
+        run.begin(zero)
         for state in self._members:
-            message = {"run": self._run, "start_time": start_time, "variable": self._variable}
+            message = {"run": self._run, "start_time": start_time, "variable": self.key_variable}
             self.runner.send_message(BEGIN, message, state.client)
         self.follow(run)
 

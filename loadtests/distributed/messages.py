@@ -23,7 +23,7 @@ from chainproof.judgement.accounting import Accounting
 from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.interval import Interval, IntervalData
-from chainproof.results.manifest import RunEnd, RunEndData
+from chainproof.results.manifest import RunEnd, RunEndData, Side
 from chainproof.target_options import TargetOptions
 from chainproof.typed_json import has_type
 from chainproof.workload.workload import parse_workload
@@ -61,6 +61,8 @@ class Assignment:
     """Whether the target is the emulator that the master uses."""
     can_replan: bool = False
     """Whether the plan may change during the run."""
+    duet_side: Side | None = None
+    """The side of a duet whose requests are sent; None if the run is not one of a duet."""
 
     def encode(self) -> bytes:
         """The assignment as bytes."""
@@ -84,6 +86,7 @@ class Assignment:
                 "target": self.target.to_json(),
                 "emulated": self.emulated,
                 "can_replan": self.can_replan,
+                "duet_side": self.duet_side,
             }
         )
 
@@ -109,6 +112,7 @@ class Assignment:
             target=TargetOptions.from_json(data["target"]),
             emulated=data["emulated"],
             can_replan=data["can_replan"],
+            duet_side=None if data["duet_side"] is None else Side(data["duet_side"]),
         )
 
 

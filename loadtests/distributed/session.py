@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import logging
 import os
 import resource
@@ -29,11 +30,13 @@ from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import gevent
+from gevent.event import AsyncResult
 from locust import TaskSet, User, log
 from locust.env import Environment
 from locust.event import EventHook
 
 from chainproof.clock import PerSecond, Seconds
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
@@ -41,7 +44,17 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import machine_fault
 from chainproof.processes import chainproof_command, own_environment
 from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
-from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
+from chainproof.results.manifest import (
+    Ending,
+    Manifest,
+    RunKind,
+    RunSettings,
+    Series,
+    SeriesKind,
+    Side,
+    as_settings,
+    versions,
+)
 from chainproof.results.replan import Replan
 from chainproof.signals import ENDING_SIGNALS, is_ignored
 from chainproof.target_options import TargetOptions
@@ -289,8 +302,14 @@ class WriterSession(Session):
         """The host that Locust shows."""
         self.start_error = ""
         """Why the last run could not start."""
+        self.zero: Seconds | None = None
+        """Second 0 of the run, on the monotonic clock; None: as soon as it can begin."""
         self._summary: subprocess.CompletedProcess[str] | None = None
         """The summary of the finished run, and as exit code that of its verdict."""
+        self._begin_instant: AsyncResult[Seconds] = AsyncResult()
+        """With --await-begin, second 0 of the run."""
+        series = self.options.series_json
+        self.series = None if series is None else Series.from_json(json.loads(series))
         self._start = self.runner.start
         self.plan: array[float] = array("d")
         """The intended starts of the current run, or of the last one."""
@@ -373,6 +392,7 @@ class WriterSession(Session):
         try:
             self.run = None  # a second test in the same process must not see the first run
             self.prepare()
+            self.zero = self._begin_instant.get() if self.options.await_begin else None
         except UsageError as error:
             self.report_usage_error(str(error))
         except Exception as error:  # noqa: BLE001  # there is no run to record it
@@ -389,6 +409,17 @@ class WriterSession(Session):
     def prepare(self) -> None:
         """Do everything that takes time before a run. Raises UsageError."""
         raise NotImplementedError
+
+    @property
+    def duet_side(self) -> Side | None:
+        """The side of a duet whose requests this run sends; None if it is not one of a duet."""
+        return None if self.series is None or self.series.kind is not SeriesKind.DUET else self.series.side
+
+    @property
+    def key_variable(self) -> str:
+        """The variable in which processes of the run find the API key. The emulator's key is in the default variable."""
+        assert self._requested is not None
+        return DEFAULT_KEY_VARIABLE if self.endpoint.target.emulated else self._requested.key_variable
 
     @property
     def can_replan(self) -> bool:
@@ -494,6 +525,7 @@ class WriterSession(Session):
             objectives=tuple(objective.text for objective in demand.workload.objectives),
             versions=versions("locust", "gevent", "httptools", "orjson"),
             hardware=this_machine(),
+            series=self.series,
         )
         self.writer = TotalsWriter(RunWriter(out, manifest), manifest)
         return self.writer
@@ -516,11 +548,13 @@ class WriterSession(Session):
                 self.quit_locust()
 
     def _await_eof(self) -> None:
-        """Handle the end of standard input like a signal."""
+        """Handle the end of standard input like a signal, and a line as the instant to begin."""
         hub = gevent.get_hub()
         watcher = hub.loop.io(sys.stdin.fileno(), 1)
         hub.wait(watcher)
-        while os.read(sys.stdin.fileno(), 1024):
+        while line := os.read(sys.stdin.fileno(), 1024):
+            if self.options.await_begin:
+                self._begin_instant.set(float(line))
             hub.wait(watcher)
         watcher.close()
         self.on_signal()
@@ -542,6 +576,8 @@ class LocalSession(WriterSession):
             has_user_check=self.demand.check is not None,
             record_requests=self.demand.record_requests,
         )
+        if self.duet_side is not None:
+            self.plan = self.demand.plan_of_side(plan, self.duet_side)
 
     def begin(self) -> None:
         """Start the run."""
@@ -550,13 +586,13 @@ class LocalSession(WriterSession):
             self.plan,
             self.endpoint,
             self._recorder,
-            variable=self.options.api_key_env,
+            variable=self.key_variable,
             listener=LocustStats(self.environment, self.endpoint),
             unhandled_error=unhandled_error,
         )
         self.run = run
         freeze_garbage_collector()
-        run.begin()
+        run.begin(self.zero)
         gevent.spawn(run.flush_every_second)
         gevent.spawn(monitor_generator, run)
         self.follow(run)

@@ -150,6 +150,8 @@ class Worker(Session):
         else:
             plan = assignment.demand.plan(pause=lambda: gevent.sleep(0))
             plan_digest = digest(plan)
+            if assignment.duet_side is not None:
+                plan = assignment.demand.plan_of_side(plan, assignment.duet_side)
             self._prepared = PreparedRun(assignment=assignment, plan=plan, endpoint=endpoint)
         ready = ReadyMessage(run=assignment.run, digest=plan_digest, pid=os.getpid(), error=error)
         self.runner.send_message(READY, ready.encode())

@@ -35,6 +35,7 @@ from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
+from ..locust_process import LocustRun
 from .evidence import Probe, ProbeVerdict
 from .runner import ProbeRunner, SearchAborted, probe_table
 from .saturation import NoRateReason, SearchPlan, SearchResult, saturation
@@ -105,7 +106,8 @@ def run_calibration(options: argparse.Namespace) -> int:
         if options.out:
             check_writable(Path(options.out))
         folder = Path(options.out) if options.out else create_run_folder(work.name, endpoint.target)
-        runner = ProbeRunner(options, TargetOptions(), endpoint, folder, (), workload=work, plan=plan)
+        run = LocustRun(options=options, requested=TargetOptions(), endpoint=endpoint, folder=folder)
+        runner = ProbeRunner(run, workload=work, plan=plan)
         try:
             result = saturation(lambda request: _met_or_missed(runner.run(request)), plan)
         except SearchAborted as aborted:

@@ -28,13 +28,12 @@ from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
 from chainproof.results.manifest import Ending
 from chainproof.results.search_record import FORMAT, SEARCH_FILE
 from chainproof.signals import ENDING_SIGNALS, handle_signals
-from chainproof.target_options import TargetOptions
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
 from ..limits import Limits, limits
+from ..locust_process import LocustRun, run_locust
 from .evidence import Probe
-from .locust_process import distribution_options, run_locust
 from .measurement import measured_probe, probe_data
 from .planning import expected_durations, search_plan
 from .saturation import ProbeRequest, SearchPlan, SearchResult, next_step, unfinished_sentence
@@ -85,21 +84,12 @@ def requested_search(options: argparse.Namespace, workload: Workload) -> SearchS
     return search
 
 
-def run_search(
-    options: argparse.Namespace,
-    requested: TargetOptions,
-    endpoint: Endpoint,
-    folder: Path,
-    locust_arguments: Sequence[str],
-    *,
-    workload: Workload,
-    search: SearchSettings,
-) -> int:
-    """Run a search and print its result. Returns the exit code."""
-    permitted = limits(options, endpoint)
-    plan = _plan(options, endpoint, permitted, workload, search)
+def run_search(run: LocustRun, *, workload: Workload, search: SearchSettings) -> int:
+    """Search with runs like *run*, in folders of its folder, and print the result. Returns the exit code."""
+    folder, permitted = run.folder, limits(run.options, run.endpoint)
+    plan = _plan(run.options, run.endpoint, permitted, workload, search)
     _print_progress(_forecast(plan))
-    runner = ProbeRunner(options, requested, endpoint, folder, locust_arguments, workload=workload, plan=plan)
+    runner = ProbeRunner(run, workload=workload, plan=plan)
     try:
         # Between two probes, and in a pause, there is no child to which a signal could be sent on.
         with handle_signals(_abort, ENDING_SIGNALS):
@@ -190,23 +180,12 @@ def _print_result(probes: Sequence[Probe], sentence: str, folder: Path) -> None:
 class ProbeRunner:
     """Runs the probes of a search and keeps their results."""
 
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        requested: TargetOptions,
-        endpoint: Endpoint,
-        folder: Path,
-        locust_arguments: Sequence[str],
-        *,
-        workload: Workload,
-        plan: SearchPlan,
-    ) -> None:
+    def __init__(self, run: LocustRun, *, workload: Workload, plan: SearchPlan) -> None:
         self.probes: list[Probe] = []
-        self._options = options
-        self._requested = requested
-        self._endpoint = endpoint
-        self._folder = folder
-        self._locust_arguments = locust_arguments
+        self._base = run
+        self._options = run.options
+        self._endpoint = run.endpoint
+        self._folder = folder = run.folder
         self._workload = workload
         self._plan = plan
         self._started = utc_timestamp()
@@ -247,9 +226,9 @@ class ProbeRunner:
             "seed": self._options.seed + number,
         }
         options = argparse.Namespace(**{**vars(self._options), **values, "model": None})
-        extra = [*distribution_options(options), *self._locust_arguments]
-        code, interrupted = run_locust(options, self._requested, self._endpoint, folder, extra)
-        if interrupted or code == ExitCode.INTERRUPTED:
+        ended = run_locust(replace(self._base, options=options, folder=folder))
+        code = ended.code
+        if ended.interrupted or code == ExitCode.INTERRUPTED:
             raise SearchAborted(ExitCode.INTERRUPTED, "The search was interrupted.")
         if code not in (ExitCode.PASS, ExitCode.INVALID) or not (folder / MANIFEST).exists():
             raise SearchAborted(

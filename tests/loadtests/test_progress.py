@@ -169,7 +169,7 @@ def test_quiet_runs_show_no_progress(quiet: bool, tmp_path: Path, monkeypatch: p
     stream = io.StringIO()
     with (
         RunWriter(tmp_path / "run", MANIFEST) as writer,
-        live_progress(tmp_path / "run", stream, quiet=quiet) as display,
+        live_progress({"": tmp_path / "run"}, stream, quiet=quiet) as display,
     ):
         writer.write_interval(second(0))
         display.write("a warning\n")
@@ -182,7 +182,7 @@ def test_quiet_runs_show_no_progress(quiet: bool, tmp_path: Path, monkeypatch: p
 
 def test_a_missing_page_only_prints_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """If the report cannot be written, the message says why and what to do, and nothing is raised."""
-    command._write_page(tmp_path)  # a real run would have to break its own folder
+    command._write_page(tmp_path / "report.html", [str(tmp_path)])  # a real run would have to break its own folder
 
     assert re.fullmatch(
         "chainproof loadtests: the HTML report was not written: expected a run folder.*; the verdict is not affected. "

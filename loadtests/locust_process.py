@@ -1,0 +1,275 @@
+"""
+Locust as a child process: started with the command's options, its output shown without the API key.
+
+This process never imports Locust or gevent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from chainproof.clock import Seconds
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
+from chainproof.endpoint import EMULATED_VARIABLE, Endpoint
+from chainproof.judgement.verdict import ExitCode
+from chainproof.linux import oom_kills
+from chainproof.processes import own_environment
+from chainproof.results.folder import END, MANIFEST
+from chainproof.results.manifest import Ending, Series
+from chainproof.signals import ENDING_SIGNALS, handle_signals
+from chainproof.target_options import TargetOptions
+
+from .metrics_endpoint import serve_metrics
+from .options import locust_arguments
+from .progress import ProgressDisplay, live_progress
+
+LOCUSTFILE = Path(__file__).parent / "locustfile.py"
+
+_OUT_OF_MEMORY = (
+    "the kernel killed the load process because memory ran out: the run ends there and is invalid; give this machine or "
+    "container more memory, or lower --max-in-flight, --users or the number of requests"
+)
+_KILLED = "the load process was killed by {signal}, not by chainproof: the run ends there and is invalid; run it again"
+_FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
+"""Locust would log its own tables, so its log is not set up; warnings are shown nevertheless."""
+_POLL_INTERVAL: Seconds = 0.05
+_START_DELAY: Seconds = 2.0
+"""Time from the message with second 0 until then: it must reach every process, with its workers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocustRun:
+    """A run that a Locust process is to make."""
+
+    options: argparse.Namespace
+    requested: TargetOptions
+    endpoint: Endpoint
+    folder: Path
+    locust_arguments: Sequence[str] = ()
+    """The user's arguments for Locust."""
+    series: Series | None = None
+
+    def command(self, *further: str) -> list[str]:
+        """The command line of the process. The API key is not in it."""
+        # The key of an emulator is in the default variable, even with --api-key-env.
+        named = self.requested.key_variable
+        variable = named if named in self.endpoint.environment else DEFAULT_KEY_VARIABLE
+        target = replace(self.requested, key_variable=variable)
+        python = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE)]
+        series = [] if self.series is None else [f"--series-json={json.dumps(self.series.to_json())}"]
+        arguments = [*locust_arguments(self.options, target, self.folder), *series, *further]
+        return [*python, *_FIXED, *arguments, *_distribution_options(self.options), *self.locust_arguments]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocustExit:
+    """How a Locust process ended."""
+
+    code: int
+    interrupted: bool
+    """Whether a signal that asked this command to end was passed on to it."""
+
+
+def run_locust(run: LocustRun) -> LocustExit:
+    """
+    Make a run to its end.
+
+    If it was killed, by the kernel for lack of memory or by somebody else, this prints a message and the run is invalid.
+    """
+    return run_together({"": run})[0]
+
+
+def run_together(runs: Mapping[str, LocustRun], title: Callable[[], str] = str) -> list[LocustExit]:
+    """
+    Make runs to their end that share second 0. If one ends early, the others are stopped.
+
+    The keys name the runs in the progress, and *title* is the line above it. With --metrics, those of the first run are
+    served meanwhile.
+    """
+    first = next(iter(runs.values()))
+    folders = {name: run.folder for name, run in runs.items()}
+    kills, forwarded, processes = oom_kills(), list[int](), list[_Process]()
+
+    def forward(number: int) -> None:
+        forwarded.append(number)
+        for process in processes:
+            process.interrupt(number)
+
+    with (
+        serve_metrics(first.folder, first.options.metrics),
+        live_progress(folders, sys.stderr, quiet=first.options.quiet, title=title) as display,
+        handle_signals(forward, ENDING_SIGNALS),
+        ExitStack() as stack,
+    ):
+        for run in runs.values():
+            processes.append(_Process(run, display, together=len(runs) > 1))
+            stack.callback(processes[-1].close)
+        for number in forwarded[:1]:  # it arrived before all of them were there
+            forward(number)
+        if len(runs) > 1 and _begin_together(processes, lambda: bool(forwarded)):
+            _end_together(processes, lambda: bool(forwarded))
+        codes = [process.wait() for process in processes]
+    if not forwarded:
+        codes = [_code(code, process, oom_kills() > kills) for code, process in zip(codes, processes, strict=True)]
+    return [LocustExit(code=code, interrupted=bool(forwarded)) for code in codes]
+
+
+def _code(code: int, process: _Process, has_oom_kills: bool) -> int:  # noqa: FBT001  # private
+    """The exit code of a process to which no signal was passed on. If it was killed, this prints a message and it is invalid."""
+    if code >= 0 or process.is_stopped:
+        return code
+    is_out_of_memory = code == -signal.SIGKILL and has_oom_kills
+    message = _OUT_OF_MEMORY if is_out_of_memory else _KILLED.format(signal=signal.Signals(-code).name)
+    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
+    return ExitCode.INVALID
+
+
+class _Process:
+    """A Locust process and the thread that shows its output."""
+
+    def __init__(self, run: LocustRun, display: ProgressDisplay, *, together: bool) -> None:
+        """With *together*, it waits for `begin` when it is ready."""
+        self.is_stopped = False
+        """Whether it was stopped because another one ended early."""
+        self._folder = run.folder
+        self._child = subprocess.Popen(
+            run.command(*(["--await-begin"] if together else [])),
+            env={**_inherited(os.environ, run.options), **run.endpoint.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C at a terminal would otherwise reach it twice
+        )
+        assert self._child.stdout is not None
+        arguments = (self._child.stdout, run.endpoint.key, display)
+        self._relay = threading.Thread(target=_relay, args=arguments, daemon=True)
+        self._relay.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the run has been prepared."""
+        return (self._folder / MANIFEST).exists()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._child.poll() is not None
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the process has ended and its run is not complete."""
+        if not self.has_ended:
+            return False
+        try:
+            return bool(orjson.loads((self._folder / END).read_bytes())["ending"] != Ending.COMPLETED)
+        except (OSError, ValueError, LookupError, TypeError):
+            return True
+
+    def begin(self, instant: Seconds) -> None:
+        """Say when second 0 of the run is, as an instant of the monotonic clock."""
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended meanwhile
+            self._child.stdin.write(f"{instant!r}\n".encode())
+            self._child.stdin.flush()
+
+    def interrupt(self, number: int) -> None:
+        """Pass a signal on."""
+        # Before the run has begun there is nothing to drain, and Python would print a traceback for SIGINT.
+        self._child.send_signal(number if self.is_ready else signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Wait for the end of the process and of its output. Returns its exit code."""
+        code = self._child.wait()
+        self._relay.join(timeout=5.0)
+        return code
+
+    def close(self) -> None:
+        """Close the standard input, which ends the process if it is still there, and wait for it."""
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()
+        self.wait()
+
+
+def _begin_together(processes: Sequence[_Process], is_interrupted: Callable[[], bool]) -> bool:
+    """Begin all runs at the same instant once all are prepared. If one cannot be, end the others and return False."""
+    while not all(process.is_ready for process in processes):
+        if any(process.has_ended for process in processes):
+            _stop(processes, is_interrupted)
+            return False
+        time.sleep(_POLL_INTERVAL)
+    instant = time.monotonic() + _START_DELAY
+    for process in processes:
+        process.begin(instant)
+    return True
+
+
+def _end_together(processes: Sequence[_Process], is_interrupted: Callable[[], bool]) -> None:
+    """Wait until one of the processes has ended; stop the others if it ended early."""
+    while not any(process.has_ended for process in processes):
+        time.sleep(_POLL_INTERVAL)
+    if any(process.ended_early for process in processes):
+        _stop(processes, is_interrupted)
+
+
+def _stop(processes: Sequence[_Process], is_interrupted: Callable[[], bool]) -> None:
+    """Stop the processes, unless a signal has done so: a second one would give up requests in flight."""
+    if not is_interrupted():
+        for process in processes:
+            process.is_stopped = not process.has_ended
+            process.interrupt(signal.SIGTERM)
+
+
+_OF_THE_LOAD = re.compile(r"(?i)\w+_proxy|SSL_CERT_\w+|CHAINPROOF_WORKER_\w+|GEVENT\w*")
+"""The names of variables that a load process needs besides those of every process."""
+
+
+def _inherited(ours: Mapping[str, str], options: argparse.Namespace) -> dict[str, str]:
+    """
+    The variables that the child inherits. If it runs code of the user, these are all, without those that would change
+    Locust's options.
+    """
+    if any(".py" in (getattr(options, name, None) or "") for name in ("check", "input_schema", "output_schema")):
+        return {
+            name: each for name, each in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE
+        }
+    return {**own_environment(), **{name: each for name, each in ours.items() if _OF_THE_LOAD.fullmatch(name)}}
+
+
+def _relay(stream: IO[bytes], key: ApiKey, display: ProgressDisplay) -> None:
+    """Show the child's output, line by line, without the API key."""
+    rest = b""
+    while octets := os.read(stream.fileno(), 1 << 16):
+        lines = (rest + octets).splitlines(keepends=True)
+        rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
+        display.write(key.redact(b"".join(lines).decode("utf-8", "replace")))
+    display.write(key.redact(rest.decode("utf-8", "replace")))
+
+
+def _distribution_options(options: argparse.Namespace) -> list[str]:
+    """Locust's options for `--processes` or `--workers`."""
+    if options.workers:
+        return ["--master", f"--expect-workers={options.workers}"]
+    if not options.processes:
+        return []
+    # On loopback and a port of its own, so that concurrent runs do not share a master.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
+    return [f"--processes={options.processes}", *address]

@@ -1,0 +1,1 @@
+"""How are several runs made one after another or side by side, and compared?"""
