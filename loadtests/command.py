@@ -156,8 +156,10 @@ def _run_series(run: LocustRun, plan: SeriesPlan) -> int:
             sides[Side.BASELINE] = SideTarget(requested=baseline, endpoint=endpoint)
         result = run_series(run, with_pause(plan, run.options, (each.endpoint for each in sides.values())), sides)
     code, arguments = result.exit_code, result.arguments
-    if baseline is not None and result.can_compare:
-        print(f"compare with: {shlex.join(['chainproof', 'reports', *arguments])}", flush=True)
+    if result.can_compare:
+        print(f"comparison: {shlex.join(['chainproof', 'reports', *arguments])}\n", flush=True)
+        compared = run_process(chainproof_command("reports", *arguments)).code
+        code = compared if result.stopped is None else code
     if arguments and not run.options.no_html:
         _write_page(run.folder / PAGE, arguments)
     return code

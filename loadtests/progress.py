@@ -262,7 +262,8 @@ def live_progress(
         ended.set()
         if not quiet:
             thread.join()
-        follower.close()
+        for follower in followers.values():
+            follower.close()
         display.close()
 
 
