@@ -78,10 +78,11 @@ def _order(kind: SeriesKind, count: int) -> list[tuple[int, tuple[Side, ...]]]:
 def forecast(plan: SeriesPlan) -> str:
     """What a series is going to do, as a sentence."""
     length = format_duration(plan.duration)
+    runs, pairs = ("run", "pair") if plan.count == 1 else ("runs", "pairs")
     what = {
-        SeriesKind.REPEAT: f"{plan.count} runs of {length}, one after the other",
-        SeriesKind.INTERLEAVE: f"{plan.count} pairs of runs of {length}, one after the other in the order ABBA",
-        SeriesKind.DUET: f"{plan.count} {'pair' if plan.count == 1 else 'pairs'} of runs of {length}, both runs of a pair at the same time",
+        SeriesKind.REPEAT: f"{plan.count} {runs} of {length}, one after the other",
+        SeriesKind.INTERLEAVE: f"{plan.count} {pairs} of runs of {length}, one after the other in the order ABBA",
+        SeriesKind.DUET: f"{plan.count} {pairs} of runs of {length}, both runs of a pair at the same time",
     }[plan.kind]
     pauses = f", with pauses of {format_duration(plan.pause)}" if len(plan.steps) > 1 and plan.pause else ""
     return f"{what}{pauses}: about {rounded(plan.time_left(1))}"

@@ -22,8 +22,8 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_verdict
-from chainproof.results.folder import MANIFEST, FolderError, read_run
-from chainproof.results.manifest import Ending, Series, Side
+from chainproof.results.folder import END, INTERVALS, MANIFEST, FolderError, read_run
+from chainproof.results.manifest import Ending, Series, SeriesKind, Side
 from chainproof.signals import ENDING_SIGNALS, handle_signals
 from chainproof.target_options import TargetOptions
 
@@ -31,7 +31,7 @@ from ..demand import demand
 from ..limits import apply_limits, limits
 from ..locust_process import LocustExit, LocustRun, run_together
 from .planning import SeriesPlan, Step, forecast, rounded
-from .table import FinishedRun, finished_run, run_table
+from .table import FinishedRun, finished_run, run_table, sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +173,10 @@ class _SeriesRunner:
             lambda: self._title(step, time.monotonic() - begin),
         )
         self._check_exits(step, dict(zip((run.folder for run in runs.values()), exits, strict=True)))
-        for number, series, folder in self._begun[-len(runs) :]:
-            self._check_run(self._judge(number, series, folder))
+        for place in self._begun[-len(runs) :]:
+            run = self._judge(*place)
+            _print_progress(f"{_name(step, self._plan)}: {sentence(run)}")
+            self._check_run(run)
 
     def finished_runs(self) -> list[FinishedRun]:
         """All runs that have begun to send, in order. Folders of others are removed."""
@@ -241,19 +243,21 @@ class _SeriesRunner:
 def _name(step: Step, plan: SeriesPlan) -> str:
     """A step in words."""
     what = "pair" if len(step.sides) > 1 else "run"
-    side = f" ({step.sides[0]})" if what == "run" and len({*plan.steps[-1].sides, *plan.steps[0].sides}) > 1 else ""
+    side = f" ({step.sides[0]})" if plan.kind is SeriesKind.INTERLEAVE else ""
     return f"{what} {step.number} of {len(plan.steps)}{side}"
 
 
 def _has_begun(folder: Path) -> bool:
-    """Whether a run has written more than its manifest."""
-    return (folder / MANIFEST).exists() and len(list(folder.iterdir())) > 1
+    """Whether a run has recorded anything, or its end."""
+    intervals = folder / INTERVALS
+    return (folder / END).exists() or (intervals.exists() and intervals.stat().st_size > 0)
 
 
 def _remove_unused(folder: Path) -> None:
     """Remove the folder of a run that sent nothing."""
     with suppress(OSError):
-        (folder / MANIFEST).unlink(missing_ok=True)
+        for path in folder.iterdir():
+            path.unlink()
         folder.rmdir()
 
 

@@ -49,8 +49,14 @@ def finished_run(number: int, series: Series, summary: LoadSummary) -> FinishedR
         ending=None if summary.run.end is None else summary.run.end.ending,
         planned=summary.accounting.planned,
         ok=summary.accounting.ok,
-        response_time={name: values[name] for name in _QUANTILES},
+        response_time={name: values.get(name) for name in _QUANTILES},
     )
+
+
+def sentence(run: FinishedRun) -> str:
+    """A run in a few words."""
+    times = ", ".join(f"{name} {time_text(run.response_time[name])}" for name in _QUANTILES)
+    return f"{run.folder.name} {run.verdict}, {run.ok} of {run.planned} ok, {times}"
 
 
 def run_table(runs: Sequence[FinishedRun]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -92,6 +93,70 @@ def test_the_workflow_defines_the_variables_of_its_steps() -> None:
     assert [] == [step for step in STEPS if "${{" in step.get("run", "")]
     after = [step for step in STEPS if "run" in step][2:] + STEPS[-1:]
     assert ["${{ !cancelled() }}"] * len(after) == [step.get("if") for step in after]
+
+
+COMPARISON = block("comparison")
+LOAD, COMPARE = (step["run"] for step in yaml.safe_load(COMPARISON)["jobs"]["compare"]["steps"] if "run" in step)
+
+
+@pytest.fixture
+def project(tmp_path: Path, environment: dict[str, str]) -> Callable[[str], tuple[int, str]]:
+    """
+    A function that runs the comparison workflow on an answer time of the chain; gives exit code and summary.
+
+    Runs are shorter and fewer than on the page. pipx does nothing: chainproof is installed.
+    """
+    tools, times = tmp_path / "tools", tmp_path / "times.toml"
+    tools.mkdir()
+    (tools / "pipx").write_text("#!/bin/sh\n")
+    (tools / "pipx").chmod(0o755)
+
+    def workflow(answer_time: str) -> tuple[int, str]:
+        summary = tmp_path / "summary.md"
+        summary.write_text("")
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        times.write_text(f'description = "constant"\nservice_time = "{answer_time}"\n')
+        with start_emulator(str(times), options=("--contract", "documented")) as found:
+            variables = {
+                **environment,
+                "PATH": f"{tools}:{environment['PATH']}",
+                "CHAIN_URL": found.target.origin,
+                "GITHUB_STEP_SUMMARY": str(summary),
+            }
+            short = LOAD.replace("--repeat 5", "--repeat 2 --duration 1s --rate 100 --pause 0s")
+            assert short != LOAD
+            loaded = run(short, tmp_path, variables)
+            assert 0 == loaded.returncode, loaded.stdout + loaded.stderr
+        ended = run(COMPARE, tmp_path, variables)
+        return ended.returncode, summary.read_text() + ended.stderr
+
+    return workflow
+
+
+def test_the_comparison_fails_on_a_regression_only(project: Callable[[str], tuple[int, str]], tmp_path: Path) -> None:
+    """The first run becomes the baseline, an equal one passes, and a slower one fails and does not replace the baseline."""
+    first = project("80ms")
+    stored = sorted(path.name for path in (tmp_path / "baseline").iterdir())
+    slower = project("160ms")
+    same = project("80ms")
+
+    assert (0, 1) == (first[0], slower[0]), (first, slower)
+    assert first[1].startswith("# ✅ pass")
+    assert "regressed" in slower[1]
+    assert 0 == same[0], same
+    assert ["01", "02"] == stored == sorted(path.name for path in (tmp_path / "baseline").iterdir())
+
+
+def test_the_comparison_workflow_has_ten_lines() -> None:
+    """The key is a secret, variables are defined, no shell line contains an expression, and the baseline is stored."""
+    job = yaml.safe_load(COMPARISON)["jobs"]["compare"]
+    names = {name for line in (LOAD, COMPARE) for name in re.findall(r"\$(\w+)", line)}
+
+    assert len(COMPARISON.splitlines()) <= 10
+    assert names - {"GITHUB_STEP_SUMMARY"} <= set(job["env"])
+    assert "${{ secrets.BASETEN_API_KEY }}" == job["env"]["BASETEN_API_KEY"]
+    assert "${{" not in LOAD + COMPARE
+    assert ["baseline"] == [step["with"]["path"] for step in job["steps"] if "cache" in step.get("uses", "")]
 
 
 def test_the_test_file_runs_unchanged(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import time
@@ -9,8 +10,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from chainproof.results.folder import find_runs, read_run
 from chainproof.results.manifest import Ending, SeriesKind, Side
@@ -22,6 +21,12 @@ Launch = Callable[..., Any]
 
 async def fine(request: Any) -> None:
     """Answer 200."""
+    await request.answer()
+
+
+async def slow(request: Any) -> None:
+    """Answer 200 after 30 ms."""
+    await asyncio.sleep(0.03)
     await request.answer()
 
 
@@ -43,7 +48,7 @@ def places(folder: Path) -> list[tuple[str, SeriesKind, int, Side]]:
 
 def test_repeated_runs_have_the_same_plan_and_one_summary(run_server: RunServer, launch: Launch) -> None:
     """Each run is an ordinary run with its own folder. The exit code is that of the worst verdict."""
-    with run_server(fine) as server:
+    with run_server(slow) as server:
         words = ("--repeat", "2", "--duration", "500ms", "--rate", "40", "--pause", "0s")
         done = launch(server, *words, "--objective", "max response_time < 1ms").end()
 
@@ -53,18 +58,17 @@ def test_repeated_runs_have_the_same_plan_and_one_summary(run_server: RunServer,
     assert 1 == len({str(run.manifest.settings["plan"]) for run in runs})
     assert [Ending.COMPLETED] * 2 == [run.end.ending for run in runs if run.end]
     assert "Series of 2 runs, one after the other" in done.output
-    assert 2 == len(re.findall(r"FAIL +The objective", done.output)), done.output
-    assert "2 runs of 500ms, one after the other: about " in done.errors
+    assert 2 == done.output.count(": FAIL "), done.output
+    assert "2 runs of 500 ms, one after the other: about " in done.errors
 
 
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two processes"])
 def test_both_targets_of_a_duet_get_the_same_requests_at_the_same_time(
-    run_server: RunServer, launch: Launch, processes: tuple[str, ...], key: str
+    run_server: RunServer, launch: Launch, key: str
 ) -> None:
     """Each request reaches both within moments, alternately one and the other first, and each target gets its own key only."""
     own_key = "another-key.of-the-baseline"
     with run_server(fine) as candidate, run_server(fine) as baseline:
-        words = ("--duration", "1s", "--rate", "40", "--arrivals", "constant", *processes)
+        words = ("--duration", "1s", "--rate", "40", "--arrivals", "constant", "--processes", "2")
         done = launch(
             candidate, "--duet", baseline.target.origin, *words, BASELINE_API_KEY=own_key, BASETEN_API_KEY=key
         ).end()
@@ -113,7 +117,7 @@ def test_an_interrupted_series_keeps_and_reports_what_is_complete(run_server: Ru
     assert {"01_baseline": Ending.COMPLETED, "02_candidate": Ending.INTERRUPTED} == endings
     assert "run 2 of 12 (candidate)" in done.errors
     assert "the series ended early: it was interrupted in run 2 of 12 (candidate)" in done.errors
-    assert re.search(r"1 baseline +pass .*\n +2 candidate +ended early ", done.output), done.output
+    assert re.search(r"1 baseline +inconclusive .*\n +2 candidate +ended early ", done.output), done.output
 
 
 def test_a_series_ends_at_the_first_run_that_ends_early(run_server: RunServer, launch: Launch) -> None:
