@@ -77,7 +77,9 @@ def _errors(
     if options.connect_to is not None:
         errors.append(f"expected no --connect-to with --{kind}: it is the address of one target, and there are two")
     if kind is SeriesKind.DUET and options.metrics is not None:
-        errors.append("expected no --metrics with --duet: it serves the metrics of one run, and there are two at a time")
+        errors.append(
+            "expected no --metrics with --duet: it serves the metrics of one run, and there are two at a time"
+        )
     if kind is SeriesKind.DUET and options.workers:
         errors.append("expected no --workers with --duet, whose sides are sent by one machine: use --processes")
     return errors
