@@ -6,7 +6,13 @@ So `chainproof reports` does not import Locust and gevent, and a tool needs only
 
 from __future__ import annotations
 
+import signal
 import sys
+
+if sys.argv[0] == __file__ or sys.argv[0].endswith("/chainproof"):
+    # Ctrl-C during the imports below would print a traceback; `main` handles it later. Only in a process of our own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points

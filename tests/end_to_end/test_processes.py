@@ -178,6 +178,29 @@ def test_signals_end_a_run_with_its_report(
     assert f"run folder: {tmp_path / 'run'}" in output
 
 
+SEARCH = ("loadtests", "saturation", "--rate", "5", "--search-max-rate", "10", "--duration", "5s", "--warm-up", "1s")
+COMMANDS = (SEARCH, (*LONG_LOAD, "--processes", "2"), ("loadtests", "--calibrate"), ("demo",), ("emulator",), CHECK)
+
+
+@pytest.mark.skipif(os.environ.get("CHAINPROOF_SAMPLE") != "all", reason="skipped: needs CHAINPROOF_SAMPLE=all")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("words", COMMANDS)
+def test_repeated_signals_leave_no_traceback(words: tuple[str, ...], number: signal.Signals, tmp_path: Path) -> None:
+    """Whenever they arrive, a command ends soon; only the emulator ends as planned."""
+    for delay in (0.6, 1.5, 4.0):
+        run = subprocess.Popen(
+            chainproof_command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        time.sleep(delay)  # the moment does not matter
+        for _ in range(4):
+            run.send_signal(number)
+            time.sleep(0.05)
+        output = run.communicate(timeout=60)[0]
+
+        assert run.returncode in (0, 130), output
+        assert "Traceback" not in output
+
+
 def test_a_run_outlives_its_terminal_with_nohup() -> None:
     """A SIGHUP that is ignored from the start stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
