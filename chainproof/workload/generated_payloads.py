@@ -18,6 +18,8 @@ MAX_SIZE = 1 << 20
 """Bytes of a payload, encoded. Most are far smaller: a value gets more than the schema requires only while it is small."""
 MAX_ATTEMPTS = 300
 """The number of attempts to generate them."""
+FRUITLESS_ATTEMPTS = 100
+"""The number of attempts after which a schema counts as one that no input matches. Each may take a tenth of a second."""
 NAME = "generated"
 
 
@@ -26,8 +28,8 @@ def generate_payloads(schema: Schema, seed: int) -> tuple[Payload, ...]:
     # A separate random generator, as for every other sequence.
     source, generator = random.Random(f"generated {seed}"), InputGenerator(schema)
     bodies: dict[str, dict[str, JSON]] = {}
-    for _ in range(MAX_ATTEMPTS):
-        if len(bodies) == MAX_PAYLOADS:
+    for attempt in range(MAX_ATTEMPTS):
+        if len(bodies) == MAX_PAYLOADS or (attempt == FRUITLESS_ATTEMPTS and not bodies):
             break
         found = generator.draw(source)
         if found is not None and len(found.content) <= MAX_SIZE:
