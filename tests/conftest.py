@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("sample", max_examples=50, derandomize=True)
+if os.environ.get("CHAINPROOF_SAMPLE") != "all":
+    settings.load_profile("sample")
 
 SLOWEST_FIRST = (
     "conformance/test_correct_endpoints.py",

@@ -412,7 +412,7 @@ def test_a_redirect_is_not_followed(run_suite: RunSuite) -> None:
 def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
     """Two runs with one seed send the same requests; concurrent ones may arrive in another order."""
 
-    def sent_requests(seed: int, checks: Sequence[Check] = ALL_CHECKS) -> list[str]:
+    def sent_requests(seed: int, checks: Sequence[Check]) -> list[str]:
         requests: list[str] = []
 
         def recording(request: EndpointRequest) -> EndpointAnswer:
@@ -425,9 +425,11 @@ def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
         run_suite(recording, seed=seed, checks=checks)
         return sorted(requests)
 
-    first = sent_requests(1)
+    # Those left out send large bodies or many equal requests, and draw nothing.
+    drawing = [check for check in ALL_CHECKS if check.module not in ("limits", "recovery", "repetition")]
+    first = sent_requests(1, drawing)
 
     assert len(first) > 200
-    assert first == sent_requests(1)
+    assert first == sent_requests(1, drawing)
     generated = [check for check in ALL_CHECKS if check.name == "generated_objects_are_accepted"]
     assert sent_requests(1, generated) != sent_requests(2, generated)

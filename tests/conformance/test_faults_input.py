@@ -679,7 +679,7 @@ def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint) -> None:
     assert fault.breaks == result.clauses, result.lines
 
 
-@pytest.mark.parametrize("fault", FAULTS[::20], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS[:: 20 if SAMPLE_ALL else 60], ids=lambda fault: fault.name)
 def test_all_input_checks_report_no_other_clause(fault: FaultyEndpoint) -> None:
     """All checks of input together report no other clause."""
     result = run_suite_in_process(fault.server, checks=INPUT_CHECKS, depth=Depth.QUICK)

@@ -27,7 +27,7 @@ def test_the_commands_of_the_page_print_what_it_shows(tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
     ) as shell:  # fmt: skip
         try:
-            output, errors = shell.communicate(timeout=180)
+            output, errors = shell.communicate(timeout=280)
         finally:
             shell.kill()
 

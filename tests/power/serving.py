@@ -18,6 +18,7 @@ from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.input_discovery import discover_inputs
 from chainproof.conformance.probing.reproduction import reproduce_findings
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.probing.waits import Waits
 from chainproof.conformance.runner.rerun import call_options, rerun_command
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
@@ -42,6 +43,11 @@ SLOW_INPUT = b'{"slow":true,"text":"an input that takes long"}'
 
 DEADLINE: Seconds = 1.0
 """Deadline of each answer: a fault that never answers must be found soon."""
+
+SHORT_WAITS = Waits(idle=2.5, close=0.5)
+"""Faults that depend on a pause show after two seconds."""
+QUICK_WAITS = Waits.for_depth(Depth.QUICK)
+"""Waits that are long enough for a correct target on a busy machine."""
 
 
 @contextmanager
@@ -104,6 +110,7 @@ def run_checks(
     needs_options: Sequence[str] = (),
     reproduce: bool = False,
     connect_to: Address | None = None,
+    waits: Waits = SHORT_WAITS,
 ) -> tuple[Finding, ...]:
     """
     The findings of some checks, up to the first violation of the *wanted* clause. Without *chain_schema* the chain returns
@@ -127,6 +134,7 @@ def run_checks(
         key=ApiKey(EMULATOR_KEY),
         settings=settings,
         chain_schema=chain_schema or ChainSchema(slow_input=SLOW_INPUT if "--slow-payload" in needs_options else None),
+        waits=waits,
         pause=lambda seconds: None,
     )
     try:

@@ -8,7 +8,7 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.options import Depth
 from chainproof.emulator.faults import FAULTS
 
-from .serving import attempts, run_checks, running_emulator
+from .serving import QUICK_WAITS, attempts, run_checks, running_emulator
 
 FORMS: dict[str, tuple[str, ...]] = {
     "every_kind_of_answer_is_valid": (
@@ -73,7 +73,12 @@ def test_a_form_of_the_kind_is_found_by_its_own_check(check: str, fault: str) ->
     for _ in attempts(known):
         with running_emulator(known.hook) as url:
             findings = run_checks(
-                url, [CHECKS[check]], depth=Depth.QUICK, deadline=5.0, needs_options=known.needs_options
+                url,
+                [CHECKS[check]],
+                depth=Depth.QUICK,
+                deadline=5.0,
+                needs_options=known.needs_options,
+                waits=QUICK_WAITS,
             )
         found = {each.clause for each in findings}
         if known.violates.id in found:

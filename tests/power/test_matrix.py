@@ -23,7 +23,7 @@ from chainproof.contract.levels import Level
 from chainproof.emulator.faults import FAULTS, FaultStage
 from chainproof.emulator.faults.variants import VARIANTS, Variant
 
-from .serving import attempts, run_checks, running_emulator
+from .serving import QUICK_WAITS, attempts, run_checks, running_emulator
 from .test_checks import FAULT_FOR_CHECK
 
 CLAUSES_WITHOUT_FAULT = {
@@ -144,7 +144,12 @@ def test_a_fault_violates_no_unexpected_clause(name: str) -> None:
     fault = FAULTS[name]
     with running_emulator(fault.hook) as url:
         found = run_checks(
-            url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE, needs_options=fault.needs_options
+            url,
+            ALL_CHECKS,
+            depth=Depth.QUICK,
+            deadline=CORRECT_DEADLINE,
+            needs_options=fault.needs_options,
+            waits=QUICK_WAITS,
         )
 
     allowed = {
@@ -158,7 +163,7 @@ def test_a_correct_variant_has_no_findings(name: str) -> None:
     """All checks together report no violation of a binding clause."""
     variant: Variant = VARIANTS[name]
     with running_emulator(variant.hook) as url:
-        found = run_checks(url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE)
+        found = run_checks(url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE, waits=QUICK_WAITS)
 
     assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in warning_clauses()]
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.schema import Schema
 from chainproof.errors import UsageError
+from chainproof.workload import generated_payloads
 from chainproof.workload.generated_payloads import MAX_PAYLOADS, MAX_SIZE, generate_payloads
 
 Form = dict[str, Any]
@@ -230,8 +231,9 @@ def test_all_values_of_a_small_schema_are_generated() -> None:
         {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
     ],
 )  # fmt: skip
-def test_a_schema_without_payloads_is_an_error(document: Form) -> None:
+def test_a_schema_without_payloads_is_an_error(document: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator stops after MAX_ATTEMPTS, and the message says what to do."""
+    monkeypatch.setattr(generated_payloads, "MAX_ATTEMPTS", 10)
     with pytest.raises(UsageError, match="add `examples` to the schema, or use --payloads"):
         generate_payloads(schema_of(document), 0)
 
