@@ -14,16 +14,22 @@ if os.environ.get("CHAINPROOF_SAMPLE") != "all":
     settings.load_profile("sample")
 
 SLOWEST_FIRST = (
-    "conformance/test_correct_endpoints.py",
-    "loadtests/test_runs.py",
     "end_to_end/test_chain_page.py",
-    "conformance/test_command.py",
+    "loadtests/test_runs.py",
+    "conformance/test_correct_endpoints.py",
     "loadtests/test_distribution.py",
+    "conformance/test_command.py",
     "power/test_checks.py",
     "conformance/test_faults.py",
+    "loadtests/test_saturation.py",
     "power/test_matrix.py",
+    "end_to_end/test_demo.py",
+    "conformance/test_contracts.py",
+    "loadtests/test_web_ui.py",
+    "conformance/test_ci_page.py",
+    "end_to_end/test_reflected_key.py",
 )
-"""The files that take longest, longest first. Of two workers, one would otherwise begin such a file when the other is done."""
+"""The files that take longest. The others would otherwise be done when a worker begins one of these."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
