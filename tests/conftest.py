@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("sample", max_examples=50, derandomize=True)
+settings.register_profile("sample", max_examples=50)
 if os.environ.get("CHAINPROOF_SAMPLE") != "all":
     settings.load_profile("sample")
 
