@@ -46,15 +46,15 @@ _COLD_START = (
 )
 _SEARCH = (
     "chainproof loadtests saturation --no-html --seed 1 --out {out}/search --scenario rate-limited --rate 8 "
-    "--objective 'error_rate < 5%' --search-max-duration 4m"
+    "--objective 'error_rate < 5%' --search-max-duration 3m"
 )
 _FOUR_RUNS = (
     "for run in 1 2 3 4; do chainproof loadtests --no-html --seed 1 --out {{out}}/{side}/$run --scenario targets/{side}.toml "
-    "--rate 60 --duration 15s --objective 'error_rate < 2%'; done"
+    "--rate 60 --duration 12s --objective 'error_rate < 2%'; done"
 )
 _TEN_RUNS = (
     "for run in $(seq 10); do chainproof loadtests --no-html --seed 1 --out {{out}}/{side}-$run --scenario targets/{side}.toml "
-    "--rate 60 --duration 8s --objective 'error_rate < 2%'; done"
+    "--rate 60 --duration 6s --objective 'error_rate < 2%'; done"
 )
 
 PICTURES = (
@@ -76,8 +76,8 @@ PICTURES = (
     ),
     Picture(
         name="soak",
-        shows="A soak, here of four minutes, on a narrow screen",
-        commands=(f"{_LOAD} --scenario slow-tail --rate 20 --duration 4m {_LIMITS}",),
+        shows="A soak, here of three minutes, on a narrow screen",
+        commands=(f"{_LOAD} --scenario slow-tail --rate 20 --duration 3m {_LIMITS}",),
         width=380,
     ),
     Picture(
@@ -153,7 +153,7 @@ def page() -> str:
         "",
         "<!-- Written by make.py; edit there. -->",
         "",
-        "Reports on real runs against the emulator. `tox -e gallery` makes them again in about twenty minutes; it needs Chromium.",
+        "Reports on real runs against the emulator. `tox -e gallery` makes them again in about a quarter of an hour; it needs Chromium.",
         "Figures differ from run to run.",
         "",
     ]
