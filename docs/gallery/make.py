@@ -88,9 +88,9 @@ PICTURES = (
     ),
     Picture(
         name="comparison",
-        shows="A comparison of two versions, of which the second is a quarter slower",
-        commands=(_FOUR_RUNS.format(side="before"), _FOUR_RUNS.format(side="after")),
-        reading="{out}/after --against {out}/before",
+        shows="A comparison of two versions, of which the second takes half as long again",
+        commands=(_FOUR_RUNS.format(side="before"), _FOUR_RUNS.format(side="worse")),
+        reading="{out}/worse --against {out}/before",
     ),
     Picture(
         name="history",
@@ -105,7 +105,7 @@ PICTURES = (
     ),
     Picture(
         name="conformance-fail",
-        shows="A conformance run with two violated clauses",
+        shows="A conformance run that finds repeated request ids",
         commands=("chainproof emulator --fault id-16-bit -- chainproof conformance --seed 1 --out {out}/run",),
     ),
 )

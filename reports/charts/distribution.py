@@ -20,7 +20,7 @@ from .readout import Readout, ReadoutRow
 
 _MAX_BINS = {WIDE: 80, NARROW: 40}
 _MIN_BINS = 16
-_MAX_TICKS = {WIDE: 12, NARROW: 6}
+_MAX_TICKS = {WIDE: 12, NARROW: 5}
 _PERCENTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 _MIN_TIME: Seconds = 1e-6

@@ -11,10 +11,10 @@ from chainproof.judgement.spectrum import SpectrumPoint
 from ..formatting import quantities
 from .axis_ticks import log_ticks
 from .chart import Chart, LegendEntry, build_chart
-from .plot import Panel, Scale, Series, Shape, XAxis, YAxis
+from .plot import NARROW, WIDE, Panel, Scale, Series, Shape, XAxis, YAxis
 from .readout import Readout, ReadoutRow
 
-_TICKS = (1.0, 2.0, 4.0, 10.0, 20.0, 100.0, 1000.0, 10000.0)
+_TICKS = {WIDE: (1.0, 2.0, 4.0, 10.0, 20.0, 100.0, 1000.0, 10000.0), NARROW: (2.0, 10.0, 100.0, 1000.0, 10000.0)}
 _MIN_TIME: Seconds = 1e-6
 """The lowest value that is drawn, because a logarithmic axis has no zero."""
 
@@ -33,15 +33,6 @@ def percentile_spectrum(points: Sequence[SpectrumPoint], count: int, scope: str 
         f"95 % interval. It ends at {percentile_name(last.fraction)}, which rests on the {quantities.count(last.slower)} slowest "
         "answers: beyond it, the run has too few answers for an interval."
     )
-    ticks = tuple(tick for tick in _TICKS if tick <= _place(last) * 1.05)
-    axis = XAxis(
-        title="percentile, and the number of slower answers",
-        low=1.0,
-        high=_place(last) * 1.05,
-        scale=Scale.PERCENTILE,
-        ticks=ticks,
-        notes=tuple(quantities.count(count - math.ceil((1 - 1 / tick) * count - 1e-9)) for tick in ticks),
-    )
     return build_chart(
         "spectrum",
         "Percentile spectrum",
@@ -50,8 +41,22 @@ def percentile_spectrum(points: Sequence[SpectrumPoint], count: int, scope: str 
             LegendEntry(colour="response", label="response time of ok answers", shape="line"),
             LegendEntry(colour="interval", label="95 % interval"),
         ),
-        lambda _: [_panel(points, axis)],
-        readout=_readout(points, axis),
+        lambda width: [_panel(points, _axis(last, count, width))],
+        readout=_readout(points, _axis(last, count, WIDE)),
+    )
+
+
+def _axis(last: SpectrumPoint, count: int, width: int) -> XAxis:
+    """The axis up to the last percentile, with the number of slower answers below each label."""
+    high = _place(last) * 1.05
+    ticks = tuple(tick for tick in _TICKS[width] if tick <= high)
+    return XAxis(
+        title="percentile, and the number of slower answers",
+        low=1.0,
+        high=high,
+        scale=Scale.PERCENTILE,
+        ticks=ticks,
+        notes=tuple(quantities.count(count - math.ceil((1 - 1 / tick) * count - 1e-9)) for tick in ticks),
     )
 
 

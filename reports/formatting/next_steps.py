@@ -84,7 +84,7 @@ def _of_findings(summary: ConformanceSummary) -> str:
     first = findings[0]
     number = "the finding" if len(findings) == 1 else f"the first of {count(len(findings))} findings"
     remedy = " and what to change" if remedies_for(first.clause, first.actual) else ""
-    reproduce = ", with a curl command that reproduces it" if first.reproduce else ", with its evidence"
+    reproduce = ", with a command that reproduces it" if first.reproduce else ", with its evidence"
     return f"Begin with {number}, `{escape_unprintable(first.clause)}`{reproduce}{remedy}."
 
 

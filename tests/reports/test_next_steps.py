@@ -26,7 +26,7 @@ def test_every_report_has_a_next_step(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("both", "Begin with the first of 2 findings, `error-code`, with a curl command that reproduces it."),
+        ("both", "Begin with the first of 2 findings, `error-code`, with a command that reproduces it."),
         ("passing conformance", "Nothing has to be done. Read the caveat before you rely on this."),
         ("unfinished", "Run it again. To end a run early, use Ctrl-C or SIGTERM: both complete the run folder."),
         ("broken", "Please report this error with the run folder."),
