@@ -130,7 +130,10 @@ def _verdict(judgement: Judgement, made: Exchange) -> tuple[Verdict, str]:
         return Verdict.FAIL, f"Violated: {', '.join(violated)}."
     answer = made.received.answer
     if answer is None:
-        return Verdict.INCONCLUSIVE, f"There is no answer to judge: {made.received.reason or 'the connection ended'}."
+        return (
+            Verdict.INCONCLUSIVE,
+            f"There is no answer to judge: {made.received.reason or made.received.warning or 'the connection ended'}.",
+        )
     if made.is_raw:
         return Verdict.PASS, f"The answer has status {answer.status} and violates nothing by itself."
     if 200 <= answer.status < 300:
