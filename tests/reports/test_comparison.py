@@ -12,12 +12,16 @@ import pytest
 from chainproof.contract.clauses import CLAUSES
 from chainproof.hardware import Hardware
 from chainproof.judgement.comparison.change import Change
+from chainproof.judgement.comparison.metrics import Metric, measure
+from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.verdict import ExitCode
 from chainproof.reports.command import main
 from chainproof.reports.comparison.json_comparison import ComparisonData
 from chainproof.results.coverage import Coverage
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
+from chainproof.results.interval import RequestStats
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series, SeriesKind, Side
 from chainproof.typed_json import mismatch
 
@@ -295,3 +299,17 @@ def test_a_metric_that_the_runs_do_not_have_is_a_usage_error(
     """Nothing would decide."""
     assert ExitCode.USAGE == main([*runs["equal"], "--against", *runs["baseline"], "--metric", "throughput"])
     assert "expected --metric" in capsys.readouterr().err
+
+
+def test_requests_in_flight_between_two_seconds_do_not_blur_the_share_of_ok() -> None:
+    """A run in which every request is ok has no variance of that share, however long the answers take."""
+    seconds = []
+    for place in range(30):
+        second = RequestStats(planned=40)
+        second.outcomes[Outcome(Transport.ANSWERED, 200, None, Result.OK)] = (37, 43)[place % 2]
+        seconds.append(second)
+    found = measure(JudgedRequests(stats=RequestStats(), seconds=seconds), is_closed=False)[Metric.OK_OF_PLANNED]
+
+    assert found is not None
+    assert 1.0 == found.value
+    assert found.error < 0.001

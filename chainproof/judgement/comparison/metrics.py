@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chainproof.judgement.judged_requests import JudgedRequests, planned_requests
-from chainproof.results.exchange import Result
+from chainproof.judgement.judged_requests import JudgedRequests
+from chainproof.results.exchange import NotSent, Result
+from chainproof.results.interval import RequestStats
 from chainproof.statistics.measurements import Measurement, log_quantile, log_rate, share
 
 
@@ -80,7 +81,16 @@ def measure(requests: JudgedRequests, *, is_closed: bool) -> Measurements:
     )
     errors = list(map(sum, zip(failed, timed_out, strict=True)))
     found[Metric.ERROR_RATE] = share(errors, list(map(sum, zip(ok, errors, strict=True))))
-    found[Metric.OK_OF_PLANNED] = share(ok, list(map(planned_requests, seconds)))
+    found[Metric.OK_OF_PLANNED] = share(ok, list(map(_settled, seconds)))
     if is_closed:
         found[Metric.THROUGHPUT] = log_rate(requests.ok_by_second)
     return found
+
+
+def _settled(second: RequestStats) -> int:
+    """
+    The planned requests whose result was known in this second, or that were not sent in it. Over a run these are all.
+
+    They are not counted by their intended start: requests in flight between two seconds would look like changes of the share.
+    """
+    return second.outcomes.total() + second.not_sent[NotSent.MAX_IN_FLIGHT]
