@@ -36,8 +36,11 @@ from chainproof.endpoint import start_emulator
 from chainproof.judgement.verdict import ExitCode
 from chainproof.loadtests.demand import demand
 from chainproof.loadtests.limits import apply_limits, limits
+from chainproof.loadtests.locust_process import LocustExit, LocustRun
 from chainproof.loadtests.options import add_locust_options, locust_arguments, requested_target
 from chainproof.loadtests.search import runner
+from chainproof.workload.search_settings import SearchSettings
+from chainproof.workload.workload import Workload
 
 from .fuzzed_inputs import FuzzedInput, Fuzzer
 
@@ -85,17 +88,15 @@ def time_limit() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def locust_part(
-    options: argparse.Namespace, requested: Any, endpoint: Any, folder: Path, extra: list[str]
-) -> tuple[int, bool]:
-    """What the load process does with its arguments before its first request; its exit code."""
+def locust_part(run: LocustRun) -> LocustExit:
+    """What the load process does with its arguments before its first request; how it ends."""
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("-u", "--users", type=int, dest="num_users")
     add_locust_options(parser)
 
     def load_process(arguments: Any) -> int:
         received = parser.parse_args(arguments)
-        made = apply_limits(demand(received, received.num_users), limits(received, endpoint))
+        made = apply_limits(demand(received, received.num_users), limits(received, run.endpoint))
         requested_target(received)
         if made.workload.expected_requests < MAX_PLANNED:
             made.plan()
@@ -104,14 +105,13 @@ def locust_part(
         list(islice((payload.encoded() for payload in made.workload.payloads), 100))
         return ExitCode.PASS
 
-    return command("loadtests")(load_process)(locust_arguments(options, requested, folder)), False
+    words = locust_arguments(run.options, run.requested, run.folder)
+    return LocustExit(code=command("loadtests")(load_process)(words), interrupted=False)
 
 
-def search_part(
-    options: argparse.Namespace, requested: Any, endpoint: Any, folder: Path, words: Any, *, workload: Any, search: Any
-) -> int:
+def search_part(run: LocustRun, *, workload: Workload, search: SearchSettings) -> int:
     """What a search does before its first run."""
-    runner._forecast(runner._plan(options, endpoint, limits(options, endpoint), workload, search))
+    runner._forecast(runner._plan(run.options, run.endpoint, limits(run.options, run.endpoint), workload, search))
     return ExitCode.PASS
 
 
@@ -152,7 +152,8 @@ def tools(monkeypatch: pytest.MonkeyPatch, sent: Any) -> dict[str, Main]:
     patch(chainproof.loadtests.command, "run_locust", locust_part)
     patch(chainproof.loadtests.command, "run_search", search_part)
     patch(chainproof.loadtests.command, "run_calibration", nothing)
-    patch(chainproof.loadtests.command, "_judge", lambda folder, code, **_: code)
+    patch(chainproof.loadtests.command, "_run_series", nothing)
+    patch(chainproof.loadtests.command, "_judge", lambda folder, ended: ended.code)
     patch(chainproof.loadtests.command, "_write_page", nothing)
     patch(chainproof.emulator.command, "serve", nothing)
     return {

@@ -186,7 +186,7 @@ COMMANDS = (SEARCH, (*LONG_LOAD, "--processes", "2"), ("loadtests", "--calibrate
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("words", COMMANDS)
 def test_repeated_signals_leave_no_traceback(words: tuple[str, ...], number: signal.Signals, tmp_path: Path) -> None:
-    """Whenever they arrive, a command ends soon; only the emulator ends as planned."""
+    """Whenever they arrive, a command ends soon: killed while it is loaded, else interrupted; the emulator ends as planned."""
     for delay in (0.6, 1.5, 4.0):
         run = subprocess.Popen(
             chainproof_command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -197,7 +197,7 @@ def test_repeated_signals_leave_no_traceback(words: tuple[str, ...], number: sig
             time.sleep(0.05)
         output = run.communicate(timeout=60)[0]
 
-        assert run.returncode in (0, 130), output
+        assert run.returncode in (0, 130, -number), output
         assert "Traceback" not in output
 
 
