@@ -77,6 +77,16 @@ def row(run: Run) -> str:
     )
 
 
+def finished_run(runs: Path, patience: float) -> Run:
+    """The last run, as soon as it has ended."""
+    give_up = time.monotonic() + patience
+    while True:
+        run = read_run(find_runs(runs)[-1])
+        if run.end is not None or time.monotonic() > give_up:
+            return run
+        time.sleep(0.5)
+
+
 def main() -> None:
     """Run both and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,8 +115,7 @@ def main() -> None:
             process = multiprocessing.Process(target=hammer, args=(port, options.duration, clients))
             process.start()
             process.join()
-            time.sleep(3)
-            print(row(read_run(find_runs(Path(folder, "runs"))[-1])), flush=True)
+            print(row(finished_run(Path(folder, "runs"), options.duration + 60)), flush=True)
         locust.send_signal(signal.SIGINT)
         locust.wait(20)
     target.kill()
