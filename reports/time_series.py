@@ -52,6 +52,8 @@ def spans(seconds: Sequence[Interval], max_spans: int) -> list[Span]:
         start = interval.second // width * width
         merged[start].merge(interval)
         parts[start].append(interval)
+    for interval in merged.values():
+        interval.compact()  # hundreds of them would take a hundred megabytes
     return [
         Span(start=start, seconds=min(width, end - start), interval=interval, parts=tuple(parts[start]))
         for start, interval in merged.items()

@@ -137,6 +137,8 @@ class RunWriter:
         self._rollup = Rollup() if _may_be_long(manifest) else None
         self._segment = 1
         self._segment_end = SEGMENT
+        self._last_active = -1
+        """The last second in which anything was sent or answered."""
         self._finding_counts: dict[tuple[str, str, str], int] = {}
         """The count of each finding as it was written."""
         self._changed_findings: dict[tuple[str, str, str], Finding] = {}
@@ -165,8 +167,10 @@ class RunWriter:
             self._append(INTERVALS, line)
             return
         # At the end of a run, what it did not send of its plan is written: that is no further hour.
-        if interval.second >= self._segment_end and (interval.sent or interval.outcomes):
-            self._begin_segment(interval.second)
+        if interval.sent or interval.outcomes:
+            if interval.second >= self._segment_end:
+                self._begin_segment(interval.second)
+            self._last_active = max(self._last_active, interval.second)
         self._append(INTERVALS, line)
         for rolled_up in self._rollup.add(interval, line):
             self._append(draft_name(self._segment), rolled_up)
@@ -231,6 +235,9 @@ class RunWriter:
 
     def finish(self, end: RunEnd) -> None:
         """Write how the run ended and the digests of the files, and close. Raises MachineFault."""
+        previous = self._segment - 1
+        if self._last_active + 1 >= self._segment_end and draft_name(previous) in self._digests:
+            self._rename(draft_name(previous), segment_name(previous))  # the present file has a full hour
         self._write_changed_findings()
         self._close_lines()
         content = _json_text(

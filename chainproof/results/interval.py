@@ -23,7 +23,7 @@ from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.generator_health import GeneratorHealth, GeneratorHealthData
 from chainproof.results.retried_calls import Calls, CallsData
 from chainproof.results.second_columns import HEALTH_NAMES, TIME_NAMES, SecondsData, SecondTimes, inconsistency
-from chainproof.results.stalls import StalledRequests, StalledRequestsData
+from chainproof.results.stalls import Stall, StalledRequests, StalledRequestsData
 from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
 from chainproof.statistics.histogram import Durations, Histogram, HistogramData
 
@@ -187,7 +187,7 @@ class Interval(RequestStats):
     def ok_quantile(self, name: str) -> Seconds | None:
         """A quantile of the response time of ok answers, also of a second that was rolled up; None without any."""
         if self.second_times is not None:
-            return self.second_times.get(name)
+            return dict(zip(TIME_NAMES, self.second_times, strict=True))[name] or None
         return self.response_time[Result.OK].quantile(TIME_NAMES[name])
 
     @property
@@ -377,6 +377,8 @@ _NO_TIMES: dict[Result, Histogram] = {result: Histogram() for result in TIMED_RE
 """Shared by the seconds of rolled-up intervals and never changed: a day has 86,400 of them."""
 _NO_LAG = Histogram()
 _NO_CALLS = Calls()
+_NONE_UNSENT: Counter[NotSent] = Counter()
+_NO_STALLS: list[Stall] = []
 _NO_NETWORK = NetworkStats()
 _NO_PARTS: dict[str, RequestStats] = {}
 
@@ -399,54 +401,75 @@ def _check_seconds(interval: Interval) -> None:
         raise ValueError(contradiction)
 
 
-def split(interval: Interval) -> Iterator[Interval]:
+_SharedOutcomes = dict[tuple[Outcome, ...], dict[tuple[int, ...], Counter[Outcome]]]
+"""The counts of seconds with the same outcomes, by their counts."""
+
+
+def split(interval: Interval, shared: _SharedOutcomes | None = None) -> Iterator[Interval]:
     """
     The seconds of a rolled-up interval. Any other interval is returned unchanged.
 
     Each has its counts. The first one also has everything that is known for all of them together, so that sums are exact.
+    Seconds with equal outcomes share them, with those of other intervals too if *shared* is passed: they are not changed.
     """
     seconds = interval.seconds
     if seconds is None:
         yield interval
         return
-    phase, outcomes = seconds.get("phase"), list(interval.outcomes)
+    outcomes = list(interval.outcomes)
     reasons = [NotSent(why) for why in seconds["not_sent"]]
+    same_outcomes = ({} if shared is None else shared).setdefault(tuple(outcomes), {})
     by_outcome = zip(*seconds["outcomes"], strict=True) if outcomes else ((),) * len(seconds["numbers"])
     by_reason = zip(*seconds["not_sent"].values(), strict=True) if reasons else ((),) * len(seconds["numbers"])
-    times, health = seconds["ok_response_time_s"], seconds.get("generator_health")
-    for place, (number, ended, unsent) in enumerate(zip(seconds["numbers"], by_outcome, by_reason, strict=True)):
+    by_time = zip(*(seconds["ok_response_time_s"][name] for name in TIME_NAMES), strict=True)
+    for place, (ended, unsent, kept) in enumerate(zip(by_outcome, by_reason, by_time, strict=True)):
         counts = RequestStats(
             planned=seconds["planned"][place],
             sent=seconds["sent"][place],
-            not_sent=Counter({why: count for why, count in zip(reasons, unsent, strict=True) if count}),
-            outcomes=Counter({outcome: count for outcome, count in zip(outcomes, ended, strict=True) if count}),
+            not_sent=Counter({why: count for why, count in zip(reasons, unsent, strict=True) if count})
+            if any(unsent)
+            else _NONE_UNSENT,
+            outcomes=same_outcomes.setdefault(ended, _counter(outcomes, ended)),
             response_time=_NO_TIMES,
             service_time=_NO_TIMES,
             schedule_lag=_NO_LAG,
             payloads=_NO_PARTS,
         )
-        second = Interval(
-            second=number,
-            worker=interval.worker,
-            planned=counts.planned,
-            sent=counts.sent,
-            not_sent=counts.not_sent,
-            outcomes=counts.outcomes,
-            in_flight_max=seconds["in_flight_max"][place],
-            in_flight=seconds["in_flight"][place],
-            response_time=_NO_TIMES,
-            service_time=_NO_TIMES,
-            schedule_lag=_NO_LAG,
-            payloads=_NO_PARTS,
-            calls=_NO_CALLS,
-            network=_NO_NETWORK,
-            phases=_NO_PARTS if phase is None else {phase: counts},
-            generator_health=None
-            if health is None
-            else GeneratorHealth(**{name: health[name][place] for name in HEALTH_NAMES}, loop_lag=_NO_LAG, stalls=[]),
-            second_times={name: times[name][place] for name in TIME_NAMES if times[name][place]},
-        )
+        second = _split_second(interval, seconds, place, counts)
+        second.second_times = kept
         yield _first_second(second, interval) if place == 0 else second
+
+
+def _split_second(interval: Interval, seconds: SecondsData, place: int, counts: RequestStats) -> Interval:
+    """One second of a rolled-up interval."""
+    phase, health = seconds.get("phase"), seconds.get("generator_health")
+    return Interval(
+        second=seconds["numbers"][place],
+        worker=interval.worker,
+        planned=counts.planned,
+        sent=counts.sent,
+        not_sent=counts.not_sent,
+        outcomes=counts.outcomes,
+        in_flight_max=seconds["in_flight_max"][place],
+        in_flight=seconds["in_flight"][place],
+        response_time=_NO_TIMES,
+        service_time=_NO_TIMES,
+        schedule_lag=_NO_LAG,
+        payloads=_NO_PARTS,
+        calls=_NO_CALLS,
+        network=_NO_NETWORK,
+        phases=_NO_PARTS if phase is None else {phase: counts},
+        generator_health=None
+        if health is None
+        else GeneratorHealth(
+            **{name: health[name][place] for name in HEALTH_NAMES}, loop_lag=_NO_LAG, stalls=_NO_STALLS
+        ),
+    )
+
+
+def _counter(outcomes: Sequence[Outcome], counts: Sequence[int]) -> Counter[Outcome]:
+    """The outcomes that occurred, with their counts."""
+    return Counter({outcome: count for outcome, count in zip(outcomes, counts, strict=True) if count})
 
 
 def _first_second(second: Interval, interval: Interval) -> Interval:
@@ -595,8 +618,9 @@ def by_second(intervals: Iterable[Interval]) -> list[Interval]:
     A single interval of a second is returned unchanged.
     """
     seconds: dict[int, list[Interval]] = {}
+    shared: _SharedOutcomes = {}
     for interval in intervals:
-        for each in split(interval):
+        for each in split(interval, shared):
             seconds.setdefault(each.second, []).append(each)
     return [_merged(seconds[second]) for second in sorted(seconds)]
 

@@ -17,8 +17,8 @@ TIME_NAMES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 HEALTH_NAMES = ("samples", "in_flight_sum", "in_flight_squares")
 """The measurements of the generator that are kept for each second."""
 
-SecondTimes = Mapping[str, Seconds]
-"""The quantiles of one second by name; empty if no answer was ok."""
+SecondTimes = tuple[Seconds, ...]
+"""The quantiles of one second, in the order of `TIME_NAMES`; 0 if no answer was ok."""
 
 
 class SecondsData(TypedDict):
