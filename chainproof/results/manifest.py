@@ -23,7 +23,8 @@ FORMAT = 3
 """
 The version of the run folder's format; other versions are not read. History:
 
-3  end.json has the number of lines and the digest of every file; the buckets of histograms are compressed
+3  end.json has the number of lines and the digest of every file; the buckets of histograms are compressed; the hours of a long
+   run are in files of their own, and older ones are rolled up
 2  keys and values renamed to the terms of the glossary
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, coverage.jsonl, end.json
 """
