@@ -11,7 +11,7 @@ from chainproof.results.manifest import SeriesKind, Side
 DEFAULT_PAIRS = 6
 """Pairs of `--interleave`: five runs a side find a change of 10 % in most cases, and an even number balances the order."""
 _OVERHEAD: Seconds = 3.0
-"""Time for a run beyond its duration: starting the processes, waiting for the last answers, and judging."""
+"""Time for a step beyond its duration: starting a process, waiting for the last answers, and judging. For each run of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class SeriesPlan:
 
     def time_left(self, number: int, elapsed: Seconds = 0.0) -> Seconds:
         """About how long the series goes on, *elapsed* seconds after the begin of a step."""
-        step = self.duration + _OVERHEAD
+        step = self.duration + _OVERHEAD * len(self.steps[0].sides)
         later = len(self.steps) - number
         return max(step - elapsed, 0.0) + later * (self.pause + step)
 

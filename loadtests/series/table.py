@@ -70,14 +70,9 @@ def run_table(runs: Sequence[FinishedRun]) -> list[str]:
     rows = [_COLUMNS, *map(_row, runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  " + "  ".join(map(_aligned, _COLUMNS, row, widths)).rstrip() for row in rows]
-    return [
-        f"Series of {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {kind}",
-        "",
-        *table,
-        "",
-        *_spreads(runs),
-        *_reasons(runs),
-    ]
+    notes = [*_spreads(runs), *_reasons(runs)]
+    title = f"Series of {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {kind}"
+    return [title, "", *table, *(["", *notes] if notes else [])]
 
 
 def _aligned(column: str, text: str, width: int) -> str:

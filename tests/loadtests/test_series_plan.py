@@ -84,7 +84,9 @@ def test_the_forecast_says_what_will_be_run() -> None:
     expected = "6 pairs of runs of 1m, one after the other in the order ABBA, with pauses of 10 s: about 14m30s"
 
     assert expected == forecast(plan(SeriesKind.INTERLEAVE, 6))
-    assert "1 pair of runs of 1m, both runs of a pair at the same time: about 1m" == forecast(plan(SeriesKind.DUET, 1))
+    assert "1 pair of runs of 1m, both runs of a pair at the same time: about 1m10s" == forecast(
+        plan(SeriesKind.DUET, 1)
+    )
 
 
 # ------------------------------------------------------------------ the requests of a duet
