@@ -22,6 +22,7 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_verdict
+from chainproof.machine_faults import machine_fault
 from chainproof.results.folder import END, INTERVALS, MANIFEST, FolderError, read_run
 from chainproof.results.manifest import Ending, Series, SeriesKind, Side
 from chainproof.signals import ENDING_SIGNALS, handle_signals
@@ -116,7 +117,8 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
         with handle_signals(_interrupt, ENDING_SIGNALS):
             for step in plan.steps:
                 runner.run(step)
-    except SeriesStopped as end:
+    except (SeriesStopped, UsageError, OSError) as error:
+        end = _end(error)
         stopped = end.code
         _print_progress(f"the series ended early: {end}")
     runs = runner.finished_runs()
@@ -124,6 +126,16 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
         print("\n".join(run_table(runs)))
         print(f"\nrun folders: {run.folder}", flush=True)
     return SeriesResult(runs=tuple(runs), stopped=stopped, sides=frozenset(sides))
+
+
+def _end(error: Exception) -> SeriesStopped:
+    """Why a series ended early. A problem of the machine, such as a full disk, makes it invalid. Raises other exceptions."""
+    if isinstance(error, SeriesStopped):
+        return error
+    fault = str(error) if isinstance(error, UsageError) else machine_fault(error)
+    if fault is None:
+        raise error
+    return SeriesStopped(ExitCode.INVALID, fault)
 
 
 def _claim(folder: Path, plan: SeriesPlan) -> None:
@@ -183,7 +195,8 @@ class _SeriesRunner:
         runs = []
         for number, series, folder in self._begun:
             if _has_begun(folder):
-                runs.append(self._judge(number, series, folder))
+                with suppress(UsageError):  # a folder that cannot be read has ended the series
+                    runs.append(self._judge(number, series, folder))
             else:
                 _remove_unused(folder)
         return runs

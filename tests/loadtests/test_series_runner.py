@@ -19,7 +19,7 @@ from chainproof.loadtests.options import OPTIONS
 from chainproof.loadtests.series import runner
 from chainproof.loadtests.series.planning import SeriesPlan
 from chainproof.loadtests.series.runner import SeriesResult, SideTarget, run_series
-from chainproof.results.folder import RunWriter
+from chainproof.results.folder import FolderError, Run, RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, SeriesKind, Side
 from chainproof.target_options import TargetOptions
@@ -128,6 +128,25 @@ def test_the_side_of_a_duet_that_ended_first_is_the_reason(play: Play, capsys: p
     assert 3 == result.exit_code
     assert "run 01_candidate ended early: " in capsys.readouterr().err
     assert not result.can_compare
+
+
+def test_a_folder_that_was_deleted_ends_the_series(
+    play: Play, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is invalid, and the other runs are shown."""
+    read = runner.read_run
+
+    def read_run(folder: Path) -> Run:
+        if folder.name == "02":
+            raise FolderError("nothing at 02")
+        return read(folder)
+
+    monkeypatch.setattr(runner, "read_run", read_run)
+    result = play(SeriesKind.REPEAT, 3)
+
+    assert 4 == result.exit_code
+    assert ["01"] == [run.folder.name for run in result.runs]
+    assert "the series ended early: nothing at 02" in capsys.readouterr().err
 
 
 def test_a_folder_with_runs_is_not_used_again(play: Play) -> None:
