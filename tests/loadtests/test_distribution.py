@@ -31,7 +31,7 @@ from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval, total
-from chainproof.results.manifest import Ending, RunEnd
+from chainproof.results.manifest import Ending, RunEnd, Side
 from chainproof.statistics.histogram import merge_histograms
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
@@ -453,6 +453,7 @@ def test_an_assignment_survives_encoding() -> None:
         demand=demand,
         target=TargetOptions(url="http://[::1]:1", headers=(("A", "b"),)),
         emulated=True,
+        duet_side=Side.BASELINE,
     )
 
     assert assignment == Assignment.decode(assignment.encode())
