@@ -197,7 +197,8 @@ def test_repeated_signals_leave_no_traceback(words: tuple[str, ...], number: sig
             time.sleep(0.05)
         output = run.communicate(timeout=60)[0]
 
-        assert run.returncode in (0, 130, -number), output
+        # Python ends by SIGINT, which a shell shows as 130, if KeyboardInterrupt was raised in code that exec has compiled.
+        assert run.returncode in (0, 130, -number, -signal.SIGINT), output
         assert "Traceback" not in output
 
 
