@@ -6,6 +6,7 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.errors import DOCUMENTED_CODES
+from chainproof.json_text import TooComplex
 
 _ANY_STATUS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.SINGLETON_FIELDS)
 _OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)
@@ -26,12 +27,14 @@ OF_OUTPUTS = _ANY_STATUS + _OUTPUT
 
 
 def exercised_clauses(answer: Answer, value: object) -> tuple[Clause, ...]:
-    """The clauses that an answer of the operation exercises; *value* is its parsed body."""
+    """The clauses that an answer of the operation exercises; *value* is its parsed body. One that is not parsed shows little."""
     common = _ANY_STATUS if answer.field("retry-after") is None else (*_ANY_STATUS, clauses.RETRY_AFTER)
     if 200 <= answer.status < 300:
-        return common + _OUTPUT
+        return (*common, clauses.OUTPUT_MEDIA_TYPE) if isinstance(value, TooComplex) else common + _OUTPUT
     if answer.status < 400:
         return (*common, clauses.REQUEST_ID_ON_ERRORS)
+    if isinstance(value, TooComplex):
+        return (*common, clauses.ERROR_MEDIA_TYPE, clauses.REQUEST_ID_ON_ERRORS)
     members = value if isinstance(value, dict) else {}
     exercised = common + _ERROR + tuple(_ERROR_MEMBERS[name] for name in members if name in _ERROR_MEMBERS)
     code = members.get("error_code")

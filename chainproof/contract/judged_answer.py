@@ -65,8 +65,7 @@ def judge_answer(answer: Answer, contract: Contract) -> JudgedAnswer:
 
 def _judged(answer: Answer, contract: Contract) -> JudgedAnswer:
     """The judgement of an answer without a content coding."""
-    value = parse_json(answer.body) if answer.status >= 400 else None  # only the members of errors exercise clauses
-    return JudgedAnswer(answer, exercised_clauses(answer, value), violations(answer, contract))
+    return JudgedAnswer(answer, exercised_clauses(answer, parse_json(answer.body)), violations(answer, contract))
 
 
 def coding_violations(coding_error: str, warning: str) -> Iterator[Violation]:

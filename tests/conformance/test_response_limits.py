@@ -16,7 +16,10 @@ from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_
 from chainproof.conformance.transport.request import CheckRequest
 from chainproof.conformance.transport.response_memory import AnswerTooLarge, HeldBytes, ResponseMemory
 from chainproof.conformance.transport.response_parser import AnswerParser, UnparsableAnswer
+from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
+from chainproof.contract.judged_answer import judge_answer
+from chainproof.contract.levels import Contract
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -160,3 +163,15 @@ def test_only_small_outputs_are_remembered() -> None:
         assert known.output_for(request) is None
 
     assert is_comparable_size({"a": [1, 2, {"b": 3}]})
+
+
+@pytest.mark.parametrize("body", [b"[" + b"{}," * 1_500_000 + b"{}]", b"[" * 100_000 + b"]" * 100_000])
+def test_json_that_is_too_complex_is_not_judged(body: bytes) -> None:
+    """It shows neither that the clauses on its contents are kept nor that they are violated."""
+    fields = (("Content-Type", "application/json"), ("X-BASETEN-REQUEST-ID", "1"))
+    for status in (200, 502):
+        judged = judge_answer(Answer(status=status, headers=fields, body=body), Contract.STRICT)
+
+        assert () == judged.violations
+        assert not {clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT, clauses.ERROR_JSON} & set(judged.exercised)
+        assert clauses.STATUS in judged.exercised
