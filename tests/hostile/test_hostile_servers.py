@@ -24,7 +24,7 @@ from .runs import KEY, ToolRun, run_tool, start_servers
 from .servers import BOMBS, ENDLESS, SCRIPTS, SLOW
 
 ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
-SAMPLE = ("in-turn", "now-and-then", *(SCRIPTS if ALL else ("endless-body-until-close", "varying")))
+SAMPLE = ("in-turn", "now-and-then", *(SCRIPTS if ALL else ("endless-body-until-close", "empty-objects", "varying")))
 MEMORY = 400_000_000
 """Bytes of the largest process of each run."""
 SLACK = 30.0
