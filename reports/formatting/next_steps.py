@@ -102,9 +102,9 @@ def _of_missed_objectives(summary: LoadSummary) -> str:
     if errors is not None and any(_is_missed_by_errors(result, share) for result in missed):
         party = f", responsible: {errors.responsible.value}" if errors.responsible is not None else ""
         name = shorten(outcome_text(errors.outcome), 80)
-        return f"Begin with the most frequent error, `{name}` ({count(errors.count)} requests{party}); Exemplars has a request id."
+        return f"Begin with the most frequent error, `{name}` ({count(errors.count)} requests{party}); request ids are under Exemplars."
     if missed:
-        return "See when it was missed in the charts over time; Exemplars has the request ids of the slowest answers."
+        return "See when it was missed in the charts over time; the slowest answers and their request ids are under Exemplars."
     return ""
 
 

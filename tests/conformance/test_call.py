@@ -82,7 +82,7 @@ def test_a_payload_is_text_or_a_file_and_is_sent_as_it_is(call, tmp_path: Path) 
     ("arguments", "message"),
     [
         (("--payload", "no-such-file"), "expected JSON text or a file with --payload, found 'no-such-file'"),
-        (("--raw", "no-such-file"), "cannot read no-such-file"),
+        (("--raw", "no-such-file"), "cannot read the request no-such-file"),
         (("--payload", "{}", "--raw", "-"), "expected --payload or --raw, found both"),
     ],
 )

@@ -308,7 +308,7 @@ def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Laun
             assert time.monotonic() < give_up
             time.sleep(0.05)
 
-    assert 70 == done.code
+    assert 4 == done.code
     assert 2 == len(workers)
 
 

@@ -35,7 +35,7 @@ async def throttle(request: Any) -> None:
     await request.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
 
 
-def await_text(tab: Page, *texts: str, patience: float = 15.0) -> str:
+def await_text(tab: Page, *texts: str, patience: float = 60.0) -> str:
     """The text of the page, as soon as it contains all of these."""
     give_up = time.monotonic() + patience
     while True:
