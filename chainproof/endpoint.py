@@ -137,13 +137,20 @@ def _check_certificates(path: str) -> None:
 
 
 @contextmanager
-def start_emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> Iterator[Endpoint]:
-    """An emulator as a child process on a free loopback port, until the context ends. Raises UsageError if it does not start."""
+def start_emulator(
+    scenario: str = "warm", *, options: Sequence[str] = (), variables: Mapping[str, str] | None = None
+) -> Iterator[Endpoint]:
+    """
+    An emulator as a child process on a free loopback port, until the context ends.
+
+    It gets no variable of this process that may be a secret; *variables* are those that a chain of the user's own needs.
+    Raises UsageError if it does not start.
+    """
     arguments = chainproof_command("emulator", scenario, "--until-eof", *options)
     # In its own session, so that Ctrl-C at the terminal does not end the target while a run drains.
     child = subprocess.Popen(
         arguments,
-        env=own_environment(),
+        env={**own_environment(), **(variables or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",

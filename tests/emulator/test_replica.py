@@ -32,10 +32,12 @@ def start_chain(tmp_path: Path) -> StartChain:
     """A function that starts an emulator with one of the slow chains and these scenario keys."""
 
     @contextmanager
-    def start(name: str, *options: str, **keys: object) -> Iterator[Endpoint]:
+    def start(name: str, *options: str, log: Path = tmp_path / "chain.log", **keys: object) -> Iterator[Endpoint]:
         scenario = tmp_path / "slow.toml"
         scenario.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()))
-        with start_emulator(str(scenario), options=("--chain", f"{CHAINS}:{name}", *options)) as endpoint:
+        variables = {"SLOW_CHAIN_LOG": str(log)}
+        chain = ("--chain", f"{CHAINS}:{name}", *options)
+        with start_emulator(str(scenario), options=chain, variables=variables) as endpoint:
             yield endpoint
 
     return start
@@ -87,11 +89,10 @@ def test_default_concurrency_is_one(start_chain):
         assert [1, 2, 3] == rounded(concurrent_durations(endpoint, 3))
 
 
-def test_plain_function_runs_on_40_threads(start_chain, tmp_path, monkeypatch):
+def test_plain_function_runs_on_40_threads(start_chain, tmp_path):
     """At most forty of sixty admitted calls run at once."""
     log = tmp_path / "log"
-    monkeypatch.setenv("SLOW_CHAIN_LOG", str(log))
-    with start_chain("Plain", predict_concurrency=100) as endpoint:
+    with start_chain("Plain", log=log, predict_concurrency=100) as endpoint:
         units = concurrent_durations(endpoint, 60, units=4)
     running = list(accumulate(1 if line.startswith("start") else -1 for line in log.read_text().splitlines()))
 
@@ -142,11 +143,10 @@ def test_input_error_does_not_wait(start_chain):
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine"])
-def test_abandoned_request_completes_or_is_skipped(name, start_chain, tmp_path, monkeypatch):
+def test_abandoned_request_completes_or_is_skipped(name, start_chain, tmp_path):
     """When its client leaves, a running call completes and a waiting call never starts."""
     log = tmp_path / "log"
-    monkeypatch.setenv("SLOW_CHAIN_LOG", str(log))
-    with start_chain(name) as endpoint:
+    with start_chain(name, log=log) as endpoint:
         for label in ("runs", "waits"):
             body = json.dumps({"seconds": 0.4, "name": label}).encode()
             with socket.create_connection((endpoint.target.host, endpoint.target.port)) as sock:

@@ -32,10 +32,8 @@ def streaming(log: Path) -> Iterator[Endpoint]:
     scenario = log / "short.toml"
     scenario.write_text('predict_timeout = "2s"\npredict_concurrency = 4\n')
     options = ("--chain", CHAIN, "--contract", "documented", "--access-log", str(log / "access.jsonl"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLOW_CHAIN_LOG", str(log / "chain"))
-        with start_emulator(str(scenario), options=options) as endpoint:
-            yield endpoint
+    with start_emulator(str(scenario), options=options, variables={"SLOW_CHAIN_LOG": str(log / "chain")}) as endpoint:
+        yield endpoint
 
 
 @contextmanager
