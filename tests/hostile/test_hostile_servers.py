@@ -107,7 +107,8 @@ def test_a_run_survives_hostile_servers(tool: str, name: str, runs: dict[tuple[s
         assert_exact(run)
     else:
         assert run.end.seconds < SECONDS[tool] + BUSY
-        assert run.findings, done.output
+        is_cut = run.coverage is not None and run.coverage.cut_by  # on a busy machine, after a few requests
+        assert run.findings or is_cut, done.output
         assert all(len(finding.actual) <= 500 for finding in run.findings)
 
 

@@ -211,11 +211,8 @@ def test_hostile_forms_are_rejected_at_once(form: dict[str, str], read_form: Cal
     unchanged = dict(before)
     start = time.process_time()
 
-    if "header" in form:  # read later, with the target
-        assert read_form(form, before)["header"] == [form["header"].strip()]
-    else:
-        with pytest.raises(UsageError):
-            read_form(form, before)
+    with pytest.raises(UsageError):
+        read_form(form, before)
     assert time.process_time() - start < 0.5
     assert before == unchanged
 

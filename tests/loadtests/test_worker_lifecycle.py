@@ -184,7 +184,7 @@ class _Sink:
 
     def write_interval(self, _: Any) -> None: ...
 
-    write_exemplar = write_finding = write_clause = write_interval
+    write_exemplar = write_finding = write_clause = write_requests = write_interval
 
     def finish(self, end: RunEnd) -> None:
         self.end = end
