@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,40 +31,47 @@ class ToolRun:
     folder: Path
 
 
+_MEASURED = """
+import json, os, sys
+_, status, usage = os.wait4(os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ), 0)
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10], file)
+"""
+"""
+Runs a command and writes its exit code, CPU seconds and memory to a file.
+
+In a small process of its own: a process that a larger one starts counts that one's memory as its own (getrusage(2)).
+"""
+
+
 def run_tool(folder: Path, *words: str, timeout: float = 120.0) -> ToolRun:
     """Run a command of chainproof in a folder. It is killed after the timeout, with code -9."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "PYTEST"))}
     began = time.monotonic()
-    with tempfile.TemporaryFile() as printed:
+    with tempfile.TemporaryFile() as printed, tempfile.NamedTemporaryFile() as usage:
         child = subprocess.Popen(
-            chainproof_command(*words),
+            [sys.executable, "-I", "-S", "-c", _MEASURED, usage.name, *chainproof_command(*words)],
             cwd=folder,
             env={**environment, "BASETEN_API_KEY": KEY, "COLUMNS": "200"},
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        usage, status = None, None
-        while usage is None:
-            pid, status, found = os.wait4(child.pid, os.WNOHANG)
-            if pid:
-                usage = found
-            elif time.monotonic() - began > timeout:
-                with suppress(ProcessLookupError):
-                    child.kill()
-                _, status, usage = os.wait4(child.pid, 0)
-            else:
-                time.sleep(0.01)
-        assert status is not None
-        child.returncode = os.waitstatus_to_exitcode(status)
+        try:
+            child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        code, cpu_seconds, memory = json.loads(usage.read() or f"[{-signal.SIGKILL}, 0.0, 0]")
         printed.seek(0)
         output = printed.read().decode("utf-8", "replace")
     return ToolRun(
-        code=child.returncode,
+        code=code,
         output=output,
         seconds=time.monotonic() - began,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
-        memory=usage.ru_maxrss << 10,
+        cpu_seconds=cpu_seconds,
+        memory=memory,
         folder=folder,
     )
 
