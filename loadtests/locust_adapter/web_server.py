@@ -28,7 +28,7 @@ READ_TIMEOUT: Seconds = 10.0
 SHARE = 0.1
 """The part of the time that the page uses while a run goes on."""
 _MIN_COST: Seconds = 0.0002
-_MAX_COST: Seconds = 0.05
+_MAX_COST: Seconds = 0.02
 """Bounds of what a request is charged. The CPU time of one that waits includes what others did meanwhile."""
 
 

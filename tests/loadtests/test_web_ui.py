@@ -133,7 +133,8 @@ def show_live_page(tab: Page, ui: Ui) -> None:
     screenshot(tab, "11-live-narrow")
 
     assert evaluate(tab, "document.documentElement.scrollWidth") <= 380
-    assert [] == tab.complaints
+    # Locust's page has no icon, which may be logged late.
+    assert [] == [each for each in tab.complaints if not each.get("entry", {}).get("url", "").endswith("/favicon.ico")]
     assert evaluate(tab, "document.querySelectorAll('#times path').length") == 3
     tab.send("Emulation.setEmulatedMedia", features=[])
     tab.send("Emulation.setDeviceMetricsOverride", width=1400, height=1000, deviceScaleFactor=1, mobile=False)
@@ -141,7 +142,7 @@ def show_live_page(tab: Page, ui: Ui) -> None:
 
 def await_end_of_refresh(ui: Ui, seconds: int) -> dict[str, Any]:
     """The figures of the live page, once they are those of the complete run."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while True:
         live: dict[str, Any] = json.loads(ui.fetch("/chainproof/live/data")[1])
         if live.get("seconds") == seconds:

@@ -37,7 +37,7 @@ class Ui:
         data = form.encode() if form is not None else None
         request = urllib.request.Request(f"{self.url}{path}", data=data, headers=fields)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read().decode(), dict(answer.headers)
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode(), dict(refused.headers)
