@@ -49,9 +49,14 @@ def environment(folder: Path) -> dict[str, str]:
 def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> None:
     """The output of the commands matches the output on the page."""
     commands, shown = example(page)
-    ended = subprocess.run(
-        ["bash", "-c", commands], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
-    )
+    for attempt in range(3):  # on a busy machine, a report says that the load generator was late
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        ended = subprocess.run(
+            ["bash", "-c", commands], cwd=folder, env=environment(tmp_path), capture_output=True, text=True, check=False
+        )
+        if pattern(shown).fullmatch(ended.stdout.rstrip("\n") + "\n"):
+            break
 
     assert pattern(shown).fullmatch(ended.stdout.rstrip("\n") + "\n"), ended.stdout + ended.stderr
 

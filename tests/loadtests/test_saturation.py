@@ -353,7 +353,7 @@ def test_calibration_measures_floor_and_ceiling(tmp_path: Path) -> None:
 
     assert done.returncode in (0, 4), done.stderr  # 4: invalid, on a busy machine
     assert 0 < found["floor_s"]["p50"] < 0.1
-    assert found["ceiling_per_s"] in (400.0, None)
+    assert found["ceiling_per_s"] is None or 0 < found["ceiling_per_s"] <= 400.0  # lower, or none, on a busy machine
     assert "floor" in done.stdout
     assert "ceiling" in done.stdout
 
