@@ -28,10 +28,10 @@ MIN_SECONDS = 10
 CRITICAL = 2.75
 """
 The largest |S| / √(n·v) without a change: exceeded in at most 5 % of runs without one, if they are 20 correlation times long
-(`benchmarks/settling.py`). Independent values would allow 1.36, but v is estimated.
+(`benchmarks/simulations/settling.py`). Independent values would allow 1.36, but v is estimated.
 """
 CRITICAL_DEPENDENT = 140.0
-"""The limit is at least this number × τ ÷ n, for a correlation time of τ of n seconds (`benchmarks/settling.py`)."""
+"""The limit is at least this number × τ ÷ n, for a correlation time of τ of n seconds (`benchmarks/simulations/settling.py`)."""
 MIN_LEVEL = 5
 """Seconds that a level lasts at least, except for the first one: a cold start may be short."""
 _LEAST_NOISE = 0.01

@@ -203,7 +203,7 @@ class _State:
         A rate as the result.
 
         Both ends of the interval lie one resolution beyond what was shown: near the boundary, queues change so slowly that
-        a probe can be wrong about its own rate. `benchmarks/saturation.py` measures how often the interval is right.
+        a probe can be wrong about its own rate. `benchmarks/simulations/saturation.py` measures how often the interval is right.
         """
         margin = 1 + self.plan.settings.resolution
         missed_at = self.missed if math.isfinite(self.missed) else None

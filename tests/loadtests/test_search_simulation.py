@@ -1,4 +1,4 @@
-"""The decisions of the saturation search on simulated targets: the short form of `benchmarks/saturation.py`."""
+"""The decisions of the saturation search on simulated targets: the short form of `benchmarks/simulations/saturation.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "saturation.py"
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "simulations" / "saturation.py"
 SEARCHES = 8
 
 

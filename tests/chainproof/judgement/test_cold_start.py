@@ -127,7 +127,7 @@ WORLDS = {
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_stationary_response_times_have_settled_from_the_beginning(world: str) -> None:
-    """In at least 95 % of runs (the seeds are fixed). `benchmarks/settling.py` is the long form."""
+    """In at least 95 % of runs (the seeds are fixed). `benchmarks/simulations/settling.py` is the long form."""
     found = [settling(WORLDS[world](seed)) for seed in range(60)]
 
     assert found.count(Settling(settled=0, slower=None)) >= 57

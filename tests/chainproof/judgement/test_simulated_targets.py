@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-PATH = Path(__file__).parents[3] / "benchmarks" / "verdicts.py"
+PATH = Path(__file__).parents[3] / "benchmarks" / "simulations" / "verdicts.py"
 RUNS = 2000 if os.environ.get("CHAINPROOF_SAMPLE") == "all" else 25
 """Few runs by default: the benchmark takes a quarter of an hour."""
 TOLERANCE = 0.0 if RUNS > 1000 else 3.5
@@ -25,7 +25,11 @@ def benchmark() -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(PATH.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(PATH.parent))
     return module
 
 

@@ -1,5 +1,5 @@
 """
-Measure how often a saturation search is right: `python benchmarks/saturation.py [--searches N]`.
+Measure how often a saturation search is right: `python benchmarks/simulations/saturation.py [--searches N]`.
 
 The decisions are the library's own (`chainproof.loadtests.search.saturation`); only the targets and the clock are simulated:
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from verdicts import RATE, Draw, Times, autoregressive, draw_independent, lognormal, waves
+from simulated_targets import RATE, Draw, Times, autoregressive, draw_independent, lognormal, waves
 
 from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, judge_changes
 from chainproof.judgement.comparison.differences import Design, metric_differences
