@@ -8,7 +8,6 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,7 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from load_generators import GENERATOR_CORE, HERE, SERVER_CORE, null_server, pin_to_core, run_chainproof, run_generator
+from load_generators import (
+    GENERATOR_CORE,
+    SERVER_CORE,
+    headless_locust,
+    null_server,
+    pin_to_core,
+    run_chainproof,
+    run_generator,
+)
 from load_generators import RoundSettings as ClosedRoundSettings
 from scipy import stats
 
@@ -128,18 +135,8 @@ def logged_service_times(served: RunningEmulator) -> list[float]:
 def locust_service_times(served: RunningEmulator, rate: int, seconds: int) -> list[float]:
     """The quantiles that Locust reports at a rate, with enough `constant_throughput` users for it, in seconds."""
     users = max(rate // 20, 1)
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "locust",
-        "-f",
-        str(HERE / "locustfiles" / "locust_paced_locustfile.py"),
-        "--headless",
-        "--only-summary",
-    ]
     output, _ = run_generator(
-        [*command, "-u", str(users), "-r", str(users)],
+        [*headless_locust("locust_paced_locustfile.py"), "-u", str(users), "-r", str(users)],
         CHAINPROOF_TARGET=f"{served.origin}/production/run_remote",
         BENCHMARK_RATE=str(rate / users),
         BENCHMARK_SECONDS=str(seconds),
@@ -184,9 +181,7 @@ def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
         for kind in ("steady", "frozen"):
             with emulator(folder, kind, scenario) as served:
                 if kind == "frozen":
-                    threading.Thread(
-                        target=freeze_process, args=(served.process, seconds * 0.4, freeze), daemon=True
-                    ).start()
+                    threading.Timer(seconds * 0.4, suspend, (served.process, freeze)).start()
                 totals[kind] = total(run_load_test(served, folder / f"run-{kind}", *options).intervals)
         expected = freeze - 0.01 * seconds
         response = totals["frozen"].response_time["ok"].quantile(0.99) or 0.0  # type: ignore[index]  # the result is a string
@@ -198,11 +193,10 @@ def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
         )
 
 
-def freeze_process(process: int, delay: float, duration: float) -> None:
-    """Stop a process after *delay* seconds, for *duration* seconds."""
-    time.sleep(delay)
+def suspend(process: int, seconds: float) -> None:
+    """Let a process stand still for some seconds of real time, which is what its clients see."""
     os.kill(process, signal.SIGSTOP)
-    time.sleep(duration)
+    time.sleep(seconds)
     os.kill(process, signal.SIGCONT)
 
 

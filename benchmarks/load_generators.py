@@ -105,20 +105,16 @@ def _children_cpu_time() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def headless_locust(locustfile: str) -> list[str]:
+    """The command of a run with one of the locustfiles, without a web page."""
+    path = str(HERE / "locustfiles" / locustfile)
+    return [sys.executable, "-P", "-m", "locust", "-f", path, "--headless", "--only-summary"]
+
+
 def run_locustfile(settings: RoundSettings, locustfile: str, *options: str, **variables: str) -> RoundResult:
     """A round with one of the locustfiles, which measures itself so that starting Locust is not counted."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "locust",
-        "-f",
-        str(HERE / "locustfiles" / locustfile),
-        "--headless",
-        "--only-summary",
-    ]
     output, _ = run_generator(
-        [*command, "-u", str(settings.connections), *options],
+        [*headless_locust(locustfile), "-u", str(settings.connections), *options],
         CHAINPROOF_TARGET=settings.origin + PATH,
         BENCHMARK_CA_FILE=str(CERTIFICATE),
         REQUESTS_CA_BUNDLE=str(CERTIFICATE),

@@ -16,7 +16,6 @@ import json
 import os
 import random
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
 
+from accuracy import suspend
 from resource_use import memory_of
 
 from chainproof.contract.levels import Contract
@@ -197,12 +197,6 @@ class _Target:
         self._port = int(self.origin.rpartition(":")[2])
         return process
 
-    def freeze(self) -> None:
-        """Let the target stand still."""
-        self.process.send_signal(signal.SIGSTOP)
-        time.sleep(FREEZE)
-        self.process.send_signal(signal.SIGCONT)
-
     def restart(self) -> None:
         """Kill the target and start it again."""
         self.process.kill()
@@ -243,7 +237,11 @@ def faults(minutes: int, rate: int) -> int:
             env={**os.environ, "BASETEN_API_KEY": EMULATOR_KEY},
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        kinds: tuple[Callable[[], None], ...] = (target.freeze, target.restart, lambda: _suspend(_generator(load)))
+        kinds: tuple[Callable[[], None], ...] = (
+            lambda: suspend(target.process.pid, FREEZE),
+            target.restart,
+            lambda: suspend(_generator(load), SUSPENSION),
+        )
         disturbed = _Disturbed(minutes=minutes, rate=rate)
         _disturb(load, out, disturbed, kinds)
         load.wait()
@@ -272,22 +270,15 @@ def _generator(load: subprocess.Popen[bytes]) -> int:
     return int(children[0]) if children else load.pid
 
 
-def _suspend(process: int) -> None:
-    """Let the load generator stand still."""
-    os.kill(process, signal.SIGSTOP)
-    time.sleep(SUSPENSION)
-    os.kill(process, signal.SIGCONT)
-
-
 def _disturb(
     load: subprocess.Popen[bytes], out: Path, disturbed: _Disturbed, kinds: tuple[Callable[[], None], ...]
 ) -> None:
     """Inject one fault in each minute."""
     while not (out / "intervals.jsonl").exists():
-        time.sleep(0.05)  # the run has not begun
+        time.sleep(0.05)  # another process writes the file, so there is no clock to replace
     begin = time.monotonic() - 1.0
     for minute in range(disturbed.minutes):
-        time.sleep(max(begin + minute * 60 + 30 - time.monotonic(), 0.0))
+        time.sleep(max(begin + minute * 60 + 30 - time.monotonic(), 0.0))  # the run goes on in real time
         if load.poll() is not None:
             break
         disturbed.instants.append(time.monotonic() - begin)

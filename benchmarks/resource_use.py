@@ -7,13 +7,12 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from accuracy import emulator
-from load_generators import GENERATOR_CORE, HERE, KEY, null_server, pin_to_core, run_generator
+from load_generators import GENERATOR_CORE, KEY, headless_locust, null_server, pin_to_core, run_generator
 
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.judgement.load_summary import summarise_load
@@ -23,18 +22,14 @@ from chainproof.results.interval import total
 
 def start_load_run(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen[bytes]:
     """A load test that has been started in one process."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "locust",
-        "-f",
-        str(HERE / "locustfiles" / "chainproof_locustfile.py"),
-        "--headless",
-        "--only-summary",
-    ]
     return subprocess.Popen(
-        [*command, "--workload=steady", f"--target={origin}", f"--out={out}", *options],
+        [
+            *headless_locust("chainproof_locustfile.py"),
+            "--workload=steady",
+            f"--target={origin}",
+            f"--out={out}",
+            *options,
+        ],
         env={**os.environ, "BASETEN_API_KEY": key},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -65,7 +60,7 @@ def in_flight(requests: int = 10_000) -> None:
                 totals = total(read_run(out).intervals) if (out / "intervals.jsonl").exists() else None
                 if totals is None or totals.in_flight or not totals.sent:
                     max_memory = max(max_memory, memory_of(process.pid))  # without the summary
-                time.sleep(0.25)
+                time.sleep(0.25)  # between two measurements of another process
             process.wait()
         totals = total(read_run(out).intervals)
         print(f"in flight: {totals.in_flight_max} at once in one process, at most {max_memory:.0f} MB\n")
@@ -143,17 +138,7 @@ def processes(seconds: int) -> None:
     costs: dict[int, list[float]] = {}
     for count in (1, 2) * 3:
         with tempfile.TemporaryDirectory() as name, null_server() as origin:
-            command = [
-                sys.executable,
-                "-P",
-                "-m",
-                "locust",
-                "-f",
-                str(HERE / "locustfiles" / "chainproof_locustfile.py"),
-                "--headless",
-            ]
             options = [
-                "--only-summary",
                 "--workload=steady",
                 "--model=closed",
                 "--users=64",
@@ -161,7 +146,7 @@ def processes(seconds: int) -> None:
             ]
             options += [f"--target={origin}", f"--out={name}/run", *["--processes=2"] * (count == 2)]
             output, _ = run_generator(
-                [*command, *options], BENCHMARK_WARM_UP="60"
+                [*headless_locust("chainproof_locustfile.py"), *options], BENCHMARK_WARM_UP="60"
             )  # the stopwatch starts with second 1
             results = [json.loads(each) for each in re.findall(r"^BENCHMARK (.*)$", output, re.MULTILINE)]
             intervals = read_run(Path(name) / "run").intervals

@@ -21,14 +21,16 @@ import tempfile
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+
+from load_generators import KEY, null_server
 
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.results.folder import Run, find_runs, read_run
 from chainproof.results.interval import total
 
-NULL_SERVER = Path(__file__).with_name("null_server.py")
 REQUESTS = (
     *(
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -84,7 +86,16 @@ def finished_run(runs: Path, patience: float) -> Run:
         run = read_run(find_runs(runs)[-1])
         if run.end is not None or time.monotonic() > give_up:
             return run
-        time.sleep(0.5)
+        time.sleep(0.5)  # another process writes the folder, so there is no clock to replace
+
+
+def await_page(port: int) -> None:
+    """Return as soon as the page can be connected to."""
+    while True:
+        with suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.1)  # another process starts, so there is no clock to replace
 
 
 def main() -> None:
@@ -94,20 +105,17 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=20.0)
     parser.add_argument("--clients", type=int, default=30)
     options = parser.parse_args()
-    target = subprocess.Popen([sys.executable, NULL_SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert target.stdout is not None
-    target_port = int(target.stdout.readline())
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        words = [f"--web-port={port}", f"--target=http://127.0.0.1:{target_port}"]
+    with tempfile.TemporaryDirectory() as folder, null_server() as origin:
+        words = [f"--web-port={port}", f"--target={origin}"]
         locust = subprocess.Popen(
             [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *words],
             cwd=folder,
-            env={**os.environ, "BASETEN_API_KEY": "a-key"},
+            env={**os.environ, "BASETEN_API_KEY": KEY},
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(4)
+        await_page(port)
         for clients in (0, options.clients):
             print(f"{clients} clients", flush=True)
             form = f"user_count=1&spawn_rate=1&rate={options.rate:g}&duration={options.duration:g}s"
@@ -118,7 +126,6 @@ def main() -> None:
             print(row(finished_run(Path(folder, "runs"), options.duration + 60)), flush=True)
         locust.send_signal(signal.SIGINT)
         locust.wait(20)
-    target.kill()
 
 
 if __name__ == "__main__":
