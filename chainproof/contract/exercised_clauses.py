@@ -27,7 +27,11 @@ OF_OUTPUTS = _ANY_STATUS + _OUTPUT
 
 
 def exercised_clauses(answer: Answer, value: object) -> tuple[Clause, ...]:
-    """The clauses that an answer of the operation exercises; *value* is its parsed body. One that is not parsed shows little."""
+    """
+    The clauses that an answer of the operation exercises; *value* is its parsed body.
+
+    A body that is too complex to parse exercises no clause on its contents.
+    """
     common = _ANY_STATUS if answer.field("retry-after") is None else (*_ANY_STATUS, clauses.RETRY_AFTER)
     if 200 <= answer.status < 300:
         return (*common, clauses.OUTPUT_MEDIA_TYPE) if isinstance(value, TooComplex) else common + _OUTPUT

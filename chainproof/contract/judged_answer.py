@@ -15,7 +15,7 @@ from chainproof.contract.clause import Clause
 from chainproof.contract.content_coding import decode_answer
 from chainproof.contract.exercised_clauses import OF_OUTPUTS, exercised_clauses
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import Violation, is_plainly_valid, violations
+from chainproof.contract.violations import Violation, is_plainly_valid, violations_with_body
 from chainproof.json_text import parse_json
 
 _BODY_CLAUSES = frozenset(
@@ -65,7 +65,8 @@ def judge_answer(answer: Answer, contract: Contract) -> JudgedAnswer:
 
 def _judged(answer: Answer, contract: Contract) -> JudgedAnswer:
     """The judgement of an answer without a content coding."""
-    return JudgedAnswer(answer, exercised_clauses(answer, parse_json(answer.body)), violations(answer, contract))
+    value = parse_json(answer.body)
+    return JudgedAnswer(answer, exercised_clauses(answer, value), violations_with_body(answer, value, contract))
 
 
 def coding_violations(coding_error: str, warning: str) -> Iterator[Violation]:

@@ -48,11 +48,13 @@ def violations(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Vi
 
     The request must be a POST to the operation's path: the contract says nothing about other answers.
     """
-    if is_plainly_valid(answer):
-        return ()
-    return tuple(
-        violation for violation in _strict_violations(answer, contract) if not is_waived(violation.clause, contract)
-    )
+    return () if is_plainly_valid(answer) else violations_with_body(answer, parse_json(answer.body), contract)
+
+
+def violations_with_body(answer: Answer, value: object, contract: Contract) -> tuple[Violation, ...]:
+    """The same of an answer whose body was parsed already; *value* is the result."""
+    found = _strict_violations(answer, value, contract)
+    return tuple(violation for violation in found if not is_waived(violation.clause, contract))
 
 
 _PLAIN_FIELDS = frozenset({"content-type", "content-length", "date", "server", "connection", "transfer-encoding"})
@@ -113,7 +115,7 @@ def error_code(answer: Answer) -> str | None:
     return code.encode("utf-8", "backslashreplace").decode() if isinstance(code, str) else None
 
 
-def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation]:
+def _strict_violations(answer: Answer, value: object, contract: Contract) -> Iterator[Violation]:
     """The violations without regard to waivers."""
     allowed = allowed_statuses(contract)
     if answer.status not in allowed:
@@ -123,9 +125,9 @@ def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation
             actual=f"status {answer.status}",
         )  # no clause describes the body of an undocumented status
     elif answer.status < 300:
-        yield from _output(answer, contract)
+        yield from _output(answer, value, contract)
     else:
-        yield from _error(answer, contract)
+        yield from _error(answer, value, contract)
     yield from _fields(answer)
     yield from _request_id(answer)
 
@@ -134,7 +136,7 @@ STREAM_TYPES = frozenset({"application/octet-stream", "text/event-stream"})
 """Media types of chains that stream their output: its contents cannot be judged."""
 
 
-def _output(answer: Answer, contract: Contract) -> Iterator[Violation]:
+def _output(answer: Answer, value: object, contract: Contract) -> Iterator[Violation]:
     """The violations in the body of a success."""
     if answer.media_type == "application/octet-stream" and ANY_OUTPUT.applies_to(contract):
         return
@@ -142,19 +144,17 @@ def _output(answer: Answer, contract: Contract) -> Iterator[Violation]:
         # Do not report the body as well: under another media type it need not be JSON.
         yield _media_type(clauses.OUTPUT_MEDIA_TYPE, answer)
         return
-    value = parse_json(answer.body)
     if isinstance(value, InvalidJson):
         yield _malformed(clauses.OUTPUT_JSON, answer, value)
     elif not isinstance(value, dict | TooComplex):
         yield Violation(clause=clauses.OUTPUT_OBJECT, expected="a JSON object", actual=_kind(value, answer))
 
 
-def _error(answer: Answer, contract: Contract) -> Iterator[Violation]:
+def _error(answer: Answer, value: object, contract: Contract) -> Iterator[Violation]:
     """The violations in the body of an error."""
     if answer.media_type != "application/json":
         yield _media_type(clauses.ERROR_MEDIA_TYPE, answer)
         return
-    value = parse_json(answer.body)
     if isinstance(value, InvalidJson):
         yield _malformed(clauses.ERROR_JSON, answer, value)
         return

@@ -20,7 +20,7 @@ from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.exercised_clauses import exercised_clauses
 from chainproof.contract.judged_answer import coding_violations
 from chainproof.contract.redaction import REDACTED
-from chainproof.contract.violations import Violation, error_code, violations
+from chainproof.contract.violations import Violation, error_code, violations_with_body
 from chainproof.durations import format_duration
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.results.exchange import Transport
@@ -311,7 +311,7 @@ def _judge_operation_answer(draft: _Draft, request: CheckRequest, answer: Answer
     draft.exercise(*exercised_clauses(answer, value))
     if answer.request_id:
         draft.exercise(clauses.REQUEST_ID_UNIQUE)
-    draft.add(*violations(answer, terms.contract))
+    draft.add(*violations_with_body(answer, value, terms.contract))
     if answer.status == 200 and not isinstance(value, InvalidJson | TooComplex):
         _judge_output(draft, value, terms)
     if isinstance(value, dict | list) and answer.media_type == "application/json":
