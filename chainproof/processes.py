@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from chainproof.command import PARENT_VARIABLE
 from chainproof.errors import UsageError
 from chainproof.linux import end_with_parent
-from chainproof.signals import ENDING_SIGNALS, handle_signals
+from chainproof.signals import handle_signals
 
 _OF_EVERY_PROCESS = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|PWD|TERM|COLORTERM|COLUMNS|LINES|TZ|TMPDIR|TEMP|TMP|LANG|LANGUAGE|LC_\w+|NO_COLOR|FORCE_COLOR"
@@ -87,7 +87,7 @@ def forward_signals(
         forwarded.append(number)
         child.send_signal(signal_for(number))
 
-    with handle_signals(forward, ENDING_SIGNALS):
+    with handle_signals(forward):
         yield forwarded
 
 

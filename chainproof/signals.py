@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,29 +12,25 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a command to end: Ctrl-C, a supervisor, and a terminal that is closed."""
 
 
-@contextmanager
-def handle_signals(handler: Callable[[int], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    """
-    Call a handler with each of the given signals until the context ends, then restore the former handlers.
+def signals_to_handle() -> list[signal.Signals]:
+    """The signals that ask to end, without a SIGHUP that is ignored: nohup asks to survive the end of the terminal."""
+    return [each for each in ENDING_SIGNALS if each != signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN]
 
-    A SIGHUP that is ignored stays so: nohup asks for that.
-    """
+
+@contextmanager
+def handle_signals(handler: Callable[[int], None]) -> Iterator[None]:
+    """Call a handler with each signal that asks to end until the context ends, then restore the former handlers."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         handler(number)
 
-    before = {number: signal.signal(number, handle) for number in numbers if not is_ignored(number)}
+    before = {number: signal.signal(number, handle) for number in signals_to_handle()}
     try:
         yield
     finally:
         for number, former in before.items():
             signal.signal(number, former)
-
-
-def is_ignored(number: signal.Signals) -> bool:
-    """Whether this process was started so that it survives the end of its terminal, as with nohup."""
-    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 @contextmanager
@@ -54,7 +50,7 @@ def first_signal_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with handle_signals(interrupt, ENDING_SIGNALS):
+    with handle_signals(interrupt):
         yield
 
 

@@ -22,7 +22,7 @@ from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.processes import allow_open_files, chainproof_command, run_process
-from chainproof.signals import ENDING_SIGNALS, handle_signals
+from chainproof.signals import handle_signals
 
 from . import plugin
 from .checks import Check
@@ -99,7 +99,7 @@ def _run_checks(setup: RunSetup) -> ExitCode:
     """Run the checks under pytest; the exit code follows from the verdict."""
     progress = ProgressPlugin()
     arguments = [*_ARGUMENTS, "-k", setup.settings.selection]
-    with _isolated(), handle_signals(setup.interruption.request, ENDING_SIGNALS):
+    with _isolated(), handle_signals(setup.interruption.request):
         status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
     if setup.error is not None:
         raise setup.error

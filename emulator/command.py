@@ -15,7 +15,6 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
-from itertools import filterfalse
 from pathlib import Path
 
 from chainproof.command import build_parser, command
@@ -28,7 +27,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import end_with_parent
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import allow_open_files
-from chainproof.signals import ENDING_SIGNALS, is_ignored
+from chainproof.signals import signals_to_handle
 
 from .chain.chain import load_chain
 from .decision import EmulatorConfig
@@ -212,7 +211,7 @@ def _serve_alone(serve_until_stopped: ServeFunction, print_url: Callable[[], Non
     """Serve until a signal arrives or, with *until_eof*, standard input ends."""
 
     def on_started(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
-        for signal_number in filterfalse(is_ignored, ENDING_SIGNALS):
+        for signal_number in signals_to_handle():
             loop.add_signal_handler(signal_number, stop)
         if until_eof:
             _stop_after(_stdin_ended, loop, stop)
@@ -230,7 +229,7 @@ def _serve_while_running(
 
     def on_started(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
         # Install the handlers first: a signal during the start of the child must not end the emulator and orphan the child.
-        for signal_number in filterfalse(is_ignored, ENDING_SIGNALS):
+        for signal_number in signals_to_handle():
             loop.add_signal_handler(signal_number, _forward, signal_number, children)
         children.append(_start_child(child_command, environment))
         _stop_after(children[0].wait, loop, stop)

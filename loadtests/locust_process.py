@@ -32,7 +32,7 @@ from chainproof.linux import oom_kills
 from chainproof.processes import own_environment
 from chainproof.results.folder import END, MANIFEST
 from chainproof.results.manifest import Ending, Series
-from chainproof.signals import ENDING_SIGNALS, handle_signals
+from chainproof.signals import handle_signals
 from chainproof.target_options import TargetOptions
 
 from .metrics_endpoint import serve_metrics
@@ -114,7 +114,7 @@ def run_together(runs: Mapping[str, LocustRun], title: Callable[[], str] = str) 
     with (
         serve_metrics(first.folder, first.options.metrics),
         live_progress(folders, sys.stderr, quiet=first.options.quiet, title=title) as display,
-        handle_signals(forward, ENDING_SIGNALS),
+        handle_signals(forward),
         ExitStack() as stack,
     ):
         for run in runs.values():

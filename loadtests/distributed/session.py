@@ -24,7 +24,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import wraps
-from itertools import filterfalse
 from pathlib import Path
 from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
@@ -56,7 +55,7 @@ from chainproof.results.manifest import (
     versions,
 )
 from chainproof.results.replan import Replan
-from chainproof.signals import ENDING_SIGNALS, is_ignored
+from chainproof.signals import signals_to_handle
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 
@@ -152,7 +151,7 @@ class Session:
         add_listener(events.quitting, self.on_quitting)
         add_listener(events.quit, self.on_quit)
         add_listener(events.user_error, self.on_user_error)
-        for number in filterfalse(is_ignored, ENDING_SIGNALS):
+        for number in signals_to_handle():
             # On the event loop: an exception in the middle of other code would leave its requests unaccounted for.
             gevent.signal_handler(number, self.on_signal)
         hub = gevent.get_hub()

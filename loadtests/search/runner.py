@@ -27,7 +27,7 @@ from chainproof.machine_faults import MachineFault, machine_fault, system_fault
 from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
 from chainproof.results.manifest import Ending
 from chainproof.results.search_record import FORMAT, SEARCH_FILE
-from chainproof.signals import ENDING_SIGNALS, handle_signals
+from chainproof.signals import handle_signals
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
@@ -92,7 +92,7 @@ def run_search(run: LocustRun, *, workload: Workload, search: SearchSettings) ->
     runner = ProbeRunner(run, workload=workload, plan=plan)
     try:
         # Between two probes, and in a pause, there is no child to which a signal could be sent on.
-        with handle_signals(_abort, ENDING_SIGNALS):
+        with handle_signals(_abort):
             while isinstance(step := next_step(runner.probes, plan), ProbeRequest):
                 runner.run(step)
     except (SearchAborted, UsageError, OSError) as error:

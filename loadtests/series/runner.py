@@ -25,7 +25,7 @@ from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_
 from chainproof.machine_faults import machine_fault
 from chainproof.results.folder import END, INTERVALS, MANIFEST, FolderError, read_run
 from chainproof.results.manifest import Ending, Series, SeriesKind, Side
-from chainproof.signals import ENDING_SIGNALS, handle_signals
+from chainproof.signals import handle_signals
 from chainproof.target_options import TargetOptions
 
 from ..demand import demand
@@ -114,7 +114,7 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
     stopped: int | None = None
     try:
         # Between two runs there is no child to which a signal could be sent on.
-        with handle_signals(_interrupt, ENDING_SIGNALS):
+        with handle_signals(_interrupt):
             for step in plan.steps:
                 runner.run(step)
     except (SeriesStopped, UsageError, OSError) as error:

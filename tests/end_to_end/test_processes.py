@@ -17,7 +17,7 @@ from chainproof.endpoint import Endpoint, start_emulator
 from chainproof.processes import chainproof_command
 from chainproof.results.folder import find_runs, read_run
 from chainproof.results.manifest import Ending
-from chainproof.signals import ENDING_SIGNALS, handle_signals
+from chainproof.signals import handle_signals
 
 SHORT_LOAD = ("loadtests", "--rate", "20", "--duration", "0.2s", "--objective", "error_rate < 100%")
 
@@ -206,7 +206,7 @@ def test_a_run_outlives_its_terminal_with_nohup() -> None:
     """A SIGHUP that is ignored from the start stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with handle_signals(bool, ENDING_SIGNALS):
+        with handle_signals(bool):
             assert signal.SIG_IGN is signal.getsignal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
