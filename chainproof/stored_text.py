@@ -41,6 +41,5 @@ def beginning(body: bytes, max_length: int) -> str:
     >>> beginning("été".encode() * 10**6, 4)
     'été…'
     """
-    return shortened(
-        body[: 4 * max_length + 4].decode("utf-8", "replace"), max_length
-    )  # a character has 4 bytes at most
+    start = body[: 4 * max_length + 4]  # a character has 4 bytes at most
+    return shortened(start.decode("utf-8", "replace"), max_length)

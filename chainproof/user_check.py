@@ -16,6 +16,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import USER_CHECK
 from chainproof.contract.violations import Violation
 from chainproof.errors import YOUR_CODE, UsageError, UserCodeError, error_text, place_in
+from chainproof.stored_text import shortened
 
 CheckFunction = Callable[[Mapping[str, Any], Answer], object]
 """(payload, answer) -> None, or a message that says what is wrong."""
@@ -64,10 +65,9 @@ class UserCheck:
             raise UserCheckError(
                 f"{YOUR_CODE}expected {self.source} to return None or a str, found {type(message).__name__}"
             )
-        return Violation(clause=USER_CHECK, expected=f"{self.source} passes", actual=_shortened(message))
+        return Violation(clause=USER_CHECK, expected=f"{self.source} passes", actual=_one_line(message))
 
 
-def _shortened(message: str) -> str:
+def _one_line(message: str) -> str:
     """A message in one line of limited length."""
-    line = " ".join(message.split()) or "(no message)"
-    return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[: MAX_MESSAGE_LENGTH - 1]}…"
+    return shortened(" ".join(message.split()) or "(no message)", MAX_MESSAGE_LENGTH)

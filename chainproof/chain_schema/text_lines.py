@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chainproof.errors import UsageError
+from chainproof.stored_text import shortened
 
 MAX_LINE_LENGTH = 200
 """Characters of a line."""
@@ -25,4 +26,4 @@ def one_line(text: str) -> str:
 
 def truncated(text: str) -> str:
     """A text of at most MAX_LINE_LENGTH characters."""
-    return text if len(text) <= MAX_LINE_LENGTH else text[: MAX_LINE_LENGTH - 1] + "…"
+    return shortened(text, MAX_LINE_LENGTH)

@@ -18,6 +18,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.redaction import REDACTED
 from chainproof.contract.violations import Violation
+from chainproof.stored_text import shortened
 
 _MAX_QUOTED = 60
 """Characters of a value that a violation quotes."""
@@ -220,7 +221,9 @@ def field_violations(answer: Answer) -> Iterable[Violation]:
         clause = clauses.FIELD_CONVENTIONS if value in _TOLERATED.get(name, ()) else rule.clause
         title = "-".join(_WORDS.get(part, part.capitalize()) for part in name.split("-"))
         yield Violation(
-            clause=clause, expected=f"{title} by {rule.source}: {rule.expected}", actual=f"{title}: {_excerpt(value)}"
+            clause=clause,
+            expected=f"{title} by {rule.source}: {rule.expected}",
+            actual=f"{title}: {shortened(value, _MAX_QUOTED)}",
         )
 
 
@@ -245,8 +248,3 @@ def _values(answer: Answer) -> Iterable[tuple[str, str]]:
             lists.setdefault(lower_name, []).append(value)
     for name, values in lists.items():
         yield name, ", ".join(values)
-
-
-def _excerpt(value: str) -> str:
-    """The beginning of a value."""
-    return value if len(value) <= _MAX_QUOTED else value[: _MAX_QUOTED - 1] + "…"

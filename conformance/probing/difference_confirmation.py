@@ -14,6 +14,7 @@ from collections.abc import Collection
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import parse_json
+from chainproof.stored_text import beginning
 
 from ..judging.known_answers import Difference, KnownAnswer
 from ..judging.output_comparison import (
@@ -167,8 +168,7 @@ def report_mixed_up(
 
 def mixed_up_violation(owner: CheckRequest, paths: Collection[Path]) -> Violation:
     """The violation of an output with values that belong to another request."""
-    text = (owner.body or b"").decode("utf-8", "replace")
-    text = text if len(text) <= _MAX_EXCERPT else text[: _MAX_EXCERPT - 1] + "…"
+    text = beginning(owner.body or b"", _MAX_EXCERPT)
     return Violation(
         clause=clauses.ANSWER_MATCHES_REQUEST,
         expected="the answer to the own input",

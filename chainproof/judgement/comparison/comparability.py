@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chainproof.judgement.summary import Summary
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.stored_text import shortened
 
 _PLAN_SETTINGS: dict[RunKind, tuple[str, ...]] = {
     RunKind.LOAD: (
@@ -49,7 +50,7 @@ _PLAN_SETTINGS: dict[RunKind, tuple[str, ...]] = {
 _SILENT_SETTINGS = frozenset({"label", "keep_bodies", "cost_per_request", "max_cost", "phases", "accept"})
 """Settings whose difference needs no caveat, or that are compared separately."""
 
-MAX_LENGTH = 60
+_MAX_LENGTH = 60
 """Longest value in a reason."""
 
 
@@ -121,7 +122,7 @@ def _load_differences(first: Manifest, other: Manifest) -> Iterator[str]:
 def _text(value: object) -> str:
     """A value in a reason."""
     text = "not set" if value is None else "".join(each if each.isprintable() else " " for each in str(value))
-    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
+    return shortened(text, _MAX_LENGTH)
 
 
 def comparison_caveats(candidates: Sequence[Summary], baselines: Sequence[Summary]) -> list[ComparisonCaveat]:
