@@ -141,7 +141,7 @@ def _stalls(
     missed = [each.objective.text for each in objectives if each.verdict is Verdict.INVALID]
     if longest.seconds < STALL_WARNING and not missed:
         return
-    workers = len({worker for interval in run.intervals for worker in interval.workers})
+    workers = len(run.workers)
     lost = sum(stall.seconds for stall, _ in by_worker)
     stalled = judged.stalled if judged.stalled is not None else StalledRequests()
     affected = stalled.count + stalled.excused
@@ -259,7 +259,7 @@ def _users_in_step(run: Run, judged: RequestStats, seconds: Sequence[Interval]) 
     times = judged.response_time[Result.OK]
     if not isinstance(think_time, int | float) or not isinstance(users, int) or think_time <= 0 or times.mean is None:
         return
-    users_of_process = users / max(len({worker for interval in run.intervals for worker in interval.workers}), 1)
+    users_of_process = users / max(len(run.workers), 1)
     length = max(ceil(_CYCLES * (think_time + times.mean)), 1)
     blocks = [
         GeneratorHealth.merged(each.generator_health for each in seconds[start : start + length])

@@ -112,7 +112,7 @@ def summarise_load(run: Run) -> LoadSummary:
     sending_time = _sending_time(run, seconds)
     requests = requests_to_judge(run, seconds, judged, start, sending_time)
     results = evaluate_objectives([parse_objective(text) for text in run.manifest.objectives], requests)
-    results = judge_again(results, requests, totals, sending_time, len(_workers(run)))
+    results = judge_again(results, requests, totals, sending_time, len(run.workers))
     objectives = tuple(withhold_without_ok(each, judged) for each in results)
     times = timings(judged, requests.seconds)
     caveats = load_caveats(
@@ -146,11 +146,6 @@ def summarise_load(run: Run) -> LoadSummary:
         objectives=objectives,
         caveats=caveats,
     )
-
-
-def _workers(run: Run) -> frozenset[str]:
-    """The names of the processes that sent requests."""
-    return frozenset(worker for interval in run.intervals for worker in interval.workers)
 
 
 def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:

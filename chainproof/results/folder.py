@@ -360,6 +360,11 @@ class Run:
     damage: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with each damaged file, by its name; empty if all are as the run wrote them."""
 
+    @property
+    def workers(self) -> frozenset[str]:
+        """The names of the processes that sent requests."""
+        return frozenset(worker for interval in self.intervals for worker in interval.workers)
+
 
 def read_run(path: Path) -> Run:
     """The run in a folder, finished or not. Raises FolderError if it is not a run folder or its manifest is not readable."""
