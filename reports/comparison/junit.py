@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance
 from chainproof.judgement.comparison.comparison import Comparison
 from chainproof.judgement.comparison.conformance_comparison import ConformanceComparison
-from chainproof.judgement.severity import failing_levels
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding
 
@@ -58,11 +57,8 @@ def _metric(change: MetricChange, tolerance: Tolerance) -> Case:
 
 def _conformance(part: ConformanceComparison) -> Iterator[Case]:
     """Findings and lost coverage."""
-    manifest = part.candidates[-1].run.manifest
-    levels = failing_levels(manifest.known_settings.fail_on)
     for found in part.new:
-        fails = found.level in levels and manifest.acceptance_of(found.clause) is None
-        yield _finding("new", found, "failure" if fails else None)
+        yield _finding("new", found, "failure" if found in part.failing else None)
     for found in part.fixed:
         yield _finding("fixed", found, None)
     for found in part.unchanged:

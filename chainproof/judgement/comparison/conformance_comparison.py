@@ -20,6 +20,8 @@ class ConformanceComparison:
     baselines: tuple[ConformanceSummary, ...]
     new: tuple[Finding, ...]
     """Findings of the candidate alone, the most severe first."""
+    failing: tuple[Finding, ...]
+    """Those of them that fail the run."""
     fixed: tuple[Finding, ...]
     """Findings of the baseline alone, on clauses that the candidate's runs exercised."""
     unchanged: tuple[Finding, ...]
@@ -42,12 +44,13 @@ def compare_conformance(
     new = sort_findings(found for key, found in after.items() if key not in before)
     gone = [found for key, found in before.items() if key not in after]
     lost = tuple(sorted(covered_before - covered))
-    failing = [found for found in new if _fails(found, candidates[-1])]
+    failing = tuple(found for found in new if _fails(found, candidates[-1]))
     verdict, reason = _verdict(failing, lost, candidates)
     return ConformanceComparison(
         candidates=tuple(candidates),
         baselines=tuple(baselines),
         new=new,
+        failing=failing,
         fixed=sort_findings(found for found in gone if found.clause in covered),
         unchanged=sort_findings(found for key, found in after.items() if key in before),
         lost_coverage=lost,
