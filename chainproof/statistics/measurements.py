@@ -89,7 +89,6 @@ def duet_difference(candidate: Measurement, baseline: Measurement) -> Difference
         value=candidate.value - baseline.value,
         error=error,
         degrees_of_freedom=float(freedom),
-        within=error,
         pairs=True,
     )
 

@@ -53,8 +53,6 @@ class Difference:
     """Its standard error. Without degrees of freedom: that within the runs, which is too small."""
     degrees_of_freedom: float
     """How certain the standard error is; 0 if the variance from run to run is unknown."""
-    within: float
-    """The part of the standard error that is due to the requests within the runs."""
     pairs: bool = False
     """Whether runs are compared in pairs."""
     runs: float = 1
@@ -83,6 +81,11 @@ class Difference:
         if not self.is_known:
             return 1.0
         return float(scipy.special.stdtr(self.degrees_of_freedom, (self.value - limit) / self.error))
+
+    @property
+    def p_value(self) -> float:
+        """The probability of a difference at least as large, in either direction, if there is none."""
+        return 2 * min(self.p_value_above(0.0), self.p_value_below(0.0))
 
     def smallest_detectable(self, error: float = ERROR) -> float:
         """
@@ -130,7 +133,6 @@ def difference(
         value=float(sides[0].mean() - sides[1].mean()),
         error=max(math.sqrt(max(between, within)), _LEAST_ERROR),
         degrees_of_freedom=float(freedom),
-        within=math.sqrt(within),
         runs=2.0 / share,
         history=sum(map(len, groups)) if used else 0,
     )
@@ -138,34 +140,33 @@ def difference(
 
 def paired_difference(pairs: Sequence[tuple[RunValue, RunValue]]) -> Difference:
     """The mean difference of pairs of a candidate and a baseline run."""
-    values = np.array([candidate.value - baseline.value for candidate, baseline in pairs])
-    within = sum(candidate.error**2 + baseline.error**2 for candidate, baseline in pairs) / len(pairs) ** 2
-    between = float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
-    return Difference(
-        value=float(values.mean()),
-        error=max(math.sqrt(max(between, within)), _LEAST_ERROR),
-        degrees_of_freedom=len(pairs) - 1.0,
-        within=math.sqrt(within),
-        pairs=True,
-        runs=len(pairs),
-    )
+    values = [candidate.value - baseline.value for candidate, baseline in pairs]
+    within = [math.hypot(candidate.error, baseline.error) for candidate, baseline in pairs]
+    return _mean(values, within, len(pairs) - 1.0)
 
 
 def mean_of_duets(duets: Sequence[Difference]) -> Difference:
     """The mean of the differences that duets show. Of several, the variance is also taken from duet to duet."""
     if len(duets) == 1:
         return duets[0]
-    values = np.array([each.value for each in duets])
-    within = sum(each.error**2 for each in duets) / len(duets) ** 2
-    between = float(values.var(ddof=1)) / len(duets)
-    is_within = within >= between
+    freedom = sum(each.degrees_of_freedom for each in duets)
+    return _mean([each.value for each in duets], [each.error for each in duets], freedom)
+
+
+def _mean(values: Sequence[float], errors: Sequence[float], freedom: float) -> Difference:
+    """
+    The mean of the differences of pairs, with a variance from pair to pair that is at least that within them.
+
+    *freedom* are the degrees of freedom of the latter.
+    """
+    within = sum(error**2 for error in errors) / len(errors) ** 2
+    between = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
     return Difference(
-        value=float(values.mean()),
+        value=float(np.mean(values)),
         error=max(math.sqrt(max(between, within)), _LEAST_ERROR),
-        degrees_of_freedom=sum(each.degrees_of_freedom for each in duets) if is_within else len(duets) - 1.0,
-        within=math.sqrt(within),
+        degrees_of_freedom=freedom if within >= between else len(values) - 1.0,
         pairs=True,
-        runs=len(duets),
+        runs=len(values),
     )
 
 

@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 import scipy
 
+from chainproof.statistics import multiple_tests
 from chainproof.statistics.confidence_intervals import CONFIDENCE, proportion
 from chainproof.statistics.dependence import Dependence
-from chainproof.statistics.multiple_tests import holm_errors as share_errors
 
 ERROR = 1.0 - CONFIDENCE
 """The probability of a wrong decision, in each direction."""
@@ -171,7 +171,7 @@ def holm_errors(tests: Sequence[SampledTest], *, met: bool, error: float = ERROR
     found = [error] * len(tests)
     sampled = [place for place, test in enumerate(tests) if not test.is_exact]
     smallest = [_smallest_error(tests[place], met=met, error=error) for place in sampled]
-    for place, share in zip(sampled, share_errors(smallest, error), strict=True):
+    for place, share in zip(sampled, multiple_tests.holm_errors(smallest, error), strict=True):
         found[place] = share
     return found
 

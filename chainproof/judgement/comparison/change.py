@@ -139,7 +139,7 @@ def _errors(tested: Sequence[MetricDifference], tolerance: Tolerance) -> Mapping
         assert found is not None
         above.append(found.p_value_above(high))
         below.append(found.p_value_below(low))
-        apart.append(2 * min(found.p_value_above(0.0), found.p_value_below(0.0)))
+        apart.append(found.p_value)
     columns = (holm_errors(above, ERROR / 2), holm_errors(below, ERROR / 2), holm_errors(apart, ERROR))
     return dict(zip((each.metric for each in tested), zip(*columns, strict=True), strict=True))
 
@@ -168,7 +168,7 @@ def _change(
         size=kind.change(found.value),
         low=None if ends is None else kind.change(ends[0]),
         high=None if ends is None else kind.change(ends[1]),
-        differs=2 * min(found.p_value_above(0.0), found.p_value_below(0.0)) <= errors[2],
+        differs=found.p_value <= errors[2],
         excludes_regression=ends is not None and not _reaches_worse(kind, ends, tolerance.band(kind)),
         smallest_detectable=kind.change(found.smallest_detectable(family_error)),
         runs_needed=found.runs_needed(tolerance.band(kind)[1], family_error),
