@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainproof.clock import Seconds
-from chainproof.judgement.judged_requests import stats_by_second
+from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.latency import QUANTILES
 from chainproof.results.exchange import Result
-from chainproof.results.interval import Interval, RequestStats
-from chainproof.results.manifest import Manifest
 from chainproof.statistics.confidence_intervals import quantile
 from chainproof.statistics.time_batches import time_batches
 
@@ -40,16 +37,14 @@ class SpectrumPoint:
     """The number of answers above the percentile, which is what its value rests on."""
 
 
-def spectrum(manifest: Manifest, judged: RequestStats, seconds: Sequence[Interval]) -> tuple[SpectrumPoint, ...]:
+def spectrum(requests: JudgedRequests) -> tuple[SpectrumPoint, ...]:
     """
     The percentiles of the response time of ok answers whose interval has both ends.
 
-    *judged* are the judged requests of a run, *seconds* its intervals. As in every table, the intervals take into account
-    that requests depend on each other.
+    As in every table, the intervals take into account that requests depend on each other.
     """
-    phases = [phase.name for phase in manifest.phases if phase.judged] if any(each.phases for each in seconds) else []
-    times = judged.response_time[Result.OK]
-    batches = time_batches([part.response_time[Result.OK] for part in stats_by_second(seconds, phases)])
+    times = requests.stats.response_time[Result.OK]
+    batches = time_batches([part.response_time[Result.OK] for part in requests.seconds])
     points = []
     for fraction in FRACTIONS if times.count else ():
         estimate = quantile(times, fraction, dependence=batches.dependence_of_quantile(fraction))

@@ -32,7 +32,7 @@ def charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
         heat_map(over_time, phases),
         distribution(summary.judged, judged_phases_note(summary)),
         percentile_spectrum(
-            spectrum(summary.run.manifest, summary.judged, summary.seconds),
+            spectrum(summary.requests),
             summary.judged.count(Result.OK),
             judged_phases_note(summary),
         ),

@@ -8,18 +8,14 @@ from math import ceil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainproof.judgement.judged_requests import stats_by_second
-from chainproof.judgement.latency import judged_requests, timings
+from chainproof.judgement.judged_requests import JudgedRequests
+from chainproof.judgement.latency import timings
 from chainproof.judgement.spectrum import spectrum
 from chainproof.judgement.time_kinds import RESPONSE_TIME
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.interval import Interval, total
-from chainproof.results.manifest import Manifest, RunKind
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
-MANIFEST = Manifest(
-    kind=RunKind.LOAD, name="a", started="2026-11-22T13:27:00Z", target="http://a/", seed=1, settings={}
-)
 
 
 def run(seconds: int, rate: int, seed: int) -> list[Interval]:
@@ -36,13 +32,17 @@ def run(seconds: int, rate: int, seed: int) -> list[Interval]:
     return intervals
 
 
+def judged(intervals: list[Interval]) -> JudgedRequests:
+    """The requests of a run without phases."""
+    return JudgedRequests(stats=total(intervals), seconds=intervals)
+
+
 @settings(max_examples=25, deadline=None)
 @given(seconds=st.integers(1, 30), rate=st.integers(0, 40), seed=st.integers(0, 5))
 def test_a_spectrum_rises_within_its_intervals_and_the_sample(seconds, rate, seed):
     """Values and ends rise, every value lies in its interval, and at least one answer is slower than the last percentile."""
     intervals = run(seconds, rate, seed)
-    judged = judged_requests(MANIFEST, total(intervals))
-    points = spectrum(MANIFEST, judged, intervals)
+    points = spectrum(judged(intervals))
 
     assert sorted(point.value for point in points) == [point.value for point in points]
     assert all(point.low <= point.value <= point.high for point in points)
@@ -56,9 +56,9 @@ def test_a_spectrum_rises_within_its_intervals_and_the_sample(seconds, rate, see
 def test_a_spectrum_has_the_quantiles_and_intervals_of_the_tables():
     """At the quantiles that every report gives, value and interval are equal to those; p99.9 has none with 2,000 answers."""
     intervals = run(20, 100, 3)
-    judged = judged_requests(MANIFEST, total(intervals))
-    table = timings(judged, list(stats_by_second(intervals, [])))[RESPONSE_TIME].quantiles
-    points = {round(point.fraction, 6): point for point in spectrum(MANIFEST, judged, intervals)}
+    requests = judged(intervals)
+    table = timings(requests.stats, requests.seconds)[RESPONSE_TIME].quantiles
+    points = {round(point.fraction, 6): point for point in spectrum(requests)}
 
     for name, fraction in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)):
         point = points[fraction]
