@@ -84,6 +84,12 @@ def obstacles(candidates: Sequence[Summary], baselines: Sequence[Summary]) -> li
     return list(dict.fromkeys(found))
 
 
+def forced_caveat(obstacle: str) -> ComparisonCaveat:
+    """What --force turns an obstacle into."""
+    text = f"{obstacle[0].upper()}{obstacle[1:].rstrip('.')}."
+    return ComparisonCaveat(text, "Without --force this comparison is refused: its result may mean nothing.")
+
+
 def is_same_workload(first: Manifest, other: Manifest) -> bool:
     """True if two runs were made with the same plan, on machines of the same kind."""
     return first.kind is other.kind and next(_differences(first, other), None) is None

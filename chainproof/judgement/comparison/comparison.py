@@ -10,8 +10,8 @@ from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import Tolerance
 from chainproof.judgement.comparison.comparability import (
     ComparisonCaveat,
-    Obstacle,
     comparison_caveats,
+    forced_caveat,
     obstacles,
 )
 from chainproof.judgement.comparison.conformance_comparison import ConformanceComparison, compare_conformance
@@ -93,7 +93,7 @@ def compare(
         load_part = None
     else:
         load_part = compare_load(*load, tolerance=tolerance, history=earlier, deciding=deciding)
-    caveats = [*map(_forced, found if force else ())]
+    caveats = [forced_caveat(each.text) for each in found if force]
     caveats += [caveat for sides in compared for caveat in comparison_caveats(*sides)]
     caveats += _left_out(candidates, baselines, compared)
     conformance_part = None if conformance is None or invalid else compare_conformance(*conformance)
@@ -114,14 +114,6 @@ def _of_kind(
     """The runs of one kind on both sides; None if a side has none."""
     sides = [[each for each in side if isinstance(each, kind)] for side in (candidates, baselines)]
     return (sides[0], sides[1]) if all(sides) else None
-
-
-def _forced(obstacle: Obstacle) -> ComparisonCaveat:
-    """What --force turned into a caveat."""
-    text = obstacle.text[0].upper() + obstacle.text[1:]
-    return ComparisonCaveat(
-        f"{text.rstrip('.')}.", "Without --force this comparison is refused: its result may mean nothing."
-    )
 
 
 def _left_out(

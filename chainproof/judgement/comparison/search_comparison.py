@@ -8,7 +8,7 @@ from statistics import fmean
 
 from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import MetricDifference, Tolerance, judge_changes
-from chainproof.judgement.comparison.comparability import ComparisonCaveat
+from chainproof.judgement.comparison.comparability import ComparisonCaveat, forced_caveat
 from chainproof.judgement.comparison.comparison import Comparison
 from chainproof.judgement.comparison.differences import Design
 from chainproof.judgement.comparison.load_comparison import conclude
@@ -51,9 +51,7 @@ def compare_searches(candidate: Side, baseline: Side, tolerance: Tolerance, *, f
     candidates, baselines = (
         [each for each in side[1] if isinstance(each, LoadSummary)] for side in (candidate, baseline)
     )
-    caveats = [
-        ComparisonCaveat(f"{text[0].upper()}{text[1:]}.", "Without --force this is refused.") for text in obstacles
-    ]
+    caveats = list(map(forced_caveat, obstacles))
     caveats += [
         ComparisonCaveat(f"The search {search.path.name} has no result: {search.summary}", "Search again.")
         for search in (*candidate[0], *baseline[0])
