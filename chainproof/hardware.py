@@ -53,8 +53,7 @@ class Hardware:
 
 def this_machine() -> Hardware:
     """The machine that this process runs on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Hardware(cpu=_cpu(), cores=cores, memory_mib=_memory() >> 20)
+    return Hardware(cpu=_cpu(), cores=len(os.sched_getaffinity(0)), memory_mib=_memory() >> 20)
 
 
 def _cpu() -> str:
