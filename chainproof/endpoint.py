@@ -110,6 +110,14 @@ def open_endpoint(
         with start_emulator(scenario, options=options) as emulated:
             yield replace(emulated, key=ApiKey(EMULATOR_KEY, requested.auth_scheme), fields=requested.headers)
         return
+    target, route = find_target(url, requested, environment)
+    key = ApiKey(load_key(environment, requested.key_variable).reveal(), requested.auth_scheme)
+    check_listening(target, route)
+    yield _endpoint(target, key, requested.key_variable, route, requested.headers)
+
+
+def find_target(url: str, requested: TargetOptions, environment: Mapping[str, str]) -> tuple[Target, Route]:
+    """The target at a URL and the route there. Raises TargetError, or UsageError for options that cannot be used."""
     is_emulated = requested.url is None and environment.get(EMULATED_VARIABLE) == "1"
     if is_emulated and requested.connect_to is not None:
         raise UsageError(
@@ -119,11 +127,8 @@ def open_endpoint(
         _check_certificates(requested.ca_file)
     by_loopback = requested.connect_to is not None and is_loopback(requested.connect_to.host)
     target = parse_target(url, emulated=is_emulated, loopback=by_loopback)
-    key = ApiKey(load_key(environment, requested.key_variable).reveal(), requested.auth_scheme)
     proxy = None if requested.connect_to is not None else proxy_for(target, environment)
-    route = Route(connect_to=requested.connect_to, ca_file=requested.ca_file, proxy=proxy)
-    check_listening(target, route)
-    yield _endpoint(target, key, requested.key_variable, route, requested.headers)
+    return target, Route(connect_to=requested.connect_to, ca_file=requested.ca_file, proxy=proxy)
 
 
 def _check_certificates(path: str) -> None:

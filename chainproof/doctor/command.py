@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from chainproof.command import build_parser, command
 from chainproof.contract.redaction import MIN_LENGTH, redactor
-from chainproof.contract.route import Route, proxy_for
-from chainproof.contract.target import Target, is_loopback, parse_target
-from chainproof.endpoint import EMULATED_VARIABLE
-from chainproof.errors import UsageError
+from chainproof.contract.target import TargetError
+from chainproof.endpoint import find_target
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import TARGET_OPTIONS, TARGET_VARIABLE, Option
 from chainproof.target_options import TargetOptions, parse_target_options
@@ -80,31 +77,17 @@ def _diagnoses(requested: TargetOptions, environment: Mapping[str, str], *, is_r
         yield not_checked("target", "none was given", f"name one: chainproof doctor URL, or set {TARGET_VARIABLE}")
         return
     try:
-        target, route = _target(url, requested, environment)
-    except UsageError as error:
+        target, route = find_target(url, requested, environment)
+    except TargetError as error:
         yield missing("target", str(error), "correct the URL or the variable")
         return
     settings = RequestSettings(
         key_variable=requested.key_variable, scheme=requested.auth_scheme, fields=requested.headers
     )
-    try:
-        yield from check_target(target, route, environment, settings if is_request else None)
-    except OSError as error:  # of --ca-file
-        raise UsageError(
-            f"expected a PEM file of certificates with --ca-file, found {route.ca_file!r}: {error.strerror}"
-        ) from None
+    yield from check_target(target, route, environment, settings if is_request else None)
 
 
-def _target(url: str, requested: TargetOptions, environment: Mapping[str, str]) -> tuple[Target, Route]:
-    """The target and the route there, as the other tools find them. Raises TargetError."""
-    is_emulated = requested.url is None and environment.get(EMULATED_VARIABLE) == "1"
-    by_loopback = requested.connect_to is not None and is_loopback(requested.connect_to.host)
-    target = parse_target(url, emulated=is_emulated, loopback=by_loopback)
-    proxy = None if requested.connect_to is not None else proxy_for(target, environment)
-    return target, Route(connect_to=requested.connect_to, ca_file=requested.ca_file, proxy=proxy)
-
-
-def _redacted(text: str, requested: TargetOptions, environment: Mapping[str, Any]) -> str:
+def _redacted(text: str, requested: TargetOptions, environment: Mapping[str, str]) -> str:
     """A text without the key, which a certificate or a message of the system could repeat."""
     key = environment.get(requested.key_variable, "").strip()
     return redactor((key,)).redact(text) if len(key) >= MIN_LENGTH else text

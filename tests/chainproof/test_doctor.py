@@ -190,6 +190,16 @@ def test_the_certificate_is_verified(words: tuple[str, ...], state: str, text: s
     assert ("protocol" in found.states) is (state == "ok")
 
 
+def test_a_file_without_certificates_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the other tools, and before anything is sent."""
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["http://127.0.0.1:9", "--ca-file", "missing.pem"]) == 2
+    assert "expected a PEM file of certificates with --ca-file, found 'missing.pem'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("days", "state"), [(13.5, State.RISK), (14.5, State.OK), (-1, State.RISK)])
 def test_a_certificate_that_expires_soon_is_a_risk(days: float, state: State) -> None:
     """Less than 14 days."""
