@@ -161,7 +161,7 @@ class RunWriter:
 
     def write_interval(self, interval: Interval) -> None:
         """Append one second of a load run."""
-        interval.compact()  # which writing it does anyway
+        interval.compact()  # to_json packs histograms anyway, and seconds to be rolled up stay in memory for a while
         line = interval.to_json()
         if self._rollup is None:
             self._append(INTERVALS, line)

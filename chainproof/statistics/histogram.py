@@ -122,7 +122,7 @@ class Histogram:
 
     def compact(self) -> None:
         """Pack the counts, until the next value is recorded."""
-        if self._packed is None:
+        if self._packed is None and self.count:  # most histograms of a second are empty
             self._packed, (self._counts, self._first) = self._as_packed(), (_NO_COUNTS, 0)
 
     def _as_packed(self) -> tuple[Unsigned, Unsigned]:
