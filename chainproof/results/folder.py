@@ -20,7 +20,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Self, TypeVar
@@ -35,7 +35,7 @@ from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.integrity import FileDigest, FileDigestData, damage
 from chainproof.results.interval import Interval, IntervalData
-from chainproof.results.manifest import FORMAT, Manifest, ManifestData, RunEnd, RunEndData, RunKind
+from chainproof.results.manifest import FORMAT, Ending, Manifest, ManifestData, RunEnd, RunEndData, RunKind
 from chainproof.results.replan import Replan, ReplanData, apply_replans
 from chainproof.results.rollup import Rollup
 from chainproof.results.search_record import SearchRecord, read_search
@@ -234,11 +234,22 @@ class RunWriter:
         self._append(COVERAGE, coverage.to_json())
 
     def finish(self, end: RunEnd) -> None:
-        """Write how the run ended and the digests of the files, and close. Raises MachineFault."""
+        """
+        Write how the run ended and the digests of the files, and close. Raises MachineFault.
+
+        If newer counts of findings cannot be written, that is how the run ended. After that, a further call does nothing.
+        """
+        if self._end_file.closed:
+            return
         previous = self._segment - 1
         if self._last_active + 1 >= self._segment_end and draft_name(previous) in self._digests:
             self._rename(draft_name(previous), segment_name(previous))  # the present file has a full hour
-        self._write_changed_findings()
+        lost: MachineFault | None = None
+        try:
+            self._write_changed_findings()
+        except MachineFault as fault:
+            if end.ending not in (Ending.INTERNAL_ERROR, Ending.MACHINE_FAULT):
+                lost, end = fault, replace(end, ending=Ending.MACHINE_FAULT, note=str(fault))
         self._close_lines()
         content = _json_text(
             {**end.to_json(), "files": {name: digest.to_json() for name, digest in self._digests.items()}}
@@ -249,9 +260,11 @@ class RunWriter:
             self._end_file.truncate(len(content))
             (self.path / _RESERVED).replace(self.path / END)
         self.close()
+        if lost is not None:
+            raise lost
 
     def close(self) -> None:
-        """Close every file, and remove those that were to replace another. May be called again."""
+        """Close every file. May be called again."""
         with suppress(MachineFault):  # the run is unfinished in any case
             self._write_changed_findings()
         self._close_lines()
@@ -264,7 +277,7 @@ class RunWriter:
             self._append(FINDINGS, finding.to_json())
 
     def _close_lines(self) -> None:
-        """The same for all files but that of the end."""
+        """Close the files with lines, and remove those that were to replace another."""
         for file in self._files.values():
             file.close()
         self._files.clear()

@@ -291,6 +291,29 @@ def test_a_file_that_cannot_grow_ends_with_a_complete_line(tmp_path: Path, room:
     assert Ending.MACHINE_FAULT is run.end.ending
 
 
+def test_a_run_whose_last_counts_of_findings_are_lost_has_an_end(tmp_path: Path) -> None:
+    """It was not completed: a problem of the machine ended it. Writing the end once more changes nothing."""
+    writer = RunWriter(tmp_path / "run", LOAD)
+    for number in range(20):
+        writer.write_finding(replace(FINDING, actual=str(number), count=2))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (tmp_path / "run" / FINDINGS).stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        writer.write_finding(replace(FINDING, actual="0", count=3))
+        with pytest.raises(MachineFault, match="file too large"):
+            writer.finish(FINISH)
+        writer.finish(FINISH)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    run = read_run(tmp_path / "run")
+
+    assert ({}, 20) == (run.damage, len(run.findings))
+    assert run.end is not None
+    assert Ending.MACHINE_FAULT is run.end.ending
+    assert "file too large" in run.end.note
+
+
 def test_the_end_of_a_run_can_be_written_on_a_full_disk(tmp_path: Path) -> None:
     """Its draft takes up the space before the run, and no more than that is needed."""
     with RunWriter(tmp_path / "run", LOAD) as writer:
