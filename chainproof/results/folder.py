@@ -557,8 +557,10 @@ def find_searches(path: Path) -> list[SearchRecord]:
 
 def _runs_of(child: Path) -> list[Path]:
     """The folder itself if it is a run folder; of the folder of a search, the runs that stand for it; of a series, all runs."""
-    if (child / MANIFEST).exists() or not child.is_dir():
-        return [child] if child.is_dir() else []
+    if not child.is_dir():
+        return []
+    if (child / MANIFEST).exists():
+        return [child]
     return _search_runs(child) or [run for run in sorted(child.iterdir()) if (run / MANIFEST).exists()]
 
 

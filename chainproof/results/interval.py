@@ -393,9 +393,8 @@ def _check_seconds(interval: Interval) -> None:
     numbers = interval.seconds["numbers"]
     if contradiction is None and not 0 <= numbers[0] == interval.second <= numbers[-1] < _MAX_SECOND:
         contradiction = "/seconds/numbers: expected seconds from `second` on"
-    if contradiction is None and interval.phases.keys() != {
-        interval.seconds[name] for name in ("phase",) if name in interval.seconds
-    }:
+    phases = [interval.seconds["phase"]] if "phase" in interval.seconds else []
+    if contradiction is None and list(interval.phases) != phases:
         contradiction = "/seconds/phase: expected the only phase of the interval"
     if contradiction is not None:
         raise ValueError(contradiction)
