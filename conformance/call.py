@@ -80,10 +80,10 @@ def _body(payload: str | None, chain_schema: ChainSchema) -> bytes:
     """The body of `--payload`: JSON text, a file, or the standard input; without it the simplest input that is known."""
     if payload is None:
         return initial_inputs(minimal_input=chain_schema.minimal_input).base
+    if payload.lstrip()[:1] in ("{", "[", '"'):  # first, since a long text cannot be looked up as a file
+        return payload.encode("utf-8", "surrogateescape")
     if payload == "-" or Path(payload).is_file():
         return _read(payload)
-    if payload.lstrip()[:1] in ("{", "[", '"'):
-        return payload.encode("utf-8", "surrogateescape")
     raise UsageError(f"expected JSON text or a file with --payload, found {payload!r}, which is neither")
 
 

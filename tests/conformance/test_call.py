@@ -78,6 +78,11 @@ def test_a_payload_is_text_or_a_file_and_is_sent_as_it_is(call, tmp_path: Path) 
     assert '> { "big": 123456789012345678901234567890, "e": 1e400 }\\n\n' in printed
 
 
+def test_a_payload_may_be_longer_than_the_name_of_a_file(call) -> None:  # type: ignore[no-untyped-def]
+    """JSON text is not looked up as a file."""
+    assert call(correct_endpoint, "--payload", f'{{"a": "{"x" * 5000}"}}')[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
