@@ -130,7 +130,9 @@ class Histogram:
         if self._packed is not None:
             return self._packed
         indices, counts = self.used_buckets()
-        return _narrow(np.diff(indices, prepend=0)), _narrow(counts)
+        steps = indices.copy()
+        steps[1:] -= indices[:-1]  # in a fifth of the time of np.diff with `prepend`
+        return _narrow(steps), _narrow(counts)
 
     def record(self, value: Seconds, times: int = 1) -> None:
         """
