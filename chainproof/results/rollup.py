@@ -93,7 +93,7 @@ class Rollup:
 
     def add(self, interval: Interval, line: IntervalData) -> Iterator[IntervalData]:
         """Take the next interval and its JSON; returns the lines that are complete."""
-        if interval.second <= self._ended or interval.seconds is not None:
+        if interval.second <= self._ended:
             yield line
             return
         if interval.generator_health is not None:
@@ -141,7 +141,7 @@ class Rollup:
         has_stall = interval.stalled is not None or (health is not None and bool(health.stalls))
         ok = interval.response_time[Result.OK]
         errors = interval.outcomes.total() - interval.count(Result.OK) + interval.not_sent.total()
-        reasons = [
+        reasons = [  # a list, since every level counts every second
             interval.second < _FIRST,
             changed or not _is_in_one_phase(interval),
             has_stall or any(stall.start < interval.second + 1 for stall in self._stalls),
