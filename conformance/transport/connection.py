@@ -165,7 +165,10 @@ class TargetConnection:
         """Read one answer to its end by the deadline, an instant; *already_read* is its beginning."""
         held = HeldBytes(self._memory)
         parser.hold = held.add
-        return replace(self._read_answer(parser, deadline, already_read), held=held)
+        try:
+            return replace(self._read_answer(parser, deadline, already_read), held=held)
+        finally:
+            parser.stop()
 
     def _read_answer(self, parser: AnswerParser, deadline: Seconds, already_read: bytes) -> TransportResult:
         """Read one answer to its end."""

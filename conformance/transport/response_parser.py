@@ -57,7 +57,7 @@ class AnswerParser:
     http_1_0: bool = False
     """Whether the request was HTTP/1.0, which has neither chunks nor interim answers."""
     hold: Callable[[int], None] = _hold_nothing
-    """Called with the number of bytes that are kept; raises AnswerTooLarge if they are too many."""
+    """Called with the number of bytes that are kept."""
     interim_statuses: list[int] = field(default_factory=list)
     complete: bool = False
     framing_error: str = ""
@@ -96,6 +96,11 @@ class AnswerParser:
         self._parsing = self._parsing or self._parse()
         if not self.complete:
             next(self._parsing, None)
+
+    def stop(self) -> None:
+        """Parse no further. An answer without its end would otherwise stay in memory until garbage collection."""
+        if self._parsing is not None:
+            self._parsing.close()
 
     @property
     def raw(self) -> bytes:
