@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import RLock
 
 from chainproof.options import DEFAULT_RESPONSE_MEMORY
+
+from .check_skipped import CheckSkipped
 
 
 class AnswerTooLarge(Exception):
@@ -17,14 +19,15 @@ class ResponseMemory:
     def __init__(self, limit: int = DEFAULT_RESPONSE_MEMORY) -> None:
         self.limit = limit
         self.held = 0
-        self._lock = Lock()
+        # Reentrant: garbage collection may release an answer at any moment, also while this thread holds the lock.
+        self._lock = RLock()
 
     def hold(self, count: int) -> None:
-        """Hold more bytes. Raises AnswerTooLarge if they are too many."""
+        """Hold more bytes. Raises CheckSkipped if there is no memory left, which says nothing about the target."""
         with self._lock:
             if self.held + count > self.limit:
-                raise AnswerTooLarge(
-                    f"the answers being read take more than {self.limit >> 20} MiB, see --max-response-memory"
+                raise CheckSkipped(
+                    f"needs a higher --max-response-memory: the answers being read take more than {self.limit >> 20} MiB"
                 )
             self.held += count
 
@@ -44,7 +47,7 @@ class HeldBytes:
         self._count = 0
 
     def add(self, count: int) -> None:
-        """Hold more bytes. Raises AnswerTooLarge if all answers together have too many."""
+        """Hold more bytes. Raises CheckSkipped if all answers together have too many."""
         self._memory.hold(count)
         self._count += count
 
