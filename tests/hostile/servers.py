@@ -303,7 +303,7 @@ SCRIPTS: dict[str, Script] = {
 # ------------------------------------------------------------------ serving
 
 
-def read_request(connection: socket.socket, received: bytes) -> bytes | None:
+def read_request(connection: socket.socket, received: bytes = b"") -> bytes | None:
     """Read one request to its end; returns the bytes after it, or None if the connection has ended."""
     while b"\r\n\r\n" not in received:
         octets = connection.recv(65_536)

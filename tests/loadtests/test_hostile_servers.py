@@ -28,6 +28,8 @@ from chainproof.loadtests.client.reply import Reply
 from chainproof.loadtests.client.request import request_bytes
 from chainproof.results.exchange import Transport
 
+from ..hostile.servers import read_request
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 DEADLINE = 0.25
 SLACK = 1.0
@@ -76,13 +78,13 @@ class ScriptServer:
             if self.tls is not None:
                 connection = self.tls.wrap_socket(raw, server_side=True)
             if script.reads:
-                _read_request(connection)
+                read_request(connection)
             for part in script.parts:
                 connection.sendall(part)
                 time.sleep(0.001)
             self.end(raw, connection, script.end)
             if script.end == "stay":
-                while _read_request(connection):
+                while read_request(connection) is not None:
                     connection.sendall(OK.replace(b"{}", b"[]"))
         connection.close()
         script.over.set()
@@ -95,24 +97,6 @@ class ScriptServer:
             socket.socket(fileno=connection.detach()).sendall(b"\x17\x03\x03\x00\x20" + b"?" * 32)
         elif how == "orderly" and self.tls is not None:
             connection.unwrap()
-
-
-def _read_request(connection: Any) -> bool:
-    """Read a request; False at the end of the stream."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        octets = connection.recv(65536)
-        if not octets:
-            return False
-        received += octets
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-    while len(body) < length:
-        octets = connection.recv(65536)
-        if not octets:
-            return False
-        body += octets
-    return True
 
 
 @contextmanager
