@@ -254,7 +254,7 @@ class Fuzzer:
             schema |= part([each for each in SCHEMA_PARTS if isinstance(each, dict)])
         if self.dice.random() < 0.2:
             schema["$defs"] = {"x": part(SCHEMA_PARTS)}
-        return _json(schema)
+        return json.dumps(schema).encode()
 
     def value(self, option: Option) -> str:
         """A value of an option, often an odd one."""
@@ -422,18 +422,16 @@ def _call(fuzzer: Fuzzer) -> FuzzedInput:
     )
 
 
-def _files(fuzzer: Fuzzer) -> dict[str, bytes]:
-    """Good files under the names that options may have."""
-    del fuzzer
-    return {
-        "plan.toml": PLAN.encode(),
-        "scenario.toml": SCENARIO.encode(),
-        "lines.jsonl": b'{"x": 1}\n',
-        "times.txt": b"1\n2\n",
-        "schema.json": b'{"type": "object"}',
-        "payload.json": b"{}",
-        "code.py": CODE.encode(),
-    }
+_FILES = {
+    "plan.toml": PLAN.encode(),
+    "scenario.toml": SCENARIO.encode(),
+    "lines.jsonl": b'{"x": 1}\n',
+    "times.txt": b"1\n2\n",
+    "schema.json": b'{"type": "object"}',
+    "payload.json": b"{}",
+    "code.py": CODE.encode(),
+}
+"""Good files under the names that options may have."""
 
 
 def _options_of(tool: str, table: Sequence[Option], *words: str) -> Callable[[Fuzzer], FuzzedInput]:
@@ -441,7 +439,7 @@ def _options_of(tool: str, table: Sequence[Option], *words: str) -> Callable[[Fu
 
     def draw(fuzzer: Fuzzer) -> FuzzedInput:
         given = fuzzer.options(table, fuzzer.dice.choice((1, 1, 1, 2, 2, 3, 5)))
-        return FuzzedInput(tool=tool, words=(*words, *given), files=_files(fuzzer))
+        return FuzzedInput(tool=tool, words=(*words, *given), files=_FILES)
 
     return draw
 
@@ -516,8 +514,3 @@ KINDS: tuple[Callable[[Fuzzer], FuzzedInput], ...] = (
     _texts("--target", TARGETS),
 )
 """A function for each kind of input."""
-
-
-def _json(value: object) -> bytes:
-    """A JSON text, also with integers of any size."""
-    return json.dumps(value).encode()
