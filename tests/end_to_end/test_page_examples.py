@@ -49,7 +49,10 @@ def environment(folder: Path) -> dict[str, str]:
 def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> None:
     """The output of the commands matches the output on the page."""
     commands, shown = example(page)
-    for attempt in range(3):  # on a busy machine, a report says that the load generator was late
+    attempts = (
+        3 if "chainproof loadtests" in commands else 1
+    )  # on a busy machine, a report says that the generator was late
+    for attempt in range(attempts):
         folder = tmp_path / str(attempt)
         folder.mkdir()
         ended = subprocess.run(
