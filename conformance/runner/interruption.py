@@ -30,7 +30,7 @@ class Interruption:
     def __init__(self) -> None:
         self._requested = False
 
-    def request(self, number: int = 0) -> None:
+    def request(self, number: int) -> None:
         """Ask the run to end. A signal handler; a second signal changes nothing."""
         del number
         self._requested = True

@@ -199,9 +199,9 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
     """
     if conformance_run.schedule is not None:
         conformance_run.schedule.stop()
-    for write in (_note_left_out, _write_counts):
-        with noting_machine_fault(conformance_run):
-            write(conformance_run)
+    with noting_machine_fault(conformance_run):
+        _note_left_out(conformance_run)
+        conformance_run.requester.ledger.write_counts(final=True)
     if conformance_run.machine_fault:
         ending = Ending.MACHINE_FAULT
     elif ending is Ending.COMPLETED and conformance_run.internal_error:
@@ -228,11 +228,6 @@ def noting_machine_fault(conformance_run: ConformanceRun) -> Iterator[None]:
         if fault is None:
             raise
         conformance_run.machine_fault = conformance_run.machine_fault or fault
-
-
-def _write_counts(conformance_run: ConformanceRun) -> None:
-    """Write the final counts."""
-    conformance_run.requester.ledger.write_counts(final=True)
 
 
 def _note_left_out(conformance_run: ConformanceRun) -> None:
