@@ -669,9 +669,12 @@ def _few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SAMPLE_ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
+FIRST_OF_KIND = {frozenset(fault.breaks): fault.name for fault in reversed(FAULTS)}.values()
+SAMPLE = [fault for number, fault in enumerate(FAULTS) if number % 3 == 0 or fault.name in FIRST_OF_KIND]
+"""Every third fault, and at least one for each clause. `CHAINPROOF_SAMPLE=all` tests all of them."""
 
 
-@pytest.mark.parametrize("fault", FAULTS if SAMPLE_ALL else FAULTS[::3], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS if SAMPLE_ALL else SAMPLE, ids=lambda fault: fault.name)
 def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint) -> None:
     """The checks of its clause report a fault, and for no other clause."""
     result = run_suite_in_process(fault.server, clause_ids=fault.breaks, stop_at_first=True, **fault.options)
