@@ -60,8 +60,8 @@ def main(arguments: Sequence[str]) -> int:
         client.check_connection()
         try:
             made = exchange(client, request, is_raw=content is not None)
-        except CheckSkipped as reason:
-            raise UsageError(f"the request {reason}") from None
+        except CheckSkipped as skipped:
+            raise UsageError(f"the request {skipped}") from None
         client.close()
         terms = _terms(endpoint, settings, chain_schema)
     judgement = _judgement(made, terms, settings.deadline)

@@ -118,8 +118,8 @@ def record_framed(
     if expected is None:
         return requester.record(request, received, None)
     if answer is None and not received.framing_error and received.transport is not Transport.ANSWERED:
-        is_late = received.transport is Transport.DEADLINE
-        actual = "no answer" if is_late else "the connection was closed without an answer"
+        known = {Transport.DEADLINE: "no answer", Transport.TOO_LARGE: received.reason}
+        actual = known.get(received.transport, "the connection was closed without an answer")
         violation = Violation(clause=expected.clause, expected=expected.expected, actual=actual)
         requester.record_clause(expected.clause, violation, request)
         return None

@@ -14,15 +14,18 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.input_search import InputSearch
 from chainproof.conformance.judging import stack_traces
+from chainproof.conformance.judging.expectation import expectation
 from chainproof.conformance.judging.known_answers import KnownAnswers
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.judging.output_comparison import is_comparable_size
 from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_id_violation
 from chainproof.conformance.options import Settings
+from chainproof.conformance.probing.raw_requests import record_framed
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.runner.schedule import CheckRunner
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.connection import TransportResult
 from chainproof.conformance.transport.request import CheckRequest
 from chainproof.conformance.transport.response_memory import AnswerTooLarge, HeldBytes, ResponseMemory
 from chainproof.conformance.transport.response_parser import AnswerParser, UnparsableAnswer
@@ -33,6 +36,7 @@ from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.levels import Contract
 from chainproof.contract.target import parse_target
 from chainproof.judgement.verdict import ExitCode
+from chainproof.results.exchange import Transport
 
 from .endpoints import KEY, EndpointAnswer, EndpointRequest, serve
 
@@ -131,19 +135,34 @@ def large_answer(request: EndpointRequest) -> EndpointAnswer:
     return EndpointAnswer(status=200, body=b'{"a":"' + b"x" * 400_000 * (b"large" in request.body) + b'"}')
 
 
+def requester_of(client: Client) -> Requester:
+    """A requester without a run folder."""
+    ledger = Ledger(None, client.target, 1)
+    return Requester(client, ledger, key=ApiKey(KEY), settings=Settings(seed=1), chain_schema=ChainSchema())
+
+
+def test_a_request_with_special_framing_and_a_too_large_answer_has_a_finding_that_says_so() -> None:
+    """It does not say that the connection was closed."""
+    requester = requester_of(Client(parse_target("http://127.0.0.1:1")))
+    request = requester.build_request(b"{}")
+    received = TransportResult(transport=Transport.TOO_LARGE, reason="an answer of more than 64 MiB")
+    record_framed(requester, request, received, expectation(request, requester.terms))
+
+    assert ["an answer of more than 64 MiB"] == [found.actual for found in requester.ledger.findings]
+
+
 def test_an_answer_without_memory_is_no_violation_and_takes_none_afterwards() -> None:
     """The check is skipped, because the limit is ours; later answers have all of the memory."""
     check = replace(ALL_CHECKS[0], run=lambda requester: requester.send(requester.build_request(b'{"large":1}')))
     with serve(large_answer) as url:
         client = Client(parse_target(url), max_response_memory=1 << 20)
-        ledger = Ledger(None, client.target, 1)
-        requester = Requester(client, ledger, key=ApiKey(KEY), settings=Settings(seed=1), chain_schema=ChainSchema())
+        requester = requester_of(client)
         progress = CheckRunner(requester).run(check)
         answer = requester.send(requester.build_request()).answer
         client.close()
 
     assert str(progress.skipped) == "needs a higher --max-response-memory: the answers being read take more than 1 MiB"
-    assert () == ledger.findings
+    assert () == requester.ledger.findings
     assert 0 == client._memory.held
     assert answer is not None
 
