@@ -37,11 +37,13 @@ from ..demand import Demand, Shard
 from ..engine.replan import RateChange
 from .locust_messages import Ignored
 from .merge import REPORT_TIMEOUT, DistributedRun, WorkerState
-from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, START_DELAY, Assignment, ReadyMessage, WorkerReport
+from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
 from .transport import IGNORED
 from .worker_token import required_token
 
+START_DELAY: Seconds = 1.0
+"""Time from the message to begin to second 0: it must reach every worker, and all users must be started."""
 READY_TIMEOUT: Seconds = 60.0
 """Time for every worker to draw the plan and check the connection to the target."""
 
@@ -227,11 +229,16 @@ class Master(WriterSession):
         self.run = run
         freeze_garbage_collector()
         self._oom_kills = oom_kills()
-        zero = time.monotonic() + START_DELAY if self.zero is None else self.zero
-        start_time = time.time() + zero - time.monotonic()
+        now = time.monotonic()
+        zero = now + START_DELAY if self.zero is None else self.zero
+        message = {
+            "run": self._run,
+            "start_time": time.time() + zero - now,
+            "notice": zero - now,
+            "variable": self.key_variable,
+        }
         run.begin(zero)
         for state in self._members:
-            message = {"run": self._run, "start_time": start_time, "variable": self.key_variable}
             self.runner.send_message(BEGIN, message, state.client)
         self.follow(run)
 

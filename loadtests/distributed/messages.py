@@ -39,9 +39,6 @@ REPORT = "chainproof.report"
 HALT = "chainproof.halt"
 REPLAN = "chainproof.replan"
 
-START_DELAY: Seconds = 1.0
-"""Time from the message to begin to second 0: it must reach every worker, and all users must be started."""
-
 _MAX_SECOND = 1e9
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -262,14 +259,14 @@ def _has_valid_numbers(report: WorkerReport) -> bool:
     )
 
 
-def start_delay(start_time: Seconds, now: Seconds) -> Seconds:
+def start_delay(start_time: Seconds, now: Seconds, notice: Seconds) -> Seconds:
     """
     Time until second 0 of a run, from the wall-clock times of the master and of this machine.
 
-    If the clocks differ by more than the time between message and start, it is not known, and the run begins now or after that
-    time: it must neither send the requests of an hour at once nor wait for an hour.
+    *notice* is the time between message and start. If the clocks differ by more, the time is not known, and the run begins now
+    or after the notice: it must neither send the requests of an hour at once nor wait for an hour.
 
-    >>> start_delay(1000.0, 999.25), start_delay(1000.0, 4600.0), start_delay(1000.0, -2600.0)
-    (0.75, 0.0, 1.0)
+    >>> start_delay(1000.0, 998.25, 2.0), start_delay(1000.0, 4600.0, 2.0), start_delay(1000.0, -2600.0, 2.0)
+    (1.75, 0.0, 2.0)
     """
-    return min(max(start_time - now, 0.0), START_DELAY)
+    return min(max(start_time - now, 0.0), notice)

@@ -190,7 +190,7 @@ class Worker(Session):
         )
         freeze_garbage_collector()
         self.run = run
-        run.begin(time.monotonic() + start_delay(message["start_time"], time.time()))
+        run.begin(time.monotonic() + start_delay(message["start_time"], time.time(), message["notice"]))
         gevent.spawn(run.flush_every_second)
         gevent.spawn(monitor_generator, run)
         gevent.spawn(run.supervise)
