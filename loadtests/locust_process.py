@@ -65,7 +65,7 @@ class LocustRun:
     """The user's arguments for Locust."""
     series: Series | None = None
 
-    def command(self, *further: str) -> list[str]:
+    def command(self) -> list[str]:
         """The command line of the process. The API key is not in it."""
         # The key of an emulator is in the default variable, even with --api-key-env.
         named = self.requested.key_variable
@@ -73,7 +73,7 @@ class LocustRun:
         target = replace(self.requested, key_variable=variable)
         python = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE)]
         series = [] if self.series is None else [f"--series-json={json.dumps(self.series.to_json())}"]
-        arguments = [*locust_arguments(self.options, target, self.folder), *series, *further]
+        arguments = [*locust_arguments(self.options, target, self.folder), *series]
         return [*python, *_FIXED, *arguments, *_distribution_options(self.options), *self.locust_arguments]
 
 
@@ -97,7 +97,7 @@ def run_locust(run: LocustRun) -> LocustExit:
 
 def run_together(runs: Mapping[str, LocustRun], title: Callable[[], str] = str) -> list[LocustExit]:
     """
-    Make runs to their end that share second 0. If one ends early, the others are stopped.
+    Make runs to their end: one, or those of a duet, which share second 0. If one ends early, the other is stopped.
 
     The keys name the runs in the progress, and *title* is the line above it. With --metrics, those of the first run are
     served meanwhile.
@@ -118,12 +118,13 @@ def run_together(runs: Mapping[str, LocustRun], title: Callable[[], str] = str) 
         ExitStack() as stack,
     ):
         for run in runs.values():
-            processes.append(_Process(run, display, together=len(runs) > 1))
+            processes.append(_Process(run, display))
             stack.callback(processes[-1].close)
         for number in forwarded[:1]:  # it arrived before all of them were there
             forward(number)
-        if len(runs) > 1 and _begin_together(processes, lambda: bool(forwarded)):
-            _end_together(processes, lambda: bool(forwarded))
+        if len(runs) > 1 and not _await_first_end(processes) and not forwarded:
+            for process in processes:
+                process.stop()
         codes = [process.wait() for process in processes]
     if not forwarded:
         codes = [_code(code, process, oom_kills() > kills) for code, process in zip(codes, processes, strict=True)]
@@ -143,13 +144,13 @@ def _code(code: int, process: _Process, has_oom_kills: bool) -> int:  # noqa: FB
 class _Process:
     """A Locust process and the thread that shows its output."""
 
-    def __init__(self, run: LocustRun, display: ProgressDisplay, *, together: bool) -> None:
-        """With *together*, it waits for `begin` when it is ready."""
+    def __init__(self, run: LocustRun, display: ProgressDisplay) -> None:
+        """A run of a duet waits for `begin` when it is ready."""
         self.is_stopped = False
         """Whether it was stopped because another one ended early."""
         self._folder = run.folder
         self._child = subprocess.Popen(
-            run.command(*(["--await-begin"] if together else [])),
+            run.command(),
             env={**_inherited(os.environ, run.options), **run.endpoint.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -193,6 +194,11 @@ class _Process:
         # Before the run has begun there is nothing to drain, and Python would print a traceback for SIGINT.
         self._child.send_signal(number if self.is_ready else signal.SIGTERM)
 
+    def stop(self) -> None:
+        """Stop it because another one has ended early."""
+        self.is_stopped = not self.has_ended
+        self.interrupt(signal.SIGTERM)
+
     def wait(self) -> int:
         """Wait for the end of the process and of its output. Returns its exit code."""
         code = self._child.wait()
@@ -207,33 +213,18 @@ class _Process:
         self.wait()
 
 
-def _begin_together(processes: Sequence[_Process], is_interrupted: Callable[[], bool]) -> bool:
-    """Begin all runs at the same instant once all are prepared. If one cannot be, end the others and return False."""
+def _await_first_end(processes: Sequence[_Process]) -> bool:
+    """Begin all runs at the same instant once all are prepared, and wait until one has ended. False if it ended early."""
     while not all(process.is_ready for process in processes):
         if any(process.has_ended for process in processes):
-            _stop(processes, is_interrupted)
             return False
         time.sleep(_POLL_INTERVAL)
     instant = time.monotonic() + _START_DELAY
     for process in processes:
         process.begin(instant)
-    return True
-
-
-def _end_together(processes: Sequence[_Process], is_interrupted: Callable[[], bool]) -> None:
-    """Wait until one of the processes has ended; stop the others if it ended early."""
     while not any(process.has_ended for process in processes):
         time.sleep(_POLL_INTERVAL)
-    if any(process.ended_early for process in processes):
-        _stop(processes, is_interrupted)
-
-
-def _stop(processes: Sequence[_Process], is_interrupted: Callable[[], bool]) -> None:
-    """Stop the processes, unless a signal has done so: a second one would give up requests in flight."""
-    if not is_interrupted():
-        for process in processes:
-            process.is_stopped = not process.has_ended
-            process.interrupt(signal.SIGTERM)
+    return not any(process.ended_early for process in processes)
 
 
 _OF_THE_LOAD = re.compile(r"(?i)\w+_proxy|SSL_CERT_\w+|CHAINPROOF_WORKER_\w+|GEVENT\w*")

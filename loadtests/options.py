@@ -470,15 +470,10 @@ _LOCUST_OPTIONS = (
         valid_in=_LOCUST,
     ),
     Option(
-        name="--await-begin",
-        parse=None,
-        help="prepare the run, then begin it at the instant of the monotonic clock that a line of the standard input says",
-        valid_in=_LOCUST,
-    ),
-    Option(
         name="--series-json",
         metavar="JSON",
-        help="the place of the run in a series, as chainproof loadtests passes it on",
+        help="the place of the run in a series, as chainproof loadtests passes it on; a run of a duet begins at the instant of "
+        "the monotonic clock that a line of the standard input says",
         valid_in=_LOCUST,
     ),
 )

@@ -306,7 +306,7 @@ class WriterSession(Session):
         self._summary: subprocess.CompletedProcess[str] | None = None
         """The summary of the finished run, and as exit code that of its verdict."""
         self._begin_instant: AsyncResult[Seconds] = AsyncResult()
-        """With --await-begin, second 0 of the run."""
+        """Second 0 of a run of a duet, from the standard input."""
         series = self.options.series_json
         self.series = None if series is None else Series.from_json(json.loads(series))
         self._start = self.runner.start
@@ -391,7 +391,7 @@ class WriterSession(Session):
         try:
             self.run = None  # a second test in the same process must not see the first run
             self.prepare()
-            self.zero = self._begin_instant.get() if self.options.await_begin else None
+            self.zero = None if self.duet_side is None else self._begin_instant.get()
         except UsageError as error:
             self.report_usage_error(str(error))
         except Exception as error:  # noqa: BLE001  # there is no run to record it
@@ -552,7 +552,7 @@ class WriterSession(Session):
         watcher = hub.loop.io(sys.stdin.fileno(), 1)
         hub.wait(watcher)
         while line := os.read(sys.stdin.fileno(), 1024):
-            if self.options.await_begin:
+            if self.duet_side is not None:
                 self._begin_instant.set(float(line))
             hub.wait(watcher)
         watcher.close()
