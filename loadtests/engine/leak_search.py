@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain
 
 from chainproof.clock import Clock, Seconds, monotonic
 from chainproof.contract import clauses
@@ -34,21 +35,23 @@ class LeakSearch:
 
     def finds_in(self, answer: Answer) -> bool:
         """Whether an answer repeats the key."""
-        fields = [text for field in answer.headers for text in field]
-        if self._key_bytes in answer.body or any(self._key in text for text in fields):
+        fields = "\n".join(chain.from_iterable(answer.headers))
+        if self._key_bytes in answer.body or self._key in fields:
             return True
-        length = min(_MAX_SEARCHED, sum(map(len, fields)) + len(fields) + len(answer.body))
-        if not self._takes(length):
+        if not self._takes(min(_MAX_SEARCHED, len(fields) + len(answer.body))):
             return False
-        text = "\n".join(_cut(fields))
-        return self._finds(f"{text}\n{answer.body[: _MAX_SEARCHED - len(text)].decode('latin-1')}")
+        fields = fields[:_MAX_SEARCHED]
+        return self._finds(f"{fields}\n{answer.body[: _MAX_SEARCHED - len(fields)].decode('latin-1')}")
 
     def leak_in_ids(self, request_ids: Sequence[bytes]) -> tuple[int, Violation] | None:
         """The index of a request id that repeats the key, and its violation; None without one. They are searched together."""
         text = b"\n".join(request_ids)
-        if not text or not self._takes(len(text)) or not self._finds(text.decode("latin-1")):
+        if self._key_bytes in text:
+            found = (index for index, each in enumerate(request_ids) if self._key_bytes in each)
+        elif self._takes(len(text)) and self._finds(text.decode("latin-1")):
+            found = (index for index, each in enumerate(request_ids) if self._finds(each.decode("latin-1")))
+        else:
             return None
-        found = (index for index, each in enumerate(request_ids) if self._finds(each.decode("latin-1")))
         return next(((index, KEY_LEAK) for index in found), None)
 
     def _takes(self, length: int) -> bool:
@@ -60,13 +63,3 @@ class LeakSearch:
             return False
         self._left -= length + _CALL_COST
         return True
-
-
-def _cut(texts: Iterable[str]) -> Iterable[str]:
-    """The first texts, together not longer than what is searched."""
-    left = _MAX_SEARCHED
-    for text in texts:
-        yield text[:left]
-        left -= len(text)
-        if left <= 0:
-            return

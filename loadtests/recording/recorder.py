@@ -78,8 +78,6 @@ class Recorder:
 
     listener: BulkListener | None = None
     """Called for the settled requests of each outcome, when they are counted."""
-    leak_in_ids: Callable[[Sequence[bytes]], tuple[int, Violation] | None] | None = None
-    """Returns the index of a request id that repeats the API key, and the violation."""
     in_flight = 0
     _in_flight_before = 0
     """Requests in flight at the start of the present second."""
@@ -136,6 +134,8 @@ class Recorder:
         """Returns a curl line for a request."""
         self.redact: Callable[[str], str] = str
         """Removes secrets from a text of the target."""
+        self.leak_in_ids: Callable[[Sequence[bytes]], tuple[int, Violation] | None] = lambda _: None
+        """Returns the index of a request id that repeats the API key, and the violation."""
 
     # ------------------------------------------------------------------ events
 
@@ -372,8 +372,9 @@ class Recorder:
         answers = self._settled.take_ids()
         request_ids = [request_id for request_id, _ in answers]
         found = [(index, REPEATED_ID) for index in self._clauses.repeated(request_ids)]
-        leak = self.leak_in_ids(request_ids) if self.leak_in_ids is not None else None
-        for index, violation in found if leak is None else (*found, leak):
+        if request_ids and (leak := self.leak_in_ids(request_ids)) is not None:
+            found.append(leak)
+        for index, violation in found:
             request_id, request = answers[index]
             self._findings.add(violation, self._request_id(request_id), partial(self.reproduce, request))
 

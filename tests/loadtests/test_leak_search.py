@@ -55,3 +55,4 @@ def test_the_search_for_encodings_is_bounded() -> None:
     assert 500 < sum(found) < 2000
     assert search.finds_in(leaking)
     assert search.finds_in(answer(KEY))
+    assert [search.leak_in_ids([KEY.encode()]) for _ in range(10_000)] == [(0, KEY_LEAK)] * 10_000
