@@ -265,8 +265,8 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedRun:
-    """What a session needs for a run, checked."""
+class ResolvedOptions:
+    """What the options of a run ask for, checked and with its target open."""
 
     demand: Demand
     requested: TargetOptions
@@ -331,7 +331,7 @@ class WriterSession(Session):
         self._adopt_host()
         self.adopt(self.prepared())
 
-    def prepared(self) -> PreparedRun:
+    def prepared(self) -> ResolvedOptions:
         """What the current options ask for, with its target open. Changes nothing in the session. Raises UsageError."""
         requested_demand, requested = self.check()
         with ExitStack() as closing:
@@ -342,7 +342,7 @@ class WriterSession(Session):
                 check_handshake(endpoint)
                 kept = closing
             run_limits = limits(self.options, endpoint)
-            return PreparedRun(
+            return ResolvedOptions(
                 demand=apply_limits(requested_demand, run_limits),
                 requested=requested,
                 endpoint=endpoint,
@@ -350,7 +350,7 @@ class WriterSession(Session):
                 closing=kept and kept.pop_all(),
             )
 
-    def adopt(self, prepared: PreparedRun) -> None:
+    def adopt(self, prepared: ResolvedOptions) -> None:
         """Use a prepared demand, endpoint and limits. The former target is closed if it is another."""
         if prepared.closing is not None:
             self._closing.close()
