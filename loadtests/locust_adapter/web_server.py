@@ -17,7 +17,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from chainproof.clock import Seconds
+from chainproof.clock import Clock, Seconds
 
 MAX_BODY = 1 << 16
 """Bytes. The largest form of the page has a few kilobytes."""
@@ -28,8 +28,34 @@ READ_TIMEOUT: Seconds = 10.0
 SHARE = 0.1
 """The part of the time that the page uses while a run goes on."""
 _MIN_COST: Seconds = 0.0002
-_MAX_COST: Seconds = 0.02
-"""Bounds of what a request is charged. The CPU time of one that waits includes what others did meanwhile."""
+"""What a request is charged at least."""
+MAX_COST_AFTER_WAIT: Seconds = 0.01
+"""What it is charged at most for the time after it began to wait, when the process also does other things."""
+
+
+class CpuTime:
+    """
+    The CPU time that a request uses, measured from now on.
+
+    It is exact up to the instant at which the request waits for the first time. Nearly all requests never do.
+    """
+
+    def __init__(self, clock: Clock = time.thread_time) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._first_wait: Seconds | None = None
+        # Called when this greenlet, by waiting, lets the event loop go on.
+        self._callback = gevent.get_hub().loop.run_callback(self._wait)
+
+    def _wait(self) -> None:
+        self._first_wait = self._clock()
+
+    def end(self) -> Seconds:
+        """The CPU time until now."""
+        self._callback.stop()
+        now = self._clock()
+        until = now if self._first_wait is None else self._first_wait
+        return until - self._start + min(now - until, MAX_COST_AFTER_WAIT)
 
 
 class Turns:
@@ -51,14 +77,14 @@ class Turns:
 
     def charge(self, cpu_time: Seconds) -> None:
         """Let the next request begin after a pause for this CPU time."""
-        self._next = max(self._next, time.monotonic()) + min(cpu_time, _MAX_COST) / SHARE
+        self._next = max(self._next, time.monotonic()) + cpu_time / SHARE
 
 
 class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints here
     """Serves one connection, within the limits."""
 
-    _start: Seconds = 0.0
-    """CPU time of the process when the current request began; 0 before."""
+    _cpu_time: CpuTime | None = None
+    """Of the current request; None before it begins."""
 
     def handle(self) -> None:
         """Serve the requests of the connection."""
@@ -68,17 +94,17 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints h
 
     def handle_one_request(self) -> Any:
         """Serve one request, and charge for it."""
-        self._start = 0.0
         try:
             return super().handle_one_request()
         finally:
-            if self._start:
-                self.server.turns.charge(time.thread_time() - self._start)
+            cpu_time, self._cpu_time = self._cpu_time, None
+            if cpu_time is not None:
+                self.server.turns.charge(cpu_time.end())
 
     def read_request(self, raw_requestline: str) -> Any:
         """Wait for a turn and read the header. Raises ValueError, which is answered 400, for a large or chunked body."""
         self.server.turns.wait()
-        self._start = time.thread_time()
+        self._cpu_time = CpuTime()
         is_valid = super().read_request(raw_requestline)
         # Rejected here, because the server reads the rest of a body before it closes a connection.
         is_large = (self.content_length or 0) > MAX_BODY or "Transfer-Encoding" in self.headers

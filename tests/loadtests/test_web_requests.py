@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from chainproof.loadtests.locust_adapter.limited_process import without_secrets
 from chainproof.loadtests.locust_adapter.web_paths import check_paths
 from chainproof.loadtests.locust_adapter.web_report import ReportError, ReportMaker
 from chainproof.loadtests.locust_adapter.web_requests import objection, own_names
+from chainproof.loadtests.locust_adapter.web_server import MAX_COST_AFTER_WAIT, CpuTime
 from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS, add_locust_options
 
 HOST = "127.0.0.1:8089"
@@ -215,6 +217,25 @@ def test_hostile_forms_are_rejected_at_once(form: dict[str, str], read_form: Cal
         read_form(form, before)
     assert time.process_time() - start < 0.5
     assert before == unchanged
+
+
+def test_a_request_is_charged_for_its_own_cpu_time() -> None:
+    """All of it until the request waits, also if that is much, and afterwards little of what others use."""
+    now = 0.0
+
+    def use(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    busy = CpuTime(lambda: now)
+    use(0.5)
+    assert 0.5 == busy.end()
+
+    waiting = CpuTime(lambda: now)
+    use(0.25)
+    other = gevent.spawn(use, 5.0)
+    other.join()
+    assert 0.25 + MAX_COST_AFTER_WAIT == pytest.approx(waiting.end())
 
 
 @pytest.mark.parametrize(
