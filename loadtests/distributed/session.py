@@ -182,6 +182,7 @@ class Session:
     def on_quitting(self, **_: Any) -> None:
         """Drain the run, and set the exit code, which Locust reads next."""
         self._close()
+        self.environment.process_exit_code = ExitCode.INVALID  # if there is no verdict: Locust's own code could be 0
         self.environment.process_exit_code = self.exit_code()
 
     def on_quit(self, **_: Any) -> None:

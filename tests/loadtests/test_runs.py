@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -411,6 +413,25 @@ def test_an_exception_in_a_listener_ends_the_run(run_server: RunServer, tmp_path
     assert "ZeroDivisionError" in done.stderr
     assert Ending.INTERNAL_ERROR is read_run(folder).end.ending
     assert adds_up(read_run(folder))
+
+
+def test_a_run_without_a_verdict_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the process of the summary cannot start, the run is invalid: Locust's own exit code would be 0."""
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # Locust would patch this process when it is imported
+    from chainproof.loadtests.distributed.session import Session  # noqa: PLC0415  # after the variable is set
+
+    def exit_code() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    faults = list[str]()
+    environment = SimpleNamespace(parsed_options=None, runner=None, process_exit_code=None)
+    session = Session(environment)
+    session.run = SimpleNamespace(stop=bool, wait=bool, end_by_machine=faults.append)
+    monkeypatch.setattr(session, "exit_code", exit_code)
+    session.on_quitting()
+
+    assert 4 == environment.process_exit_code
+    assert 1 == len(faults)
 
 
 def test_locust_runs_the_locustfile(run_server: RunServer, tmp_path: Path) -> None:
