@@ -20,7 +20,7 @@ import orjson
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
-from chainproof.judgement.latency import judged_requests
+from chainproof.judgement.latency import judged_requests, time_text
 from chainproof.results.exchange import Result
 from chainproof.results.folder import INTERVALS, MANIFEST, interval_files
 from chainproof.results.interval import Interval, RequestStats, total
@@ -96,11 +96,15 @@ def _objective_line(objective: Objective, progress: RunProgress) -> str:
     value = value_so_far(objective, judged_requests(progress.manifest, progress.totals), progress.elapsed)
     if value is None:
         return f"{objective.text}: no value yet"
-    if objective.indicator in DURATIONS:
-        text = "not answered" if math.isinf(value) else format_duration(value)
-    else:
-        text = f"{value:.3g}/s" if objective.indicator is Indicator.THROUGHPUT else f"{value * 100:.3g} %"
-    return f"{objective.text}: {'met' if objective.meets(value) else 'missed'} so far, {text}"
+    verdict = "met" if objective.meets(value) else "missed"
+    return f"{objective.text}: {verdict} so far, {value_text(objective.indicator, value)}"
+
+
+def value_text(indicator: Indicator, value: float) -> str:
+    """The value of an objective in its own unit."""
+    if indicator in DURATIONS:
+        return time_text(value)
+    return f"{value:.3g}/s" if indicator is Indicator.THROUGHPUT else f"{value * 100:.3g} %"
 
 
 def value_so_far(objective: Objective, stats: RequestStats, elapsed: Seconds) -> float | None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import orjson
 
-from chainproof.durations import format_duration
 from chainproof.json_text import JSON
 from chainproof.judgement.latency import NOT_ANSWERED, QUANTILES, columns, interval_text, time_text
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
@@ -26,7 +25,8 @@ from chainproof.results.folder import read_run
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import merge_histograms
 from chainproof.statistics.time_batches import span_length
-from chainproof.workload.objectives import DURATIONS, Indicator
+
+from .progress import value_text
 
 MAX_SPANS = 120
 """Points along the time axis."""
@@ -78,11 +78,7 @@ def _observed(result: ObjectiveResult) -> str:
     """The observed value in its own unit, or why there is none."""
     if result.observed is None:
         return NOT_ANSWERED if result.total else "no value yet"
-    if result.objective.indicator in DURATIONS:
-        return format_duration(result.observed)
-    if result.objective.indicator is Indicator.THROUGHPUT:
-        return f"{result.observed:.3g}/s"
-    return f"{result.observed * 100:.3g} %"
+    return value_text(result.objective.indicator, result.observed)
 
 
 def _spans(seconds: Sequence[Interval]) -> JSON:
