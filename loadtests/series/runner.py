@@ -167,7 +167,8 @@ class _SeriesRunner:
         self._plan = plan
         self._sides = sides
         self._id = uuid4().hex
-        self._begun: list[tuple[int, Series, Path]] = []
+        self._begun: dict[Path, int] = {}
+        """The folder of each run, with the number of its step."""
         self._judged: dict[Path, FinishedRun] = {}
 
     def run(self, step: Step) -> None:
@@ -177,26 +178,25 @@ class _SeriesRunner:
             _print_progress(f"pause of {format_duration(self._plan.pause)}; about {left} left")
             time.sleep(self._plan.pause)
         runs = {side: self._locust_run(step, side) for side in step.sides}
-        self._begun += [(step.number, run.series, run.folder) for run in runs.values() if run.series is not None]
+        self._begun |= {run.folder: step.number for run in runs.values()}
         begin = time.monotonic()
-        several = len(runs) > 1
         exits = run_together(
-            {side.value if several else "": run for side, run in runs.items()},
+            {side.value if len(runs) > 1 else "": run for side, run in runs.items()},
             lambda: self._title(step, time.monotonic() - begin),
         )
         self._check_exits(step, dict(zip((run.folder for run in runs.values()), exits, strict=True)))
-        for place in self._begun[-len(runs) :]:
-            run = self._judge(*place)
-            _print_progress(f"{_name(step, self._plan)}: {sentence(run)}")
-            self._check_run(run)
+        for run in runs.values():
+            finished = self._judge(run.folder)
+            _print_progress(f"{_name(step, self._plan)}: {sentence(finished)}")
+            self._check_run(finished)
 
     def finished_runs(self) -> list[FinishedRun]:
         """All runs that have begun to send, in order. Folders of others are removed."""
         runs = []
-        for number, series, folder in self._begun:
+        for folder in self._begun:
             if _has_begun(folder):
                 with suppress(UsageError):  # a folder that cannot be read has ended the series
-                    runs.append(self._judge(number, series, folder))
+                    runs.append(self._judge(folder))
             else:
                 _remove_unused(folder)
         return runs
@@ -233,10 +233,10 @@ class _SeriesRunner:
                     f"the Locust process of {name} failed (exit code {ended.code}), see above; this says nothing about the target",
                 )
 
-    def _judge(self, number: int, series: Series, folder: Path) -> FinishedRun:
+    def _judge(self, folder: Path) -> FinishedRun:
         """A run with its verdict."""
         if folder not in self._judged:
-            self._judged[folder] = finished_run(number, series, summarise_load(read_run(folder)))
+            self._judged[folder] = finished_run(self._begun[folder], summarise_load(read_run(folder)))
         return self._judged[folder]
 
     def _check_run(self, run: FinishedRun) -> None:

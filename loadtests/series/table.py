@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 from chainproof.clock import Seconds
 from chainproof.judgement.latency import columns, time_text
 from chainproof.judgement.load_summary import LoadSummary
+from chainproof.judgement.time_kinds import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import Ending, Series, SeriesKind, Side
 
@@ -37,9 +38,10 @@ class FinishedRun:
     """Of ok answers, by percentile."""
 
 
-def finished_run(number: int, series: Series, summary: LoadSummary) -> FinishedRun:
+def finished_run(number: int, summary: LoadSummary) -> FinishedRun:
     """A run of a step, with its summary."""
-    values = columns(summary.timings["response_time_s"])
+    values, series = columns(summary.timings[RESPONSE_TIME]), summary.run.manifest.series
+    assert series is not None
     return FinishedRun(
         number=number,
         series=series,
