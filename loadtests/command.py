@@ -175,9 +175,8 @@ def _judge(folder: Path, ended: LocustExit) -> int:
     verdict = _summary_verdict(folder)
     print(f"run folder: {folder}", flush=True)
     if code in (ExitCode.PASS, ExitCode.INVALID):
-        return (
-            code or verdict if verdict == ExitCode.USAGE else verdict
-        )  # an invalid run is also invalid without a summary
+        # Without a summary, an invalid run is invalid all the same.
+        return code or verdict if verdict == ExitCode.USAGE else verdict
     if code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
     _print_error(f"the Locust process failed ({_describe_exit(code)}), see above; this says nothing about the target")
