@@ -478,23 +478,18 @@ _LOCUST_OPTIONS = (
     ),
 )
 
+_WORKLOAD_NAME = Option(
+    name="workload",
+    metavar="WORKLOAD",
+    default=DEFAULT_WORKLOAD,
+    help="name of a built-in workload, or a TOML file",
+    is_path=True,
+    valid_in=_COMMAND,
+)
+
 OPTIONS: tuple[Option, ...] = (
-    Option(
-        name="workload",
-        metavar="WORKLOAD",
-        default=DEFAULT_WORKLOAD,
-        help="name of a built-in workload, or a TOML file",
-        is_path=True,
-        valid_in=_COMMAND,
-    ),
-    Option(
-        name="--workload",
-        metavar="WORKLOAD",
-        default=DEFAULT_WORKLOAD,
-        help="name of a built-in workload, or a TOML file",
-        is_path=True,
-        valid_in=_FORM,
-    ),
+    _WORKLOAD_NAME,
+    replace(_WORKLOAD_NAME, name="--workload", valid_in=_FORM),
     *_WORKLOAD_OPTIONS,
     *_MODEL_OPTIONS,
     *_ANSWER_OPTIONS,

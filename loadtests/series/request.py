@@ -30,7 +30,7 @@ def requested_series(
 ) -> SeriesPlan | None:
     """The series that the options ask for, with the pause of a remote target; None for one run. Raises UsageError."""
     kind = _kind(options)
-    errors = list(_errors(options, kind, workload, environment))
+    errors = _errors(options, kind, workload, environment)
     if errors:
         raise UsageError("; ".join(errors))
     if kind is None:
