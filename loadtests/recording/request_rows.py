@@ -16,32 +16,25 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 def request_row(request: InFlightRequest, outcome: Outcome, *, phase: str | None, request_id: str, worker: str) -> str:
     """The row of a request that was sent, without the end of the line."""
     encoded = request.encoded_request
-    assert request.start is not None
-    return _row(
-        f"{request.intended_start:.9f}",
-        f"{request.start:.9f}",
-        f"{request.end:.9f}",
-        outcome.result.value,
-        outcome.transport.value,
-        "" if outcome.status is None else str(outcome.status),
-        outcome.error_code or "",
-        phase or "",
-        (encoded.payload_name if encoded is not None else None) or "",
-        request_id,
-        worker,
+    payload = encoded.payload_name if encoded is not None else None
+    status = "" if outcome.status is None else outcome.status
+    return ",".join(
+        (
+            f"{request.intended_start:.9f},{request.start:.9f},{request.end:.9f}",
+            f"{outcome.result.value},{outcome.transport.value},{status}",
+            *map(_field, (outcome.error_code, phase, payload, request_id)),
+            worker,
+        )
     )
 
 
 def unsent_row(intended_start: Seconds, why: NotSent, *, phase: str | None, worker: str) -> str:
     """The row of a planned request that was not sent."""
-    return _row(f"{intended_start:.9f}", "", "", "not_sent", why.value, "", "", phase or "", "", "", worker)
+    return f"{intended_start:.9f},,,not_sent,{why.value},,,{_field(phase)},,,{worker}"
 
 
-def _row(*fields: str) -> str:
-    """Fields as CSV (RFC 4180). What a target sent cannot end a row."""
-    return ",".join(field if _PLAIN.fullmatch(field) else _quoted(field) for field in fields)
-
-
-def _quoted(field: str) -> str:
-    """A field in quotes, without control characters."""
-    return '"' + _UNPRINTABLE.sub(" ", field).replace('"', '""') + '"'
+def _field(text: str | None) -> str:
+    """A text as a field of CSV (RFC 4180). What a target sent cannot end a row."""
+    if text is None or _PLAIN.fullmatch(text):
+        return text or ""
+    return '"' + _UNPRINTABLE.sub(" ", text).replace('"', '""') + '"'
