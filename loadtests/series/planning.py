@@ -34,11 +34,6 @@ class SeriesPlan:
             for number, (index, sides) in enumerate(_order(self.kind, self.count), 1)
         )
 
-    @property
-    def runs(self) -> int:
-        """Number of runs."""
-        return sum(len(step.sides) for step in self.steps)
-
     def time_left(self, number: int, elapsed: Seconds = 0.0) -> Seconds:
         """About how long the series goes on, *elapsed* seconds after the begin of a step."""
         step = self.duration + _OVERHEAD * len(self.steps[0].sides)

@@ -60,17 +60,14 @@ class SeriesResult:
     stopped: int | None
     """The exit code of a series that ended early; None if it is complete."""
 
-    sides: frozenset[Side]
-    """The sides that the series has."""
-
     def _folders(self, side: Side) -> list[str]:
-        """The folders of the complete pairs, or without a baseline of the complete runs, of one side."""
+        """The folders of one side of the complete pairs."""
         complete = [run for run in self.runs if run.ending is Ending.COMPLETED]
         return [
             str(run.folder)
             for run in complete
             if run.series.side is side
-            and self.sides <= {other.series.side for other in complete if other.series.index == run.series.index}
+            and set(Side) == {other.series.side for other in complete if other.series.index == run.series.index}
         ]
 
     @property
@@ -125,7 +122,7 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
     if runs:
         print("\n".join(run_table(runs)))
         print(f"\nrun folders: {run.folder}", flush=True)
-    return SeriesResult(runs=tuple(runs), stopped=stopped, sides=frozenset(sides))
+    return SeriesResult(runs=tuple(runs), stopped=stopped)
 
 
 def _end(error: Exception) -> SeriesStopped:
