@@ -83,6 +83,8 @@ class Recorder:
     """Requests in flight at the start of the present second."""
     _instants: Seconds = 0.0
     """The sum of the instants at which requests ended in the present second, less those at which they started."""
+    _slow_threshold: Seconds = 0.0
+    """Response time above which an answer is one of the slowest."""
 
     def __init__(
         self,
@@ -112,8 +114,6 @@ class Recorder:
         self._network_totals: Counter[str] = Counter()
         self._usual_outcome: Outcome | None = None
         """The ok outcome, by identity, once it has all exemplars but the slowest."""
-        self._slow_threshold: Seconds = 0.0
-        """Response time above which an answer is one of the slowest."""
         self._lags: list[Seconds] = []
         self._sent_phases: list[str | None] = []
         """By request sent, if there are phases."""
