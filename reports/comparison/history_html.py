@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from chainproof import __version__
 from chainproof.judgement.comparison.history import History
 from chainproof.judgement.comparison.metrics import METRIC_KINDS
 
 from ..charts.history import history_chart
-from ..formats.html import page_script
+from ..formats.html import frame
 from . import history_wording
-from .html import TEMPLATES, style_sheet
+from .html import TEMPLATES
 
 
 def render(history: History, *, folder: Path) -> str:
@@ -27,9 +26,8 @@ def render(history: History, *, folder: Path) -> str:
         kinds=METRIC_KINDS,
         link=partial(link, folder=folder),
         max_runs=history_wording.MAX_RUNS,
-        version=__version__,
-        css=style_sheet(),
-        script=page_script(),
+        has_charts=any(charts),
+        **frame(),
     )
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
-from chainproof import __version__
 from chainproof.judgement.comparison.change import MetricChange, Tolerance
 from chainproof.judgement.comparison.comparison import Comparison
 from chainproof.judgement.comparison.differences import Design
@@ -17,9 +15,6 @@ from chainproof.judgement.verdict import EXIT_CODE_OF
 from ..charts.two_distributions import two_distributions
 from ..formats import html
 from . import wording
-
-MAX_FINDINGS = 60
-"""Findings of each kind that are shown; the JSON report has them all."""
 
 _FOLDER = Path(__file__).parent
 TEMPLATES = html.TEMPLATES.overlay(loader=jinja2.FileSystemLoader([_FOLDER, Path(html.__file__).parent]))
@@ -53,17 +48,10 @@ def render(comparison: Comparison) -> str:
         charts=[] if chart is None else [chart],
         bars=bars,
         wording=wording,
-        version=__version__,
-        max_findings=MAX_FINDINGS,
-        css=style_sheet(),
-        script=html.page_script(),
+        max_findings=html.MAX_FINDINGS,
+        has_charts=chart is not None,
+        **html.frame(),
     )
-
-
-def style_sheet() -> Markup:
-    """The style sheet of the report."""
-    css = (Path(html.__file__).parent / "report.css").read_text(encoding="utf-8")
-    return Markup(css)  # noqa: S704  # our own style sheet
 
 
 def interval_bar(change: MetricChange, tolerance: Tolerance) -> IntervalBar | None:

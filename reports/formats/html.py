@@ -121,27 +121,20 @@ def render(report: Report, draw: Draw = charts) -> str:
         findings_first=report.verdict is Verdict.FAIL
         and any(summary.verdict is Verdict.FAIL for summary, _ in findings),
         colours=colours,
-        version=__version__,
         has_charts=any(search_charts.values()) or any(part.charts for part in load_parts),
-        script=page_script(),
-        css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own style sheet
+        **frame(),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageScript:
-    """The script of the charts on a page."""
-
-    text: Markup
-    digest: str
-    """SHA-256 in base64, by which the policy of the page allows it."""
-
-
-def page_script() -> PageScript:
-    """The script that shows values at the cursor."""
-    text = (_HERE / "report.js").read_text(encoding="utf-8")
-    digest = b64encode(sha256(text.encode()).digest()).decode()
-    return PageScript(text=Markup(text), digest=digest)  # noqa: S704  # our own script
+def frame() -> dict[str, object]:
+    """What `page.html.j2` needs for every page: the version, our style sheet, and our script with its digest."""
+    css, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    return {
+        "version": __version__,
+        "css": Markup(css),  # noqa: S704  # our own style sheet
+        "script": {"text": Markup(script), "digest": digest},  # noqa: S704  # our own script
+    }
 
 
 def _search_charts(search: SearchRecord) -> list[Chart]:
