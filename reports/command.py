@@ -26,6 +26,7 @@ from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.search_check import check_search
 from chainproof.judgement.summary import Report, report, summary
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
+from chainproof.options import count
 from chainproof.results.folder import Run, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
 from chainproof.workload.search_settings import parse_share
@@ -48,10 +49,7 @@ FORMATS: dict[str, tuple[str, str]] = {
     "hdr": (".formats.hdr_log", "response times of load runs as a log of HdrHistogram"),
     "openmetrics": (".formats.open_metrics", "counts, histograms and percentiles for Prometheus"),
 }
-"""Option name, module with a `render` function, and help text of every format."""
-
-REPORT_FORMATS = {name: module for name, (module, _) in FORMATS.items()}
-"""The module with a `render` function for runs, by option name."""
+"""Option name, module with a `render` function for runs, and help text of every format."""
 
 COMPARISON_FORMATS: dict[str, str] = {
     "html": ".comparison.html",
@@ -59,7 +57,7 @@ COMPARISON_FORMATS: dict[str, str] = {
     "markdown": ".comparison.markdown",
     "junit": ".comparison.junit",
 }
-"""The same for a comparison."""
+"""The module with a `render` function for a comparison, by option name."""
 
 HISTORY_FORMATS: dict[str, str] = {"html": ".comparison.history_html", "json": ".comparison.history_json"}
 """The same for the history of workloads."""
@@ -82,23 +80,23 @@ def main(arguments: Sequence[str]) -> int:
     """Write the requested reports and return the exit code of the verdict."""
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
-    if options.otlp is not None:
-        _load(".formats.otlp", "otlp")  # a missing package is reported first
     kind = _kind_of_report(options)
+    # A missing package is reported before anything is read or removed.
+    otlp = None if options.otlp is None else _load(".formats.otlp", "otlp")
     renders = {output.format: _render(output.format, kind.formats) for output in outputs}
     for path in _pruned(options):
         _print_removal(remove_old_runs(path.resolve(), options.keep))
     result = kind.read(options)
     # Everything is rendered before anything is written: either all files are written, or none.
-    texts = [(output, renders[output.format](result, **kind.details(output))) for output in outputs]
+    texts = [(output, renders[output.format](result, **_details(result, output))) for output in outputs]
     for output, text in texts:
         _write(output.path, text)
     if outputs:
         _print_written(result, outputs)
     else:
         _print(kind.in_terminal(result, colour=_wants_colour()))
-    if isinstance(result, Report) and options.otlp is not None:
-        _load(".formats.otlp", "otlp").send(result, options.otlp)
+    if otlp is not None:
+        otlp.send(result, options.otlp)
     return ExitCode.PASS if isinstance(result, History) else EXIT_CODE_OF[result.verdict]
 
 
@@ -114,14 +112,17 @@ class KindOfReport:
     read: Callable[[argparse.Namespace], Result]
     in_terminal: Render
 
-    def details(self, output: ReportOutput) -> dict[str, Path]:
-        """Further arguments of `render`: a page with links needs the folder that it is in."""
-        is_linked = self.formats is HISTORY_FORMATS and output.format == "html"
-        return {"folder": output.path.parent if output.path is not None else Path.cwd()} if is_linked else {}
+
+def _details(result: Result, output: ReportOutput) -> dict[str, Path]:
+    """Further arguments of `render`: a page with links needs the folder that it is in."""
+    is_linked = isinstance(result, History) and output.format == "html"
+    return {"folder": output.path.parent if output.path is not None else Path.cwd()} if is_linked else {}
 
 
 def _kind_of_report(options: argparse.Namespace) -> KindOfReport:
     """What the options ask for. Raises UsageError if they contradict each other."""
+    if options.otlp is not None and (options.against or options.history):
+        raise UsageError("expected --otlp with a report on runs, found it with --against or --history")
     if options.against is not None:
         if not options.runs:
             raise UsageError("expected the runs of the candidate before --against, found none")
@@ -135,7 +136,8 @@ def _kind_of_report(options: argparse.Namespace) -> KindOfReport:
         return KindOfReport(formats=HISTORY_FORMATS, read=_history, in_terminal=history_terminal.render)
     if not options.runs:
         raise UsageError("expected a run folder, or --history DIR")
-    return KindOfReport(formats=REPORT_FORMATS, read=_report, in_terminal=terminal.render)
+    modules = {name: module for name, (module, _) in FORMATS.items()}
+    return KindOfReport(formats=modules, read=_report, in_terminal=terminal.render)
 
 
 def _report(options: argparse.Namespace) -> Report:
@@ -176,9 +178,7 @@ def _history(options: argparse.Namespace) -> History:
 
 
 def _pruned(options: argparse.Namespace) -> list[Path]:
-    """The folders from which old runs are removed. Raises UsageError if an option does not belong to what is shown."""
-    if options.otlp is not None and (options.against or options.history):
-        raise UsageError("expected --otlp with a report on runs, found it with --against or --history")
+    """The folders from which old runs are removed. Raises UsageError if a comparison is requested too."""
     if options.keep is None:
         return []
     if options.against is not None:
@@ -221,7 +221,7 @@ def add_arguments(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--keep",
         metavar="N",
-        type=_positive,
+        type=count,
         help="first remove all but the newest N runs of each folder RUN; a folder with other files, or that is still being written, stays",
     )
     for name, (_, meaning) in FORMATS.items():
@@ -286,18 +286,11 @@ def _tolerance(text: str) -> float:
     return value
 
 
-def _positive(text: str) -> int:
-    """A number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, found {number}")
-    return number
-
-
 def _print_removal(removal: Removal) -> None:
     """Print which runs were removed, and which were not."""
     if removal.removed:
-        _print_line(f"removed {len(removal.removed)} old runs: {', '.join(removal.removed)}")
+        number = len(removal.removed)
+        _print_line(f"removed {number} old run{'s' * (number != 1)}: {', '.join(removal.removed)}")
     for reason in removal.left:
         _print_line(f"did not remove {reason}")
 

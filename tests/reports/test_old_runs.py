@@ -95,6 +95,8 @@ def test_the_command_removes_before_it_reports(tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr()
 
     assert ["run-02"] == [run["run"] for run in orjson.loads(shown.out)["runs"]]
-    assert "removed 1 old runs: run-01" in shown.err
-    with pytest.raises(SystemExit, match="2"):
-        main([str(tmp_path), "--keep", "0"])
+    assert "removed 1 old run: run-01" in shown.err
+    for text in ("0", "two"):
+        with pytest.raises(SystemExit, match="2"):
+            main([str(tmp_path), "--keep", text])
+        assert f"expected a whole number of at least 1, found '{text}'" in capsys.readouterr().err
