@@ -373,16 +373,17 @@ def _write(path: Path | None, text: str) -> None:
 
     A device, or a file in a folder where no other file can be created, is written directly.
     """
+    data = text.encode(errors="backslashreplace")  # the name of a folder need not be UTF-8
     if path is None:
-        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
     try:
         if path.exists() and not (path.is_file() and os.access(path.parent, os.W_OK)):
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
             return
         draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(data)
         draft.replace(path)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

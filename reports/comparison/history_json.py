@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-import orjson
-
 from chainproof.judgement.comparison.history import History, HistoryRun, LevelChange, WorkloadHistory
+
+from ..formatting.json_output import indented_json
 
 SCHEMA = "chainproof.history/1"
 """Name and version of the schema. A new key does not change the version; a changed or removed one does."""
@@ -55,8 +55,7 @@ class HistoryData(TypedDict):
 
 def render(history: History) -> str:
     """The history as JSON text."""
-    data = as_json(history)
-    return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return indented_json(as_json(history))
 
 
 def as_json(history: History) -> HistoryData:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import TypedDict
 
-import orjson
-
 from chainproof.judgement.comparison.change import MetricChange
-from chainproof.judgement.comparison.comparability import ComparisonCaveat
 from chainproof.judgement.comparison.comparison import Comparison
 from chainproof.judgement.comparison.conformance_comparison import ConformanceComparison
 from chainproof.judgement.comparison.load_comparison import LoadComparison
 from chainproof.judgement.summary import Summary
 from chainproof.judgement.verdict import EXIT_CODE_OF
-from chainproof.results.finding import Finding, FindingData
+from chainproof.results.finding import FindingData
 from chainproof.results.manifest import SeriesData
 from chainproof.statistics.run_differences import ERROR, POWER
+
+from ..formatting.json_output import finite, indented_json
 
 SCHEMA = "chainproof.comparison/1"
 """Name and version of the schema. A new key does not change the version; a changed or removed one does."""
@@ -103,7 +101,7 @@ class ComparisonData(TypedDict):
 
 def render(comparison: Comparison) -> str:
     """The comparison as JSON text."""
-    return orjson.dumps(as_json(comparison), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return indented_json(as_json(comparison))
 
 
 def as_json(comparison: Comparison) -> ComparisonData:
@@ -121,7 +119,7 @@ def as_json(comparison: Comparison) -> ComparisonData:
         "load": None if comparison.load is None else _load(comparison.load),
         "conformance": None if comparison.conformance is None else _conformance(comparison.conformance),
         "invalid": list(comparison.invalid),
-        "caveats": [_caveat(each) for each in comparison.caveats],
+        "caveats": [{"text": each.text, "remedy": each.remedy} for each in comparison.caveats],
     }
 
 
@@ -165,34 +163,20 @@ def _change(change: MetricChange) -> MetricChangeData:
         "high": change.high,
         "differs": change.differs,
         "excludes_regression": change.excludes_regression,
-        "smallest_detectable": _finite(change.smallest_detectable),
+        "smallest_detectable": finite(change.smallest_detectable),
         "runs_needed": change.runs_needed,
         "history": change.history,
         "decides": change.decides,
     }
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
 def _conformance(part: ConformanceComparison) -> ConformanceComparisonData:
     """The changes of conformance runs."""
     return {
         "verdict": part.verdict.value,
-        "new": [_finding(each) for each in part.new],
-        "fixed": [_finding(each) for each in part.fixed],
-        "unchanged": [_finding(each) for each in part.unchanged],
+        "new": [each.to_json() for each in part.new],
+        "fixed": [each.to_json() for each in part.fixed],
+        "unchanged": [each.to_json() for each in part.unchanged],
         "lost_coverage": list(part.lost_coverage),
         "gained_coverage": list(part.gained_coverage),
     }
-
-
-def _finding(finding: Finding) -> FindingData:
-    """A finding."""
-    return finding.to_json()
-
-
-def _caveat(caveat: ComparisonCaveat) -> ComparisonCaveatData:
-    """A caveat with its remedy."""
-    return {"text": caveat.text, "remedy": caveat.remedy}

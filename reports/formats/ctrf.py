@@ -7,16 +7,15 @@ A case that JUnit has as an error (chainproof failed, or the measurement is inva
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import cast
-
-import orjson
 
 from chainproof import __version__
 from chainproof.json_text import JSON
 from chainproof.judgement.summary import Report
 from chainproof.judgement.verdict import EXIT_CODE_OF
 
+from ..formatting.json_output import indented_json
+from ..formatting.runs import start_timestamp
 from .junit import Case, Suite, one_line, suites
 
 _STATUSES = {None: "passed", "failure": "failed", "error": "other", "skipped": "skipped"}
@@ -49,7 +48,7 @@ def render(report: Report) -> str:
             },
         },
     }
-    return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return indented_json(data)
 
 
 def _test(suite: Suite, case: Case) -> dict[str, JSON]:
@@ -72,8 +71,7 @@ def _test(suite: Suite, case: Case) -> dict[str, JSON]:
 
 def _span(suite: Suite) -> tuple[int, int]:
     """Start and end of a run, in milliseconds since the epoch; 0 if they are not known."""
-    try:
-        start = datetime.fromisoformat(suite.started).timestamp()
-    except ValueError:
+    start = start_timestamp(suite.started)
+    if not start:
         return 0, 0
     return round(start * 1e3), round((start + (suite.seconds or 0.0)) * 1e3)

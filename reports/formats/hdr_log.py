@@ -14,13 +14,13 @@ import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
-from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report
 from chainproof.results.folder import Run
 from chainproof.results.interval import TIMED_RESULTS, Interval, by_second
 from chainproof.statistics.histogram import Histogram
+
+from ..formatting.runs import start_timestamp
 
 _COOKIE, _COMPRESSED_COOKIE = 0x1C849313, 0x1C849314
 """Second encoding, with counts of variable length."""
@@ -34,22 +34,15 @@ def render(report: Report) -> str:
     """The log of all load runs, in the order of time."""
     runs = report.load_runs
     lines = ["#[Histogram log format version 1.3]"]
-    begin = min((_started(summary) for summary in runs), default=0.0)
+    starts = [start_timestamp(summary.run.manifest.started) for summary in runs]
+    begin = min(starts, default=0.0)
     if runs:
         lines.append(f"#[StartTime: {begin:.3f} (seconds since epoch), {runs[0].run.manifest.started}]")
     rows: list[tuple[float, str]] = []
-    for summary in runs:
+    for summary, start in zip(runs, starts, strict=True):
         prefix = f"{_tag(summary.run.path.name)}." if len(runs) > 1 else ""
-        rows += _rows(summary.run, _started(summary) - begin, prefix)
+        rows += _rows(summary.run, start - begin, prefix)
     return "\n".join([*lines, _LEGEND, *(line for _, line in sorted(rows, key=lambda row: row[0]))]) + "\n"
-
-
-def _started(summary: LoadSummary) -> float:
-    """The start of a run, in seconds since the epoch; 0 if it cannot be read."""
-    try:
-        return datetime.fromisoformat(summary.run.manifest.started).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _tag(text: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from chainproof.clock import Seconds
 from chainproof.json_text import JSON
 from chainproof.judgement.generator_caveats import mean_in_flight
 from chainproof.judgement.latency import QUANTILES, Timing, timing
@@ -17,6 +15,8 @@ from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.results.exchange import NotSent
 from chainproof.results.transport_stats import TIME_FIELDS as NETWORK_TIMES
 from chainproof.workload.objectives import DURATIONS, Indicator
+
+from ..formatting.json_output import finite
 
 Object = dict[str, JSON]
 
@@ -104,21 +104,16 @@ def _timing(times: Timing) -> Object:
     """One kind of time in seconds; null where nothing was counted, or the request was never answered."""
     estimates = {name: times.quantiles.get(name) for name, _ in QUANTILES}
     return {
-        **{name: _finite(each.value) if each is not None else None for name, each in estimates.items()},
-        "max": _finite(times.max),
-        "min": _finite(times.min),
-        "mean": _finite(times.mean),
+        **{name: finite(each.value) if each is not None else None for name, each in estimates.items()},
+        "max": finite(times.max),
+        "min": finite(times.min),
+        "mean": finite(times.mean),
         "count": times.count,
         "intervals": {
-            name: [_finite(each.low), _finite(each.high)] if each is not None else [None, None]
+            name: [finite(each.low), finite(each.high)] if each is not None else [None, None]
             for name, each in estimates.items()
         },
     }
-
-
-def _finite(seconds: Seconds | None) -> Seconds | None:
-    """The time; None for that of a request that was never answered."""
-    return None if seconds is None or math.isinf(seconds) else seconds
 
 
 def _outcomes(rows: Iterable[OutcomeCount]) -> list[JSON]:

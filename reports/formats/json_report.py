@@ -7,10 +7,7 @@ outcomes) and null for everything else. Keys contain their units.
 
 from __future__ import annotations
 
-import math
 from typing import cast
-
-import orjson
 
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.remedies import remedies_for
@@ -25,6 +22,7 @@ from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
 from chainproof.statistics.confidence_intervals import Estimate
 
+from ..formatting.json_output import finite, indented_json
 from .json_load import LOAD_KEYS, Object, load_run, load_runs
 
 SCHEMA = "chainproof.report/2"
@@ -35,7 +33,7 @@ QUANTILE_METHOD = "nearest rank"
 
 def render(report: Report) -> str:
     """The report as JSON text."""
-    return orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return indented_json(as_json(report))
 
 
 def as_json(report: Report) -> Object:
@@ -154,11 +152,7 @@ def _capacity(search: SearchRecord) -> Object:
 
 def _interval(estimate: Estimate) -> Object:
     """A value with its interval."""
-    return {"value": _finite(estimate.value), "low": estimate.low, "high": estimate.high}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return {"value": finite(estimate.value), "low": estimate.low, "high": estimate.high}
 
 
 def _clauses(summary: ConformanceSummary) -> list[JSON]:

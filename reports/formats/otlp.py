@@ -7,7 +7,6 @@ It needs the SDK of OpenTelemetry and its exporter. The exporter also reads the 
 
 from __future__ import annotations
 
-from datetime import datetime
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -20,6 +19,7 @@ from chainproof.open_metrics import BOUNDS, Family, Labels, bucket_counts
 from chainproof.results.folder import Run
 from chainproof.statistics.histogram import Histogram
 
+from ..formatting.runs import start_timestamp
 from .open_metrics import families
 
 REQUIRED = (
@@ -101,8 +101,5 @@ def _point(value: float | Histogram, labels: Labels, span: _Span) -> Any:
 
 def _span(run: Run) -> _Span:
     """When a run took place; 0 if its start cannot be read."""
-    try:
-        start = datetime.fromisoformat(run.manifest.started).timestamp()
-    except ValueError:
-        start = 0.0
+    start = start_timestamp(run.manifest.started)
     return round(start * 1e9), round((start + (run.end.seconds if run.end is not None else 0.0)) * 1e9)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
+from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.judgement.summary import Summary
 from chainproof.results.folder import Run
@@ -44,6 +46,14 @@ def label(text: str) -> str:
 def started(run: Run) -> str:
     """The start of a run, to the second."""
     return escape_unprintable(run.manifest.started.partition(".")[0].replace("T", " ").removesuffix("Z")) + " UTC"
+
+
+def start_timestamp(started: str) -> Seconds:
+    """The start of a run in seconds since the epoch; 0 if it cannot be read."""
+    try:
+        return datetime.fromisoformat(started).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def ending_and_duration(run: Run) -> str:

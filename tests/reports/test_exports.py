@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import struct
 import threading
@@ -24,7 +25,7 @@ import pytest
 from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.judgement.summary import Report, report
 from chainproof.open_metrics import BOUNDS
-from chainproof.reports.command import main
+from chainproof.reports.command import FORMATS, main
 from chainproof.reports.formats import ctrf, hdr_log, junit, open_metrics, otlp, second_csv
 from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
@@ -306,3 +307,14 @@ def test_every_report_can_be_exported(name: str, tmp_path: Path) -> None:
     assert [accounting(total(each.run.intervals)) for each in shown.load_runs] == [
         each.accounting for each in shown.load_runs
     ]
+
+
+def test_the_name_of_a_folder_need_not_be_utf_8(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Every format shows such a run, on standard output and in a file."""
+    run = Path(os.fsdecode(os.fsencode(tmp_path) + b"/run-\xff"))
+    flaky_load(run)
+    for name in FORMATS:
+        assert 3 == main([str(run), f"--{name}", "-"])
+        shown = capfdbinary.readouterr().out
+        assert 3 == main([str(run), f"--{name}", str(tmp_path / name)])
+        assert shown == (tmp_path / name).read_bytes()
