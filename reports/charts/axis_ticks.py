@@ -1,8 +1,21 @@
-"""Where a logarithmic axis has its labels."""
+"""Where a logarithmic axis of times begins and ends, and where it has its labels."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+from chainproof.clock import Seconds
+from chainproof.statistics.histogram import Histogram
+
+MIN_TIME: Seconds = 1e-6
+"""The lowest time that is drawn, because a logarithmic axis has no zero."""
+
+
+def range_of(times: Sequence[Histogram]) -> tuple[Seconds, Seconds]:
+    """The ends of an axis, with a margin: without it a constant time would leave an axis of no length."""
+    low = max(min(each.min_value for each in times), MIN_TIME)
+    return low / 1.03, max(low, *(each.max_value for each in times)) * 1.03
 
 
 def log_ticks(low: float, high: float, max_ticks: int) -> list[float]:

@@ -13,7 +13,7 @@ from chainproof.statistics.histogram import Histogram, merge_histograms
 
 from ..formatting import quantities
 from ..time_series import Span, bins
-from .axis_ticks import log_ticks
+from .axis_ticks import log_ticks, range_of
 from .chart import Chart, LegendEntry, build_chart
 from .plot import NARROW, WIDE, Cell, Panel, Scale, YAxis
 from .readout import Readout, ReadoutRow
@@ -22,8 +22,6 @@ from .timeline import Timeline, build_timeline, time_readout
 _COLUMNS = {WIDE: 120, NARROW: 50}
 _ROWS = 28
 _COLOURS = 5
-_MIN_TIME: Seconds = 1e-6
-"""The lowest time that is drawn, because a logarithmic axis has no zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +40,7 @@ def heat_map(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Cha
     total = merge_histograms(times)
     if len(over_time) < 2 or not total.count:
         return None
-    low = max(total.min_value, _MIN_TIME) / 1.03
-    high = max(total.max_value, low) * 1.03
+    low, high = range_of([total])
     timeline = build_timeline(over_time, phases)
     limits = _limits(_filled(over_time, low, high, WIDE))
     description = (

@@ -9,14 +9,12 @@ from chainproof.clock import Seconds
 from chainproof.judgement.spectrum import SpectrumPoint
 
 from ..formatting import quantities
-from .axis_ticks import log_ticks
+from .axis_ticks import MIN_TIME, log_ticks
 from .chart import Chart, LegendEntry, build_chart
 from .plot import NARROW, WIDE, Panel, Scale, Series, Shape, XAxis, YAxis
 from .readout import Readout, ReadoutRow
 
 _TICKS = {WIDE: (1.0, 2.0, 4.0, 10.0, 20.0, 100.0, 1000.0, 10000.0), NARROW: (2.0, 10.0, 100.0, 1000.0, 10000.0)}
-_MIN_TIME: Seconds = 1e-6
-"""The lowest value that is drawn, because a logarithmic axis has no zero."""
 
 
 def percentile_spectrum(points: Sequence[SpectrumPoint], count: int, scope: str = "") -> Chart | None:
@@ -77,7 +75,7 @@ def _place(point: SpectrumPoint) -> float:
 
 def _milliseconds(time: Seconds) -> float:
     """A time as it is drawn."""
-    return max(time, _MIN_TIME) * 1e3
+    return max(time, MIN_TIME) * 1e3
 
 
 def _panel(points: Sequence[SpectrumPoint], axis: XAxis) -> Panel:

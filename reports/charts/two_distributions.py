@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.results.exchange import Result
-from chainproof.statistics.histogram import Histogram, merge_histograms
+from chainproof.statistics.histogram import merge_histograms
 
 from ..formatting import quantities
-from ..time_series import bins
 from .chart import Chart, LegendEntry, build_chart
-from .distribution import axis_of_times, number_of_bins, percentile_rule, range_of, shares_readout, steps
-from .plot import Panel, Series, Shape, YAxis
+from .distribution import shares_panel, shares_readout
 
 
 def two_distributions(candidates: Sequence[LoadSummary], baselines: Sequence[LoadSummary]) -> Chart | None:
@@ -31,33 +29,12 @@ def two_distributions(candidates: Sequence[LoadSummary], baselines: Sequence[Loa
         LegendEntry(colour="response", label="candidate", shape="line"),
         LegendEntry(colour="service", label="baseline"),
     )
+    medians = [("candidate", candidate.quantile(0.5)), ("baseline", baseline.quantile(0.5))]
     return build_chart(
         "distributions",
         "Distribution of response times",
         description,
         legend,
-        lambda width: [_panel(candidate, baseline, width)],
+        lambda width: [shares_panel(candidate, baseline, medians, width)],
         readout=shares_readout(candidate, baseline, ("candidate", "baseline")),
-    )
-
-
-def _panel(candidate: Histogram, baseline: Histogram, width: int) -> Panel:
-    """The baseline as an area, the candidate as a line, the medians as rules."""
-    low, high = range_of(candidate, baseline)
-    number = number_of_bins(candidate, width)
-    sides = [(times, bins(times, low, high, number)) for times in (candidate, baseline)]
-    highest = max(each.count / times.count for times, found in sides for each in found)
-    line, area = (steps(found, times.count) for times, found in sides)
-    return Panel(
-        height=220,
-        x=axis_of_times(low, high, width),
-        y=YAxis(title="share of ok answers (%)", high=125 * highest),
-        series=(
-            Series(shape=Shape.AREA, colour="service", points=area, opacity=0.35),
-            Series(shape=Shape.STEPS, colour="response", points=line),
-        ),
-        rules=(
-            percentile_rule("candidate", candidate.quantile(0.5)),
-            percentile_rule("baseline", baseline.quantile(0.5)),
-        ),
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.judgement.load_summary import summarise_load
+from chainproof.reports.charts.distribution import shares_panel
 from chainproof.reports.charts.latency import latency_over_time
+from chainproof.reports.charts.plot import WIDE
 from chainproof.reports.charts.throughput import throughput
 from chainproof.reports.time_series import bins, spans
 from chainproof.results.exchange import Result
@@ -93,3 +96,15 @@ def test_bins_contain_every_value_once(values, number):
 
     assert len(values) == sum(each.count for each in drawn)
     assert all(math.isclose(left.high, right.low) for left, right in pairwise(drawn))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_both_distributions_are_within_the_axis(swapped):
+    """The axis ends above the highest step, also if that is one of the area."""
+    spread, constant = Histogram(), Histogram()
+    spread.record_all([0.1 * 1.01**place for place in range(300)])
+    constant.record_all([0.1] * 300)
+    sides = (constant, spread) if swapped else (spread, constant)
+    panel = shares_panel(*sides, [], WIDE)
+
+    assert panel.y.high > max(share for series in panel.series for _, share in series.points) > 90
