@@ -16,8 +16,8 @@ COLUMNS = ("metric", "result", "change", "95 % interval", "baseline", "candidate
 """The columns of `row`."""
 
 LEGEND = (
-    "Result: relative to the tolerance. Detectable: the change that these runs would have told from none with a probability of "
-    "80 %. Runs: how many of each version (or pairs) would tell a change as large as the tolerance from none with that probability."
+    "Result: relative to the tolerance. Detectable: the smallest change that such runs detect with a probability of 80 %. "
+    "Runs: how many of each version (or pairs) detect a change as large as the tolerance with that probability."
 )
 UNKNOWN = "unknown"
 
@@ -86,7 +86,7 @@ def detectable(change: MetricChange) -> str:
 
 
 def runs_needed(change: MetricChange, tolerance: Tolerance) -> str:
-    """The number of runs that tell a change as large as the tolerance from none."""
+    """The number of runs that detect a change as large as the tolerance."""
     if change.size is None or not tolerance.size(change.kind):
         return quantities.NOTHING
     if change.runs_needed is None:
