@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.conformance.options import Depth
+from chainproof.conformance.options import REMOTE_MAX_REQUESTS, Depth
 from chainproof.conformance.runner.forecast import forecast_counts
 from chainproof.emulator.faults import FAULTS
 from chainproof.emulator.faults.variants import VARIANTS
@@ -39,10 +39,14 @@ def test_figures_are_those_of_the_code():
     faults, variants = (
         int(number) for number in re.search(r"serve (\d+) faulty endpoints and (\d+) unusual", README).groups()
     )
-    requests = int(re.search(r"`quick` sends about ([\d,]+) requests", README)[1].replace(",", ""))
+    requests, remote = (
+        int(number.replace(",", ""))
+        for number in re.search(r"`quick` sends about ([\d,]+) requests .* at most ([\d,]+) to a remote", README).groups()
+    )
 
     assert (len(FAULTS), len(VARIANTS)) == (faults, variants)
     assert round(sum(count.requests for count in forecast_counts(Depth.QUICK).values()), -2) == requests
+    assert REMOTE_MAX_REQUESTS[Depth.QUICK] == remote
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!https?://|#)([^)#]+)", README))
