@@ -62,10 +62,10 @@ def _test(suite: Suite, case: Case) -> dict[str, JSON]:
     }
     if case.message:
         test["message"] = one_line(case.message)
-    if case.text:
-        test["trace" if case.ending in ("failure", "error") else "extra"] = (
-            case.text if case.ending in ("failure", "error") else {"details": case.text}
-        )
+    if case.text and case.ending in ("failure", "error"):
+        test["trace"] = case.text
+    elif case.text:
+        test["extra"] = {"details": case.text}
     return test
 
 
