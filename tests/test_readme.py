@@ -41,7 +41,9 @@ def test_figures_are_those_of_the_code():
     )
     requests, remote = (
         int(number.replace(",", ""))
-        for number in re.search(r"`quick` sends about ([\d,]+) requests .* at most ([\d,]+) to a remote", README).groups()
+        for number in re.search(
+            r"`quick` sends about ([\d,]+) requests .* at most ([\d,]+) to a remote", README
+        ).groups()
     )
 
     assert (len(FAULTS), len(VARIANTS)) == (faults, variants)
