@@ -4,7 +4,7 @@ Runs generating checks with Hypothesis: draws examples, sends them, and shrinks 
 Hypothesis stops at the first failure that it has shrunk. Here it is started again, and known findings are no failures any
 more, so that one violation never hides the next.
 
-The seed decides what is drawn. Violating examples are also stored in Hypothesis's example database, `.hypothesis` in the
+The seed alone decides what is drawn, and not which modules are loaded. Violating examples are also stored in Hypothesis's example database, `.hypothesis` in the
 working folder or `$HYPOTHESIS_STORAGE_DIRECTORY`, and sent first the next time, to the same target.
 """
 
@@ -13,12 +13,16 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
 from ..transport.check_skipped import CheckSkipped
@@ -150,6 +154,34 @@ def generation_rounds(name: str, requester: Requester, budget: ExampleBudget) ->
             return
 
 
+_local_constants = providers._get_local_constants  # noqa: SLF001  # there is no setting for this
+_by_seed_alone = ContextVar("_by_seed_alone", default=False)
+
+
+def _constants() -> Constants:
+    """The constants that Hypothesis draws besides its own: none in our checks."""
+    return Constants() if _by_seed_alone.get() else _local_constants()
+
+
+providers._get_local_constants = _constants  # noqa: SLF001  # see above
+
+
+@contextmanager
+def _drawing_by_seed_alone() -> Iterator[None]:
+    """
+    Draw no constants from the source of the modules that are loaded outside of site-packages.
+
+    Otherwise a seed would draw something else with `-k`, under pytest, or when a module is loaded some moments later.
+    """
+    token = _by_seed_alone.set(True)
+    providers.CONSTANTS_CACHE.cache.clear()  # of this thread
+    try:
+        yield
+    finally:
+        _by_seed_alone.reset(token)
+        providers.CONSTANTS_CACHE.cache.clear()
+
+
 def run_hypothesis_test(test: Callable[[], None]) -> None:
     """
     Run a Hypothesis test whose violations are in the ledger already. Anything else that it raises is our own error.
@@ -158,7 +190,8 @@ def run_hypothesis_test(test: Callable[[], None]) -> None:
     """
     skipped: BaseException | None = None
     try:
-        test()
+        with _drawing_by_seed_alone():
+            test()
     except* (ViolationFound, Flaky, BudgetSpent):
         # Flaky: a violation that did not occur again, because the target is not deterministic.
         pass

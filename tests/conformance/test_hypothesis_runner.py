@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chainproof.conformance import options as settings_file
 from chainproof.conformance.checks import body, checks_in
@@ -73,6 +76,27 @@ def test_nothing_is_stored_without_a_run_folder(tmp_path: Path) -> None:
 
     assert first.bodies == second.bodies
     assert [] == list(tmp_path.glob("examples/*"))
+
+
+def test_a_seed_draws_the_same_whatever_modules_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis would also draw the constants of modules of the working folder, and other code still gets them."""
+    (tmp_path / "many_constants.py").write_text(f"TEXTS = {[f'text {number}' for number in range(1000)]}")
+    monkeypatch.syspath_prepend(tmp_path)
+    first, second = FalseRejectingEndpoint(), FalseRejectingEndpoint()
+    run_suite_in_process(first, checks=DRAWN)
+    importlib.import_module("many_constants")
+    run_suite_in_process(second, checks=DRAWN)
+    drawn: list[str] = []
+
+    @settings(database=None, derandomize=True, max_examples=500)
+    @given(st.text())
+    def draw(text: str) -> None:
+        drawn.append(text)
+
+    draw()
+
+    assert first.bodies == second.bodies
+    assert any(text.startswith("text ") for text in drawn)
 
 
 def test_the_database_is_in_hypothesiss_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
