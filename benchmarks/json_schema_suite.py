@@ -22,11 +22,11 @@ from typing import Any
 import jsonschema_rs
 
 from chainproof.chain_schema.alternatives import Alternatives, Unsatisfiable
+from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.instances import InstanceGenerator, Style
 from chainproof.chain_schema.references import SchemaReader
 from chainproof.chain_schema.schema import Schema
-from chainproof.chain_schema.text_lines import SchemaError
 
 ATTEMPTS = 5
 DIALECTS = {

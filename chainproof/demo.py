@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the demonstration; 0 if every step passed. The requests that the flaky scenario fails are within the objectives."""
     parser = build_parser(
         "demo",
-        "Checks an emulator against the contract, runs a load test against it, and writes one HTML report on both.",
+        "Check an emulator against the contract, run a load test against it, and write one HTML report on both.",
         options=OPTIONS,
     )
     options = parser.parse_args(arguments)

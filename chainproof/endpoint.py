@@ -30,20 +30,10 @@ EMULATED_VARIABLE = "CHAINPROOF_EMULATED"
 """Set to 1 by the emulator, next to `CHAINPROOF_TARGET`, for the command that it runs: the target echoes and can be steered."""
 
 _PUBLIC_HEADERS = frozenset(
-    {
-        *(
-            "accept",
-            "accept-charset",
-            "accept-encoding",
-            "accept-language",
-            "cache-control",
-            "content-language",
-            "content-type",
-        ),
-        *("from", "host", "origin", "pragma", "prefer", "priority", "range", "referer", "te", "user-agent", "via"),
-    }
+    "accept accept-charset accept-encoding accept-language cache-control content-language content-type from host "  # noqa: SIM905  # as strings, a line each
+    "origin pragma prefer priority range referer te user-agent via".split()
 )
-"""Standard headers whose values are no secrets: they may appear in any answer."""
+"""Standard headers whose values are not secret: they may appear in any answer."""
 
 _URL = re.compile(r"http://\S+")
 _TIMEOUT = 10.0
@@ -69,7 +59,7 @@ class Endpoint:
         return (self.key.reveal(), *(value for value in values if len(value) >= MIN_LENGTH))
 
     def redact(self, text: str) -> str:
-        """A text without these."""
+        """A text with the secrets replaced."""
         key, *values = self.secrets
         return redactor((key,)).redact(redactor(tuple(values), REDACTED_HEADER).redact(text))
 
@@ -185,6 +175,16 @@ def check_listening(target: Target, route: Route) -> None:
     except OSError as error:
         why = "no answer within 10 s" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
         raise UsageError(f"cannot connect to {where}: {why}; is the URL right and the server running?") from None
+
+
+def tls_error_text(error: ssl.SSLError) -> str:
+    """Why a TLS handshake failed, in a few words."""
+    text = (error.reason or "end of file").lower().replace("_", " ")
+    return f"{text} (the server does not speak TLS on this port)" if error.reason in _NOT_TLS else text
+
+
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+"""What versions of OpenSSL call an answer that is not TLS."""
 
 
 def _endpoint(

@@ -291,7 +291,7 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         name="--header",
         metavar="'NAME: VALUE'",
         repeatable=True,
-        help="header to add to every request, repeatable; not allowed for headers with a secret or with the length of the message",
+        help="header to add to every request, repeatable; headers that hold a secret or the message length are rejected",
         group=TARGET_GROUP,
         # Its values are not shown anywhere, and a form shows what it sets.
         valid_in=EVERYWHERE - {Surface.WEB_FORM},

@@ -129,10 +129,13 @@ def _judgement(made: Exchange, terms: Terms, deadline: Seconds) -> Judgement:
 def _verdict(judgement: Judgement, made: Exchange) -> tuple[Verdict, str]:
     """The verdict on the answer, and the reason in a sentence."""
     failing = failing_levels(Level.ASSUMED)
+    answer = made.received.answer
     violated = dict.fromkeys(each.clause.id for each in judgement.violations if each.clause.level in failing)
     if violated:
-        return Verdict.FAIL, f"Violated: {', '.join(violated)}."
-    answer = made.received.answer
+        reason = f"Violated: {', '.join(violated)}."
+        if answer is not None and answer.status in _REMEDIES and not made.is_raw:
+            reason = f"{reason} {_rejection(answer.status)}"
+        return Verdict.FAIL, reason
     if answer is None:
         return (
             Verdict.INCONCLUSIVE,
@@ -142,13 +145,24 @@ def _verdict(judgement: Judgement, made: Exchange) -> tuple[Verdict, str]:
         return Verdict.PASS, f"The answer has status {answer.status} and violates nothing by itself."
     if 200 <= answer.status < 300:
         return Verdict.PASS, "The request was accepted, and the answer violates nothing."
-    return Verdict.INCONCLUSIVE, f"The request was answered {answer.status}{_ADVICE.get(answer.status, '')}."
+    return Verdict.INCONCLUSIVE, _rejection(answer.status)
 
 
-_ADVICE: Mapping[int, str] = {
-    400: f": the chain does not accept this input, or rejects every one; {HOW_TO_PROVIDE_INPUTS.replace('payloads', 'payload')}",
+def _rejection(status: int) -> str:
+    """That a request was rejected with a status, and what to do."""
+    return f"The request was answered {status}{_REMEDIES.get(status, '')}."
+
+
+_REJECTED_INPUT = (
+    ": the chain does not accept this input, or rejects every input; "
+    f"{HOW_TO_PROVIDE_INPUTS.replace('payloads', 'payload')}"
+)
+_REMEDIES: Mapping[int, str] = {
+    400: _REJECTED_INPUT,
     401: ": the key was rejected; check the variable that has it, and --auth-scheme",
     403: ": the key was rejected; check the variable that has it, and --auth-scheme",
+    404: ": check the URL, the id and the environment",
+    422: _REJECTED_INPUT,
     429: ": the target has too many requests; try again later",
     503: ": the target is not ready; try again later",
 }

@@ -19,6 +19,7 @@ from chainproof.options import (
     DEFAULT_RESPONSE_MEMORY,
     LABEL_OPTION,
     RESPONSE_MEMORY_OPTION,
+    TARGET_GROUP,
     TARGET_OPTIONS,
     Option,
     OptionGroup,
@@ -244,18 +245,18 @@ _OPTIONS: tuple[Option, ...] = (
         name="--payloads",
         metavar="FILE.jsonl",
         is_path=True,
-        help="inputs that the chain accepts, one JSON object per line; they are sent with the bytes that the file has, and "
-        "probes are one of them with one change",
-        default_text="inputs from --input-schema; else what the chain's own errors lead to",
+        help="inputs that the chain accepts, one JSON object per line; each is sent byte for byte as in "
+        "the file, and each probe is one of them with one change",
+        default_text="inputs from --input-schema, else an input found by following the chain's error messages",
         group=_CHAIN,
     ),
     Option(
         name="--slow-payload",
         metavar="FILE.json",
         is_path=True,
-        help="an input that the chain accepts and that takes it a second or more; overload is tested with it, so that concurrent "
-        "requests really overlap",
-        default_text="overload is tested with the simplest input",
+        help="an input that the chain accepts and needs a second or more for; the overload check sends it, so that concurrent "
+        "requests overlap",
+        default_text="the simplest input",
         group=_CHAIN,
     ),
     Option(
@@ -346,7 +347,7 @@ _OPTIONS_OF_CALL = ("contract", "deadline", "echo", "input_schema", "output_sche
 """The options of a conformance run that a single request has too, besides those of the target."""
 
 CALL_OPTIONS = (
-    *(option for option in OPTIONS if option in TARGET_OPTIONS or option.dest in _OPTIONS_OF_CALL),
+    *(option for option in OPTIONS if option.group is TARGET_GROUP or option.dest in _OPTIONS_OF_CALL),
     Option(
         name="--payload",
         metavar="JSON|FILE",

@@ -130,7 +130,7 @@ def _selected_checks(selection: str) -> tuple[Check, ...]:
             f"-k: expected an expression such as 'credentials' or 'body and not generated', found {selection!r}: {why}"
         )
     if not collection.checks:
-        raise UsageError(f"-k: no check matches {selection!r}; --list prints the names of all checks")
+        raise UsageError(f"-k: no check matches {selection!r}; --list prints the checks with their names and clauses")
     return tuple(collection.checks)
 
 

@@ -46,7 +46,7 @@ FORMATS: dict[str, tuple[str, str]] = {
     "ctrf": (".formats.ctrf", "the cases of JUnit in the Common Test Report Format (ctrf.io)"),
     "csv": (".formats.second_csv", "load runs second by second: counts, requests in flight, response times"),
     "requests": (".formats.request_csv", "the requests that --record-requests recorded, as CSV"),
-    "hdr": (".formats.hdr_log", "response times of load runs as a log of HdrHistogram"),
+    "hdr": (".formats.hdr_log", "response times of load runs as an HdrHistogram log"),
     "openmetrics": (".formats.open_metrics", "counts, histograms and percentiles for Prometheus"),
 }
 """Option name, module with a `render` function for runs, and help text of every format."""
@@ -208,8 +208,8 @@ def _parser() -> argparse.ArgumentParser:
         "The exit code is the verdict on the runs, in every format; of several runs, the most severe one. In JUnit XML,\n"
         "<failure> means that the target violated a clause or missed an objective, <error> that chainproof failed or the\n"
         "measurement is invalid, and <skipped> that there is no result: not exercised, waived, or too few requests.\n\n"
-        "Of a comparison, 1 means that the candidate is worse by more than the tolerance, 2 that the runs cannot be compared,\n"
-        "3 that they do not tell, and 4 that one of them is invalid. The exit code of a history is 0.",
+        "For a comparison, 1 means that the candidate is worse by more than the tolerance, 2 that the runs cannot be compared,\n"
+        "3 that the runs are too few or too short to decide, and 4 that a run is invalid. The exit code of a history is 0.",
     )
     add_arguments(parser)
     return parser
@@ -222,7 +222,7 @@ def add_arguments(options: argparse.ArgumentParser) -> None:
         "--keep",
         metavar="N",
         type=count,
-        help="first remove all but the newest N runs of each folder RUN; a folder with other files, or that is still being written, stays",
+        help="before reporting, delete all but the newest N runs in each folder RUN; folders with other files, and runs that are still being written, are not deleted",
     )
     for name, (_, meaning) in FORMATS.items():
         options.add_argument(f"--{name}", metavar="FILE", help=f"{meaning}; - for stdout")
@@ -268,7 +268,7 @@ def _add_comparison_options(options: argparse.ArgumentParser) -> None:
         "--history",
         metavar="DIR",
         type=Path,
-        help="earlier runs of the same workload, which make it more precise; alone: show figures over time and where they changed",
+        help="with --against: earlier runs of the same workload, which make the comparison more precise; alone: show figures over time and where they changed",
     )
     group.add_argument(
         "--force", action="store_true", help="compare runs that differ in plan, machine or contract, or are invalid"

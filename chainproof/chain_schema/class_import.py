@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from .text_lines import SchemaError, one_line
+from .error_text import SchemaError, one_line
 
 _EXPECTED_CLASS = "expected FILE.py:Class or package.module:Class"
 

@@ -6,7 +6,7 @@ import jsonschema_rs
 
 from chainproof.json_text import JSON
 
-from .text_lines import SchemaError, format_path, one_line
+from .error_text import SchemaError, format_path, one_line
 
 _DIALECTS = (
     "https://json-schema.org/draft/2020-12/schema",

@@ -22,7 +22,7 @@ from pydantic.errors import PydanticUserError
 from chainproof.json_text import JSON
 
 from .class_import import load_class
-from .text_lines import SchemaError, one_line
+from .error_text import SchemaError, one_line
 
 
 class InputError(Exception):

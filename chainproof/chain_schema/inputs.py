@@ -11,10 +11,10 @@ from typing import Any, cast
 from chainproof.json_text import JSON, encode_json, parse_json
 
 from .alternatives import Alternatives, Unsatisfiable
+from .error_text import SchemaError
 from .instances import InstanceGenerator, Position, Style
 from .references import Node, SchemaReader
 from .schema import Schema
-from .text_lines import SchemaError
 
 _MAX_REPAIRS = 20
 """How often the parts that the model rejects are made again."""

@@ -10,9 +10,9 @@ from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.text_files import read_file
 
 from .entrypoint import Entrypoint, hint_errors, load_entrypoint
+from .error_text import SchemaError
 from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
 from .schema import Schema
-from .text_lines import SchemaError
 
 
 def load_input_schema(text: str) -> Schema:

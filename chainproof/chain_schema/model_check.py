@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from chainproof.json_text import JSON
 
-from .text_lines import format_path
+from .error_text import format_path
 
 _OWN_VALIDATOR_ERRORS = frozenset({"value_error", "assertion_error"})
 """Types of errors whose message is written by the user's validators, and may quote the value."""

@@ -15,8 +15,8 @@ import jsonschema_rs
 from chainproof.json_text import JSON
 
 from .dialect import with_dialect
+from .error_text import SchemaError, format_path, one_line, truncated
 from .model_check import ModelCheck
-from .text_lines import SchemaError, format_path, one_line, truncated
 
 MAX_ERRORS = 10
 """Errors that are reported for one value."""

@@ -13,7 +13,7 @@ from datetime import date
 from difflib import get_close_matches
 from typing import TypedDict
 
-from chainproof.contract.clauses import CLAUSE_BY_ID
+from chainproof.contract.clauses import CLAUSE_BY_ID, CLAUSES
 from chainproof.errors import UsageError
 
 
@@ -70,7 +70,9 @@ def parse_acceptance(text: str) -> Acceptance:
     """
     clause, colon, until = (part.strip() for part in text.partition(":"))
     if clause not in CLAUSE_BY_ID:
-        raise AcceptanceError(f"expected a clause such as {_suggested(clause)}, found {clause!r}")
+        raise AcceptanceError(
+            f"expected a clause such as {_suggested(clause)}, found {clause!r}; `chainproof conformance --list` prints the clauses"
+        )
     if not colon:
         return Acceptance(clause=clause)
     try:
@@ -88,5 +90,5 @@ def is_accepted(clause_id: str, acceptances: Iterable[Acceptance], day: date) ->
 
 
 def _suggested(text: str) -> str:
-    """The clauses with an id similar to *text*, or all clauses."""
-    return " or ".join(get_close_matches(text, CLAUSE_BY_ID, n=3)) or ", ".join(CLAUSE_BY_ID)
+    """The clauses with an id similar to *text*, or an example."""
+    return " or ".join(get_close_matches(text, CLAUSE_BY_ID, n=3)) or CLAUSES[0].id

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from chainproof.command import build_parser, command
 from chainproof.contract.redaction import MIN_LENGTH, redactor
 from chainproof.contract.target import TargetError
 from chainproof.endpoint import find_target
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import TARGET_OPTIONS, TARGET_VARIABLE, Option
 from chainproof.target_options import TargetOptions, parse_target_options
@@ -18,14 +20,16 @@ from .diagnosis import Diagnosis, State, missing, not_checked
 from .machine import machine
 from .target import RequestSettings, check_target
 
+_DEFAULT = f"${TARGET_VARIABLE}; without one, only this machine is checked"
+
 OPTIONS: tuple[Option, ...] = (
     Option(
-        name="target",
+        name="url",
         metavar="URL",
-        help="URL to check the way to",
-        default_text=f"${TARGET_VARIABLE}; without one, only this machine is checked",
+        help="URL of the target, as with --target",
+        default_text=_DEFAULT,
     ),
-    *(option for option in TARGET_OPTIONS if option.name != "--target"),
+    *(replace(option, default_text=_DEFAULT) if option.name == "--target" else option for option in TARGET_OPTIONS),
     Option(
         name="--request",
         parse=None,
@@ -36,7 +40,7 @@ OPTIONS: tuple[Option, ...] = (
 
 EPILOG = """\
 Without --request at most three requests are sent: HEAD / on one connection, without the key. The exit code is 0 if nothing
-is missing (there may be risks), 1 if something is missing, and 2 for a usage error."""
+is missing (risks do not count), 1 if something is missing, and 2 for a usage error."""
 
 
 @command("doctor")
@@ -44,7 +48,10 @@ def main(arguments: Sequence[str]) -> int:
     """Print one line for each thing; 1 if something is missing."""
     parser = build_parser("doctor", "Check this machine, and the way to a target.", EPILOG, options=OPTIONS)
     given = vars(parser.parse_args(arguments))
-    requested = parse_target_options(given)
+    url = given.pop("url")
+    if url is not None and given["target"] is not None:
+        raise UsageError("expected the target once, found URL and --target; leave one out")
+    requested = parse_target_options({**given, "target": given["target"] if url is None else url})
     diagnoses = []
     for diagnosis in _diagnoses(requested, os.environ, is_request=given["request"]):
         diagnoses.append(diagnosis)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from chainproof.clock import Seconds
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
+from chainproof.endpoint import tls_error_text
 
 TIME_LIMIT: Seconds = 10.0
 """For connecting, for the TLS handshake, and for each answer."""
@@ -123,7 +124,7 @@ def reason_of(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted: {error.verify_message.lower().rstrip('.')}"
     if isinstance(error, ssl.SSLError):
-        return f"the TLS handshake failed: {(error.reason or 'unknown reason').lower().replace('_', ' ')}"
+        return f"the TLS handshake failed: {tls_error_text(error)}"
     if isinstance(error, TimeoutError):
         return f"no answer within {TIME_LIMIT:g} s"
     return (error.strerror or str(error)).lower()

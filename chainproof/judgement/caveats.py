@@ -23,7 +23,7 @@ from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart
 from chainproof.judgement.latency import Timing, too_few
-from chainproof.judgement.nothing_ok import rejected_inputs
+from chainproof.judgement.no_ok_answers import rejected_inputs
 from chainproof.results.exchange import OWN_ERRORS, NotSent, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.integrity import damage_text

@@ -1,5 +1,5 @@
 """
-The course of response times: the first ok answer, when response times had settled, and whether they became slower later.
+Response times after the start of a run: the first ok answer, when response times had settled, and whether they became slower later.
 
 A target that was scaled to zero makes its first callers wait or rejects them, and then has a queue. Figures over that time
 and the time after it mix two populations. So the median response time of each second's ok answers is searched for changes of

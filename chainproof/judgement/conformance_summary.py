@@ -15,6 +15,7 @@ from chainproof.judgement.caveats import assumed_path, damaged, emulated, expire
 from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
 from chainproof.judgement.severity import failing_levels, sort_findings
 from chainproof.judgement.verdict import Verdict
+from chainproof.results.coverage import NOT_SELECTED
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.manifest import Ending
@@ -179,6 +180,13 @@ _OPTIONS = {
 """Options that tell a run what it cannot find out about the target."""
 
 
+def _idle_clauses(why: str, ids: list[str]) -> str:
+    """The clauses that were not exercised for a reason; only their number if the user did not select their checks."""
+    if why == NOT_SELECTED:
+        return f"{len(ids)} {'clause' if len(ids) == 1 else 'clauses'} whose checks were not selected"
+    return f"{', '.join(ids)}{f' ({why})' if why else ''}"
+
+
 def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
     """A clause that was not exercised may be violated."""
     idle: dict[str, list[str]] = {}
@@ -190,6 +198,6 @@ def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
         unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
         yield Caveat(
             code=CaveatCode.NOT_EXERCISED,
-            text=f"Not tested: {'; '.join(', '.join(ids) + f' ({why})' * bool(why) for why, ids in idle.items())}.",
+            text=f"Not tested: {'; '.join(_idle_clauses(why, ids) for why, ids in idle.items())}.",
             remedy=f"If it applies: {'; '.join(unset)}." if unset and not (run.end and run.end.note) else "",
         )

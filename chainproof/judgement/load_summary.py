@@ -16,7 +16,7 @@ from chainproof.judgement.generator_caveats import generator_caveats
 from chainproof.judgement.judged_requests import JudgedRequests, requests_to_judge, stats_by_second
 from chainproof.judgement.latency import Timing, judged_requests, response_timing, timings
 from chainproof.judgement.load_verdict import load_verdict
-from chainproof.judgement.nothing_ok import withhold_without_ok
+from chainproof.judgement.no_ok_answers import withhold_without_ok
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.own_lag import judge_again
 from chainproof.judgement.severity import sort_findings

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
+NOT_SELECTED = "not selected"
+"""The reason why a clause was not exercised if the user did not select its checks."""
+
 
 class CoverageData(TypedDict):
     """One line of `coverage.jsonl`: a later line replaces an earlier one."""

@@ -27,9 +27,9 @@ ERROR = 0.05
 POWER = 0.8
 """The probability with which the smallest detectable change is found."""
 MAX_RUNS = 1000
-"""More runs of one side are no advice."""
+"""The largest number of runs of one side that is recommended."""
 _QUIETER = 0.05
-"""Significance from which on earlier runs are too quiet to stand for these."""
+"""Significance level below which earlier runs vary too little to be pooled with these."""
 _LEAST_ERROR = 1e-9
 """Runs may agree exactly, such as throughputs of a constant number of answers per second."""
 

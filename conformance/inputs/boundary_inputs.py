@@ -9,13 +9,13 @@ from random import Random
 from typing import Any
 
 from chainproof.chain_schema.alternatives import Unsatisfiable
+from chainproof.chain_schema.error_text import format_path
 from chainproof.chain_schema.inputs import GeneratedInput, InputGenerator, replace_at
 from chainproof.chain_schema.instances import Position, Style, allowed_types, choices
 from chainproof.chain_schema.numbers import bounds, interval
 from chainproof.chain_schema.objects_and_arrays import least, most
 from chainproof.chain_schema.references import Node
 from chainproof.chain_schema.schema import Schema
-from chainproof.chain_schema.text_lines import format_path
 from chainproof.json_text import JSON, encode_json, parse_json
 
 from .bodies import BodyCase

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.instances import Position, allowed_types, choices
 from chainproof.chain_schema.numbers import bounds, interval
 from chainproof.chain_schema.objects_and_arrays import least, most
 from chainproof.chain_schema.schema import Schema
-from chainproof.chain_schema.text_lines import format_path
 from chainproof.json_text import JSON, encode_json, parse_json
 
 from .bodies import BodyCase

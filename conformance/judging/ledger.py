@@ -18,7 +18,7 @@ from chainproof.contract.clauses import COUNTABLE_CLAUSES, USER_CHECK, Clause
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, error_code
-from chainproof.results.coverage import Coverage
+from chainproof.results.coverage import NOT_SELECTED, Coverage
 from chainproof.results.curl import DIRECT_ROUTE
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.folder import RunWriter
@@ -183,7 +183,7 @@ class Ledger:
     def _reasons(self) -> dict[str, str]:
         """Why clauses may not have been exercised; the most frequent reason if checks had several."""
         skipped = {name: reasons.most_common(1)[0][0] for name, reasons in self._skip_reasons.items()}
-        return _CONDITIONAL | skipped | _UNKNOWN_CHAIN | dict.fromkeys(self.not_selected, "not selected")
+        return _CONDITIONAL | skipped | _UNKNOWN_CHAIN | dict.fromkeys(self.not_selected, NOT_SELECTED)
 
     @staticmethod
     def finding_key(violation: Violation) -> tuple[str, str, str]:

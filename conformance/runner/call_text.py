@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -18,7 +17,6 @@ from ..judging.expectation import Terms
 from ..judging.judge import Judgement, request_secrets
 from ..transport.single_exchange import Exchange
 
-_WIDTH = 100
 _MAX_SHOWN = 2**18
 """Bytes of an answer that are shown."""
 _CREDENTIALS = re.compile(r"(?im)^([ \t]*authorization[ \t]*:[ \t]*(?:[a-z-]+[ \t]+)?)([^\r\n]+)")
@@ -86,7 +84,7 @@ def _time(seconds: Seconds | None) -> str:
 
 
 def _clauses(judgement: Judgement) -> Iterator[str]:
-    """One line for each clause that was exercised, violated ones first, and one list of the others."""
+    """One line for each clause that was exercised, violated ones first, and one line with the number of the others."""
     violated = {each.clause: each for each in judgement.violations}
     exercised = {clause.id for clause in judgement.exercised if clause not in _NEED_SEVERAL_ANSWERS}
     for clause, violation in violated.items():
@@ -94,8 +92,6 @@ def _clauses(judgement: Judgement) -> Iterator[str]:
         yield f"            {clause.source}: {clause.quotation}"
     for clause in CLAUSES:
         if clause.id in exercised and clause not in violated:
-            yield f"  kept      {clause.id}: {clause.statement}"
-    rest = ", ".join(clause.id for clause in CLAUSES if clause.id not in exercised and clause not in violated)
-    yield from textwrap.wrap(
-        rest, _WIDTH, initial_indent="  not exercised  ", subsequent_indent=" " * 4, break_on_hyphens=False
-    )
+            yield f"  passed    {clause.id}: {clause.statement}"
+    others = sum(clause.id not in exercised and clause not in violated for clause in CLAUSES)
+    yield f"  not exercised  {others} other clauses, which this answer cannot test; chainproof conformance tests them"

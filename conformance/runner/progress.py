@@ -12,6 +12,8 @@ from .run import CONFORMANCE_RUN
 from .schedule import CheckProgress
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "accepted", "error": "ERROR"}
+_NOT_RUN = "not run"
+"""The mark of a check that passed because a limit let it send nothing."""
 
 
 class ProgressPlugin:
@@ -70,7 +72,8 @@ class ProgressPlugin:
             return
         self._end_skipped(words if outcome == "skipped" else "")
         start = "\r\x1b[K" if self._live else ""
-        self._out.write(f"{start}  {_MARKS[outcome]:<9}{_title(item)}  ({words})\n")
+        mark = _NOT_RUN if outcome == "passed" and progress is not None and not progress.sent else _MARKS[outcome]
+        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words})\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)

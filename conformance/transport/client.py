@@ -13,6 +13,7 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target, is_loopback
 from chainproof.durations import format_duration
+from chainproof.endpoint import tls_error_text
 from chainproof.errors import UsageError
 from chainproof.machine_faults import reject_own_fault
 from chainproof.options import DEFAULT_RESPONSE_MEMORY
@@ -187,6 +188,8 @@ def connection_failure(error: OSError) -> TransportResult:
         transport = Transport.CONNECT_FAILED
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = f"its certificate is not trusted: {error.verify_message}"
+    elif isinstance(error, ssl.SSLError):
+        reason = f"the TLS handshake failed: {tls_error_text(error)}"
     else:
         reason = error.strerror or str(error) or "no connection by the deadline"
     return TransportResult(transport=transport, reason=reason)

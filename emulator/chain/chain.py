@@ -13,7 +13,7 @@ from itertools import dropwhile
 from typing import cast
 
 from chainproof.chain_schema.entrypoint import Entrypoint, InputError, OutputError, load_entrypoint
-from chainproof.chain_schema.text_lines import SchemaError
+from chainproof.chain_schema.error_text import SchemaError
 
 from .chain_request import ChainRequest
 from .chain_response import (

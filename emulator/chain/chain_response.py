@@ -15,7 +15,7 @@ from typing import cast
 
 import orjson
 
-from chainproof.chain_schema.text_lines import format_path
+from chainproof.chain_schema.error_text import format_path
 from chainproof.clock import Seconds
 from chainproof.json_text import JSON
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import httptools
 
+from chainproof.endpoint import tls_error_text
 from chainproof.results.exchange import Transport
 
 
@@ -111,6 +112,6 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "end of file").lower().replace("_", " ")
+        return tls_error_text(error)
     message = error.strerror if isinstance(error, OSError) else None
     return (message or type(error).__name__).lower()

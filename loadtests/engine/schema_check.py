@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 
+from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.loading import load_output_schema
 from chainproof.chain_schema.schema import Schema
-from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation

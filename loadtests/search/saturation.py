@@ -161,7 +161,11 @@ def unfinished_sentence(probes: Sequence[Probe]) -> str:
     met = max((each.rate for each in rates if each.status is RateStatus.MET and each.rate < missed), default=0.0)
     found = [f"met at {met:.4g}"] * (met > 0.0) + [f"missed at {missed:.4g}"] * math.isfinite(missed)
     if not found:
-        return f"{len(probes)} probes did not decide any rate."
+        return (
+            f"The probes made by then ({len(probes)}) did not decide any rate."
+            if probes
+            else "No probe was finished by then."
+        )
     return f"By then, the objectives were {' and '.join(found)} requests per second."
 
 

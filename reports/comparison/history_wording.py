@@ -43,7 +43,7 @@ def no_change(found: WorkloadHistory) -> str:
     """What is said if no change of level was found."""
     valid = sum(run.counts for run in found.runs)
     if valid < MIN_RUNS:
-        return f"{quantities.count(valid)} valid runs are too few to find a change of level: {MIN_RUNS} are needed."
+        return f"At least {MIN_RUNS} valid runs are needed to find a change of level; there {'is' if valid == 1 else 'are'} {valid}."
     return f"No change of level was found in {quantities.count(len(found.runs))} runs."
 
 

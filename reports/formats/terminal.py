@@ -283,8 +283,11 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
         lines += _labelled("requests", safe_text.shorten(evidence.cases(finding), 400))
     if finding.request_id:
         lines += _labelled("request id", safe_text.shorten(safe_text.escape_unprintable(finding.request_id), 200))
-    for remedy in remedies_for(finding.clause, finding.actual):
+    remedies = remedies_for(finding.clause, finding.actual)
+    for remedy in remedies:
         lines += _labelled("remedy", f"{remedy.framework}: {remedy.text}")
+    if any(remedy.code for remedy in remedies):
+        lines += _labelled("code", "`chainproof reports RUN --html FILE` shows the code of each remedy")
     return lines + _shell_line(safe_text.escape_unprintable(finding.reproduce))
 
 

@@ -190,6 +190,24 @@ def test_the_certificate_is_verified(words: tuple[str, ...], state: str, text: s
     assert ("protocol" in found.states) is (state == "ok")
 
 
+def test_a_port_without_tls_is_named(doctor: Doctor) -> None:
+    """OpenSSL only says that a version number is wrong."""
+    with serving() as server:
+        found = doctor(f"https://localhost:{server.port}")
+
+    assert "does not speak TLS on this port" in found.found["tls"]
+
+
+def test_the_target_is_an_argument_or_an_option(doctor: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--target` works as in the other tools; both together are a usage error."""
+    with serving() as server:
+        found = doctor("--target", f"http://127.0.0.1:{server.port}")
+
+    assert found.states["connection"] == "ok"
+    assert main(["http://127.0.0.1:9", "--target", "http://127.0.0.1:9"]) == 2
+    assert "expected the target once" in capsys.readouterr().err
+
+
 def test_a_file_without_certificates_is_a_usage_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from chainproof.conformance.call import main
+from chainproof.conformance.options import CALL_OPTIONS
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
+from chainproof.options import TARGET_OPTIONS
 
 from .endpoints import KEY, AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
 
@@ -47,7 +49,7 @@ def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # t
     assert "> Authorization: Api-Key [API key]\n" in printed
     assert '> {"names": ["Grüße"]}\n' in printed
     assert "< HTTP/1.1 200" in printed
-    assert "  kept      echo-exact: " in printed
+    assert "  passed    echo-exact: " in printed
     assert "  not exercised  " in printed
     assert printed.count("total ") == 1
 
@@ -56,6 +58,7 @@ def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # t
     ("server", "arguments", "code", "words"),
     [
         (rejecting, (), 3, "INCONCLUSIVE  The request was answered 400"),
+        (rejecting, ("--echo",), 1, "FAIL  Violated: object-accepted. The request was answered 400: "),
         (rejecting, ("--echo",), 1, "violated  object-accepted (must): expected status 200, found status 400"),
         (leaking, (), 1, "violated  no-credential-leak"),
     ],
@@ -95,6 +98,11 @@ def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...], message: st
     """One line says what was expected."""
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"chainproof call: {message}")
+
+
+def test_a_call_has_every_option_of_the_target() -> None:
+    """A target of any kind can be tried before a run."""
+    assert {option.name for option in TARGET_OPTIONS} <= {option.name for option in CALL_OPTIONS}
 
 
 def test_raw_bytes_are_sent_unchanged_and_judged_as_far_as_they_are_a_request(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.chain_schema.schema import Schema
-from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.generated_inputs import simplest_input, valid_input_bodies, valid_inputs

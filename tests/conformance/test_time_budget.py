@@ -1,4 +1,4 @@
-"""A run keeps its time, sends the most telling requests first, and notices when the target stops answering."""
+"""A run keeps its time, sends the requests that find most faults first, and notices when the target stops answering."""
 
 from __future__ import annotations
 

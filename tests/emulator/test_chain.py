@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.loading import load_input_schema
-from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.errors import ErrorCode, statuses
@@ -303,7 +303,7 @@ def test_exception_in_a_gathered_stream_has_class_and_stack():
     assert (422, "HTTPException") == (actual.status, json.loads(actual.body)["error"]["exception_cls_name"])
 
 
-GATHERING = {
+STREAM_CASES = {
     "exactly JSON": ([b"application/json"], [], True),
     "JSON among others": ([b"application/json, */*"], [], False),
     "no Accept": ([], [], False),
@@ -311,7 +311,7 @@ GATHERING = {
 }
 
 
-@pytest.mark.parametrize(("accept", "agent", "gathers"), GATHERING.values(), ids=GATHERING)
+@pytest.mark.parametrize(("accept", "agent", "gathers"), STREAM_CASES.values(), ids=STREAM_CASES)
 def test_accept_decides_whether_a_stream_is_gathered(accept, agent, gathers):
     """The media type decides on msgpack, without its parameters and in any letter case."""
     fields = [*((b"accept", value) for value in accept), *((b"user-agent", value) for value in agent)]

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from chainproof.chain_schema.class_import import load_class
 from chainproof.chain_schema.entrypoint import InputError, OutputError, entrypoint, load_entrypoint
+from chainproof.chain_schema.error_text import MAX_LINE_LENGTH, SchemaError, format_path
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.chain_schema.schema import MAX_ERRORS, Schema
-from chainproof.chain_schema.text_lines import MAX_LINE_LENGTH, SchemaError, format_path
 from chainproof.json_text import JSON
 
 HELLO = f"{Path(__file__).parents[3] / 'docs' / 'chain' / 'hello.py'}:Hello"

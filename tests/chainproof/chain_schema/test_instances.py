@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.instances import Style
 from chainproof.chain_schema.schema import Schema
-from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.workload.generated_payloads import generate_payloads
 
 Form = dict[str, Any]

@@ -8,10 +8,10 @@ from random import Random
 import pytest
 
 from chainproof.chain_schema.entrypoint import load_entrypoint
+from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.chain_schema.schema import Schema
-from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.json_text import JSON
 
 CHAIN = """

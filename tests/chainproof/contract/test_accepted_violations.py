@@ -48,9 +48,9 @@ def test_acceptance_includes_its_last_day() -> None:
     ("text", "message"),
     [
         ("error-mesage", "expected a clause such as error-message"),
-        ("", "status, output-media-type"),
-        ("gremlins", "status, output-media-type"),
-        (":2026-12-31", "status, output-media-type"),
+        ("", "such as status, found ''"),
+        ("gremlins", "`chainproof conformance --list` prints the clauses"),
+        (":2026-12-31", "such as status, found ''"),
         ("error-message:", "expected a day such as error-message:2026-12-31, found ''"),
         ("error-message:tomorrow", "found 'tomorrow'"),
         ("error-message:2026-02-30", "found '2026-02-30'"),
@@ -61,7 +61,7 @@ def test_acceptance_includes_its_last_day() -> None:
     ],
 )
 def test_invalid_acceptance_is_rejected(text: str, message: str) -> None:
-    """The message suggests similar clauses, or all of them, or shows how a date is written."""
+    """The message suggests similar clauses or where all are listed, or shows how a date is written."""
     with pytest.raises(AcceptanceError, match=r"^expected .*found ") as error:
         parse_acceptance(text)
 

@@ -1,5 +1,5 @@
 """
-What a run tells in which nothing was answered ok.
+The result of objectives for a run in which no request was answered ok.
 
 An answer that is not ok takes another way through the target than one that is: its time says nothing about how long the
 chain works. So objectives on times and throughput are not missed because of such answers; they are not measured. They are
