@@ -16,7 +16,7 @@ import orjson
 
 from chainproof.json_text import JSON
 from chainproof.judgement.latency import NOT_ANSWERED, QUANTILES, columns, interval_text, time_text
-from chainproof.judgement.load_summary import LoadSummary, summarise_load
+from chainproof.judgement.load_summary import LoadSummary, objectives_so_far, summarise_load
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.time_kinds import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
@@ -37,7 +37,7 @@ _SO_FAR = {Verdict.PASS: "met so far", Verdict.FAIL: "missed so far"}
 
 def run_so_far(summary: LoadSummary) -> dict[str, JSON]:
     """Everything that the live page shows."""
-    counts = summary.accounting.to_json()
+    counts = {**summary.accounting.to_json(), "in flight": summary.accounting.unknown}
     timing = summary.timings[RESPONSE_TIME]
     return {
         "seconds": len(summary.seconds),
@@ -46,7 +46,7 @@ def run_so_far(summary: LoadSummary) -> dict[str, JSON]:
             [name, time_text(columns(timing).get(name)), interval_text(timing, name)]
             for name in (*(name for name, _ in QUANTILES), "max")
         ],
-        "objectives": [_objective(result) for result in summary.objectives],
+        "objectives": [_objective(result) for result in objectives_so_far(summary)],
         "outcomes": [
             [_outcome(row.outcome), row.responsible or "", row.count] for row in summary.outcomes[:MAX_OUTCOMES]
         ],

@@ -55,8 +55,8 @@ def unfinished(inputs: CaveatInput) -> Iterator[Caveat]:
     if inputs.run.end is None:
         yield Caveat(
             code=CaveatCode.UNFINISHED,
-            text="The run was killed: the requests of its last second or two, and those in flight, are missing.",
-            remedy="Run it again. To end a run early, use Ctrl-C or SIGTERM: both complete the run folder.",
+            text="The run is in progress or was killed: the requests of its last second or two, and those in flight, are missing.",
+            remedy="If it is in progress, report on it after its end. If it was killed, run it again: Ctrl-C and SIGTERM end a run and complete its folder.",
             invalidates=True,
         )
 

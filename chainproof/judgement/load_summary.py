@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from chainproof.clock import PerSecond, Seconds
@@ -111,9 +111,7 @@ def summarise_load(run: Run) -> LoadSummary:
     start = cold_start(run, seconds)
     sending_time = _sending_time(run, seconds)
     requests = requests_to_judge(run, seconds, judged, start, sending_time)
-    results = evaluate_objectives([parse_objective(text) for text in run.manifest.objectives], requests)
-    results = judge_again(results, requests, totals, sending_time, len(run.workers))
-    objectives = tuple(withhold_without_ok(each, judged) for each in results)
+    objectives = _objectives(run, requests, totals, sending_time)
     times = timings(judged, requests.seconds)
     caveats = load_caveats(
         CaveatInput(
@@ -146,6 +144,23 @@ def summarise_load(run: Run) -> LoadSummary:
         objectives=objectives,
         caveats=caveats,
     )
+
+
+def objectives_so_far(summary: LoadSummary) -> tuple[ObjectiveResult, ...]:
+    """The objectives of a run in progress, judged by the requests with a known result: those in flight do not count yet."""
+    stats = summary.requests.stats
+    known = stats.outcomes.total() + stats.not_sent.total()
+    requests = replace(summary.requests, stats=replace(stats, planned=known))
+    return _objectives(summary.run, requests, summary.totals, _sending_time(summary.run, summary.seconds))
+
+
+def _objectives(
+    run: Run, requests: JudgedRequests, totals: Interval, sending_time: Seconds
+) -> tuple[ObjectiveResult, ...]:
+    """The results of the objectives of a run."""
+    results = evaluate_objectives([parse_objective(text) for text in run.manifest.objectives], requests)
+    results = judge_again(results, requests, totals, sending_time, len(run.workers))
+    return tuple(withhold_without_ok(each, requests.stats) for each in results)
 
 
 def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:

@@ -28,7 +28,10 @@ def test_every_report_has_a_next_step(name, tmp_path):
     [
         ("both", "Begin with the first of 2 findings, `error-code`, with a command that reproduces it."),
         ("passing conformance", "Nothing has to be done. Read the caveat before you rely on this."),
-        ("unfinished", "Run it again. To end a run early, use Ctrl-C or SIGTERM: both complete the run folder."),
+        (
+            "unfinished",
+            "If it is in progress, report on it after its end. If it was killed, run it again: Ctrl-C and SIGTERM end a run and complete its folder.",
+        ),
         ("broken", "Please report this error with the run folder."),
         ("no objectives", "Set an objective to judge the run by: `--objective 'p95 response_time < 800ms'`."),
         ("search", "Plan for the low end of the interval; see Concurrency target and replicas."),
