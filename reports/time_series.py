@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chainproof.results.interval import Interval
-from chainproof.statistics.histogram import Histogram, bucket_midpoint
+from chainproof.results.exchange import Result
+from chainproof.results.interval import Interval, RequestStats
+from chainproof.statistics.histogram import Histogram, bucket_midpoint, merge_histograms
 from chainproof.statistics.time_batches import span_length
 
 
@@ -21,7 +22,12 @@ class Span:
     start: int
     seconds: int
     """At least 1."""
-    interval: Interval
+    counts: RequestStats
+    """Of its requests; without their times."""
+    ok_times: Histogram
+    """The response times of its ok answers."""
+    in_flight_max: int
+    """Largest number of requests in flight at once."""
     parts: tuple[Interval, ...] = ()
     """Its seconds, as far as they were recorded."""
 
@@ -46,18 +52,27 @@ def spans(seconds: Sequence[Interval], max_spans: int) -> list[Span]:
         return []
     end = max(each.second for each in seconds) + 1
     width = span_length(end, max_spans)
-    merged = {start: Interval(second=start) for start in range(0, end, width)}
-    parts: dict[int, list[Interval]] = {start: [] for start in merged}
+    parts: dict[int, list[Interval]] = {start: [] for start in range(0, end, width)}
     for interval in seconds:
-        start = interval.second // width * width
-        merged[start].merge(interval)
-        parts[start].append(interval)
-    for interval in merged.values():
-        interval.compact()  # hundreds of them would take a hundred megabytes
-    return [
-        Span(start=start, seconds=min(width, end - start), interval=interval, parts=tuple(parts[start]))
-        for start, interval in merged.items()
-    ]
+        parts[interval.second // width * width].append(interval)
+    return [_span(start, min(width, end - start), inside) for start, inside in parts.items()]
+
+
+def _span(start: int, seconds: int, parts: Sequence[Interval]) -> Span:
+    """The seconds *parts* as one span. Only the times that reports show are merged: a day has hundreds of spans."""
+    counts = RequestStats()
+    for each in parts:
+        counts.add_counts(each)
+    ok_times = merge_histograms(each.response_time[Result.OK] for each in parts)
+    ok_times.compact()
+    return Span(
+        start=start,
+        seconds=seconds,
+        counts=counts,
+        ok_times=ok_times,
+        in_flight_max=max((each.in_flight_max for each in parts), default=0),
+        parts=tuple(parts),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ def not_sent(inputs: CaveatInput) -> Iterator[Caveat]:
     if count:
         yield Caveat(
             code=CaveatCode.MAX_IN_FLIGHT,
-            text=f"{count:,} planned requests were not sent because --max-in-flight requests were in flight. "
+            text=f"{_requests(count, 'planned request')} not sent, because --max-in-flight was reached. "
             f"{_counted_as_unanswered(inputs)}",
             remedy="The target does not keep up with this rate; a higher --max-in-flight shows how its queue grows.",
         )
@@ -122,8 +122,8 @@ def unanswered(inputs: CaveatInput) -> Iterator[Caveat]:
     if inputs.accounting.timed_out:
         yield Caveat(
             code=CaveatCode.UNANSWERED,
-            text=f"{inputs.accounting.timed_out:,} requests timed out: they took longer than any percentile of the "
-            f"answers can show. {_counted_as_unanswered(inputs)}",
+            text=f"{inputs.accounting.timed_out:,} request{'s' * (inputs.accounting.timed_out != 1)} timed out, so the longest "
+            f"times are in no percentile of the answers. {_counted_as_unanswered(inputs)}",
             remedy="A longer --deadline shows how long they really take.",
         )
 
@@ -133,10 +133,15 @@ def censored(inputs: CaveatInput) -> Iterator[Caveat]:
     if inputs.accounting.censored:
         yield Caveat(
             code=CaveatCode.CENSORED,
-            text=f"{inputs.accounting.censored:,} requests were in flight when the run stopped waiting: their times are "
+            text=f"{_requests(inputs.accounting.censored)} in flight when the run stopped waiting, so how long they take is "
             "unknown. Objectives count those younger than the threshold as unknown, and older ones as too slow.",
             remedy="Wait longer for them with --drain.",
         )
+
+
+def _requests(count: int, what: str = "request") -> str:
+    """A number of requests, to precede a participle: `1 request was`."""
+    return f"{count:,} {what}{' was' if count == 1 else 's were'}"
 
 
 def _counted_as_unanswered(inputs: CaveatInput) -> str:
@@ -228,7 +233,7 @@ def interrupted(inputs: CaveatInput) -> Iterator[Caveat]:
             code=CaveatCode.INTERRUPTED,
             text=f"The run was interrupted after {format_duration(inputs.run.end.seconds)}"
             f"{f' ({inputs.run.end.note})' if inputs.run.end.note else ''}; "
-            f"{inputs.totals.not_sent[NotSent.STOPPED]:,} planned requests were not sent.",
+            f"{_requests(inputs.totals.not_sent[NotSent.STOPPED], 'planned request')} not sent.",
             remedy="A pass needs the full run.",
         )
 
@@ -256,7 +261,7 @@ def ended_by_guard(inputs: CaveatInput) -> Iterator[Caveat]:
         yield Caveat(
             code=code,
             text=f"A guard ended the run after {format_duration(end.seconds)}: {end.note}. {_responsible_parties(inputs)}"
-            f"{inputs.totals.not_sent[NotSent.STOPPED]:,} planned requests were not sent.",
+            f"{_requests(inputs.totals.not_sent[NotSent.STOPPED], 'planned request')} not sent.",
             remedy=remedy,
         )
 
@@ -280,7 +285,7 @@ def generator_errors(inputs: CaveatInput) -> Iterator[Caveat]:
     if count:
         yield Caveat(
             code=CaveatCode.GENERATOR_ERRORS,
-            text=f"{count:,} requests failed in the load generator: this machine had no free port, file or memory, or the "
+            text=f"{count:,} request{'s' * (count != 1)} failed in the load generator: this machine had no free port, file or memory, or the "
             "answer was longer than chainproof's limit. They count as never answered.",
             remedy="Raise the limits of this machine (`ulimit -n`, `net.ipv4.ip_local_port_range`), lower --max-in-flight, or "
             "use several machines.",
@@ -307,7 +312,8 @@ def request_limit_reached(inputs: CaveatInput) -> Iterator[Caveat]:
 def nothing_sent(inputs: CaveatInput) -> Iterator[Caveat]:
     """A run without requests has no figures."""
     if inputs.accounting.sent == 0:
-        yield Caveat(code=CaveatCode.NOTHING_SENT, text="No request was sent.", remedy="Raise --rate or --duration.")
+        remedy = "" if inputs.accounting.planned else "Raise --rate or --duration."  # else another caveat says why
+        yield Caveat(code=CaveatCode.NOTHING_SENT, text="No request was sent.", remedy=remedy)
 
 
 def key_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
@@ -355,7 +361,7 @@ def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
     if unbounded:
         yield Caveat(
             code=CaveatCode.TOO_FEW_REQUESTS,
-            text=f"{times.count:,} ok answers are too few for an upper confidence bound on {', '.join(unbounded)}: the true "
+            text=f"{times.count:,} ok answer{' is' if times.count == 1 else 's are'} too few for an upper confidence bound on {', '.join(unbounded)}: the true "
             "value may be far higher than shown.",
             remedy="A 95 % interval needs 72 independent answers for p95, 368 for p99 and 3688 for p99.9; if they depend on "
             "each other, as many times more as the design effect says.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
@@ -34,9 +36,9 @@ def _verdict(
         return failure, reason_of(end.note)
     invalidating = [caveat.code for caveat in caveats if caveat.invalidates]
     if invalidating:
-        return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(invalidating)}."
+        return Verdict.INVALID, f"The measurement cannot be trusted, see {_named(invalidating)}."
     if any(caveat.code is CaveatCode.KEY_REJECTED for caveat in caveats):
-        return Verdict.INCONCLUSIVE, "The target rejects the API key: KEY_REJECTED."
+        return Verdict.INCONCLUSIVE, "The target rejects the API key, see the caveat KEY_REJECTED."
     verdict, reason = _objectives_verdict(objectives)
     guard = end.guard if end is not None else None
     ended_by_guard = f"A guard ended the run: {end.note}." if end is not None else ""
@@ -46,7 +48,7 @@ def _verdict(
         return Verdict.FAIL, ended_by_guard
     own_faults = [caveat.code for caveat in caveats if caveat.invalidates_failures]
     if own_faults and verdict is not Verdict.INVALID and (verdict is not Verdict.PASS or not objectives):
-        return Verdict.INVALID, f"The load generator may have caused this: {', '.join(own_faults)}."
+        return Verdict.INVALID, f"The load generator may have caused this, see {_named(own_faults)}."
     if verdict is not Verdict.PASS:
         return verdict, reason
     if end is not None and end.ending is Ending.INTERRUPTED:
@@ -56,6 +58,11 @@ def _verdict(
     if accounting.ok == 0:
         return Verdict.INCONCLUSIVE, "No request was answered ok." if accounting.sent else "Nothing was sent."
     return verdict, reason
+
+
+def _named(caveats: Sequence[CaveatCode]) -> str:
+    """The caveats that say more."""
+    return f"the caveat{'s' * (len(caveats) != 1)} {', '.join(caveats)}"
 
 
 def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdict, str]:

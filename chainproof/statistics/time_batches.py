@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from chainproof.clock import Seconds
 from chainproof.statistics.dependence import MAX_BATCHES, Dependence, measure_dependence, stronger
-from chainproof.statistics.histogram import Histogram, bucket_midpoints, merge_histograms
+from chainproof.statistics.histogram import Counts, Histogram, bucket_midpoints, merge_histograms
 
 LONG_RUN: int = 7200
 """The length in seconds beyond which a run's older seconds may be rolled up."""
@@ -88,9 +88,13 @@ def time_batches(histograms: Sequence[Histogram], totals: Sequence[int] | None =
     numbers = np.asarray([each.count for each in histograms] if totals is None else totals, dtype=np.int64)
     per_span = span_length(len(histograms), MAX_BATCHES)
     starts = range(0, len(histograms), per_span)
-    merged = [merge_histograms(histograms[start : start + per_span]) for start in starts]
-    found = [each.used_buckets() for each in merged]
-    all_buckets, all_counts = merge_histograms(merged).used_buckets()
+    found: list[tuple[Counts, Counts]] = []
+    everything = Histogram()
+    for start in starts:
+        merged = merge_histograms(histograms[start : start + per_span])  # not kept: it has unused buckets, too
+        everything.merge(merged)
+        found.append(merged.used_buckets())
+    all_buckets, all_counts = everything.used_buckets()
     return TimeBatches(
         seconds=float(per_span),
         totals=np.asarray([int(numbers[start : start + per_span].sum()) for start in starts], dtype=np.int64),

@@ -1,5 +1,5 @@
 """
-Draws plots as SVG. The only module that uses the drawing library: Altair describes a plot, vl-convert renders it.
+Draws plots as SVG. The only module that uses the drawing library: vl-convert renders a plot that is described in Vega-Lite.
 
 Colours are variables of the page's style sheet (`var(--ok)`), so that one drawing serves light, dark and print. No text
 from the target enters a drawing.
@@ -8,17 +8,18 @@ from the target enters a drawing.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import altair as alt
 import vl_convert
 
 from .plot import WIDE, Band, Cell, Panel, Rule, Scale, Series, Shape, XAxis, YAxis
 
 Row = dict[str, float | str | None]
+Specification = Mapping[str, object]
+"""A part of a Vega-Lite specification (https://vega.github.io/vega-lite/docs/), as JSON types."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,9 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
     """Panels one below the other as SVG, with plotting areas of *width* pixels."""
     data = Datasets({})
     drawings = [_panel(panel, width, data) for panel in panels]
-    drawing = drawings[0] if len(drawings) == 1 else alt.vconcat(*drawings, spacing=24)
+    drawing: Specification = drawings[0] if len(drawings) == 1 else {"vconcat": drawings, "spacing": 24}
     config = _CONFIG | {"axisY": _AXIS_Y | {"titleY": _TITLE_ABOVE_LABELS if panels[0].bands else _TITLE}}
-    specification = drawing.to_dict() | {"config": config, "padding": 4, "datasets": data.rows}
+    specification = {**drawing, "config": config, "padding": 4, "datasets": data.rows}
     svg = _SVG.fullmatch(vl_convert.vegalite_to_svg(specification, allowed_base_urls=[]))
     assert svg is not None, "vl-convert writes one svg element with a viewBox"
     return SvgDrawing(view_box=svg["box"], body=_merge_rectangles(_ROLES.sub("", svg["body"])))
@@ -62,15 +63,15 @@ def _merge_rectangles(body: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Datasets:
-    """The rows of a drawing by name. Altair would copy and validate them with every layer, which takes seconds."""
+    """The rows of a drawing by name."""
 
     rows: dict[str, list[Row]]
 
-    def chart(self, rows: list[Row]) -> alt.Chart:
-        """A chart over rows."""
+    def layer(self, rows: list[Row], kind: str, mark: Specification, **encoding: Specification) -> Specification:
+        """A layer of marks of a kind, one for each row, or one through all of them."""
         name = f"rows-{len(self.rows)}"
         self.rows[name] = rows
-        return alt.Chart(alt.NamedData(name=name))
+        return {"data": {"name": name}, "mark": {"type": kind, **mark}, "encoding": encoding}
 
 
 _SVG = re.compile(r'<svg\b[^>]*\bviewBox="(?P<box>[-0-9. ]+)"[^>]*>(?P<body>.*)</svg>\s*', re.DOTALL)
@@ -109,26 +110,30 @@ _TITLE, _TITLE_ABOVE_LABELS = -12, -26
 """Vertical position of that title: above the plot, and above the labels of phases."""
 
 
-def _panel(panel: Panel, width: int, data: Datasets) -> alt.LayerChart | alt.FacetChart:
+def _panel(panel: Panel, width: int, data: Datasets) -> Specification:
     """One panel: shaded bands at the back, then the series, then rules and labels."""
     x, y = _x_axis(panel.x), _y_axis(panel.y)
     series = [layer for each in panel.series for layer in _series(each, x, y, data)]
-    rules = [layer for row, each in enumerate(panel.rules) for layer in _rule(each, panel.x, row, x, data=data)]
+    rules = [layer for row in range(len(panel.rules)) for layer in _rule(panel, row, width, x, data=data)]
     behind, front = _bands(panel.bands, x, data) if panel.bands else ([], [])
     height = panel.height if width == WIDE else round(panel.height * 0.85)
     heat = _cells(panel.cells, x, y, data)
-    return alt.layer(*behind, *heat, *series, *rules, *front).properties(width=width, height=height)
+    return {"layer": [*behind, *heat, *series, *rules, *front], "width": width, "height": height}
 
 
-def _x_axis(axis: XAxis) -> alt.X:
+def _x_axis(axis: XAxis) -> Specification:
     """The encoding of a horizontal axis."""
-    ticks = (
-        alt.Axis(labels=axis.title is not None, tickMinStep=1)
+    ticks: Specification = (
+        {"labels": axis.title is not None, "tickMinStep": 1}
         if axis.ticks is None
-        else alt.Axis(values=list(axis.ticks), labelExpr=_label(axis), grid=False)
+        else {"values": list(axis.ticks), "labelExpr": _label(axis), "grid": False}
     )
-    scale = alt.Scale(type=_SCALES[axis.scale], domain=[axis.low, axis.high], nice=False)
-    return alt.X("x:Q", title=axis.title, scale=scale, axis=ticks)
+    return {"field": "x", "type": "quantitative", "title": axis.title, "scale": _scale(axis), "axis": ticks}
+
+
+def _scale(axis: XAxis | YAxis) -> Specification:
+    """The scale of an axis with two ends."""
+    return {"type": _SCALES[axis.scale], "domain": [axis.low, axis.high], "nice": False}
 
 
 def _label(axis: XAxis) -> str:
@@ -140,11 +145,7 @@ def _label(axis: XAxis) -> str:
     return f"[{label}, {json.dumps(notes)}[indexof({json.dumps(ticks)}, datum.value)]]"
 
 
-_SCALES: dict[Scale, Literal["linear", "log"]] = {
-    Scale.LINEAR: "linear",
-    Scale.TIME: "log",
-    Scale.PERCENTILE: "log",
-}
+_SCALES = {Scale.LINEAR: "linear", Scale.TIME: "log", Scale.PERCENTILE: "log"}
 _MILLISECONDS = (
     "datum.value < 0.9995 ? format(datum.value * 1000, '.3~g') + ' µs' : "
     "datum.value < 999.5 ? format(datum.value, '.3~g') + ' ms' : format(datum.value / 1000, '.3~g') + ' s'"
@@ -156,44 +157,36 @@ _LABELS = {
 }
 
 
-def _y_axis(axis: YAxis) -> alt.Y:
+def _y_axis(axis: YAxis) -> Specification:
     """The encoding of a vertical axis."""
-    if axis.high is None:
-        scale = alt.Scale(zero=True)
-    else:
-        scale = alt.Scale(type=_SCALES[axis.scale], domain=[axis.low, axis.high], nice=False)
+    ticks: Specification = {"tickCount": 4} if axis.few_ticks else {}
     if axis.ticks is not None:
-        labels = alt.Axis(values=list(axis.ticks), labelExpr=_LABELS[axis.scale])
-    else:
-        labels = alt.Axis(tickCount=4) if axis.few_ticks else alt.Axis()
-    return alt.Y("y:Q", title=axis.title, scale=scale, axis=labels)
+        ticks = {"values": list(axis.ticks), "labelExpr": _LABELS[axis.scale]}
+    scale: Specification = {"zero": True} if axis.high is None else _scale(axis)
+    return {"field": "y", "type": "quantitative", "title": axis.title, "scale": scale, "axis": ticks}
 
 
-def _series(series: Series, x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.Chart]:
+def _series(series: Series, x: Specification, y: Specification, data: Datasets) -> Iterator[Specification]:
     """The layers of one series."""
-    colour = f"var(--{series.colour})"
+    colour = {"color": f"var(--{series.colour})"}
     rows: list[Row] = [{"x": place, "y": value} for place, value in series.points]
     for row, floor in zip(rows, series.base, strict=False):
         row["y0"] = floor
-    layer = data.chart(rows)
     if series.shape in (Shape.AREA, Shape.RIBBON):
-        steps: Literal["step-after", "linear"] = "step-after" if series.shape is Shape.AREA else "linear"
-        area = layer.mark_area(interpolate=steps, color=colour, opacity=series.opacity)
-        yield area.encode(x=x, y=y, y2="y0:Q") if series.base else area.encode(x=x, y=y)
+        steps = "step-after" if series.shape is Shape.AREA else "linear"
+        floors = {"y2": {"field": "y0"}} if series.base else {}
+        mark = {"interpolate": steps, "opacity": series.opacity, **colour}
+        yield data.layer(rows, "area", mark, x=x, y=y, **floors)
         return
-    line = layer.mark_line(
-        interpolate="step-after" if series.shape is Shape.STEPS else "linear",
-        color=colour,
-        strokeWidth=series.width,
-        strokeDash=list(series.dash),
-    )
-    yield line.encode(x=x, y=y)
+    steps = "step-after" if series.shape is Shape.STEPS else "linear"
+    mark = {"interpolate": steps, "strokeWidth": series.width, "strokeDash": list(series.dash), **colour}
+    yield data.layer(rows, "line", mark, x=x, y=y)
     if series.dots:
-        dots = data.chart([{"x": place, "y": value} for place, value in series.dots])
-        yield dots.mark_point(size=22, filled=True, opacity=1, color=colour).encode(x=x, y=y)
+        dots: list[Row] = [{"x": place, "y": value} for place, value in series.dots]
+        yield data.layer(dots, "point", {"size": 22, "filled": True, "opacity": 1, **colour}, x=x, y=y)
 
 
-def _cells(cells: Sequence[Cell], x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.Chart]:
+def _cells(cells: Sequence[Cell], x: Specification, y: Specification, data: Datasets) -> Iterator[Specification]:
     """The cells of a heat map, one layer for each colour."""
     for colour in dict.fromkeys(cell.colour for cell in cells):
         rows: list[Row] = [
@@ -201,30 +194,49 @@ def _cells(cells: Sequence[Cell], x: alt.X, y: alt.Y, data: Datasets) -> Iterato
             for cell in cells
             if cell.colour == colour
         ]
-        yield data.chart(rows).mark_rect(color=f"var(--{colour})").encode(x=x, x2="x2:Q", y=y, y2="y2:Q")
+        mark: Specification = {"color": f"var(--{colour})"}
+        yield data.layer(rows, "rect", mark, x=x, x2={"field": "x2"}, y=y, y2={"field": "y2"})
 
 
-def _rule(rule: Rule, axis: XAxis, row: int, x: alt.X, *, data: Datasets) -> Iterator[alt.Chart]:
+_LABEL: Specification = {"field": "label", "type": "nominal"}
+
+
+_LETTER = 6.0
+"""Width of a letter of a label in pixels."""
+
+
+def _rule(panel: Panel, row: int, width: int, x: Specification, *, data: Datasets) -> Iterator[Specification]:
     """A dashed rule and its label, each label one row lower so that close ones stay readable."""
-    layer = data.chart([{"x": rule.x, "label": rule.label}])
-    # In the right half of a logarithmic axis the label stands left of its rule; otherwise it would leave the picture.
-    left = rule.x * rule.x > axis.low * axis.high
-    label = layer.mark_text(
-        align="right" if left else "left", dx=-4 if left else 4, y=6 + 14 * row, color="var(--ink)", fontSize=11
-    )
-    yield layer.mark_rule(color="var(--muted)", strokeDash=[3, 3]).encode(x=x)
-    yield label.encode(x=x, text="label:N")
+    rule = panel.rules[row]
+    left = _stands_left(rule, panel, width)
+    place = {"align": "right" if left else "left", "dx": -4 if left else 4, "y": 6 + 14 * row}
+    yield data.layer([{"x": rule.x}], "rule", {"color": "var(--muted)", "strokeDash": [3, 3]}, x=x)
+    text = {"color": "var(--ink)", "fontSize": 11, **place}
+    yield data.layer([{"x": rule.x, "label": rule.label}], "text", text, x=x, text=_LABEL)
 
 
-def _bands(bands: Sequence[Band], x: alt.X, data: Datasets) -> tuple[list[alt.Chart], list[alt.Chart]]:
+def _stands_left(rule: Rule, panel: Panel, width: int) -> bool:
+    """True if a label to the right of its rule would cross the next one or leave the picture, and there is room to its left."""
+    start, *others = (width * _place(each.x, panel.x) for each in (rule, *panel.rules))
+    length = _LETTER * len(rule.label) + 4
+    return length <= start and start + length > min([each for each in others if each > start], default=width)
+
+
+def _place(value: float, axis: XAxis) -> float:
+    """Where a value is on an axis, from 0 to 1."""
+    low, high, value = (each if axis.scale is Scale.LINEAR else math.log(each) for each in (axis.low, axis.high, value))
+    return (value - low) / (high - low)
+
+
+def _bands(bands: Sequence[Band], x: Specification, data: Datasets) -> tuple[list[Specification], list[Specification]]:
     """Shading to draw behind the series; rules where bands start and their labels to draw in front."""
-    shaded = data.chart([{"x": band.start, "x2": band.end} for band in bands if band.shaded])
-    starts = data.chart([{"x": band.start} for band in bands if band.start > 0])
-    labels = data.chart([{"x": band.start, "label": band.label} for band in bands if band.label])
-    names = labels.mark_text(align="left", baseline="bottom", dx=3, y=-1, color="var(--muted)", fontSize=11)
-    behind = [shaded.mark_rect(color="var(--band)").encode(x=x, x2="x2:Q")]
+    shaded: list[Row] = [{"x": band.start, "x2": band.end} for band in bands if band.shaded]
+    starts: list[Row] = [{"x": band.start} for band in bands if band.start > 0]
+    labels: list[Row] = [{"x": band.start, "label": band.label} for band in bands if band.label]
+    text = {"align": "left", "baseline": "bottom", "dx": 3, "y": -1, "color": "var(--muted)", "fontSize": 11}
+    behind = [data.layer(shaded, "rect", {"color": "var(--band)"}, x=x, x2={"field": "x2"})]
     front = [
-        starts.mark_rule(color="var(--muted)", strokeDash=[2, 3]).encode(x=x),
-        names.encode(x=x, text="label:N"),
+        data.layer(starts, "rule", {"color": "var(--muted)", "strokeDash": [2, 3]}, x=x),
+        data.layer(labels, "text", text, x=x, text=_LABEL),
     ]
     return behind, front

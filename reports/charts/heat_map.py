@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.results.exchange import Result
 from chainproof.results.settings import PhaseSpan
 from chainproof.statistics.histogram import Histogram, merge_histograms
 
@@ -36,7 +35,7 @@ class _Filled:
 
 def heat_map(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart | None:
     """The chart, or None for a run with fewer than two spans or without ok answers."""
-    times = [_times(span) for span in over_time]
+    times = [span.ok_times for span in over_time]
     total = merge_histograms(times)
     if len(over_time) < 2 or not total.count:
         return None
@@ -61,11 +60,6 @@ def heat_map(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Cha
     )
 
 
-def _times(span: Span) -> Histogram:
-    """The response times of the ok answers of a span."""
-    return span.interval.response_time[Result.OK]
-
-
 def _filled(over_time: Sequence[Span], low: Seconds, high: Seconds, width: int) -> list[_Filled]:
     """The cells with answers, row by row."""
     step = -(-len(over_time) // _COLUMNS[width])
@@ -73,7 +67,9 @@ def _filled(over_time: Sequence[Span], low: Seconds, high: Seconds, width: int) 
     for first in range(0, len(over_time), step):
         column = over_time[first : first + step]
         start, end = column[0].start, column[-1].end
-        for row, each in zip(rows, bins(merge_histograms(map(_times, column)), low, high, _ROWS), strict=True):
+        for row, each in zip(
+            rows, bins(merge_histograms(span.ok_times for span in column), low, high, _ROWS), strict=True
+        ):
             if each.count:
                 rate = each.count / (end - start)
                 row.append(_Filled(start=start, end=end, times=(each.low, each.high), rate=rate))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainproof.results.exchange import Result
 from chainproof.results.settings import PhaseSpan
 
 from ..formatting import quantities
@@ -27,7 +26,7 @@ _FEW_SPANS = 60
 
 def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart | None:
     """The chart, or None for a run without ok answers."""
-    times = [span.interval.response_time[Result.OK] for span in over_time]
+    times = [span.ok_times for span in over_time]
     highest = [value for each in times if (value := each.quantile(0.99)) is not None]
     if not highest:
         return None
@@ -84,7 +83,7 @@ def _percentile(
     name: str, fraction: float, over_time: Sequence[Span], *, dash: tuple[int, int], unit: TimeUnit, x_unit: TimeUnit
 ) -> Series:
     """One percentile at the middle of every span, with a gap where there was no ok answer."""
-    values = [span.interval.response_time[Result.OK].quantile(fraction) for span in over_time]
+    values = [span.ok_times.quantile(fraction) for span in over_time]
     points: list[Point] = [
         ((span.start + span.end) / 2 / x_unit.seconds, None if value is None else value / unit.seconds)
         for span, value in zip(over_time, values, strict=True)

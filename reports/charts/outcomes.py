@@ -59,7 +59,7 @@ def outcomes_over_time(
 def _rates(colour: str, over_time: Sequence[Span], colours: Palette) -> list[float]:
     """Outcomes of one colour per second, span by span."""
     return [
-        span.rate(sum(count for outcome, count in span.interval.outcomes.items() if colours[outcome] == colour))
+        span.rate(sum(count for outcome, count in span.counts.outcomes.items() if colours[outcome] == colour))
         for span in over_time
     ]
 

@@ -50,8 +50,8 @@ def spark_lines(summary: LoadSummary) -> list[SparkLine]:
     rows: tuple[tuple[str, Callable[[float], str], Callable[[Span], float | None]], ...] = (
         ("response time p50", quantities.time, lambda span: _quantile(span, 0.5)),
         ("response time p99", quantities.time, lambda span: _quantile(span, 0.99)),
-        ("ok answers", quantities.rate, lambda span: span.rate(span.interval.count(Result.OK))),
-        ("not ok", quantities.rate, lambda span: span.rate(sum(map(span.interval.count, _NOT_OK)))),
+        ("ok answers", quantities.rate, lambda span: span.rate(span.counts.count(Result.OK))),
+        ("not ok", quantities.rate, lambda span: span.rate(sum(map(span.counts.count, _NOT_OK)))),
     )
     lines = []
     for title, text, value in rows if len(over_time) > 1 else ():
@@ -69,4 +69,4 @@ _NOT_OK = tuple(result for result in Result if result is not Result.OK)
 
 def _quantile(span: Span, fraction: float) -> float | None:
     """A quantile of the response time of ok answers."""
-    return span.interval.response_time[Result.OK].quantile(fraction)
+    return span.ok_times.quantile(fraction)

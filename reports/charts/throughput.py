@@ -19,17 +19,17 @@ def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> C
     """The chart: rates in the upper panel, requests in flight in the lower one."""
     timeline = build_timeline(over_time, phases)
     rates: tuple[tuple[str, tuple[int, int], list[float]], ...] = (
-        ("sent", (1, 0), [span.rate(span.interval.sent) for span in over_time]),
-        ("ok", (1, 0), [span.rate(span.interval.count(Result.OK)) for span in over_time]),
+        ("sent", (1, 0), [span.rate(span.counts.sent) for span in over_time]),
+        ("ok", (1, 0), [span.rate(span.counts.count(Result.OK)) for span in over_time]),
         # Drawn last and dashed, so that the sent rate stays visible where both are equal.
-        ("planned", (5, 3), [span.rate(span.interval.planned) for span in over_time]),
+        ("planned", (5, 3), [span.rate(span.counts.planned) for span in over_time]),
     )
     series = _extremes(over_time, timeline) + tuple(
         Series(shape=Shape.STEPS, colour=name, dash=dash, points=timeline.steps(values, over_time))
         for name, dash, values in rates
     )
     merged = over_time[0].seconds > 1
-    in_flight = [float(span.interval.in_flight_max) for span in over_time]
+    in_flight = [float(span.in_flight_max) for span in over_time]
     area = Series(shape=Shape.AREA, colour="in-flight", opacity=0.6, points=timeline.steps(in_flight, over_time))
     description = (
         f"Requests planned, sent and answered ok per second{resolution_note(over_time)}. Below: the largest number of "

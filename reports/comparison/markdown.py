@@ -10,7 +10,7 @@ from chainproof.judgement.comparison.conformance_comparison import ConformanceCo
 from chainproof.judgement.comparison.load_comparison import LoadComparison
 from chainproof.results.finding import Finding
 
-from ..formats.markdown import code, plain, sign, table
+from ..formats.markdown import code, plain, prose, sign, table
 from ..formatting import quantities
 from . import wording
 
@@ -21,7 +21,7 @@ MAX_FINDINGS = 10
 def render(comparison: Comparison) -> str:
     """The comparison as Markdown."""
     blocks = [f"# {sign(comparison.verdict)} Comparison", plain(comparison.reason)]
-    blocks.append(_list(f"**To do:** {plain(step)}" for step in comparison.next_steps))
+    blocks.append(_list(f"**Next:** {prose(step)}" for step in comparison.next_steps))
     if comparison.load is not None:
         blocks += _load(comparison.load)
     if comparison.conformance is not None:
@@ -29,7 +29,7 @@ def render(comparison: Comparison) -> str:
     sides = (("candidate", comparison.candidates), ("baseline", comparison.baselines))
     blocks += ["## Runs", _list(f"{name}: {plain(wording.side(side))}" for name, side in sides)]
     if comparison.caveats:
-        blocks += ["## Caveats", _list(f"{plain(each.text)} {plain(each.remedy)}" for each in comparison.caveats)]
+        blocks += ["## Caveats", _list(f"{prose(each.text)} {prose(each.remedy)}" for each in comparison.caveats)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

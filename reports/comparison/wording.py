@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance
+from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, change_text
 from chainproof.judgement.comparison.differences import Design
 from chainproof.judgement.comparison.load_comparison import LoadComparison
 from chainproof.judgement.comparison.metrics import Metric, MetricKind
@@ -16,8 +16,9 @@ COLUMNS = ("metric", "result", "change", "95 % interval", "baseline", "candidate
 """The columns of `row`."""
 
 LEGEND = (
-    "Result: relative to the tolerance. Detectable: the smallest change that such runs detect with a probability of 80 %. "
-    "Runs: how many of each version (or pairs) detect a change as large as the tolerance with that probability."
+    "Result: the change, compared with the tolerance. 95 % interval: the true change is in it, except in one comparison of 20. "
+    "Detectable: the smallest change that such runs detect with a probability of 80 %. Runs: how many runs of each version (or "
+    "pairs of runs) detect a change as large as the tolerance with that probability."
 )
 UNKNOWN = "unknown"
 
@@ -45,19 +46,8 @@ def figure(metric: Metric, kind: MetricKind, value: float | None) -> str:
 
 
 def amount(size: float | None, kind: MetricKind) -> str:
-    """
-    A change with its sign: in per cent, of shares in percentage points.
-
-    >>> from chainproof.judgement.comparison.metrics import METRIC_KINDS
-    >>> amount(0.1234, METRIC_KINDS[Metric.P50]), amount(-0.001, METRIC_KINDS[Metric.ERROR_RATE])
-    ('+12.3 %', '-0.10 pp')
-    """
-    if size is None:
-        return quantities.NOTHING
-    if kind.is_share:
-        return f"{100 * size:+.2f} pp"
-    percent = 100 * size
-    return f"{percent:+.3g} %" if abs(percent) >= 0.05 else "±0 %"
+    """A change with its sign; a dash for None."""
+    return quantities.NOTHING if size is None else change_text(size, kind)
 
 
 def interval(change: MetricChange) -> str:
@@ -144,7 +134,10 @@ def design(comparison: LoadComparison) -> str:
 
 def tolerance_text(tolerance: Tolerance) -> str:
     """Both tolerances."""
-    return f"tolerance {100 * tolerance.relative:g} %, of shares {100 * tolerance.share:g} pp (percentage points)"
+    return (
+        f"tolerance {100 * tolerance.relative:g} %, for the error rate and ok of planned {100 * tolerance.share:g} percentage "
+        "points (pp)"
+    )
 
 
 def side(summaries: Sequence[Summary]) -> str:

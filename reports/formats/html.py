@@ -256,13 +256,19 @@ def _uncut(text: str) -> Markup:
     return Markup.escape(safe_text.escape_unprintable(text))
 
 
-_CODE = re.compile(r"`([^`]+)`")
+_CODE = re.compile(r"`([^`]+)`|(?<![\w-])(--[a-z][a-z-]*)")
+"""Text between backticks, and the names of options."""
 
 
 def _prose(text: str) -> Markup:
-    """The sentence escaped, with text between backticks as code."""
+    """The sentence escaped, with text between backticks and names of options as code."""
     escaped = str(Markup.escape(safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH)))
-    return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704  # escaped one line above
+    return Markup(_CODE.sub(_as_code, escaped))  # noqa: S704  # escaped one line above
+
+
+def _as_code(found: re.Match[str]) -> str:
+    """A match of `_CODE` as an element. The name of an option is not broken after its hyphens."""
+    return f"<code>{found[1]}</code>" if found[1] is not None else f'<code class="option">{found[2]}</code>'
 
 
 EXEMPLAR_KINDS = {"slowest": "slowest", "outcome": "first of its outcome"}

@@ -58,7 +58,7 @@ _SIGNS: dict[Verdict, str] = {
 def render(report: Report) -> str:
     """The report as Markdown."""
     step = next_step(report)
-    blocks = [f"# {sign(report.verdict)}", plain(report.reason), f"**Next:** {_prose(step)}" if step else ""]
+    blocks = [f"# {sign(report.verdict)}", plain(report.reason), f"**Next:** {prose(step)}" if step else ""]
     for search in report.searches:
         blocks += _search(search)
     for summary in report.summaries:
@@ -106,7 +106,7 @@ def _longest_run(text: str) -> int:
     return max(map(len, re.findall("`+", text)), default=0)
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Our own sentence, with text between backticks as code."""
     pieces = text.split("`")
     return "".join(code(piece) if place % 2 else plain(piece) for place, piece in enumerate(pieces))
@@ -179,7 +179,7 @@ def _latency(summary: LoadSummary) -> str:
     ]
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
     note = (
-        "\n\ntoo few: too few answers for this end of the 95 % interval, the true value may be much higher"
+        "\n\ntoo few: too few answers for this end of the 95 % interval; the true value may be much higher"
         if is_unbounded
         else ""
     )
@@ -299,7 +299,7 @@ def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
         f"  - source: “{plain(finding.quotation)}” ({plain(finding.source)})",
     ]
     if statement := evidence.statement(finding):
-        lines.insert(1, f"  - clause: {plain(statement)}")
+        lines.insert(1, f"  - clause: {prose(statement)}")
     if finding.cases:
         lines.append(f"  - requests: {plain(safe_text.shorten(evidence.cases(finding), 400))}")
     if finding.request_id is not None:
@@ -317,7 +317,7 @@ def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
 def _caveats(report: Report) -> list[str]:
     """Every caveat, once."""
     lines = [
-        f"- **{caveat.code}** {plain(caveat.text)} {plain(caveat.remedy)}".rstrip()
+        f"- **{caveat.code}** {prose(caveat.text)} {prose(caveat.remedy)}".rstrip()
         for summary in report.summaries
         for caveat in summary.caveats
     ]

@@ -127,9 +127,10 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
         text = f"{verdict:<12}  {result.objective.text}   observed: {objectives.observed(result)}"
         head, *rest = wrapped(text, "    ", "                  ")
         lines += [head.replace(verdict, pen.verdict(result.verdict, verdict), 1), *rest]
+        bounds = objectives.share_bounds(result)
         detail = [
             objectives.good_share(result),
-            objectives.share_bounds(result),
+            f"95 % bounds {bounds}" if bounds else "",
             objectives.dependence(result),
             objectives.more_requests_needed(result),
         ]
@@ -155,7 +156,7 @@ def _latency(summary: LoadSummary) -> list[str]:
         rows.append(["", *(interval_text(timing, name).replace(" – ", "–") for _, timing in each)])
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
     note = (
-        ["    too few: too few answers for this end of the 95 % interval, the true value may be much higher"]
+        ["    too few: too few answers for this end of the 95 % interval; the true value may be much higher"]
         if is_unbounded
         else []
     )

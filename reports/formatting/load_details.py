@@ -22,14 +22,14 @@ def network(summary: LoadSummary) -> str:
         parts.append(f"time to first byte {median_and_p99(stats.time_to_first_byte)}")
     if stats.connect_time.count:
         connections = count(stats.connect_time.count)
-        parts.append(f"{connections} connections opened, connect time {median_and_p99(stats.connect_time)}")
+        parts.append(f"connections opened: {connections}, connect time {median_and_p99(stats.connect_time)}")
     if stats.tls_time.count:
         parts.append(f"TLS handshakes {median_and_p99(stats.tls_time)}")
     if stats.replaced_connections:
-        parts.append(f"{count(stats.replaced_connections)} idle connections closed by the target")
+        parts.append(f"idle connections closed by the target: {count(stats.replaced_connections)}")
     if stats.slot_wait.count:
         waits = count(stats.slot_wait.count)
-        parts.append(f"{waits} requests waited for --max-in-flight, {median_and_p99(stats.slot_wait)}")
+        parts.append(f"requests that waited because of --max-in-flight: {waits}, {median_and_p99(stats.slot_wait)}")
     if stats.sent_bytes or stats.received_bytes:
         parts.append(f"{size(stats.sent_bytes)} sent, {size(stats.received_bytes)} received")
     if instants := stats.kernel_timestamps + stats.own_timestamps:

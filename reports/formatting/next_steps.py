@@ -28,7 +28,7 @@ def next_step(report: Report) -> str:
 
 
 _SEARCH_STEPS = {
-    Verdict.PASS: "Plan for the low end of the interval; see Concurrency target and replicas.",
+    Verdict.PASS: "Plan for the low end of the interval. See below what that means for concurrency_target and replicas.",
     Verdict.FAIL: "See the response times of the lowest rate in the table of probes.",
     Verdict.INCONCLUSIVE: "See in the table of probes which rate is undecided, and search again for longer.",
     Verdict.INVALID: "See the reasons in the table of probes, and search again from a machine with more capacity.",
@@ -102,9 +102,9 @@ def _of_missed_objectives(summary: LoadSummary) -> str:
     if errors is not None and any(_is_missed_by_errors(result, share) for result in missed):
         party = f", responsible: {errors.responsible.value}" if errors.responsible is not None else ""
         name = shorten(outcome_text(errors.outcome), 80)
-        return f"Begin with the most frequent error, `{name}` ({count(errors.count)} requests{party}); request ids are under Exemplars."
+        return f"Begin with the most frequent error, `{name}` ({count(errors.count)} requests{party}). The HTML report has request ids under Exemplars."
     if missed:
-        return "See when it was missed in the charts over time; the slowest answers and their request ids are under Exemplars."
+        return "The HTML report shows in its charts when it was missed, and under Exemplars the request ids of the slowest answers."
     return ""
 
 

@@ -33,7 +33,7 @@ _TRANSPORTS: dict[Transport, str] = {
 }
 
 _NOT_SENT: dict[NotSent, str] = {
-    NotSent.MAX_IN_FLIGHT: "--max-in-flight requests were in flight",
+    NotSent.MAX_IN_FLIGHT: "--max-in-flight was reached",
     NotSent.STOPPED: "the run was stopped",
 }
 

@@ -123,7 +123,10 @@ def test_every_format_names_verdict_reason_and_next_step(
 
 PLAN = {"plan": {"arrivals": 1200, "sha256": "a"}}
 DIFFERENT = {
-    "rate": ({"settings": {**OPEN, "rate_per_s": 20.0}}, "the plans differ: rate per s"),
+    "rate": (
+        {"settings": {**OPEN, "rate_per_s": 20.0}},
+        "the plans differ: rate_per_s is 40.0 in the first run of the baseline, and 20.0 in another run",
+    ),
     "model": ({"settings": CLOSED}, "the plans differ: model"),
     "plan": ({"settings": {**OPEN, **PLAN}}, "the plans differ: the requests start at other times"),
     "seed": ({"seed_option": 7}, "the seeds are 0 and 7"),

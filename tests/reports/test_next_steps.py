@@ -34,7 +34,10 @@ def test_every_report_has_a_next_step(name, tmp_path):
         ),
         ("broken", "Please report this error with the run folder."),
         ("no objectives", "Set an objective to judge the run by: `--objective 'p95 response_time < 800ms'`."),
-        ("search", "Plan for the low end of the interval; see Concurrency target and replicas."),
+        (
+            "search",
+            "Plan for the low end of the interval. See below what that means for concurrency_target and replicas.",
+        ),
     ],
 )
 def test_the_next_step_fits_the_verdict(name, expected, tmp_path):
@@ -47,7 +50,7 @@ def test_the_next_step_fits_the_verdict(name, expected, tmp_path):
     [
         (0.5, "error_rate < 1%", "Begin with the most frequent error, `connection lost` ("),
         (0.5, "p95 response_time < 10s", "Begin with the most frequent error, `connection lost` ("),
-        (0.0, "p95 response_time < 1ms", "See when it was missed in the charts over time;"),
+        (0.0, "p95 response_time < 1ms", "The HTML report shows in its charts when it was missed,"),
     ],
 )
 def test_a_missed_objective_leads_to_its_cause(lost, objective, expected, tmp_path):

@@ -41,12 +41,12 @@ def test_spans_contain_every_request_once(run, max_spans):
     merged = spans(run, max_spans)
 
     assert len(merged) <= max_spans
-    assert sum(each.planned for each in run) == sum(span.interval.planned for span in merged)
-    assert sum(each.count(Result.OK) for each in run) == sum(span.interval.count(Result.OK) for span in merged)
+    assert sum(each.planned for each in run) == sum(span.counts.planned for span in merged)
+    assert sum(each.count(Result.OK) for each in run) == sum(span.counts.count(Result.OK) for span in merged)
     assert [span.end for span in merged[:-1]] == [span.start for span in merged[1:]]
     assert all(span.seconds >= 1 for span in merged)
     assert [sum(each.planned for each in run if span.start <= each.second < span.end) for span in merged] == [
-        span.interval.planned for span in merged
+        span.counts.planned for span in merged
     ]
     if run:
         assert max(each.second for each in run) + 1 == merged[-1].end
@@ -78,7 +78,7 @@ def test_charts_of_merged_seconds_show_single_ones(tmp_path):
 @given(seconds.filter(bool))
 def test_a_span_has_the_percentile_of_all_its_answers(run):
     """The percentile of a span is that of all its answers, not a mean of percentiles."""
-    merged = spans(run, 1)[0].interval.response_time[Result.OK]
+    merged = spans(run, 1)[0].ok_times
     every = Histogram()
     for each in run:
         every.merge(each.response_time[Result.OK])

@@ -94,6 +94,19 @@ class MetricChange:
         return self.size is not None and (self.size > 0) is not self.kind.higher_is_better
 
 
+def change_text(size: float, kind: MetricKind) -> str:
+    """
+    A change with its sign: in per cent, of shares in percentage points.
+
+    >>> change_text(0.1234, METRIC_KINDS[Metric.P50]), change_text(-0.001, METRIC_KINDS[Metric.ERROR_RATE])
+    ('+12.3 %', '-0.10 pp')
+    """
+    percent = 100 * size
+    if kind.is_share:
+        return f"{percent:+.2f} pp"
+    return f"{percent:+.3g} %" if abs(percent) >= 0.05 else "±0 %"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricDifference:
     """A metric with the difference of its measurements; None if a side has too few requests."""

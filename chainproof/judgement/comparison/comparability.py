@@ -108,8 +108,8 @@ def _differences(first: Manifest, other: Manifest) -> Iterator[str]:
         yield "the plans differ: the requests start at other times"
         return
     for name in names:
-        values = " and ".join(_text(each.settings.get(name)) for each in (first, other))
-        yield f"the plans differ: {name.replace('_', ' ')} is {values}"
+        values = (_text(each.settings.get(name)) for each in (first, other))
+        yield f"the plans differ: {name} is {' in the first run of the baseline, and '.join(values)} in another run"
 
 
 def _load_differences(first: Manifest, other: Manifest) -> Iterator[str]:

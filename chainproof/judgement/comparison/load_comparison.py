@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chainproof.errors import UsageError
-from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, judge_changes
+from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, change_text, judge_changes
 from chainproof.judgement.comparison.comparability import ComparisonCaveat, is_same_workload
 from chainproof.judgement.comparison.differences import Design, metric_differences
 from chainproof.judgement.comparison.metrics import Measurements, Metric, measure
@@ -32,7 +32,7 @@ class LoadComparison:
     reason: str
     """The verdict in a sentence."""
     next_steps: tuple[str, ...]
-    """What to do now; empty after a pass."""
+    """What to do now."""
     caveats: tuple[ComparisonCaveat, ...]
 
 
@@ -154,7 +154,7 @@ def _verdict(changes: Sequence[MetricChange]) -> tuple[Verdict, str]:
     deciding = [each for each in changes if each.decides]
     regressed = [each for each in deciding if each.change is Change.REGRESSED]
     if regressed:
-        return Verdict.FAIL, f"Worse by more than the tolerance: {_titles(regressed)}."
+        return Verdict.FAIL, f"Worse by more than the tolerance: {_amounts(regressed)}."
     if not any(each.size is not None for each in deciding):
         return Verdict.INCONCLUSIVE, "A side has no figure that can be compared, such as too few ok answers."
     if all(each.low is None for each in deciding if each.size is not None):
@@ -163,9 +163,12 @@ def _verdict(changes: Sequence[MetricChange]) -> tuple[Verdict, str]:
         )
     is_open = [each for each in deciding if not each.excludes_regression]
     if is_open:
-        return Verdict.INCONCLUSIVE, f"Too little was seen to exclude that this is worse: {_titles(is_open)}."
+        return (
+            Verdict.INCONCLUSIVE,
+            f"These runs do not show whether this is worse by more than the tolerance: {_amounts(is_open)}.",
+        )
     improved = [each for each in deciding if each.change is Change.IMPROVED]
-    better = f" Better by more than that: {_titles(improved)}." if improved else ""
+    better = f" Better by more than that: {_amounts(improved)}." if improved else ""
     return Verdict.PASS, f"Nothing is worse by more than the tolerance.{better}"
 
 
@@ -174,11 +177,24 @@ def _titles(changes: Iterable[MetricChange]) -> str:
     return ", ".join(each.kind.title for each in changes)
 
 
+def _amounts(changes: Iterable[MetricChange]) -> str:
+    """The names of some metrics, each with its change."""
+    return ", ".join(
+        each.kind.title if each.size is None else f"{each.kind.title} {change_text(each.size, each.kind)}"
+        for each in changes
+    )
+
+
 def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Design) -> Iterable[str]:
     """What to do after this verdict."""
     if verdict is Verdict.FAIL:
         yield "Do not release the candidate, or accept the change with a higher --tolerance."
-        yield "Find the cause: the report on a candidate run has its slowest requests, its errors and its request ids."
+        yield (
+            "Find the cause: the report on a run of the candidate (`chainproof reports RUN --html FILE`) has its errors, its "
+            "slowest requests, and their request ids."
+        )
+    if verdict is Verdict.PASS:
+        yield "Nothing has to be done. A change smaller than the detectable one may exist all the same."
     if verdict is not Verdict.INCONCLUSIVE:
         return
     is_open = [each for each in changes if each.decides and not each.excludes_regression]
@@ -189,9 +205,9 @@ def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Desig
         if design is Design.SEARCHES:
             yield f"Make {RUNS} searches of each version and compare them."
             return
-        yield f"Make {RUNS} runs of each version and compare them: chainproof loadtests … --repeat {RUNS}."
-        yield "If both versions run at the same time, one duet is enough: chainproof loadtests … --duet URL."
-        yield "Name a folder with earlier runs of this workload: --history DIR."
+        yield f"Make {RUNS} runs of each version and compare them: `chainproof loadtests … --repeat {RUNS}`."
+        yield "Or, if both versions run at the same time, make one duet: `chainproof loadtests … --duet URL`."
+        yield "Or name a folder with earlier runs of this workload: --history DIR."
     elif measured:
         yield _more_runs(measured, design)
 
@@ -215,8 +231,8 @@ def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
         )
     count = max(number for number in needed if number is not None)
     return (
-        f"Make {count} {what} in all: with a probability of 80 % they tell a change as large as the tolerance from none "
-        "(a candidate that is worse by just the tolerance stays open)."
+        f"Make {count} {what} in all: they detect a change as large as the tolerance with a probability of 80 %. If the true "
+        "change is about as large as the tolerance, the result stays inconclusive."
     )
 
 
