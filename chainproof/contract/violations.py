@@ -234,7 +234,7 @@ def _request_id(answer: Answer) -> Iterator[Violation]:
     """A missing, empty or repeated request id. An error may have none, with a warning."""
     values = answer.fields(REQUEST_ID_HEADER)
     if not values and answer.status >= 300:
-        yield Violation(clause=clauses.REQUEST_ID_ON_ERRORS, expected=f"a {REQUEST_ID_HEADER}", actual="none")
+        yield Violation(clause=clauses.REQUEST_ID_ON_ERRORS, expected=f"an {REQUEST_ID_HEADER}", actual="none")
     elif len(values) != 1 or not values[0].strip():
         actual = "none" if not values else "an empty value" if len(values) == 1 else f"{len(values)} values"
         yield Violation(clause=clauses.REQUEST_ID_PRESENT, expected=f"one non-empty {REQUEST_ID_HEADER}", actual=actual)

@@ -48,7 +48,7 @@ def repeated_id_violation(answer: Answer) -> Violation:
     """The violation of an answer with the request id of another answer."""
     return Violation(
         clause=clauses.REQUEST_ID_UNIQUE,
-        expected=f"a {REQUEST_ID_HEADER} that no other answer has",
+        expected=f"an {REQUEST_ID_HEADER} that no other answer has",
         actual=f"the same as in another answer: {shortened(answer.request_id or '', _MAX_QUOTED)!r}",
     )
 

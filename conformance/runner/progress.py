@@ -8,7 +8,7 @@ from typing import TextIO
 import pytest
 
 from ..checks import Check
-from .run import CONFORMANCE_RUN
+from .run import CONFORMANCE_RUN, ConformanceRun
 from .schedule import CheckProgress
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "accepted", "error": "ERROR"}
@@ -73,7 +73,7 @@ class ProgressPlugin:
         self._end_skipped(words if outcome == "skipped" else "")
         start = "\r\x1b[K" if self._live else ""
         mark = _NOT_RUN if outcome == "passed" and progress is not None and not progress.sent else _MARKS[outcome]
-        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words})\n")
+        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words}){_violated(item, conformance_run)}\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)
@@ -102,6 +102,15 @@ def _effort(progress: CheckProgress) -> str:
     seconds = f", {progress.seconds:.0f} s" if progress.seconds >= 1 else ""
     left_out = f"; {progress.left_out} left out" if progress.left_out else ""
     return f"{progress.sent} request{'s' * (progress.sent != 1)}{seconds}{left_out}"
+
+
+def _violated(item: pytest.Item, conformance_run: ConformanceRun | None) -> str:
+    """The violated clauses that make a check fail. Any check may see a violation of another clause than its own."""
+    if conformance_run is None:
+        return ""
+    found = conformance_run.requester.ledger.findings_of(_title(item))
+    violated = dict.fromkeys(each.clause for each in found if conformance_run.evidence.has_failing_level(each))
+    return f": {', '.join(violated)}" if violated else ""
 
 
 def _check_id(item: pytest.Item) -> str:

@@ -225,9 +225,11 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
     """Clauses by state, and those that failed or have warnings."""
     states = Counter(row.state for row in summary.clauses)
     lines = wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
+    shown = (ClauseState.FAILED, ClauseState.WITH_WARNINGS)
+    width = max((len(state.value) for state in shown if states[state]), default=0)
     for row in summary.clauses:
-        if row.state in (ClauseState.FAILED, ClauseState.WITH_WARNINGS):
-            lines.append(f"    {row.state.value:<7} {row.clause.level.value:<8}  {row.clause.id}")
+        if row.state in shown:
+            lines.append(f"    {row.state.value:<{width}}  {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
             lines.append(
                 f"    {row.clause.level.value:<8}  {row.clause.id}  violated, {clauses.waived(row.acceptance)}"
