@@ -10,6 +10,7 @@ from pathlib import Path
 from chainproof.clock import Seconds
 from chainproof.command import build_parser, command
 from chainproof.contract.levels import Level
+from chainproof.contract.redaction import REDACTED
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.severity import failing_levels
@@ -18,8 +19,9 @@ from chainproof.text_files import read_bytes, read_stream
 
 from .inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, initial_inputs
 from .inputs.chain_schema import ChainSchema, load_chain_schema
+from .judging.credential_leaks import redact
 from .judging.expectation import Terms, expectation
-from .judging.judge import History, Judgement, judge, with_bypass_cause
+from .judging.judge import History, Judgement, judge, request_secrets, with_bypass_cause
 from .options import CALL_OPTIONS, Settings, settings_from
 from .runner.call_text import call_text
 from .runner.setup import EMULATOR_SCENARIO, requested_target
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     judgement = _judgement(made, terms, settings.deadline)
     verdict, reason = _verdict(judgement, made)
     print(call_text(made, judgement, terms))
+    reason = redact(reason, request_secrets(made.request, terms), REDACTED)  # it may quote the answer
     print(f"{verdict.value.upper()}  {reason}")
     return EXIT_CODE_OF[verdict]
 

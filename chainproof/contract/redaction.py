@@ -2,7 +2,10 @@
 Removes secrets from texts that a target sent: whole or in part, as they are or in an encoding that anybody can decode.
 
 Of a secret no eight consecutive characters are left: in any letter case, reversed, percent-encoded, with the escapes of
-JSON or HTML, in base64, base64url or hexadecimal digits. What was removed is marked.
+JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32 or hexadecimal digits. Escapes of escapes
+count too, and so do blanks, colons and the like between the characters, as in a dump. What was removed is marked.
+
+Other ciphers, such as base64 of base64, are not recognised.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from html.entities import html5
 
 EMULATOR_KEY = "emulator.throw-away-key"
 """The default key of the emulator. It is valid nowhere else, so a part of it may be shown."""
@@ -24,12 +28,34 @@ MIN_LENGTH = 8
 
 _BASE64_LENGTH = 10
 """Base64 digits that depend on eight bytes alone, wherever these begin."""
+_BASE32_LENGTH = 12
+"""The same of base32."""
 
+_ENTITIES = {name: text for name, text in html5.items() if name.endswith(";") and len(text) == 1 and text.isascii()}
 _ESCAPE = re.compile(
-    r"%([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\x([0-9a-f]{2})|&#x0{0,6}([0-9a-f]{2});|&#0{0,6}([0-9]{2,3});|\\([\"/\\])",
+    r"%(?:u00)?([0-9a-f]{2})|\\U0{6}([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\u\{0*([0-9a-f]{2})\}|(?:\\|0)x([0-9a-f]{2})|=([0-9a-f]{2})"
+    r"|&#x0*([0-9a-f]{2});?|&#0*([0-9]{2,3});?|\\([01][0-7]{2})|\\([\"/\\nrt])|&(" + "|".join(_ENTITIES) + ")",
     re.IGNORECASE,
 )
-"""One escaped ASCII character in a URL, in JSON, in a programming language or in HTML."""
+"""One escaped ASCII character in a URL, in JSON, in a programming language, in quoted-printable or in HTML."""
+
+_MAX_ROUNDS = 3
+"""How often escapes are decoded: JSON may be in a string of JSON."""
+
+_SEPARATORS = dict.fromkeys(
+    [
+        *range(33),
+        *map(ord, "\"',-:;=|"),
+        *range(0x7F, 0xA1),
+        0xAD,
+        *range(0x200B, 0x2010),
+        0x2028,
+        0x2029,
+        0x2060,
+        0xFEFF,
+    ]
+)
+"""Characters that may stand between those of a secret: in dumps of bytes, in UTF-16, where a long line is broken."""
 
 
 class Redactor:
@@ -43,16 +69,24 @@ class Redactor:
         self._parts: set[str] = set()
         """The parts of the secrets and of their encodings that may not be left, in lower case."""
         self._blocks: dict[str, int] = {}
-        """Halves of such parts, one of which is in each of them, with the length of the parts. They are found quickly."""
+        """Pieces of such parts, one of which is in each of them, with the length of the parts. They are found quickly."""
+        self._have_separators = False
         for secret in sorted(set(filter(None, secrets)), key=len, reverse=True):
             if len(secret) < MIN_LENGTH or secret == EMULATOR_KEY:
                 self._whole += (json.dumps(secret)[1:-1], secret)
                 continue
             for form, length in _forms(secret):
-                lower, half = form.lower(), length // 2
-                self._parts.update(lower[start : start + length] for start in range(len(lower) - length + 1))
-                blocks = (lower[start : start + half] for start in range(0, len(lower) - half + 1, half))
-                self._blocks |= dict.fromkeys(blocks, length)
+                joined = form.translate(_SEPARATORS)
+                self._have_separators |= joined != form
+                for each in {form.lower(), joined.lower()}:
+                    self._add(each, length)
+
+    def _add(self, form: str, length: int) -> None:
+        """Look for all parts of a text with a length."""
+        block = _block_length(length)
+        self._parts.update(form[start : start + length] for start in range(len(form) - length + 1))
+        starts = range(0, len(form) - block + 1, length - block + 1)
+        self._blocks |= {form[start : start + block]: length for start in starts}
 
     def redact(self, text: str) -> str:
         """A text without the secrets."""
@@ -74,11 +108,16 @@ class Redactor:
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """The parts of a text to be removed, in order, as start and end."""
-        found = list(self._matches(_in_lower_case(text)))
-        if _ESCAPE.search(text):
-            spans = list(self._matches(_in_lower_case(_ESCAPE.sub(_character, text))))
-            starts = _starts(text) if spans else []  # many large texts have escapes, few have secrets
-            found += [(starts[start], starts[end]) for start, end in spans]
+        found = self._spans_of_view(text)
+        decoded, before = text, [text]
+        while len(before) <= _MAX_ROUNDS and _ESCAPE.search(decoded):
+            decoded = _ESCAPE.sub(_character, decoded)
+            spans = self._spans_of_view(decoded)
+            for view in reversed(before) if spans else ():  # many large texts have escapes, few have secrets
+                starts = _starts(view)
+                spans = [(starts[start], starts[end]) for start, end in spans]
+            found += spans
+            before.append(decoded)
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start <= merged[-1][1]:
@@ -87,15 +126,31 @@ class Redactor:
                 merged.append((start, end))
         return merged
 
+    def _spans_of_view(self, text: str) -> list[tuple[int, int]]:
+        """The parts of a text that are secret, also with separators between their characters."""
+        joined = text.translate(_SEPARATORS)
+        found = list(self._matches(_in_lower_case(joined)))
+        if found:
+            kept = [index for index, character in enumerate(text) if ord(character) not in _SEPARATORS]
+            found = [(kept[start], kept[end - 1] + 1) for start, end in found]
+        if self._have_separators and len(joined) < len(text):
+            found += self._matches(_in_lower_case(text))
+        return found
+
     def _matches(self, lower: str) -> Iterator[tuple[int, int]]:
         """Where parts of secrets are in a lower-case text."""
         for block, length in self._blocks.items():
             at = lower.find(block)
             while at >= 0:
-                for start in range(max(at - length // 2, 0), at + 1):
+                for start in range(max(at - length + len(block), 0), at + 1):
                     if lower[start : start + length] in self._parts:
                         yield start, start + length
                 at = lower.find(block, at + 1)
+
+
+def _block_length(length: int) -> int:
+    """The length of the pieces by which parts of a length are found: few are searched for, and few are found by chance."""
+    return max(4, length // 3)
 
 
 def _in_lower_case(text: str) -> str:
@@ -106,17 +161,27 @@ def _in_lower_case(text: str) -> str:
 
 def _forms(secret: str) -> Iterator[tuple[str, int]]:
     """The texts that reveal a secret, each with the length of the parts that may not be left."""
-    content = secret.encode()
     yield secret, MIN_LENGTH
     yield secret[::-1], MIN_LENGTH
-    yield content.hex(), 2 * MIN_LENGTH
-    for padding, first in enumerate((0, 2, 3)):
-        # A prefix of one or two bytes shifts the digits. The first and the last may also depend on the text around.
-        digits = base64.b64encode(b"\0" * padding + content).rstrip(b"=").decode()
-        depends_on_next = 6 * len(digits) > 8 * (padding + len(content))
-        middle = digits[first : len(digits) - depends_on_next]
-        yield middle, _BASE64_LENGTH
-        yield middle.translate(_URL_SAFE), _BASE64_LENGTH
+    for text in (secret, secret.upper(), secret.lower(), secret[::-1]):
+        content = text.encode()
+        yield content.hex(), 2 * MIN_LENGTH
+        for padding in range(3):
+            middle = _digits(base64.b64encode(bytes(padding) + content), 6, padding, len(content))
+            yield middle, _BASE64_LENGTH
+            yield middle.translate(_URL_SAFE), _BASE64_LENGTH
+    content = secret.encode()
+    for padding in range(5):
+        yield _digits(base64.b32encode(bytes(padding) + content), 5, padding, len(content)), _BASE32_LENGTH
+
+
+def _digits(coded: bytes, bits: int, padding: int, length: int) -> str:
+    """
+    Those of some base64 or base32 digits, each of so many bits, that depend on no byte before or after the secret.
+
+    A prefix shifts the digits: there are *padding* bytes before the *length* bytes of the secret.
+    """
+    return coded[-(-8 * padding // bits) : 8 * (padding + length) // bits].decode()
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
@@ -132,9 +197,13 @@ def _decoded(escape: str) -> str:
     """The character that a text of an escape stands for."""
     found = _ESCAPE.fullmatch(escape)
     assert found is not None
-    *hexadecimal, decimal, plain = found.groups()
+    *hexadecimal, decimal, octal, plain, entity = found.groups()
     digits = next(filter(None, hexadecimal), None)
-    return plain or chr(int(digits, 16) if digits else int(decimal))
+    if entity:
+        return _ENTITIES.get(entity, " ")  # of some names, only one letter case is an entity
+    if plain:
+        return " " if plain in "nrtNRT" else plain
+    return chr(int(digits, 16) if digits else int(octal, 8) if octal else int(decimal))
 
 
 def _starts(text: str) -> list[int]:

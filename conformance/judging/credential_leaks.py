@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from urllib.parse import quote
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.redaction import redactor
+from chainproof.contract.redaction import EMULATOR_KEY, redactor
 
 _MIN_LENGTH = 8
 """Shorter texts may appear in an answer by chance."""
 
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
 """A part of a key counts if it looks random: it has letters and digits, so that it is not an ordinary word."""
+
+_BETWEEN_FIELDS = "\ue000"
+"""Stands in no header field, which is decoded as latin-1, and is no separator within a secret."""
+_MAX_SEARCHED = 1 << 16
+"""Characters of an answer that are searched for parts of a secret."""
 
 
 @cache
@@ -59,6 +64,28 @@ def _middle(coded: str, shift: int) -> str:
     return digits[first:last]
 
 
+def _random_parts(secret: str) -> tuple[str, ...]:
+    """
+    The parts of a secret of which each eight characters look random.
+
+    >>> _random_parts("my-production-key-a1b2c3d4")
+    ('n-key-a1b2c3d4',)
+    """
+    starts = [at for at in range(len(secret) - _MIN_LENGTH + 1) if _RANDOM.match(secret[at : at + _MIN_LENGTH])]
+    first = [at for at in starts if at - 1 not in starts]
+    last = [at + _MIN_LENGTH for at in starts if at + 1 not in starts]
+    return tuple(secret[start:end] for start, end in zip(first, last, strict=True))
+
+
+def _locations(answer: Answer, finds: Callable[[str], bool]) -> list[str]:
+    """The names of header fields, and "the body", in which something is found. Only the beginning of a long answer is searched."""
+    searched = [(name, f"{name}: {value}"[:_MAX_SEARCHED]) for name, value in answer.headers]
+    if not finds(_BETWEEN_FIELDS.join(text for _, text in searched)[:_MAX_SEARCHED]):
+        searched = []
+    searched.append(("the body", answer.body[:_MAX_SEARCHED].decode("latin-1")))
+    return [name for name, text in searched if finds(text)]
+
+
 def leak_locations(answer: Answer, secrets: Iterable[str], sent: bytes) -> list[str]:
     """Header names, and "the body", in which an answer repeats one of several secrets. Texts in *sent* do not count."""
     for secret in secrets:
@@ -67,9 +94,18 @@ def leak_locations(answer: Answer, secrets: Iterable[str], sent: bytes) -> list[
         texts = [text for text in encodings(secret) if text.encode() not in sent]
         fields = [name for name, value in answer.headers if any(text in value for text in texts)]
         found = fields + ["the body"] * any(text.encode() in answer.body for text in texts)
+        if not found and secret != EMULATOR_KEY:
+            finds = redactor(_random_parts(secret)).finds
+            found = _locations(answer, finds)
+            found = [] if found and finds(sent.decode("latin-1")) else found
         if found:
             return found
     return []
+
+
+def redact_values(values: Sequence[str], secrets: Iterable[str], instead: str) -> list[str]:
+    """Values of header fields without the secrets: at once, because there may be many."""
+    return redact(_BETWEEN_FIELDS.join(values), secrets, instead).split(_BETWEEN_FIELDS)
 
 
 def redact(text: str, secrets: Iterable[str], instead: str) -> str:

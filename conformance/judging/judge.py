@@ -31,7 +31,7 @@ from ..transport.connection import TRAILING_BYTES, TransportResult
 from ..transport.request import CheckRequest
 from .allow_header import allow_header_violations, is_allow_header_due
 from .auth_bypass_cause import AUTHENTICATION_CLAUSES
-from .credential_leaks import leak_locations, redact
+from .credential_leaks import leak_locations, redact, redact_values
 from .echo import RecentBodies, echo_violation
 from .error_code_cause import error_code_violation
 from .expectation import STEERING_HEADER, Expectation, Terms, excerpt, is_undocumented_rejection
@@ -135,6 +135,7 @@ def judge(
     _judge_transport(draft, request, received, deadline)
     _judge_content_coding(draft, request, received)
     if received.answer is None:
+        draft.add(*_leaks(request, Answer(status=0, headers=(), body=received.raw), terms))
         return draft.judgement(request, terms)
     answer = _redacted_answer(received.answer, request, terms)
     is_readable = not received.framing_error and not received.coding_error
@@ -263,7 +264,7 @@ def _redacted_answer(answer: Answer, request: CheckRequest, terms: Terms) -> Ans
     body = answer.body
     if len(body) <= _MAX_REDACTED:
         body = redact(body.decode("latin-1"), secrets, REDACTED).encode("latin-1")
-    values = redact("\n".join(value for _, value in answer.headers), secrets, REDACTED).split("\n")
+    values = redact_values([value for _, value in answer.headers], secrets, REDACTED)
     fields = tuple(
         (name, value) for (name, _), value in zip(answer.headers, values, strict=False)
     )  # without fields there is one empty text
@@ -436,7 +437,9 @@ def _leaks(request: CheckRequest, answer: Answer, terms: Terms) -> Iterable[Viol
         yield Violation(
             clause=clauses.NO_CREDENTIAL_LEAK,
             expected="an answer without the client's credentials",
-            actual=f"status {answer.status}, the credentials in {', '.join(dict.fromkeys(found))}",
+            actual=f"status {answer.status}, the credentials in {', '.join(dict.fromkeys(found))}"
+            if answer.status
+            else "the credentials in an answer that cannot be read",
         )
 
 

@@ -156,6 +156,7 @@ class Ledger:
 
     def record_skipped(self, clauses: Iterable[Clause], why: str) -> None:
         """Enter why a check did not exercise its clauses."""
+        why = self._stored(why, 4 * MAX_FOUND_LENGTH)
         with self._lock:
             for clause in clauses:
                 self._skip_reasons.setdefault(clause.id, Counter())[why] += 1

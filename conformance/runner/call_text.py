@@ -44,7 +44,7 @@ def _lines(made: Exchange, judgement: Judgement, terms: Terms) -> Iterator[str]:
         if more > 0:
             yield f"  … {more:,} more bytes, which are not shown"
     else:
-        yield f"  none: {made.received.reason or 'the connection ended'}"
+        yield f"  none: {redact(made.received.reason, secrets, REDACTED) or 'the connection ended'}"
     yield "Timing"
     yield f"  connect {_time(made.connect)}, first byte {_time(made.first_byte)}, total {_time(made.total)}"
     yield "Clauses"

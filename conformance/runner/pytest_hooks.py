@@ -173,12 +173,12 @@ def _conformance_run(request: pytest.FixtureRequest, target: str | App | None, k
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note errors in chainproof and in the user's code, and redact the key in every report."""
+    """Note errors in chainproof and in the user's code, and redact secrets in every report."""
     report = yield
     conformance_run = item.stash.get(CONFORMANCE_RUN, None)
     if conformance_run is None:
         return report
-    redact: Callable[[str], str] = conformance_run.requester.key.redact
+    redact: Callable[[str], str] = conformance_run.redact
     if report.failed:
         error = call.excinfo.value if call.excinfo is not None else None
         text = redact(str(error) if isinstance(error, UserCodeError) else report.longreprtext)
@@ -186,6 +186,9 @@ def pytest_runtest_makereport(
         if report.when != "call" and not (conformance_run.internal_error or conformance_run.machine_fault):
             lines = text if call.excinfo is None else redact(call.excinfo.exconly(tryshort=True))
             conformance_run.internal_error = f"{item.name}: {lines.strip().splitlines()[-1]}"
+    if isinstance(report.longrepr, tuple):  # of a skipped check
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, redact(reason))
     report.sections = [(title, redact(text)) for title, text in report.sections]
     return report
 

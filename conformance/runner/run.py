@@ -58,6 +58,8 @@ class ConformanceRun:
     """Runs the checks of a slow target; None if they run one after the other."""
     runner: CheckRunner | None = None
     """Runs one check; None before the first."""
+    redact: Callable[[str], str] = str
+    """Removes secrets from a text that is shown."""
     progress: dict[str, CheckProgress] = field(default_factory=dict)
     """What became of the checks that have ended, by their ids."""
     internal_error: str = ""

@@ -178,6 +178,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
         acceptances=setup.loaded.acceptances,
         day=manifest.day,
         interruption=setup.interruption,
+        redact=setup.endpoint.redact,
     )
 
 

@@ -14,7 +14,7 @@ from chainproof.contract.violations import Violation
 KEY_LEAK = Violation(
     clause=clauses.NO_CREDENTIAL_LEAK, expected="an answer without credentials", actual="the API key or a part of it"
 )
-_RATE = 1 << 18
+_RATE = 1 << 17
 """Characters that are searched per second for parts of the key and for its encodings. This takes about 1 % of a CPU."""
 _CALL_COST = 150
 """Characters whose search takes as long as a search of nothing."""

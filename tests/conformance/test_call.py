@@ -9,6 +9,7 @@ import pytest
 from chainproof.conformance.call import main
 from chainproof.conformance.options import CALL_OPTIONS
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
+from chainproof.contract.redaction import REDACTED
 from chainproof.options import TARGET_OPTIONS
 
 from .endpoints import KEY, AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
@@ -28,10 +29,10 @@ def leaking(request: EndpointRequest) -> EndpointAnswer:
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]  # the type of a local function
     """Runs the command against a server; its exit code and what it prints."""
-    monkeypatch.setenv(DEFAULT_KEY_VARIABLE, KEY)
     monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
 
-    def run(server: AnswerFunction, *arguments: str) -> tuple[int, str]:
+    def run(server: AnswerFunction, *arguments: str, key: str = KEY) -> tuple[int, str]:
+        monkeypatch.setenv(DEFAULT_KEY_VARIABLE, key)
         with serve(server) as url:
             code = main(["--target", url, "--deadline", "5s", *arguments])
         return code, capsys.readouterr().out
@@ -69,6 +70,26 @@ def test_the_exit_code_is_that_of_the_verdict(call, server, arguments, code, wor
 
     assert (got, KEY in printed) == (code, False)
     assert words in printed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nX-BASETEN-REQUEST-ID: 1\r\nContent-Encoding: %s\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
+        b"HTTP/1.1 103 %s\r\n%s\r\n\r\n",
+        b"%s 200 OK\r\n\r\n",
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_shown_without_the_key(call, answer: bytes) -> None:  # type: ignore[no-untyped-def]
+    """Also where the reason of the verdict quotes it. The leak is a finding."""
+    key = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"
+    _, shown = call(lambda _: EndpointAnswer(status=200, raw=answer.replace(b"%s", key.encode())), key=key)
+
+    assert REDACTED in shown
+    assert "no-credential-leak" in shown.splitlines()[-1]
+    assert not [start for start in range(len(key) - 7) if key[start : start + 8].lower() in shown.lower()]
 
 
 def test_a_payload_is_text_or_a_file_and_is_sent_as_it_is(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

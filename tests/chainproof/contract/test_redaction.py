@@ -56,6 +56,55 @@ def is_left(text: str) -> bool:
     return any(part in text.lower() for part in parts(KEY))
 
 
+WRITTEN = {
+    "a dump": ":".join(f"{each:02x}" for each in KEY.encode()),
+    "a dump with words": " ".join(KEY.encode().hex()[start : start + 4] for start in range(0, 2 * len(KEY), 4)),
+    "numbers": ", ".join(f"0x{each:02x}" for each in KEY.encode()),
+    "escaped twice for a URL": "".join(f"%25{each:02X}" for each in KEY.encode()),
+    "escaped twice in JSON": json.dumps("".join(f"\\u{each:04x}" for each in KEY.encode())),
+    "escaped in JSON and for a URL": "".join(f"\\u0025{each:02x}" for each in KEY.encode()),
+    "octal escapes": "".join(f"\\{ord(each):03o}" for each in KEY),
+    "long escapes": "".join(f"\\U{ord(each):08x}" for each in KEY),
+    "escapes with braces": "".join(f"\\u{{{ord(each):x}}}" for each in KEY),
+    "HTML without semicolons": "".join(f"&#{ord(each)}" for each in KEY),
+    "HTML with many zeros": "".join(f"&#x{ord(each):010x};" for each in KEY),
+    "HTML in HTML": "".join(f"&amp;#{ord(each)};" for each in KEY),
+    "names of HTML": html.escape(KEY).replace(".", "&period;").replace("+", "&plus;"),
+    "quoted-printable": "".join(f"={each:02X}" for each in KEY.encode()),
+    "quoted-printable with short lines": "=\r\n".join(KEY[start : start + 5] for start in range(0, len(KEY), 5)),
+    "UTF-16": KEY.encode("utf-16-le").decode("latin-1"),
+    "UTF-16 with the other order": KEY.encode("utf-16-be").decode("latin-1"),
+    "UTF-16 in JSON": json.dumps(KEY.encode("utf-16-le").decode("latin-1")),
+    "one character a line": "\n".join(KEY),
+    "folded": "\r\n\t".join(KEY[start : start + 6] for start in range(0, len(KEY), 6)),
+    "a list of characters": json.dumps(list(KEY)),
+    "zero-width spaces": "\u200b".join(KEY),
+    "base64 in lines": "\r\n".join(
+        base64.b64encode(KEY.encode()).decode()[start : start + 8] for start in range(0, 56, 8)
+    ),
+    "base64 in lines, in JSON": "\\n".join(
+        base64.b64encode(KEY.encode()).decode()[start : start + 8] for start in range(0, 56, 8)
+    ),
+    "base64 of the reversed key": base64.b64encode(KEY[::-1].encode()).decode(),
+    "base64 of the key in upper case": base64.b64encode(KEY.upper().encode()).decode(),
+    "the key in lower case in hexadecimal digits": KEY.lower().encode().hex(),
+    "base32": base64.b32encode(KEY.encode()).decode(),
+}
+"""How else the key may be written."""
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_nothing_of_a_key_in_another_notation_is_left(name: str) -> None:
+    """Escapes of escapes, dumps, lines that are broken, and encodings of the key in another letter case."""
+    before, after = "<b>Zürich, İ</b> ", " the end"
+    shown = Redactor([KEY]).redact(before + WRITTEN[name] + after)
+
+    assert REDACTED in shown
+    assert shown.startswith(before.rstrip())
+    assert shown.endswith(after.lstrip())
+    assert len(shown.replace(REDACTED, "")) <= len(before + after) + 8
+
+
 AROUND = st.text(st.characters(codec="utf-8", exclude_characters="%\\&"), max_size=20)
 
 
