@@ -66,22 +66,31 @@ def _panels(found: WorkloadHistory) -> list[Panel]:
         (260, f"response time ({unit.name})", [(metric, metric.value, 1.0 / unit.seconds) for metric in _TIMES], None),
         (110, "error rate (%)", [(Metric.ERROR_RATE, "failed", 100.0)], "run"),
     )
-    return [
-        Panel(
-            height=height,
-            x=XAxis(title=title, low=0.5, high=len(found.runs) + 0.5),
-            y=YAxis(title=axis, few_ticks=height < 200, high=_end_of_axis(found, metrics)),
-            series=tuple(each for metric, colour, scale in metrics for each in _series(found, metric, colour, scale)),
-            rules=_rules(found.changes, [metric for metric, _, _ in metrics]),
+    panels = []
+    for height, axis, metrics, title in rows:
+        rules = _rules(found.changes, [metric for metric, _, _ in metrics])
+        panels.append(
+            Panel(
+                height=height,
+                x=XAxis(title=title, low=0.5, high=len(found.runs) + 0.5),
+                y=YAxis(title=axis, few_ticks=height < 200, high=_end_of_axis(found, metrics, is_labelled=bool(rules))),
+                series=tuple(
+                    each for metric, colour, scale in metrics for each in _series(found, metric, colour, scale)
+                ),
+                rules=rules,
+            )
         )
-        for height, axis, metrics, title in rows
-    ]
+    return panels
 
 
-def _end_of_axis(found: WorkloadHistory, metrics: Sequence[tuple[Metric, str, float]]) -> float | None:
-    """1 if all values are zero, since an axis must not end where it starts; else the values decide."""
-    values = [run.values.get(metric) or 0.0 for run in found.runs for metric, _, _ in metrics]
-    return None if any(values) else 1.0
+def _end_of_axis(
+    found: WorkloadHistory, metrics: Sequence[tuple[Metric, str, float]], *, is_labelled: bool
+) -> float | None:
+    """The end of the axis: with room for labels above the values; None: the values decide."""
+    highest = max((scale * (run.values.get(metric) or 0.0) for run in found.runs for metric, _, scale in metrics))
+    if not highest:
+        return 1.0  # an axis must not end where it starts
+    return 1.25 * highest if is_labelled else None
 
 
 def _series(found: WorkloadHistory, metric: Metric, colour: str, scale: float) -> list[Series]:

@@ -34,6 +34,8 @@ def _workload(found: WorkloadHistory, pen: Pen) -> Iterator[str]:
     for change in found.changes:
         colour = COLOURS[Verdict.FAIL if change.is_worse else Verdict.PASS]
         yield from (pen(line, colour) for line in wrapped(history_wording.change(found, change), "  ", "    "))
+    if step := history_wording.next_step(found):
+        yield from wrapped(f"Next: {step}", "  ", "    ")
     if not found.changes:
         yield f"  {history_wording.no_change(found)}"
     metrics = [metric for metric in _METRICS if metric in found.metrics]

@@ -33,6 +33,23 @@ def change(found: WorkloadHistory, change: LevelChange) -> str:
     )
 
 
+def next_step(found: WorkloadHistory) -> str:
+    """What to do about the latest change to the worse; empty without one."""
+    worse = next((each for each in found.changes if each.is_worse), None)
+    if worse is None:
+        return ""
+    return (
+        f"Find out what was deployed before run {worse.place + 1}. To measure the change, compare the runs since then with earlier "
+        "ones: `chainproof reports RUN… --against RUN…`."
+    )
+
+
+def more_changes(found: WorkloadHistory) -> str:
+    """How many changes there are besides the latest; empty if there is none."""
+    more = len(found.changes) - 1
+    return f"{quantities.count(more)} more change{'s' * (more != 1)} of level: see below." if more > 0 else ""
+
+
 def when(run: HistoryRun) -> str:
     """The start of a run to the minute, with its label."""
     label = f' "{safe_text.escape_unprintable(run.label)}"' if run.label else ""
