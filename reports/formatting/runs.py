@@ -70,10 +70,14 @@ def setting(name: str, value: object) -> tuple[str, str]:
 
     >>> setting("deadline_s", 30.0)
     ('deadline', '30 s')
+    >>> setting("time_budget_s", None)
+    ('time budget', '–')
     """
     key = escape_unprintable(name)
     if name in _LISTS:
         return _words(key), _LISTS[name](value) or NOTHING
+    if value is None:
+        return _words(key.removesuffix("_s").removesuffix("_per")), NOTHING
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and key.endswith("_per_s"):
         return _words(key.removesuffix("_per_s")), f"{value:g}/s"
