@@ -90,7 +90,8 @@ def serve_metrics(folder: Path, port: int | None) -> Iterator[str | None]:
     try:
         server = _MetricsServer(folder, port)
     except (OSError, OverflowError) as error:
-        raise UsageError(f"--metrics {port}: cannot open this port on {_ADDRESS}: {error}") from error
+        why = ((isinstance(error, OSError) and error.strerror) or str(error)).lower()
+        raise UsageError(f"--metrics {port}: cannot open this port on {_ADDRESS}: {why}; choose another one") from error
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -24,6 +24,7 @@ def ignore_configuration_files() -> None:
 
 def main() -> None:
     """Run Locust. A problem of the machine is reported in one line."""
+    sys.argv[0] = "locust"  # the name in Locust's usage errors
     try:
         ignore_configuration_files()
         from locust.main import main as locust  # noqa: PLC0415  # may fail for lack of memory or files
