@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -24,6 +25,28 @@ _BYTE_ORDER_MARKS = {
 
 MAX_STREAM_BYTES = 256 << 20
 """The most that is read from a pipe or a device, which may have no end, such as /dev/zero."""
+
+
+MAX_REGULAR_BYTES = 64 << 20
+"""The most that is read of a file that chainproof wrote as a whole."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading. Raises OSError, also for a pipe or a device, which may have no end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for its writer
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file of a moderate size. Raises OSError, also if it is longer or another kind of file."""
+    with open_regular(path) as file:
+        content = file.read(MAX_REGULAR_BYTES + 1)
+    if len(content) > MAX_REGULAR_BYTES:
+        raise OSError(errno.EFBIG, f"it is longer than {MAX_REGULAR_BYTES >> 20} MiB", str(path))
+    return content
 
 
 def read_file(path: Path, what: str) -> bytes:

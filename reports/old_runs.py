@@ -20,6 +20,7 @@ from chainproof.clock import Seconds
 from chainproof.errors import UsageError
 from chainproof.results.folder import END, FILE_TYPES, MANIFEST
 from chainproof.results.search_record import SEARCH_FILE
+from chainproof.text_files import read_regular
 
 PAGE = "report.html"
 _KNOWN = re.compile("|".join([*map(re.escape, (*FILE_TYPES, PAGE)), r"intervals-\d+\.jsonl", r"[\w.-]+\.part"]))
@@ -90,7 +91,7 @@ def _probes(path: Path) -> list[Path]:
 def _started(manifest: Path) -> str:
     """When a run began; if its manifest cannot be read, as late as possible, so that it is kept."""
     try:
-        started = orjson.loads(manifest.read_bytes())["started"]
+        started = orjson.loads(read_regular(manifest))["started"]
     except (OSError, ValueError, KeyError, TypeError):
         return "9999"
     return started if isinstance(started, str) else "9999"

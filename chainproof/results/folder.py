@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
@@ -40,6 +41,7 @@ from chainproof.results.replan import Replan, ReplanData, apply_replans
 from chainproof.results.rollup import Rollup
 from chainproof.results.search_record import SearchRecord, read_search
 from chainproof.statistics.time_batches import LONG_RUN
+from chainproof.text_files import open_regular, read_regular
 from chainproof.typed_json import mismatch
 from chainproof.workload.objectives import parse_objective
 
@@ -74,6 +76,8 @@ SEGMENT = 3600
 _RESERVED = f"{END}.part"
 """The draft of `end.json`. It takes up space from the start, so that the end of a run can be written on a full disk."""
 _RESERVED_BYTES = 16 << 10
+_MAX_LINE = 64 << 20
+"""Bytes of a line that are read at most; those of runs have less than 10 MiB."""
 
 
 _Data = TypeVar("_Data")
@@ -436,7 +440,7 @@ class _Reader:
     def manifest(self) -> Manifest:
         """The manifest. Raises FolderError if it cannot be read."""
         try:
-            content = (self._path / MANIFEST).read_bytes()
+            content = read_regular(self._path / MANIFEST)
             data = orjson.loads(content)
             if isinstance(data, dict) and isinstance(data.get("format"), int):
                 _check_format(data["format"], self._path)
@@ -464,9 +468,12 @@ class _Reader:
         digest = FileDigest()
         unreadable: list[str] = []
         try:
-            with path.open("rb") as file:
-                for line in file:
+            with open_regular(path) as file:
+                for line in iter(partial(file.readline, _MAX_LINE), b""):
                     digest.add(line)
+                    if len(line) == _MAX_LINE:
+                        unreadable.append(f"line {digest.lines + 1}: it is longer than {_MAX_LINE >> 20} MiB")
+                        break
                     if not line.endswith(b"\n"):
                         break  # incomplete: the writer was killed
                     try:
@@ -490,7 +497,7 @@ class _Reader:
         """The number of rows of a CSV file below its first one; None without it."""
         digest = FileDigest()
         try:
-            with (self._path / name).open("rb") as file:
+            with open_regular(self._path / name) as file:
                 while content := file.read(1 << 20):
                     digest.add(content)
         except FileNotFoundError:
@@ -504,7 +511,7 @@ class _Reader:
     def end(self) -> RunEnd | None:
         """How the run ended; None if that was not written, or cannot be read."""
         try:
-            data = orjson.loads((self._path / END).read_bytes())
+            data = orjson.loads(read_regular(self._path / END))
             _check_type(data, FILE_TYPES[END])
             end, self._written = RunEnd.from_json(data), data.get("files", {})
         except FileNotFoundError:

@@ -12,6 +12,7 @@ import orjson
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.errors import UsageError
+from chainproof.text_files import read_regular
 
 SEARCH_FILE = "search.json"
 """The record, in the folder that contains the probes."""
@@ -89,7 +90,7 @@ def read_search(path: Path) -> SearchRecord | None:
     if not file.exists():
         return None
     try:
-        data = orjson.loads(file.read_bytes())
+        data = orjson.loads(read_regular(file))
         found = data.get("format")
     except (OSError, ValueError, AttributeError) as error:
         raise _unreadable(file, f"found no JSON object ({error})") from None

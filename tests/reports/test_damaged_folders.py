@@ -10,7 +10,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +125,29 @@ def test_a_mutated_folder_is_reported_or_rejected(batch, tmp_path, capsys):
             assert code == ExitCode.INVALID, (name, shown.err)
         else:
             assert code in {ExitCode.PASS, ExitCode.FAIL, ExitCode.INCONCLUSIVE, ExitCode.INVALID}, shown.err
+
+
+ODD_FILES: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "circle of links": lambda path: path.symlink_to(path.name),
+    "folder": Path.mkdir,
+    "line without an end": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+}
+"""What may stand in place of a file."""
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_a_file_of_another_kind_is_damage(kind, tmp_path, capsys):
+    """A report neither waits for it nor reads it to an end that it does not have; a failing run is never a pass."""
+    failing_conformance(tmp_path / "good")
+    for name in sorted(path.name for path in (tmp_path / "good").iterdir()):
+        folder = tmp_path / f"run-{name}"
+        shutil.copytree(tmp_path / "good", folder)
+        (folder / name).unlink()
+        ODD_FILES[kind](folder / name)
+        code = main([str(folder)])
+        shown = capsys.readouterr()
+
+        assert code == (ExitCode.USAGE if name == MANIFEST else ExitCode.INVALID)
+        assert name in shown.out + shown.err
