@@ -5,7 +5,7 @@ How many workers can one master carry? A real master with its web page, and simu
     python benchmarks/many_workers.py 50 100 200 400 800       # the limit
 
 Each worker sends what a real one sends: a heartbeat and a report each second, Locust's statistics every three seconds.
-Shown are the master's CPU time and memory, how late the last worker heard when to begin (negative: before second 0), how
+Shown are the master's CPU time and memory, how late the last worker received the start time (negative: before second 0), how
 long the web page took to answer, and whether the run folder and the web page have every request.
 """
 

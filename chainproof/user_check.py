@@ -49,7 +49,7 @@ class UserCheck:
         self.source = source
         """The value of the option."""
         self._check = load_check(source)
-        # A check may be any callable; only a function tells its file.
+        # A check may be any callable; only a function has the name of its file.
         code = getattr(inspect.unwrap(self._check), "__code__", None)
         self._file: str | None = code and code.co_filename
 

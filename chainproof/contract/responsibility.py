@@ -1,7 +1,7 @@
 """
 Who is responsible for an answer that is not ok, read from what the answer says of its origin.
 
-The first of these that tells decides:
+The first of these that applies decides:
 
 1. the exception of a chain in the body: the chain, unless it rejects the input (a 4xx other than 401 and 403)
 2. a documented `error_code`: the party in its row of `errors.PAIRINGS`

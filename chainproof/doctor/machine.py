@@ -217,7 +217,7 @@ def key(variable: str, environment: Mapping[str, str]) -> Diagnosis:
     except ApiKeyError as error:
         found, _, remedy = str(error).partition(": ")
         return missing("key", found, remedy)
-    return ok("key", f"{variable} is set and well-formed; only --request tells whether the target accepts it")
+    return ok("key", f"{variable} is set and well-formed; use --request to see whether the target accepts it")
 
 
 def run_folder(root: Path) -> Diagnosis:

@@ -51,7 +51,7 @@ class CaveatInput:
 
 
 def unfinished(inputs: CaveatInput) -> Iterator[Caveat]:
-    """A run that was killed lacks its last seconds, and nobody knows what was in flight."""
+    """A run without an end lacks its last seconds, and what became of the requests in flight is unknown."""
     if inputs.run.end is None:
         yield Caveat(
             code=CaveatCode.UNFINISHED,

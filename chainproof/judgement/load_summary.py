@@ -37,7 +37,7 @@ class OutcomeCount:
     outcome: Outcome
     count: int
     responsible: Responsible | None
-    """None for ok, and if no answer tells."""
+    """None for ok answers, and if no answer shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

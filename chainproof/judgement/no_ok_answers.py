@@ -22,7 +22,7 @@ from chainproof.results.interval import RequestStats
 from chainproof.workload.objectives import Indicator
 
 _NEARLY_ALL = 0.95
-"""Share of answers from which on a rejected payload explains the run."""
+"""Smallest share of 400 and 422 answers that is taken as a payload which does not fit the chain."""
 
 _NEEDS_OK_ANSWERS = frozenset(
     {Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.THROUGHPUT, Indicator.SETTLING_TIME}

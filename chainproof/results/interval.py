@@ -177,7 +177,7 @@ class Interval(RequestStats):
     seconds: SecondsData | None = None
     """The seconds of a rolled-up interval; None of any other."""
     second_times: SecondTimes | None = None
-    """Of a second that was rolled up: times that its histograms, which are empty, do not tell."""
+    """For a second that was rolled up: its times, since its histograms are empty."""
 
     @property
     def workers(self) -> Sequence[str]:

@@ -30,7 +30,7 @@ WAITING = 20
 _FIRST = 60
 """The first seconds of a run are always unusual: a cold start, and nothing to compare with."""
 _DEVIATIONS = 4.0
-"""Standard deviations above the mean from which on a second is unusual."""
+"""A second is unusual if it is this many standard deviations above the mean."""
 _MEMORY = 600
 """Seconds over which the running mean and deviation are taken."""
 _RELEVANT = math.log(1.1)

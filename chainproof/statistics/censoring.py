@@ -1,5 +1,5 @@
 """
-The distribution of times of which some are known only to be longer than an age.
+The distribution of times, some of which are only known to be longer than an age.
 
 Sources: Kaplan and Meier, "Nonparametric Estimation from Incomplete Observations", JASA 53 (1958); for requests that fail
 instead, Aalen and Johansen, "An Empirical Transition Matrix", Scandinavian Journal of Statistics 5 (1978). Requests are

@@ -72,7 +72,7 @@ def _message(text: str, secrets: tuple[str, ...], mark: str) -> Iterator[str]:
 
 
 def _printable(line: str) -> str:
-    """A line as UTF-8 if it is that, with escapes for what is not printable."""
+    """A line, decoded as UTF-8 if it is valid UTF-8, with escapes for characters that are not printable."""
     with suppress(UnicodeError):
         line = line.encode("latin-1").decode("utf-8")
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)

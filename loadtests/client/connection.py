@@ -422,7 +422,7 @@ class KeepAliveConnection:
         instant: Nanoseconds,
         now: Nanoseconds,
     ) -> None:
-        """Wake the waiting greenlet with the answer; None if it is that of the template."""
+        """Wake the waiting greenlet with the answer; None if it is equal to the template's."""
         end = instant / _BILLION
         if end > self._deadline:
             # It came in after the deadline, before the timer fired.

@@ -1,1 +1,1 @@
-"""When is each request sent, and what becomes of it?"""
+"""When is each request sent, and what is its result?"""

@@ -3,7 +3,7 @@ Start Locust after importing this package, without configuration files that happ
 
 Locust puts the working folder first on the import path. In a checkout that folder contains a folder `chainproof` with
 only a part of the package. Locust also reads options from files (`locust.conf`, `~/.locust.conf`, `pyproject.toml`), which
-`chainproof loadtests` must not: nobody gave it those options.
+must not change a run of `chainproof loadtests`.
 """
 
 from __future__ import annotations

@@ -93,16 +93,16 @@ class ReportMaker:
 
     def _made_by_child(self, folder: Path) -> _Made:
         """The report by a child process, or the reason why there is none."""
-        advice = f"make it with: chainproof reports {folder} --html report.html"
+        remedy = f"make it with: chainproof reports {folder} --html report.html"
         try:
             child = run_limited(
                 self._command(folder), self._environment, time_limit=self._time_limit, memory_limit=self._memory_limit
             )
         except subprocess.TimeoutExpired:
-            error = f"The report took longer than {self._time_limit:g} s; {advice}"
+            error = f"The report took longer than {self._time_limit:g} s; {remedy}"
             return _Made(folder=folder, page=b"", error=error)
         if child.stdout:
             return _Made(folder=folder, page=child.stdout)
         last = child.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2] or f"exit code {child.returncode}"
-        error = f"The report could not be made within {self._memory_limit >> 20} MiB of memory: {last}; {advice}"
+        error = f"The report could not be made within {self._memory_limit >> 20} MiB of memory: {last}; {remedy}"
         return _Made(folder=folder, page=b"", error=error)

@@ -24,7 +24,7 @@ class HistoryRunData(TypedDict):
 
 
 class LevelChangeData(TypedDict):
-    """A run from which on a metric has another level. Of shares the change is a difference, else after ÷ before − 1."""
+    """A run at which a metric changes to another level. The change of a share is a difference, any other is after ÷ before − 1."""
 
     metric: str
     place: int

@@ -18,7 +18,7 @@ from ..formats.junit import MAX_LENGTH, Case, render_cases
 from ..formatting import safe_text
 from . import wording
 
-UNKNOWN = "one run on each side does not tell how much of the change is chance"
+UNKNOWN = "one run on each side does not show how much of the change is chance"
 
 _ENDINGS = {Change.REGRESSED: "failure", Change.INCONCLUSIVE: "skipped"}
 

@@ -84,7 +84,7 @@ def _text(elements: Sequence[ET.Element]) -> str:
 
 
 def suites(report: Report) -> list[Suite]:
-    """The searches and runs of a report as test suites. Probes of a search are none."""
+    """The searches and runs of a report as test suites, without the probes of the searches."""
     runs = [_suite(summary) for summary in report.summaries if not report.is_probe(summary)]
     return [*map(_search_suite, report.searches), *runs]
 

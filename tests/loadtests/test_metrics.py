@@ -52,7 +52,7 @@ def second(number: int) -> Interval:
 
 
 def test_metrics_have_every_interval_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if they are read rarely in a long run, of which some hours were rolled up meanwhile."""
+    """Also if they are read rarely in a long run whose first hours were rolled up meanwhile."""
     monkeypatch.setattr(folder, "SEGMENT", 60)
     with serve_metrics(tmp_path / "run", 0) as url, RunWriter(tmp_path / "run", MANIFEST) as writer:
         assert url is not None

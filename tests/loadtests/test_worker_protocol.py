@@ -1,4 +1,4 @@
-"""Tests of what arrives at a master's port: only workers with the token are heard, and nothing that they send ends it."""
+"""Tests of what arrives at a master's port: only workers with the token are accepted, and nothing that they send ends the run."""
 
 from __future__ import annotations
 

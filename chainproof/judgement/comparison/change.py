@@ -33,7 +33,7 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
     """Neither better nor worse by more than the tolerance."""
     INCONCLUSIVE = "inconclusive"
-    """The runs do not tell which of these it is."""
+    """The runs do not decide which of these it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,7 +141,7 @@ def comparison_caveats(candidates: Sequence[Summary], baselines: Sequence[Summar
             ComparisonCaveat(f"The runs were made by chainproof {' and '.join(versions)}.", "Use one version.")
         )
     if runs[0].manifest.kind is RunKind.LOAD and any(run.manifest.hardware is None for run in runs):
-        text = "Some runs do not record the machine of the generator, so nobody knows whether it was the same."
+        text = "Some runs do not record the machine of the generator, so it may have been another one."
         found.append(ComparisonCaveat(text, "Make the runs again with this version."))
     ended = [run.path.name for run in runs if run.end is None or run.end.ending is not Ending.COMPLETED]
     if ended:

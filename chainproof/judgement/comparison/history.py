@@ -39,7 +39,7 @@ class HistoryRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelChange:
-    """A run from which on a metric has another level."""
+    """A run at which a metric changes to another level."""
 
     metric: Metric
     place: int

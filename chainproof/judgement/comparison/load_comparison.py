@@ -15,7 +15,7 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import SeriesKind
 
 RUNS = 5
-"""The number of runs per side that a report recommends, if nothing tells how many are needed."""
+"""The number of runs per side that a report recommends, if the number that is needed is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
