@@ -78,8 +78,8 @@ class Histogram:
         self._counts: Counts = _NO_COUNTS
         self._first = 0
         """The bucket number of the first of `_counts`."""
-        self._packed: tuple[Unsigned, Unsigned] | None = None
-        """Steps and counts of the used buckets; `_counts` is then empty."""
+        self._packed: bytes | None = None
+        """The used buckets as `_pack` writes them, in less memory than two arrays; `_counts` is then empty."""
         self.count = 0
         self.nanoseconds = 0  # an integer, since float sums depend on the order
         self.min_value: Seconds = math.inf
@@ -93,7 +93,7 @@ class Histogram:
     def used_buckets(self) -> tuple[Counts, Counts]:
         """The numbers of the used buckets, ascending, and their counts."""
         if self._packed is not None:
-            steps, counts = self._packed
+            steps, counts = _unpack(self._packed)
             return np.cumsum(steps, dtype=np.int64), counts.astype(np.int64)
         used = np.flatnonzero(self._counts)
         return used + self._first, self._counts[used]
@@ -125,14 +125,14 @@ class Histogram:
         if self._packed is None and self.count:  # most histograms of a second are empty
             self._packed, (self._counts, self._first) = self._as_packed(), (_NO_COUNTS, 0)
 
-    def _as_packed(self) -> tuple[Unsigned, Unsigned]:
-        """The steps and counts of the used buckets."""
+    def _as_packed(self) -> bytes:
+        """The used buckets as `_pack` writes them."""
         if self._packed is not None:
             return self._packed
         indices, counts = self.used_buckets()
         steps = indices.copy()
         steps[1:] -= indices[:-1]  # in a fifth of the time of np.diff with `prepend`
-        return _narrow(steps), _narrow(counts)
+        return _pack(steps, counts)
 
     def record(self, value: Seconds, times: int = 1) -> None:
         """
@@ -270,7 +270,7 @@ class Histogram:
 
     def to_json(self) -> HistogramData:
         """The JSON form, which `from_json` reads."""
-        data: HistogramData = {"buckets": _encode(*self._as_packed()), "sum_s": self.total}
+        data: HistogramData = {"buckets": _encode(self._as_packed()), "sum_s": self.total}
         if self.count:
             data["min_s"] = self.min_value
             data["max_s"] = self.max_value
@@ -283,7 +283,7 @@ class Histogram:
             raise ValueError(f"expected durations, found {data['sum_s']} s")
         histogram = cls()
         histogram._packed = _decode(data["buckets"])
-        histogram.count = int(histogram._packed[1].sum(dtype=np.int64))
+        histogram.count = int(_unpack(histogram._packed)[1].sum(dtype=np.int64))
         histogram.nanoseconds = round(data["sum_s"] * _NANOSECONDS)
         if histogram.count:
             histogram.min_value = data["min_s"]
@@ -299,38 +299,58 @@ class Histogram:
         return f"Histogram({self.count} values)"
 
 
-def _narrow(values: Counts) -> Unsigned:
+def narrow(values: Counts) -> Unsigned:
     """Integers from 0, with as few bytes per item as the largest needs."""
     width = np.min_scalar_type(values.max()).itemsize if values.size else 1
     return values.astype(f"<u{width}")
 
 
-def _encode(steps: Unsigned, counts: Unsigned) -> str:
+def _pack(steps: Counts, counts: Counts) -> bytes:
+    """Steps and counts, both narrow; the bytes per item come first, as two digits."""
+    parts = narrow(steps), narrow(counts)
+    widths = "".join(str(part.itemsize) for part in parts)
+    return widths.encode() + parts[0].tobytes() + parts[1].tobytes()
+
+
+def _unpack(packed: bytes) -> tuple[Unsigned, Unsigned]:
+    """The steps and counts that `_pack` wrote."""
+    first, second = (digit - ord("0") for digit in packed[:_WIDTHS])
+    used = (len(packed) - _WIDTHS) // (first + second)
+    steps = np.frombuffer(packed, f"<u{first}", used, _WIDTHS)
+    return steps, np.frombuffer(packed, f"<u{second}", used, _WIDTHS + used * first)
+
+
+_WIDTHS = 2
+"""The number of digits before the data."""
+_EMPTY = b"11"
+
+
+def _encode(packed: bytes) -> str:
     """The `buckets` of HistogramData."""
-    if not steps.size:
-        return ""
-    packed = zlib.compress(steps.tobytes() + counts.tobytes())
-    return f"{steps.itemsize}{counts.itemsize}{b64encode(packed).decode()}"
+    return (
+        ""
+        if len(packed) == _WIDTHS
+        else packed[:_WIDTHS].decode() + b64encode(zlib.compress(packed[_WIDTHS:])).decode()
+    )
 
 
-def _decode(text: str) -> tuple[Unsigned, Unsigned]:
-    """Steps and counts, as `_encode` wrote them. Raises TypeError or ValueError for anything else."""
+def _decode(text: str) -> bytes:
+    """The packed buckets that `_encode` wrote. Raises TypeError or ValueError for anything else."""
     if not text:
-        return _narrow(_NO_COUNTS), _narrow(_NO_COUNTS)
-    widths = [int(digit) for digit in text[:2]]
+        return _EMPTY
+    widths = [int(digit) for digit in text[:_WIDTHS]]
     inflate = zlib.decompressobj()
     try:
-        data = inflate.decompress(b64decode(text[2:], validate=True), _MAX_BYTES)
+        data = inflate.decompress(b64decode(text[_WIDTHS:], validate=True), _MAX_BYTES)
     except zlib.error as error:
         raise ValueError(f"expected buckets in deflated form: {error}") from None
-    used, rest = divmod(len(data), sum(widths) or 1)
-    if not set(widths) <= {1, 2, 4, 8} or rest or not inflate.eof:
+    if not set(widths) <= {1, 2, 4, 8} or len(data) % (sum(widths) or 1) or not inflate.eof:
         raise ValueError("expected as many counts as steps, of 1, 2, 4 or 8 bytes each")
-    steps = np.frombuffer(data, f"<u{widths[0]}", used)
-    counts = np.frombuffer(data, f"<u{widths[1]}", used, used * widths[0])
+    packed = "".join(map(str, widths)).encode() + data
+    steps, counts = _unpack(packed)
     if steps.sum(dtype=np.float64) > _MAX_BUCKET or counts.sum(dtype=np.float64) > _MAX_COUNT:
         raise ValueError(f"expected bucket numbers up to {_MAX_BUCKET} and counts up to {_MAX_COUNT} in all")
-    return steps, counts
+    return packed
 
 
 def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
@@ -345,6 +365,16 @@ def bucket_index(nanoseconds: int) -> int:
     """The bucket number of a duration (0 or more)."""
     shift = max(nanoseconds.bit_length() - _SUB_BITS - 1, 0)
     return (shift << _SUB_BITS) + (nanoseconds >> shift)
+
+
+def last_bucket(limit: Seconds) -> int:
+    """The last bucket whose reported value is at most *limit*; -1 if none is."""
+    if limit < 0.0:
+        return -1
+    index = bucket_index(round(min(limit, _MAX_SUM) * _NANOSECONDS)) + 1
+    while index >= 0 and bucket_midpoint(index) > limit:
+        index -= 1
+    return index
 
 
 def bucket_bounds(index: int) -> tuple[Seconds, Seconds]:

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from chainproof.clock import Seconds
 from chainproof.statistics.dependence import MAX_BATCHES, Dependence, measure_dependence, stronger
-from chainproof.statistics.histogram import Counts, Histogram, bucket_midpoints, merge_histograms
+from chainproof.statistics.histogram import (
+    Histogram,
+    Unsigned,
+    bucket_midpoints,
+    last_bucket,
+    merge_histograms,
+    narrow,
+)
 
 LONG_RUN: int = 7200
 """The length in seconds beyond which a run's older seconds may be rolled up."""
@@ -27,24 +34,26 @@ INNER_FACTOR = 4
 
 @dataclass(frozen=True, slots=True)
 class TimeBatches:
-    """Durations by span of time, as ascending values with cumulated counts."""
+    """Durations by span of time, as ascending bucket numbers with cumulated counts."""
 
     seconds: Seconds
     """The length of a span."""
     totals: NDArray[np.int64]
     """The number of requests in each span, also of those without a duration."""
-    values: tuple[NDArray[np.float64], ...]
-    cumulated: tuple[NDArray[np.int64], ...]
+    buckets: tuple[Unsigned, ...]
+    """Of each span. With their counts they are kept in few bytes: a long run has half a million of them."""
+    cumulated: tuple[Unsigned, ...]
     all_values: NDArray[np.float64]
     """The values of all spans, ascending."""
     all_cumulated: NDArray[np.int64]
 
     def counts_at_most(self, limit: Seconds) -> list[int]:
         """The number of durations up to *limit* in each span."""
+        last = last_bucket(limit)
         return [
             int(counts[place - 1]) if place else 0
-            for values, counts in zip(self.values, self.cumulated, strict=True)
-            for place in [int(np.searchsorted(values, limit, side="right"))]
+            for buckets, counts in zip(self.buckets, self.cumulated, strict=True)
+            for place in [int(np.searchsorted(buckets, last, side="right"))]
         ]
 
     def dependence_at(self, limit: Seconds) -> Dependence:
@@ -88,18 +97,19 @@ def time_batches(histograms: Sequence[Histogram], totals: Sequence[int] | None =
     numbers = np.asarray([each.count for each in histograms] if totals is None else totals, dtype=np.int64)
     per_span = span_length(len(histograms), MAX_BATCHES)
     starts = range(0, len(histograms), per_span)
-    found: list[tuple[Counts, Counts]] = []
+    found: list[tuple[Unsigned, Unsigned]] = []
     everything = Histogram()
     for start in starts:
         merged = merge_histograms(histograms[start : start + per_span])  # not kept: it has unused buckets, too
         everything.merge(merged)
-        found.append(merged.used_buckets())
+        buckets, counts = merged.used_buckets()
+        found.append((narrow(buckets), narrow(np.cumsum(counts))))
     all_buckets, all_counts = everything.used_buckets()
     return TimeBatches(
         seconds=float(per_span),
         totals=np.asarray([int(numbers[start : start + per_span].sum()) for start in starts], dtype=np.int64),
-        values=tuple(bucket_midpoints(buckets) for buckets, _ in found),
-        cumulated=tuple(np.cumsum(counts) for _, counts in found),
+        buckets=tuple(buckets for buckets, _ in found),
+        cumulated=tuple(cumulated for _, cumulated in found),
         all_values=bucket_midpoints(all_buckets),
         all_cumulated=np.cumsum(all_counts),
     )

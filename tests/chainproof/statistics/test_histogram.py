@@ -18,6 +18,7 @@ from chainproof.statistics.histogram import (
     bucket_bounds,
     bucket_index,
     bucket_midpoint,
+    last_bucket,
     merge_histograms,
 )
 
@@ -169,6 +170,18 @@ def test_value_is_within_its_bucket(value: int) -> None:
     low, high = bucket_bounds(bucket_index(value))
 
     assert low <= value / SECOND < high
+
+
+@given(NANOSECONDS)
+def test_last_bucket_is_the_last_with_a_value_up_to_the_limit(value: int) -> None:
+    """A limit, and one that is exactly the value of a bucket, divide the buckets where their values say."""
+    for limit in (value / SECOND, bucket_midpoint(bucket_index(value))):
+        index = last_bucket(limit)
+
+        assert -1 == index or bucket_midpoint(index) <= limit
+        assert limit < bucket_midpoint(index + 1)
+    assert -1 == last_bucket(-1.0)
+    assert last_bucket(math.inf) >= index
 
 
 def test_empty_histogram_has_no_statistics() -> None:
