@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"\n2/3  Load test: {options.rate:g} requests per second to the emulator (scenario flaky).", flush=True)
         with start_emulator("flaky", options=_shared(options)) as endpoint:
             exits.append(_load(endpoint, out, options))
-    print("\n3/3  Report: both runs on one HTML page.", flush=True)
+    print("\n3/3  Report: one HTML page.", flush=True)
     exits.append(_report(out, interrupted=any(each.interrupted for each in exits)))
     if any(each.interrupted for each in exits):
         return ExitCode.INTERRUPTED

@@ -8,6 +8,7 @@ each check against the emulator, at each depth. `python benchmarks/request_count
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from ..options import Depth, Permission, Settings
 from ..transport.rate_limit import RateLimiter
 
 FORECAST_FILE = Path(__file__).parents[1] / "forecast.json"
+_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,8 @@ def forecast_lines(settings: Settings, rate_limiter: RateLimiter, *, local: bool
     counts = by_module(forecast_counts(settings.depth))
     total = sum(count.requests for count in counts.values())
     modules = ", ".join(f"{module.replace('_', ' ')} {count.requests:,}" for module, count in counts.items())
-    lines = [f"plan: about {total:,} requests, as counted on the emulator: {modules}"]
+    plan = f"plan: about {total:,} requests, as counted on the emulator: {modules}"
+    lines = textwrap.wrap(plan, _WIDTH, subsequent_indent=" " * 6)
     if rate_limiter.max_requests is not None or rate_limiter.rate is not None:
         lines.append(f"      {_limits(total, rate_limiter)}")
     if not local:
