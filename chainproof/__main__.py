@@ -22,7 +22,7 @@ from chainproof import __version__
 from chainproof.command import EXIT_CODES, Main, command, did_you_mean
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
-from chainproof.signals import ignore_signals
+from chainproof.signals import ignore_signals, signals_deferred
 
 ENTRY_POINT_GROUP = "chainproof.tools"
 
@@ -95,7 +95,8 @@ def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
     """Load the tool and run it. Raises UsageError with the extra to install if a package is missing."""
     try:
         _check_installed(CHILD_PROCESS_PACKAGES.get(entry.name, ()))
-        tool: Main = entry.load()
+        with signals_deferred():
+            tool: Main = entry.load()
         return tool(arguments)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":

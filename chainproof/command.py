@@ -60,6 +60,9 @@ def command(tool: str) -> Callable[[Main], Main]:
             try:
                 with _guarded_output(name) as output:
                     code = ExitCode.USAGE if output.has_failed else _exit_code(main, name, arguments)
+            except KeyboardInterrupt:  # while the signal handlers were installed or removed
+                print(f"{name}: interrupted", file=sys.stderr)
+                code = ExitCode.INTERRUPTED
             except SystemExit as ended:  # argparse has printed the help or a usage error
                 if ended.code:
                     raise

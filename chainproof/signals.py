@@ -54,6 +54,20 @@ def first_signal_interrupts() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """
+    Let the signals that ask to end arrive after the context, which has to be short.
+
+    For imports: an exception that a signal handler raises within the import of an extension module can crash the process.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def ignore_signals() -> None:
     """Ignore the signals that ask to end: only the interpreter is left to end, and it would print a traceback."""
     for number in ENDING_SIGNALS:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chainproof.clock import monotonic
 from chainproof.command import build_parser, command
+from chainproof.signals import signals_deferred
 
 from .options import OPTIONS, Settings, settings_from
 
@@ -15,8 +16,8 @@ def main(arguments: Sequence[str]) -> int:
     """Test a target against the contract; the exit code is that of the verdict."""
     began = monotonic()
     settings = _settings(arguments)
-    from .session import run_conformance  # noqa: PLC0415  # heavy: --help and wrong options need none of it
-
+    with signals_deferred():
+        from .session import run_conformance  # noqa: PLC0415  # heavy: --help and wrong options need none of it
     return run_conformance(settings, began=began)
 
 

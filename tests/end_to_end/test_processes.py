@@ -9,15 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from chainproof.command import command
 from chainproof.endpoint import Endpoint, start_emulator
+from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import chainproof_command
 from chainproof.results.folder import find_runs, read_run
 from chainproof.results.manifest import Ending
-from chainproof.signals import handle_signals
+from chainproof.signals import first_signal_interrupts, handle_signals, signals_deferred
 
 SHORT_LOAD = ("loadtests", "--rate", "20", "--duration", "0.2s", "--objective", "error_rate < 100%")
 
@@ -210,3 +213,36 @@ def test_a_run_outlives_its_terminal_with_nohup() -> None:
             assert signal.SIG_IGN is signal.getsignal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_does_not_interrupt_an_import(number: signal.Signals) -> None:
+    """It arrives after the import: the exception of its handler, raised within an extension module, can crash the process."""
+    reached = []
+    try:
+        with first_signal_interrupts():
+            with signals_deferred():
+                os.kill(os.getpid(), number)
+                reached.append("the end of the import")
+            reached.append("the code after it")
+    except KeyboardInterrupt:
+        reached.append("an interruption")
+
+    assert ["the end of the import", "an interruption"] == reached
+
+
+def test_a_signal_while_handlers_are_installed_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, and 130: the window between the handlers and the command is small, but a supervisor may hit it."""
+
+    @contextmanager
+    def signalled() -> Iterator[None]:
+        with first_signal_interrupts():
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield
+
+    monkeypatch.setattr("chainproof.command.first_signal_interrupts", signalled)
+
+    assert ExitCode.INTERRUPTED == command("some")(lambda _: ExitCode.PASS)([])
+    assert "chainproof some: interrupted\n" == capsys.readouterr().err
