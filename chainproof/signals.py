@@ -61,11 +61,14 @@ def signals_deferred() -> Iterator[None]:
 
     For imports: an exception that a signal handler raises within the import of an extension module can crash the process.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
-    try:
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    with handle_signals(arrived.append):
+        yield
+    for number in arrived[:1]:
+        signal.raise_signal(number)
 
 
 def ignore_signals() -> None:
