@@ -304,6 +304,7 @@ add_header X-BASETEN-REQUEST-ID $request_id always;
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED, clauses.STATUS),
         framework="nginx",
+        statuses=(504,),
         text="nginx gives up on a chain that sends nothing for 60 seconds. Allow as long as the chain may take: "
         "`proxy_read_timeout 600s`.",
     ),

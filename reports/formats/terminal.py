@@ -227,7 +227,7 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
     lines = wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
     shown = (ClauseState.FAILED, ClauseState.WITH_WARNINGS)
     width = max((len(state.value) for state in shown if states[state]), default=0)
-    for row in summary.clauses:
+    for row in sorted(summary.clauses, key=lambda each: each.state is not ClauseState.FAILED):
         if row.state in shown:
             lines.append(f"    {row.state.value:<{width}}  {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
