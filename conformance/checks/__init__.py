@@ -17,6 +17,7 @@ from typing import TypeVar
 from chainproof.contract.clauses import Clause
 
 from ..probing.difference_confirmation import confirm_differences
+from ..probing.leak_confirmation import confirm_leaks
 from ..probing.requester import Requester
 
 CheckCallable = Callable[[Requester], None]
@@ -64,6 +65,7 @@ def check_for(*clauses: Clause, title: str = "", exclusive: bool = False) -> Cal
             with requester.confirming_rejections():
                 run(requester)
             confirm_differences(requester)
+            confirm_leaks(requester)
 
         CHECKS.append(
             Check(name=name, module=module, clauses=clauses, run=run_and_confirm, title=words, exclusive=exclusive)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -114,6 +115,31 @@ def unique_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random
     return next((each for each in candidates if accepts(with_value(value, place, each))), None)
 
 
+def other_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random) -> JSON:
+    """
+    An accepted value for a place that hardly any other input has, or at least another value. None if there is none, as for
+    a constant.
+    """
+    unique = unique_value(value, place, accepts, rng)
+    if unique is not None:
+        return unique
+    current = value_at(value, place)
+    fraction = round(rng.random(), 6)
+    similar: tuple[JSON, ...] = ()
+    if isinstance(current, str):
+        similar = (_shuffled(current, rng),)
+    elif isinstance(current, int | float) and not isinstance(current, bool) and abs(current) < 2**53:
+        similar = (fraction, current + fraction, current - fraction)
+    candidates = (*similar, *(new for _, new in _changes(current, ())))
+    return next((each for each in candidates if each != current and accepts(with_value(value, place, each))), None)
+
+
+def _shuffled(text: str, rng: random.Random) -> str:
+    """A text of the same form: each ASCII letter and digit is replaced by another one of its kind."""
+    kinds = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
+    return "".join(next((rng.choice(kind) for kind in kinds if char in kind), char) for char in text)
+
+
 def unique_places(value: JSON, accepts: Accepts, rng: random.Random) -> tuple[Place, ...]:
     """The places that take unique values, strings first."""
     places = [each for each in leaf_places(value) if unique_value(value, each, accepts, rng) is not None]
@@ -145,6 +171,19 @@ def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = (), limi
                 count += 1
                 if count == limit:
                     break
+
+
+def reversed_arrays(value: JSON, accepts: Accepts) -> Iterator[Variation]:
+    """
+    Accepted inputs with the items of one array in reverse order.
+
+    >>> [each.label for each in reversed_arrays({"a": [1, 2], "b": [1, 1]}, lambda value: True)]
+    ['`a` in reverse order']
+    """
+    for place in dict.fromkeys(leaf[:length] for leaf in leaf_places(value) for length in range(1, len(leaf))):
+        items = value_at(value, place)
+        if isinstance(items, list) and items != items[::-1] and accepts(with_value(value, place, items[::-1])):
+            yield Variation(place=place, label=f"`{format_place(place)}` in reverse order", value=items[::-1])
 
 
 def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]:

@@ -23,6 +23,7 @@ from ..judging.judge import History, Judgement, is_busy, judge, misframed, reque
 from ..judging.known_answers import KnownAnswers
 from ..judging.ledger import Evidence, Ledger
 from ..judging.request_ids import SeenRequestIds
+from ..judging.request_texts import RequestTexts
 from ..transport.client import Client
 from ..transport.connection import TransportResult, trailing_bytes_error
 from ..transport.request import CheckRequest
@@ -56,6 +57,8 @@ class AnswerRecorder:
         self._conclusive: set[tuple[str, int]] = set()
         self.known_answers = KnownAnswers()
         """The outputs of the run. An echo chain's outputs are not remembered: their inputs say what they have to be."""
+        self.request_texts = RequestTexts()
+        """The texts of the latest requests, which no other answer has."""
         self._large_bodies = Lock()
         self._rejections = PendingRejections()
         self.last_acceptance = LastAcceptance()
@@ -74,6 +77,7 @@ class AnswerRecorder:
     def remember_body(self, request: CheckRequest) -> None:
         """Expect a request's body in its own answer only."""
         self._recent_bodies.add(request.body)
+        self.request_texts.add(request)
 
     def judgement(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> Judgement:
         """The judgement of what came back. Bytes that arrived after earlier answers are entered first."""
@@ -97,6 +101,8 @@ class AnswerRecorder:
     ) -> JudgedAnswer:
         """Enter a judgement. *bypassing* is the request that shows its authentication bypass, if that is another one."""
         answer = judgement.answer
+        if answer is not None and not (self._terms.echo and answer.status == 200):  # an echo is judged by its input
+            self.request_texts.observe(request, answer, self.check_name)
         if answer is not None and judgement.is_counted:
             self._ledger.count_answer(answer)
         if answer is not None and answer.status == 200 and answer.media_type in STREAM_TYPES:

@@ -38,6 +38,7 @@ from ..judging.expectation import Expectation, Terms, accepts_body, canonical_js
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
 from ..judging.ledger import Ledger
+from ..judging.request_texts import RequestTexts
 from ..judging.unbounded_input import large_numbers
 from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
@@ -485,6 +486,11 @@ class Requester:
     def known_answers(self) -> KnownAnswers:
         """The outputs of the run so far."""
         return self._recorder.known_answers
+
+    @property
+    def request_texts(self) -> RequestTexts:
+        """The texts of the run's requests so far."""
+        return self._recorder.request_texts
 
     def _is_base_accepted(self, judged: JudgedAnswer) -> bool:
         """True if the unchanged request was accepted."""

@@ -184,6 +184,41 @@ class MutableDefault(TypedEndpoint):
         return {**output, "tags": dict(self._tags)}
 
 
+class Remembering(TypedEndpoint):
+    """Remembers the recipient of the latest order, whether or not that was valid."""
+
+    def __init__(self) -> None:
+        self._latest = ""
+
+    def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:
+        address = value.get("address")
+        earlier, latest = self._latest, address.get("recipient") if isinstance(address, dict) else None
+        self._latest = latest if isinstance(latest, str) else earlier
+        return self.answer_after(earlier, request, value)
+
+    def answer_after(self, earlier: str, request: EndpointRequest, value: Value) -> EndpointAnswer:
+        """The answer after an order of an *earlier* recipient."""
+        raise NotImplementedError
+
+
+@fault("large orders greet an earlier recipient", MIXED_UP)
+class GreetsEarlierRecipient(Remembering):
+    def answer_after(self, earlier: str, request: EndpointRequest, value: Value) -> EndpointAnswer:
+        output = quote(value)
+        if len(value["items"]) >= 4:
+            output["greeting"] = f"Dear {earlier[:30]}"
+        return EndpointAnswer(status=200, body=json.dumps(output).encode())
+
+
+@fault("errors name an earlier recipient", MIXED_UP)
+class ErrorsNameEarlierRecipient(Remembering):
+    def answer_after(self, earlier: str, request: EndpointRequest, value: Value) -> EndpointAnswer:
+        try:
+            return super(Remembering, self).answer(request, value)
+        except ValidationError:
+            return error(400, "client_error", f"The order of {earlier.upper()} is invalid.")
+
+
 class Numbered(TypedEndpoint):
     """Counts the requests that the chain gets."""
 

@@ -22,10 +22,12 @@ SAMPLE = {
     "cached by items only",
     "answers are swapped under concurrency",
     "optional arguments stick",
+    "large orders greet an earlier recipient",
+    "errors name an earlier recipient",
     "length counted in bytes",
     "outputs above 64 KiB are cut off",
 }
-"""One fault of each of five kinds. `CHAINPROOF_SAMPLE=all` tests all of them."""
+"""One fault of each of seven kinds. `CHAINPROOF_SAMPLE=all` tests all of them."""
 CORRECT_SAMPLE = {"plain", "rejecting unnamed arguments", "one of two words"}
 SAMPLE_SIZE = None if os.environ.get("CHAINPROOF_SAMPLE") == "all" else len(SAMPLE)
 

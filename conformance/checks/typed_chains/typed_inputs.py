@@ -31,7 +31,7 @@ def values_at_their_bounds_are_accepted(requester: Requester) -> None:
     """
     source = _source(requester, "bounds")
     assert requester.terms.input_schema is not None
-    _send_all(requester, bound_inputs(source.value, source.accepts, requester.terms.input_schema.document))
+    _send_all(requester, bound_inputs(source.unique(), source.accepts, requester.terms.input_schema.document))
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.OUTPUT_SCHEMA)
@@ -44,15 +44,16 @@ def combinations_of_values_are_accepted(requester: Requester) -> None:
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.CONTENT_CODING, clauses.OUTPUT_JSON)
 def large_inputs_get_complete_answers(requester: Requester) -> None:
-    """Many items and long texts, also in chunks, and with a compressed answer."""
+    """Many items and long texts, also in chunks, and with a compressed answer. No two requests have the same texts."""
     source = _source(requester, "large inputs")
     for size in _LARGE_SIZES[requester.settings.depth]:
-        for each in large_inputs(source.value, source.accepts, size):
-            build, label = requester.build_request, f"{each.label} ({len(each.content):,} bytes)"
-            requester.send(build(each.content, label=label))
-            requester.send(build(each.content, chunked=True, label=f"{label}, in chunks"))
+        inputs = (large_inputs(source.unique(), source.accepts, size) for _ in range(3))
+        for plain, in_chunks, compressed in zip(*inputs, strict=False):
+            build, label = requester.build_request, f"{plain.label} ({len(plain.content):,} bytes)"
+            requester.send(build(plain.content, label=label))
+            requester.send(build(in_chunks.content, chunked=True, label=f"{label}, in chunks"))
             fields = (JSON_TYPE, ("Accept-Encoding", "gzip"))
-            requester.send(build(each.content, fields=fields, label=f"{label}, with Accept-Encoding: gzip"))
+            requester.send(build(compressed.content, fields=fields, label=f"{label}, with Accept-Encoding: gzip"))
 
 
 def _source(requester: Requester, purpose: str) -> InputSource:
