@@ -34,8 +34,22 @@ SCRIPTS: dict[str, str] = {
     "right-to-left letters": "ש",
     "combining accents": "e\u0301",
     "quotes and backslashes": '"\\/',
+    "spaces": " ",
+    "line breaks and tabs": "\n\t\r\u2028",
+    "control characters": "\x01\x1b\x7f\x85",
+    "NUL characters": "\0",
+    "markup": "<&>{}%s$;'`#?",
 }
 """Texts that are repeated up to the length of a value."""
+
+_WORDS = ("null", "true", "0", "-1e5", "NaN", "[]")
+"""Texts that a lenient parser reads as another type."""
+
+_NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, "__class__", "0")
+"""Names of members where the schema permits any."""
+_MANY_NAMES = 100
+_VALUES: tuple[JSON, ...] = ("x", 1, 1.5, True, None, [], {})
+"""A value of every type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +108,7 @@ def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Boun
     yield from _with_numbers(value, accepts, document)
     yield from _with_arrays(value, accepts)
     yield from _without_members(value, accepts)
+    yield from _with_names(value, accepts)
 
 
 def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
@@ -117,6 +132,8 @@ def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     for name in ("ASCII letters", "characters beyond U+FFFF"):
         shortest: dict[Place, JSON] = {place: text_of(SCRIPTS[name], least) for place, (least, _) in lengths.items()}
         yield from _combined(value, accepts, shortest, f"the shortest text, of {name}")
+    for word in _WORDS:
+        yield from _combined(value, accepts, dict.fromkeys(lengths, word), f"the text {word}")
 
 
 def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
@@ -172,6 +189,39 @@ def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
                 yield BoundInput(label=f"`{format_place(place)}`{label}", content=encoded(changed))
 
 
+def _with_names(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
+    """Members with names of every kind, and many members, in each object whose names are free."""
+    for place in _object_places(value):
+        members = cast("dict[str, JSON]", value_at(value, place))
+        item = _free_member(value, place, accepts)
+        if item is None:
+            continue
+        parts, every = [], members
+        for name in _NAMES:
+            single = with_value(value, place, {**members, name: item})
+            if accepts(single):
+                label = f"`{format_place(place)}` with a member {name[:20]!r}"
+                parts.append(BoundInput(label=label, content=encoded(single)))
+                every = {**every, name: item}
+        many: dict[str, JSON] = {f"name{number}": item for number in range(_MANY_NAMES)}
+        for label, changed, each in (("names of every kind", every, tuple(parts)), (f"{_MANY_NAMES} names", many, ())):
+            if accepts(with_value(value, place, changed)):
+                content = encoded(with_value(value, place, changed))
+                yield BoundInput(label=f"`{format_place(place)}` with {label}", content=content, parts=each)
+
+
+def _free_member(value: JSON, place: Place, accepts: Accepts) -> JSON:
+    """
+    A value for a member of any name, if the schema says which values such a member may have; else None.
+
+    A schema that ignores a member accepts any value for it.
+    """
+    members = cast("dict[str, JSON]", value_at(value, place))
+    candidates = (*list(members.values())[:1], *_VALUES)
+    accepted = [item for item in candidates if accepts(with_value(value, place, {**members, "anyname": item}))]
+    return accepted[0] if len(accepted) < len(candidates) and accepted else None
+
+
 def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: str) -> Iterator[BoundInput]:
     """One input with all changes that are accepted."""
     changed, parts = value, []
@@ -182,6 +232,18 @@ def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: 
             changed = together if accepts(together) else changed
     if parts:
         yield BoundInput(label=f"every value: {label}", content=encoded(changed), parts=tuple(parts))
+
+
+def without_optional_members(value: JSON, accepts: Accepts, *, nested: bool) -> JSON:
+    """The input without those members that it may lack: its arguments, or if *nested* the members of their values."""
+    for place in list(_member_places(value)):
+        if (len(place) > 1) is nested:
+            try:
+                changed = _without(value, place)
+            except (KeyError, IndexError, TypeError):
+                continue  # the place was in a member that is absent now
+            value = changed if accepts(changed) else value
+    return value
 
 
 # ------------------------------------------------------------------ combinations
@@ -334,6 +396,16 @@ def _array_places(value: JSON, place: Place = ()) -> Iterator[Place]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield from _array_places(item, (*place, name))
+
+
+def _object_places(value: JSON, place: Place = ()) -> Iterator[Place]:
+    """The places of objects."""
+    if isinstance(value, list):
+        yield from _object_places(value[0] if value else None, (*place, 0))
+    elif isinstance(value, dict):
+        yield place
+        for name, item in value.items():
+            yield from _object_places(item, (*place, name))
 
 
 def _member_places(value: JSON, place: Place = ()) -> Iterator[Place]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
@@ -16,6 +18,7 @@ from ..inputs.input_variations import (
     encoded,
     enumerated_words,
     merged_input,
+    reversed_arrays,
     unique_input,
     unique_places,
     unique_value,
@@ -51,6 +54,19 @@ class InputSource:
     def variations(self) -> tuple[Variation, ...]:
         """The input with one value changed."""
         return tuple(variations(self.value, self.accepts, self.words))
+
+    def variations_by_argument(self) -> tuple[Variation, ...]:
+        """The same and arrays in reverse order: one for each argument first, then another one for each, and so on."""
+        places, arguments = Counter[Place](), Counter[Place]()
+        ranked: list[tuple[int, Variation]] = []
+        for each in (*self.variations(), *reversed_arrays(self.value, self.accepts)):
+            ranked.append((places[each.place], each))
+            places[each.place] += 1
+        found: list[tuple[int, Variation]] = []
+        for _, each in sorted(ranked, key=itemgetter(0)):
+            found.append((arguments[each.place[:1]], each))
+            arguments[each.place[:1]] += 1
+        return tuple(each for _, each in sorted(found, key=itemgetter(0)))
 
     def tokens(self, value: JSON) -> frozenset[bytes]:
         """The unique texts of an input, by which it is recognised in an answer."""
