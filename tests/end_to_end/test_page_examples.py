@@ -17,7 +17,7 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-PAGES = ("call.md", "conformance.md", "loadtests.md", "reports.md", "emulator.md")
+PAGES = ("call.md", "comparing.md", "conformance.md", "loadtests.md", "reports.md", "emulator.md")
 
 
 def example(page: str) -> tuple[str, str]:
