@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 import stat
 import tomllib
 from bisect import bisect_left
@@ -26,6 +27,9 @@ _BYTE_ORDER_MARKS = {
 MAX_STREAM_BYTES = 256 << 20
 """The most that is read from a pipe or a device, which may have no end, such as /dev/zero."""
 
+
+MAX_FILE_BYTES = 1 << 30
+"""The most that is read of a file of the user: it is in memory as a whole."""
 
 MAX_REGULAR_BYTES = 64 << 20
 """The most that is read of a file that chainproof wrote as a whole."""
@@ -61,12 +65,19 @@ def read_bytes(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as file:
             is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            content = file.read() if is_regular else read_stream(file, str(path))
+            content = _read_all(file, path) if is_regular else read_stream(file, str(path))
     except OSError as error:
         raise UsageError(f"cannot read {what} {path}: {error.strerror}") from None
     except ValueError:  # only the name can lead to it
         raise UsageError(f"cannot read {what} {str(path)!r}: a file name has no null byte") from None
     return content
+
+
+def _read_all(file: BinaryIO, path: Path) -> bytes:
+    """All of a regular file. Raises UsageError if it is so long that reading it would end the process."""
+    if (size := os.fstat(file.fileno()).st_size) > MAX_FILE_BYTES:
+        raise UsageError(f"expected at most {MAX_FILE_BYTES >> 20} MiB in {path}, found {size >> 20} MiB")
+    return file.read()
 
 
 def read_stream(stream: BinaryIO, name: str) -> bytes:
@@ -97,6 +108,10 @@ def numbered_lines(content: bytes, path: Path | str) -> Iterator[tuple[int, byte
             yield number, line.removesuffix(b"\r")
 
 
+_MAX_KEY_PARTS = 100
+_DEEP_KEY = re.compile(rf"""(?<![\w.-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{_MAX_KEY_PARTS}}}""")
+
+
 class _NonFinite(Exception):
     """A number of a TOML text that is not finite."""
 
@@ -111,6 +126,7 @@ def load_toml(path: Path, what: str) -> dict[str, object]:
         raise UsageError(
             f"expected UTF-8 in line {number} of {path}, found other bytes: save the file as UTF-8"
         ) from None
+    _reject_deep_keys(text, path)
     try:
         with long_integers():
             return tomllib.loads(text, parse_float=_finite)
@@ -123,6 +139,13 @@ def load_toml(path: Path, what: str) -> dict[str, object]:
             f"expected finite numbers in line {_line_of_non_finite(text)} of {path}, found {error}: "
             "write a finite number or a string, or leave it out"
         ) from None
+
+
+def _reject_deep_keys(text: str, path: Path) -> None:
+    """Raise UsageError for a key such as `a.a.a`, many times as long: the parser's memory grows with the square of its length."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") >= _MAX_KEY_PARTS and _DEEP_KEY.search(line):
+            raise UsageError(f"expected keys of at most {_MAX_KEY_PARTS} parts in line {number} of {path}, found more")
 
 
 def _finite(literal: str) -> float:

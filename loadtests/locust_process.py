@@ -126,7 +126,9 @@ def run_together(runs: Mapping[str, LocustRun], title: Callable[[], str] = str) 
             for process in processes:
                 process.stop()
         codes = [process.wait() for process in processes]
-    if not forwarded:
+    if forwarded:  # a further signal may end a process that is ending
+        codes = [ExitCode.INTERRUPTED if -code in (*forwarded, signal.SIGTERM) else code for code in codes]
+    else:
         codes = [_code(code, process, oom_kills() > kills) for code, process in zip(codes, processes, strict=True)]
     return [LocustExit(code=code, interrupted=bool(forwarded)) for code in codes]
 

@@ -24,6 +24,7 @@ from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.judgement.time_kinds import TIME_KINDS
+from chainproof.machine_faults import machine_fault
 from chainproof.results.exchange import responsible_for_outcome
 from chainproof.statistics.histogram import Histogram
 from chainproof.workload.workload import WorkloadModel
@@ -172,11 +173,13 @@ class WebUI:
         before, users = dict(vars(options)), session.requested_users
         try:
             return self._apply(form, before, users)
-        except BaseException:
+        except BaseException as error:
             vars(options).update(before)
             session.requested_users = users
             if not session.running:
                 session.apply_options()
+            if not isinstance(error, UsageError) and (fault := machine_fault(error)) is not None:
+                raise FormError(fault) from error
             raise
         finally:
             self._changing.release()

@@ -147,6 +147,7 @@ LONG_CONFORMANCE = ("conformance", "--depth", "standard")
     ("words", "signals"),
     [
         (LONG_LOAD, [signal.SIGHUP]),
+        (LONG_LOAD, [signal.SIGINT] * 9),
         (LONG_CONFORMANCE, [signal.SIGHUP]),
         (LONG_CONFORMANCE, [signal.SIGINT] * 3),
         (LONG_CONFORMANCE, [signal.SIGTERM, signal.SIGINT]),
