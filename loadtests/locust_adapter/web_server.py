@@ -8,6 +8,7 @@ send a request are limited.
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ MAX_BODY = 1 << 16
 MAX_CONNECTIONS = 32
 """A browser opens six."""
 READ_TIMEOUT: Seconds = 10.0
-"""Time to wait for the next bytes of a request."""
+"""Time to wait for the first line of a request, for its header, and for its body. A client that sends bytes slowly gets no more."""
 SHARE = 0.1
 """The part of the time that the page uses while a run goes on."""
 _MIN_COST: Seconds = 0.0002
@@ -80,6 +81,11 @@ class Turns:
         self._next = max(self._next, time.monotonic()) + cpu_time / SHARE
 
 
+def _time_limit() -> gevent.Timeout:
+    """A context that raises TimeoutError when too much time has passed."""
+    return gevent.Timeout(READ_TIMEOUT, TimeoutError("the request did not arrive in time"))
+
+
 class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints here
     """Serves one connection, within the limits."""
 
@@ -91,6 +97,11 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints h
         self.socket.settimeout(READ_TIMEOUT)
         self.server.turns.wait()
         super().handle()
+
+    def read_requestline(self) -> str:
+        """The first line of a request. Raises TimeoutError, which closes the connection."""
+        with _time_limit():
+            return str(super().read_requestline())
 
     def handle_one_request(self) -> Any:
         """Serve one request, and charge for it."""
@@ -105,12 +116,23 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints h
         """Wait for a turn and read the header. Raises ValueError, which is answered 400, for a large or chunked body."""
         self.server.turns.wait()
         self._cpu_time = CpuTime()
-        is_valid = super().read_request(raw_requestline)
+        with _time_limit():
+            is_valid = super().read_request(raw_requestline)
         # Rejected here, because the server reads the rest of a body before it closes a connection.
         is_large = (self.content_length or 0) > MAX_BODY or "Transfer-Encoding" in self.headers
         if is_large or len(self.headers.get_all("Content-Length", [])) > 1:
             raise ValueError(f"expected a body of at most {MAX_BODY} bytes, with one length")
         return is_valid
+
+    def handle_one_response(self) -> None:
+        """Read the body and answer the request, or close the connection if the body does not come."""
+        try:
+            with _time_limit():
+                self.environ["wsgi.input"] = io.BytesIO(self.environ["wsgi.input"].read())
+        except OSError:
+            self.close_connection = True
+            return
+        super().handle_one_response()
 
     def log_error(self, msg: str, *args: object) -> None:
         """Log nothing: an invalid request says nothing about the run."""
