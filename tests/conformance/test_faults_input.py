@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import struct
 import unicodedata
@@ -20,6 +19,7 @@ from chainproof.conformance.options import Depth
 from .conftest import RunSuite
 from .endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, as_if, correct_endpoint, error, is_object, when
 from .in_process import INPUT_CHECKS, run_suite_in_process
+from .sampling import ALL, sample
 
 Value = object
 
@@ -668,13 +668,7 @@ def _few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, depth_setting, 1)
 
 
-SAMPLE_ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
-FIRST_OF_KIND = {frozenset(fault.breaks): fault.name for fault in reversed(FAULTS)}.values()
-SAMPLE = [fault for number, fault in enumerate(FAULTS) if number % 3 == 0 or fault.name in FIRST_OF_KIND]
-"""Every third fault, and at least one for each clause. `CHAINPROOF_SAMPLE=all` tests all of them."""
-
-
-@pytest.mark.parametrize("fault", FAULTS if SAMPLE_ALL else SAMPLE, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", sample(FAULTS, lambda fault: frozenset(fault.breaks)), ids=lambda fault: fault.name)
 def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint) -> None:
     """The checks of its clause report a fault, and for no other clause."""
     result = run_suite_in_process(fault.server, clause_ids=fault.breaks, stop_at_first=True, **fault.options)
@@ -682,7 +676,7 @@ def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint) -> None:
     assert fault.breaks == result.clauses, result.lines
 
 
-@pytest.mark.parametrize("fault", FAULTS[:: 20 if SAMPLE_ALL else 60], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS[:: 20 if ALL else 60], ids=lambda fault: fault.name)
 def test_all_input_checks_report_no_other_clause(fault: FaultyEndpoint) -> None:
     """All checks of input together report no other clause."""
     result = run_suite_in_process(fault.server, checks=INPUT_CHECKS, depth=Depth.QUICK)

@@ -38,7 +38,6 @@ SAMPLE = (
     "key-in-body",  # the key outside the header
     "length-in-characters",  # bytes after the answer
     "id-constant",  # two answers
-    "auth-skipped-when-concurrent",
     "wrong-key-accepted-now-and-then",
 )
 """Faults whose findings have every form of command."""
