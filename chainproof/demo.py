@@ -104,7 +104,7 @@ def _report(out: Path, *, interrupted: bool) -> ProcessExit:
     if not runs:
         raise UsageError("no run was made, so there is nothing to report; see above")
     page = out / "report.html"
-    exited = run_process(chainproof_command("reports", *runs, "--html", str(page)))
+    exited = run_process(chainproof_command("reports", *runs, "--html", str(page)), shows_results=True)
     if page.exists():
         print(page.resolve())
     return exited

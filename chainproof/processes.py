@@ -7,8 +7,7 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chainproof.command import PARENT_VARIABLE
@@ -51,13 +50,16 @@ class ProcessExit:
     """Whether a signal was passed on to it."""
 
 
-def run_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> ProcessExit:
+def run_process(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, shows_results: bool = False
+) -> ProcessExit:
     """
-    Run a child process to its end. It shares our output, and the signals that ask us to end are passed on to it. Its
-    environment is `own_environment` with the given one.
+    Run a tool of ours in a child process to its end. It shares our output, and signals that ask us to end reach it as
+    SIGTERM: for SIGINT, a Python that has just started prints a traceback. If it *shows_results* of a run, signals are
+    ignored until it ends, because the results would be lost.
 
-    The child has its own session: Ctrl-C at a terminal would otherwise reach it twice. Raises OSError if it cannot be
-    started.
+    Its environment is `own_environment` with the given one. It has its own session: Ctrl-C at a terminal would otherwise
+    reach it twice. Raises OSError if it cannot be started.
     """
     child = subprocess.Popen(
         list(command),
@@ -67,28 +69,16 @@ def run_process(command: Sequence[str], environment: Mapping[str, str] | None = 
         # A load run whose parent was killed must not go on sending to whatever listens there next.
         preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, and no thread of ours holds a lock meanwhile
     )
-    with forward_signals(child) as forwarded:
-        code = child.wait()
-    return ProcessExit(code=shell_exit_code(code), interrupted=bool(forwarded))
-
-
-@contextmanager
-def forward_signals(
-    child: subprocess.Popen[bytes], signal_for: Callable[[int], int] = lambda number: number
-) -> Iterator[list[int]]:
-    """
-    Send every signal that asks us to end on to the child; the list contains those that arrived.
-
-    *signal_for* gives the signal to send in place of the one that arrived.
-    """
     forwarded: list[int] = []
 
     def forward(number: int) -> None:
-        forwarded.append(number)
-        child.send_signal(signal_for(number))
+        if not shows_results:
+            forwarded.append(number)
+            child.terminate()
 
     with handle_signals(forward):
-        yield forwarded
+        code = child.wait()
+    return ProcessExit(code=shell_exit_code(code), interrupted=bool(forwarded))
 
 
 def allow_open_files(needed: int) -> None:

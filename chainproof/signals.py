@@ -11,6 +11,9 @@ from types import FrameType
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a command to end: Ctrl-C, a supervisor, and a terminal that is closed."""
 
+_handled: list[int] = []
+"""The signals that this process has handled, by whichever handler."""
+
 
 def signals_to_handle() -> list[signal.Signals]:
     """The signals that ask to end, without a SIGHUP that is ignored: nohup asks to survive the end of the terminal."""
@@ -23,6 +26,7 @@ def handle_signals(handler: Callable[[int], None]) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
+        _handled.append(number)
         handler(number)
 
     before = {number: signal.signal(number, handle) for number in signals_to_handle()}
@@ -36,15 +40,16 @@ def handle_signals(handler: Callable[[int], None]) -> Iterator[None]:
 @contextmanager
 def first_signal_interrupts() -> Iterator[None]:
     """
-    Raise KeyboardInterrupt at the first signal that asks to end; further ones do not disturb what it leads to.
+    Raise KeyboardInterrupt at the first signal that asks to end; further ones do not disturb what it leads to, also if the
+    first one was handled in a context within this one.
 
     Has no effect outside of the main thread, which alone gets signals.
     """
-    arrived: list[int] = []
+    before = len(_handled)
 
     def interrupt(number: int) -> None:
-        arrived.append(number)
-        if len(arrived) == 1:
+        del number
+        if len(_handled) == before + 1:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():

@@ -87,9 +87,11 @@ def run_conformance(settings: Settings, *, began: Seconds) -> int:
             print(f"selected: {len(selected)} of {len(ALL_CHECKS)} checks, -k {settings.selection!r}")
         else:
             print("\n".join(setup.forecast), flush=True)
-        code = _run_checks(setup)
-    if setup.conformance_run is not None:
-        _report(setup)
+        # Also for the report: a second signal must not cost what the first one left of the run.
+        with handle_signals(setup.interruption.request):
+            code = _run_checks(setup)
+            if setup.conformance_run is not None:
+                _report(setup)
     if code is ExitCode.INTERRUPTED:
         print("chainproof conformance: interrupted", file=sys.stderr)
     return code
@@ -99,7 +101,7 @@ def _run_checks(setup: RunSetup) -> ExitCode:
     """Run the checks under pytest; the exit code follows from the verdict."""
     progress = ProgressPlugin()
     arguments = [*_ARGUMENTS, "-k", setup.settings.selection]
-    with _isolated(), handle_signals(setup.interruption.request):
+    with _isolated():
         status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
     if setup.error is not None:
         raise setup.error
@@ -176,7 +178,7 @@ def _report(setup: RunSetup) -> None:
     sys.stdout.flush()
     path = conformance_run.folder.path
     try:
-        code = run_process(chainproof_command("reports", str(path))).code
+        code = run_process(chainproof_command("reports", str(path)), shows_results=True).code
     except OSError:  # no process can be started
         code = ExitCode.USAGE
     if code in (ExitCode.USAGE, ExitCode.SOFTWARE):

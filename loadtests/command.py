@@ -27,6 +27,7 @@ from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command, own_environment, run_process
 from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
 from chainproof.results.manifest import Side
+from chainproof.signals import ENDING_SIGNALS
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 
@@ -158,7 +159,7 @@ def _run_series(run: LocustRun, plan: SeriesPlan) -> int:
     code, arguments = result.exit_code, result.arguments
     if result.can_compare:
         print(f"comparison: {shlex.join(['chainproof', 'reports', *arguments])}\n", flush=True)
-        compared = run_process(chainproof_command("reports", *arguments)).code
+        compared = run_process(chainproof_command("reports", *arguments), shows_results=True).code
         code = compared if result.stopped is None else code
     if arguments and not run.options.no_html:
         _write_page(run.folder / PAGE, arguments)
@@ -177,7 +178,8 @@ def _judge(folder: Path, ended: LocustExit) -> int:
     if code in (ExitCode.PASS, ExitCode.INVALID):
         # Without a summary, an invalid run is invalid all the same.
         return code or verdict if verdict == ExitCode.USAGE else verdict
-    if code == ExitCode.INTERRUPTED:
+    # A Python that ends is killed by a further signal.
+    if code == ExitCode.INTERRUPTED or (ended.interrupted and -code in ENDING_SIGNALS):
         return ExitCode.INTERRUPTED
     _print_error(f"the Locust process failed ({_describe_exit(code)}), see above; this says nothing about the target")
     return ExitCode.SOFTWARE
@@ -197,7 +199,7 @@ def _without_run(code: int, *, interrupted: bool) -> int:
 def _summary_verdict(folder: Path) -> int:
     """Print the terminal summary. Returns the exit code of its verdict."""
     try:
-        return run_process(chainproof_command("reports", str(folder))).code
+        return run_process(chainproof_command("reports", str(folder)), shows_results=True).code
     except OSError as error:
         _print_error(system_fault("cannot show the summary", error))
         return ExitCode.USAGE
