@@ -24,9 +24,18 @@ def signals_to_handle() -> list[signal.Signals]:
 def handle_signals(handler: Callable[[int], None]) -> Iterator[None]:
     """Call a handler with each signal that asks to end until the context ends, then restore the former handlers."""
 
+    def handle(number: int) -> None:
+        _handled.append(number)
+        handler(number)
+
+    with _installed(handle):
+        yield
+
+
+@contextmanager
+def _installed(handler: Callable[[int], None]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
-        _handled.append(number)
         handler(number)
 
     before = {number: signal.signal(number, handle) for number in signals_to_handle()}
@@ -70,7 +79,7 @@ def signals_deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with handle_signals(arrived.append):
+    with _installed(arrived.append):
         yield
     for number in arrived[:1]:
         signal.raise_signal(number)

@@ -27,7 +27,6 @@ from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command, own_environment, run_process
 from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
 from chainproof.results.manifest import Side
-from chainproof.signals import ENDING_SIGNALS
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 
@@ -178,8 +177,7 @@ def _judge(folder: Path, ended: LocustExit) -> int:
     if code in (ExitCode.PASS, ExitCode.INVALID):
         # Without a summary, an invalid run is invalid all the same.
         return code or verdict if verdict == ExitCode.USAGE else verdict
-    # A Python that ends is killed by a further signal.
-    if code == ExitCode.INTERRUPTED or (ended.interrupted and -code in ENDING_SIGNALS):
+    if code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
     _print_error(f"the Locust process failed ({_describe_exit(code)}), see above; this says nothing about the target")
     return ExitCode.SOFTWARE

@@ -147,7 +147,6 @@ LONG_CONFORMANCE = ("conformance", "--depth", "standard")
     ("words", "signals"),
     [
         (LONG_LOAD, [signal.SIGHUP]),
-        (LONG_LOAD, [signal.SIGINT] * 9),
         (LONG_CONFORMANCE, [signal.SIGHUP]),
         (LONG_CONFORMANCE, [signal.SIGINT] * 60),
         (LONG_LOAD, [signal.SIGINT] * 60),
