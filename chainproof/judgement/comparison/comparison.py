@@ -63,7 +63,8 @@ class Comparison:
         """What to do now."""
         if self.invalid:
             return ("Make these runs again. See in their reports why they are invalid.",)
-        return tuple(step for part in self.parts if part.verdict is self.verdict for step in part.next_steps)
+        steps = tuple(step for part in self.parts if part.verdict is self.verdict for step in part.next_steps)
+        return steps or ("Nothing has to be done.",)
 
 
 def compare(
