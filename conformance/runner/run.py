@@ -130,7 +130,8 @@ def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequenc
             conformance_run.schedule = Schedule(all_checks, requester, plan, times, conformance_run.settings.depth)
             conformance_run.schedule.start()
     schedule, runner = conformance_run.schedule, conformance_run.runner
-    progress = schedule.progress(check) if schedule is not None else runner.run(check)
+    # In a worker of pytest-xdist the schedule has only the first check: the worker learns of others later.
+    progress = schedule.progress(check) if schedule is not None and schedule.contains(check) else runner.run(check)
     conformance_run.progress[check.id] = progress
     reproduce_findings(conformance_run.requester, (check.title, FIRST_REQUESTS), check.id, conformance_run.rerun)
     return progress

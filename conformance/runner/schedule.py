@@ -118,6 +118,10 @@ class Schedule:
         self._requester.time_budget.stop("the run was interrupted")
         self._thread.join(END_TIME)
 
+    def contains(self, check: Check) -> bool:
+        """Whether this is one of the checks."""
+        return check.id in self._ended
+
     def progress(self, check: Check) -> CheckProgress:
         """What has become of a check, as soon as it has ended."""
         self._ended[check.id].wait()

@@ -65,27 +65,31 @@ def test_simultaneous_runs_get_folders_of_their_own(emulator: Endpoint, tmp_path
     assert all('Load run smoke "before the upgrade"' in output for output, _ in ends)
 
 
-def test_checks_can_be_distributed_over_processes(emulator: Endpoint, tmp_path: Path) -> None:
-    """With pytest -n 2 and without --out, each worker writes a run folder of its own."""
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "pytest",
-            "-n2",
-            "--pyargs",
-            "chainproof.conformance",
-            "--depth=quick",
-            "-k",
-            "valid_json or without_a_body or single_member",
-        ],
-        cwd=tmp_path,
-        env=environment(emulator),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.mark.parametrize("service_time", ["1ms", "40ms"])
+def test_checks_can_be_distributed_over_processes(service_time: str, tmp_path: Path) -> None:
+    """With pytest -n 2 and without --out, each worker writes a run folder of its own. A slow target gets several requests at once."""
+    scenario = tmp_path / "constant.toml"
+    scenario.write_text(f'description = "constant"\nservice_time = "{service_time}"\n', encoding="utf-8")
+    with start_emulator(str(scenario)) as emulator:
+        ended = subprocess.run(
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pytest",
+                "-n2",
+                "--pyargs",
+                "chainproof.conformance",
+                "--depth=quick",
+                "-k",
+                "valid_json or without_a_body or single_member",
+            ],
+            cwd=tmp_path,
+            env=environment(emulator),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr
 
