@@ -111,7 +111,7 @@ def test_answers_keep_the_order_of_requests(slow_endpoint, raw_post, answer_read
 def test_large_body_is_echoed(slow_endpoint, raw_post, answer_reader):
     """An answer much larger than the socket buffer arrives complete."""
     body = json.dumps({"a": list(range(2_000_000))}).encode()
-    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=5) as sock:
+    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=60) as sock:
         sock.sendall(raw_post(body))
         (answer,) = answer_reader(sock, ("POST",))
 
