@@ -215,7 +215,8 @@ def _write_page(page: Path, arguments: Sequence[str]) -> None:
             errors="replace",
             check=False,
         )
-        why = (child.stderr.splitlines() or [_describe_exit(child.returncode)])[-1].partition(": ")[2]
+        last = child.stderr.splitlines()[-1:]
+        why = last[0].partition(": ")[2] or last[0] if last else _describe_exit(child.returncode)
     except (OSError, KeyboardInterrupt) as error:
         why = str(error) or "interrupted"
     if page.exists():

@@ -35,6 +35,8 @@ class Alternatives:
     """Turns schemas into conjunctions of schemas without alternatives."""
 
     reader: SchemaReader
+    work: int = 0
+    """How many schemas were followed so far: a measure of time that does not depend on the machine."""
     _heights: dict[int, int] = field(init=False, repr=False, default_factory=dict)
     _negations: dict[int, Node | None] = field(init=False, repr=False, default_factory=dict)
     _kept: list[Node] = field(init=False, repr=False, default_factory=list)
@@ -53,10 +55,12 @@ class Alternatives:
             if node.schema is True or id(node.schema) in seen:
                 continue
             seen.add(id(node.schema))
+            before = len(todo)
             todo.extend(self.reader.targets(node))
             if not is_reference_alone(node.schema, node.draft):
                 todo.extend(self._parts(node, choose))
                 found.append(node)
+            self.work += 1 + len(todo) - before
         return tuple(found)
 
     def _parts(self, node: Node, choose: Choose) -> Iterator[Node]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from chainproof.json_text import JSON, encode_json, parse_json
 
-from .alternatives import Alternatives, Unsatisfiable
+from .alternatives import Alternatives, TooLarge, Unsatisfiable
 from .error_text import SchemaError
 from .instances import InstanceGenerator, Position, Style
 from .references import Node, SchemaReader
@@ -21,6 +21,8 @@ _MAX_REPAIRS = 20
 _ATTEMPTS = 100
 _HOPELESS = 30
 """Attempts without any success after which no more are made."""
+_MAX_LOST_WORK = 100_000
+"""Schemas that are followed without any success before no more attempts are made."""
 _FEW = 5
 """How many inputs are compared to choose the smallest or the largest."""
 
@@ -59,6 +61,8 @@ class InputGenerator:
         try:
             value = generator.value(self._roots)
         except (Unsatisfiable, RecursionError) as error:
+            if isinstance(error, TooLarge):
+                self._alternatives.work += _MAX_LOST_WORK // 10
             self.failure = str(error) if isinstance(error, Unsatisfiable) else "the value would be too deep"
             return None
         value = self._repaired(value, generator.positions, source, style)
@@ -102,13 +106,13 @@ class InputGenerator:
 
     def _found(self, style: Style) -> Iterator[GeneratedInput]:
         """The inputs that are found in a limited number of attempts."""
-        is_any_found = False
+        is_any_found, start = False, self._alternatives.work
         for seed in range(_ATTEMPTS):
             found = self.draw(Random(seed), style)
             if found is not None:
                 is_any_found = True
                 yield found
-            elif seed == _HOPELESS and not is_any_found:
+            elif not is_any_found and (seed == _HOPELESS or self._alternatives.work - start > _MAX_LOST_WORK):
                 return
 
     def _generator(self, source: Random, style: Style) -> InstanceGenerator:

@@ -18,6 +18,7 @@ from typing import Any, cast
 from chainproof.json_text import JSON, encode_json
 
 from .alternatives import TYPES, Alternatives, Choose, TooLarge, Unsatisfiable
+from .error_text import format_path, truncated
 from .numbers import any_number, interval, simplest_number
 from .objects_and_arrays import (
     Items,
@@ -44,8 +45,14 @@ _MAX_PARTS = 20_000
 _MORE = 3
 """How many items or members a value gets beyond what is required."""
 _MORE_CHARACTERS = 12
+_MAX_WORK = 100_000
+"""Schemas that are followed for one value."""
 _MAX_LENGTH = 1_000_000
 """Characters of a string."""
+_MAX_CHARACTERS = 4_000_000
+"""Characters of all strings in a value."""
+_MAX_CHOICES = 100
+"""Values of an enumeration that are tried."""
 _ATTEMPTS = 6
 """Attempts to make a part of a value."""
 _UNIQUE_ATTEMPTS = 30
@@ -89,6 +96,11 @@ class InstanceGenerator:
     """Every value inside the generated one, the whole last."""
     _path: list[str | int] = field(default_factory=list)
     _parts: int = 0
+    _characters: int = 0
+    _last_work: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._last_work = self.alternatives.work + _MAX_WORK
 
     def value(self, nodes: Iterable[Node], *, is_required: bool = True) -> JSON:
         """A value that matches all schemas. Raises Unsatisfiable."""
@@ -123,8 +135,21 @@ class InstanceGenerator:
 
     def _count(self) -> None:
         self._parts += 1
-        if self._parts > _MAX_PARTS or len(self._path) > _MAX_DEPTH:
-            raise TooLarge("the value would be too large")
+        self.alternatives.work += 1
+        is_large = self._parts > _MAX_PARTS or len(self._path) > _MAX_DEPTH or self._characters > _MAX_CHARACTERS
+        if is_large or self.alternatives.work > self._last_work:
+            what = "value would be too large" if is_large else "schema would take too long to follow"
+            raise TooLarge(f"the {what}{self._place}")
+
+    @property
+    def _place(self) -> str:
+        """Where the generator is in the value, for a message; empty for the value itself."""
+        return f" at `{truncated(format_path(self._path))}`" if self._path else ""
+
+    def _require_at_most(self, limit: int, keyword: str, found: int) -> None:
+        """Raise Unsatisfiable if a value would be larger than what is generated."""
+        if found > limit:
+            raise Unsatisfiable(f"expected a {keyword} of at most {limit}, found {found:.6g}{self._place}")
 
     def _chooser(self, attempt: int) -> Choose:
         """How to choose an alternative: the simplest one first, if the value is to be simple."""
@@ -154,6 +179,8 @@ class InstanceGenerator:
         """A value for schemas without alternatives, not checked yet."""
         given = choices(nodes)
         if given is not None:
+            if len(given) > _MAX_CHOICES:
+                given = given[:1] + self.source.sample(given, _MAX_CHOICES)
             return self._one_of([choice for choice in given if self._is_accepted(choice, nodes)])
         examples = [example for example in _examples(nodes) if self._is_accepted(example, nodes)]
         if examples and (_is_hard(nodes) or (self.style is Style.MIXED and self.source.random() < _EXAMPLE_SHARE)):
@@ -201,6 +228,7 @@ class InstanceGenerator:
     def _object(self, nodes: Nodes) -> JSON:
         nodes, names = self._with_dependencies(nodes, self._first_names(nodes))
         low, high = most(nodes, "minProperties"), least(nodes, "maxProperties")
+        self._require_at_most(_MAX_PARTS, "minProperties", low)
         required = set(required_names(nodes)) | {name for chosen in names for name in dependent_names(nodes, chosen)}
         optional = [name for name in names if name not in required]
         while high is not None and len(names) > high and optional:
@@ -327,7 +355,8 @@ class InstanceGenerator:
     def _size(self, items: Items) -> int:
         """The number of items."""
         low, high = items.low, items.high
-        if (high is not None and low > high) or low > _MAX_PARTS:
+        self._require_at_most(_MAX_PARTS, "minItems or minContains", low)
+        if high is not None and low > high:
             raise Unsatisfiable
         if self.style is Style.RICH:
             size = max(low, items.prefix_length, 2)
@@ -349,8 +378,11 @@ class InstanceGenerator:
 
     def _string(self, nodes: Nodes) -> JSON:
         low, high = most(nodes, "minLength"), least(nodes, "maxLength")
-        if (high is not None and low > high) or low > _MAX_LENGTH:
+        self._require_at_most(_MAX_LENGTH, "minLength", low)
+        if high is not None and low > high:
             raise Unsatisfiable
+        self._characters += low
+        self.alternatives.work += low // 100
         for node in nodes:
             text = self._text_by_format(node.get("format"))
             if text is not None:

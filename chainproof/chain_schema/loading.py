@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -10,9 +11,12 @@ from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.text_files import read_file
 
 from .entrypoint import Entrypoint, hint_errors, load_entrypoint
-from .error_text import SchemaError
+from .error_text import SchemaError, format_path, truncated
 from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
 from .schema import Schema
+
+_MAX_CONTAINERS = 50_000
+"""Objects and arrays in a schema. A validator takes up to 1 KB for each, and there are three of them."""
 
 
 def load_input_schema(text: str) -> Schema:
@@ -80,4 +84,27 @@ def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
     if isinstance(value, InvalidJson | TooComplex) or not isinstance(value, dict):
         problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
+    _require_readable_size(value, text)
     return Schema(source=text, document=value, allows_naive_times=allows_naive_times)
+
+
+def _require_readable_size(document: dict[str, JSON], text: str) -> None:
+    """Raise SchemaError if validators of a schema would take too much memory. Names its largest part."""
+    sizes = list(_sizes(document))
+    if len(sizes) > _MAX_CONTAINERS:
+        size, place = max(sizes)
+        raise SchemaError(
+            f"{text}: expected a schema of at most {_MAX_CONTAINERS} objects and arrays, found {len(sizes)}; the largest is "
+            f"`{place}`, with {size} members"
+        )
+
+
+def _sizes(document: JSON) -> Iterator[tuple[int, str]]:
+    """The number of members and the place of each object and array."""
+    todo: list[tuple[JSON, tuple[str | int, ...]]] = [(document, ())]
+    while todo:
+        value, path = todo.pop()
+        if isinstance(value, dict | list):
+            yield len(value), truncated(format_path(path))
+            members = value.items() if isinstance(value, dict) else enumerate(value)
+            todo.extend((member, (*path, name)) for name, member in members if isinstance(member, dict | list))

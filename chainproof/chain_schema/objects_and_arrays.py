@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .patterns import compiled_pattern
+from .patterns import is_found
 from .references import Node, SchemaReader
 
 Nodes = tuple[Node, ...]
@@ -85,8 +85,7 @@ def _own_member_schemas(node: Node, name: str) -> Iterator[Any]:
     if name in node.get("properties", {}):
         yield node.schema["properties"][name]
     for pattern, schema in node.get("patternProperties", {}).items():
-        compiled = compiled_pattern(pattern)
-        if compiled is not None and compiled.search(name):
+        if is_found(pattern, name):
             yield schema
 
 

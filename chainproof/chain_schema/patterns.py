@@ -10,7 +10,15 @@ from functools import cache
 from random import Random
 from typing import Any
 
+import jsonschema_rs
+
+from .alternatives import TooLarge
+
 _MAX_ATTEMPTS = 100
+_MAX_OPERATIONS = 30_000
+"""Operations of a pattern in one string, about as many as its characters."""
+_MAX_ALL_OPERATIONS = 100_000
+"""The same in all attempts."""
 _ANY = string.ascii_letters + string.digits + "-_. é漢🙂"
 """What stands for any character."""
 _PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
@@ -27,29 +35,54 @@ _parser: Any = importlib.import_module("re._parser")  # has no type hints
 
 
 def matching_string(pattern: str, low: int, high: int | None, source: Random) -> str | None:
-    """A string of *low* to *high* characters in which a pattern is found; None if none is found in a few attempts."""
-    compiled = compiled_pattern(pattern)
-    if compiled is None:
+    """A string of *low* to *high* characters with a match of a pattern; None if a few attempts give none. Raises TooLarge."""
+    parsed = _parsed(pattern)
+    if parsed is None:
         return None
-    parsed = _parser.parse(compiled.pattern)
     most = low + 12 if high is None else high
+    operations = 0
     for attempt in range(_MAX_ATTEMPTS):
         # Repeat a little at first, then as often as the length may need.
         repeats = (2, 6, most, 1)[attempt % 4]
-        text = _Sampler(source, max(1, min(repeats, 2000))).text(parsed)
+        sampler = _Sampler(source, max(1, min(repeats, 2000)))
+        try:
+            text = sampler.text(parsed)
+        except _TooLongError:
+            text = ""
+        operations += sampler.operations
+        if operations > _MAX_ALL_OPERATIONS:
+            raise TooLarge(f"the pattern {pattern!r} takes too long to match; add `examples`")
         text += "a" * (low - len(text)) if attempt % 2 else ""
-        if low <= len(text) and (high is None or len(text) <= high) and compiled.search(text):
+        if low <= len(text) and (high is None or len(text) <= high) and is_found(pattern, text):
             return text
     return None
 
 
+def is_found(pattern: str, text: str) -> bool:
+    """True if a pattern is found in a text. The engine of the validator decides, since Python's may take years."""
+    validator = _validator(pattern)
+    try:
+        return validator is not None and validator.is_valid(text)
+    except UnicodeEncodeError:  # a lone surrogate, which the validator cannot read
+        return False
+
+
 @cache
-def compiled_pattern(pattern: str) -> re.Pattern[str] | None:
-    """A pattern of ECMA-262 as Python reads it; None if Python cannot."""
+def _validator(pattern: str) -> jsonschema_rs.Validator | None:
+    """A validator of strings in which a pattern is found; None if it cannot read the pattern."""
+    try:
+        return jsonschema_rs.validator_for({"pattern": pattern}, offline=True)
+    except (jsonschema_rs.ValidationError, ValueError):
+        return None
+
+
+@cache
+def _parsed(pattern: str) -> Any:
+    """The operations of a pattern of ECMA-262 as Python reads it; None if Python cannot."""
     text = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
     text = re.sub(r"\\p\{[^}]*\}", lambda found: _property(text, found.start()), text)
     try:
-        return re.compile(text, re.ASCII)
+        return _parser.parse(text, re.ASCII)
     except (re.error, OverflowError, RecursionError):
         return None
 
@@ -60,12 +93,17 @@ def _property(text: str, position: int) -> str:
     return "a-zA-Z" if before.rfind("[") > before.rfind("]") else "[a-zA-Z]"
 
 
+class _TooLongError(Exception):
+    """A string would need more operations than _MAX_OPERATIONS."""
+
+
 class _Sampler:
     """Makes one string from a parsed pattern."""
 
     def __init__(self, source: Random, repeats: int) -> None:
         self._source = source
         self._repeats = repeats
+        self.operations = 0
         self._groups: dict[int, str] = {}
         self._makers: dict[str, Callable[[Any], str]] = {
             "LITERAL": chr,
@@ -82,7 +120,10 @@ class _Sampler:
         }
 
     def text(self, parsed: Any) -> str:
-        """A string for a sequence of operations. Positions and conditions are left to the caller."""
+        """A string for a sequence of operations. Positions and conditions are left to the caller. Raises _TooLongError."""
+        self.operations += 1 + len(parsed)
+        if self.operations > _MAX_OPERATIONS:
+            raise _TooLongError
         return "".join(self._makers.get(str(code), _nothing)(value) for code, value in parsed)
 
     def _choice(self, characters: str) -> str:

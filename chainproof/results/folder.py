@@ -548,7 +548,7 @@ def find_runs(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
-    if (path / MANIFEST).exists():
+    if _is_run(path):
         return [path]
     runs = _search_runs(path) or [run for child in sorted(path.iterdir()) for run in _runs_of(child)]
     if not runs:
@@ -566,9 +566,14 @@ def _runs_of(child: Path) -> list[Path]:
     """The folder itself if it is a run folder; of the folder of a search, the runs that stand for it; of a series, all runs."""
     if not child.is_dir():
         return []
-    if (child / MANIFEST).exists():
+    if _is_run(child):
         return [child]
-    return _search_runs(child) or [run for run in sorted(child.iterdir()) if (run / MANIFEST).exists()]
+    return _search_runs(child) or [run for run in sorted(child.iterdir()) if _is_run(run)]
+
+
+def _is_run(path: Path) -> bool:
+    """True for a run folder, also for one whose manifest is lost or a link to nowhere: a damaged run is not left out."""
+    return any(os.path.lexists(path / name) for name in (MANIFEST, END))
 
 
 def _search_runs(path: Path) -> list[Path]:
@@ -576,8 +581,8 @@ def _search_runs(path: Path) -> list[Path]:
     found = read_search(path)
     if found is None:
         return []
-    verified = [path / name for name in found.verification_folders if (path / name / MANIFEST).exists()]
-    return verified or [child for child in sorted(path.iterdir()) if (child / MANIFEST).exists()]
+    verified = [path / name for name in found.verification_folders if _is_run(path / name)]
+    return verified or [child for child in sorted(path.iterdir()) if _is_run(child)]
 
 
 def _write_file(path: Path, value: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ class SearchRecord:
 def read_search(path: Path) -> SearchRecord | None:
     """The search in a folder; None if the folder is not a search. Raises SearchRecordError."""
     file = path / SEARCH_FILE
-    if not file.exists():
+    if not os.path.lexists(file):  # a link that leads nowhere is damage
         return None
     try:
         data = orjson.loads(read_regular(file))

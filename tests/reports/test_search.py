@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chainproof.reports.command import main
+from chainproof.results.folder import MANIFEST
 from chainproof.results.search_record import SEARCH_FILE
 
 from .sample_reports import finished_search
@@ -77,6 +78,24 @@ def test_a_record_that_contradicts_its_runs_is_rejected(
     assert 2 == main([str(search)])
     assert message in (error := capsys.readouterr().err)
     assert SEARCH_FILE in error
+
+
+def test_a_record_or_manifest_that_leads_nowhere_is_damage(search: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The search is not reported as if it were plain runs, and no run is left out of a folder of runs."""
+    run = next(child for child in sorted(search.iterdir()) if child.is_dir())
+    for path in (search / SEARCH_FILE, run / MANIFEST):
+        content = path.read_bytes()
+        path.unlink()
+        path.symlink_to(path.name)
+        assert 2 == main([str(search)])
+        assert path.name in capsys.readouterr().err
+        path.unlink()
+        path.write_bytes(content)
+    (search / SEARCH_FILE).unlink()
+    (run / MANIFEST).unlink()
+
+    assert 2 == main([str(search)])
+    assert MANIFEST in capsys.readouterr().err
 
 
 def test_missing_run_folders_are_a_caveat(search: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -225,6 +225,10 @@ def test_error_names_the_path_and_not_the_value() -> None:
 
 
 ACCEPTED: dict[str, tuple[dict[str, JSON], JSON]] = {
+    "many thousand objects": (
+        json.dumps({"properties": {"a": {"enum": [{"b": number} for number in range(50_000)]}}}),
+        "at most 50000 objects and arrays, found 50004; the largest is `properties.a.enum`, with 50000 members",
+    ),
     "half a surrogate pair": ({"type": "string", "maxLength": 1}, "\ud800"),
     "a number beyond floats": ({"type": "number"}, float("inf")),
     "an integer beyond floats": ({"type": "integer"}, float("-inf")),
