@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 import vl_convert
 
+from chainproof.machine_faults import MachineFault
+from chainproof.stored_text import shortened
+
 from .plot import WIDE, Band, Cell, Panel, Rule, Scale, Series, Shape, XAxis, YAxis
 
 Row = dict[str, float | str | None]
@@ -36,10 +39,24 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
     drawings = [_panel(panel, width, data) for panel in panels]
     drawing: Specification = drawings[0] if len(drawings) == 1 else {"vconcat": drawings, "spacing": 24}
     config = _CONFIG | {"axisY": _AXIS_Y | {"titleY": _TITLE_ABOVE_LABELS if panels[0].bands else _TITLE}}
-    specification = {**drawing, "config": config, "padding": 4, "datasets": data.rows}
-    svg = _SVG.fullmatch(vl_convert.vegalite_to_svg(specification, allowed_base_urls=[]))
+    specification: dict[str, object] = {**drawing, "config": config, "padding": 4, "datasets": data.rows}
+    svg = _SVG.fullmatch(_rendered(specification))
     assert svg is not None, "vl-convert writes one svg element with a viewBox"
     return SvgDrawing(view_box=svg["box"], body=_merge_rectangles(_ROLES.sub("", svg["body"])))
+
+
+def _rendered(specification: dict[str, object]) -> str:
+    """A plot as SVG. Raises MachineFault if the library ends in a panic, as it does without files, memory or threads."""
+    try:
+        return vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
+    except BaseException as error:
+        # The class of a panic is in no module that can be imported, and derives from BaseException alone.
+        if type(error).__name__ != "PanicException" and "oneshot canceled" not in str(error):  # its thread ended in one
+            raise
+        raise MachineFault(
+            f"cannot draw a chart ({shortened(' '.join(str(error).split()), 200)}): raise the limits (`ulimit -n`, `ulimit -u` and `ulimit -v`, or those "
+            "of the container)"
+        ) from None
 
 
 _ROLES = re.compile(r' role="graphics-[a-z]+"| aria-[a-z]+="[^"]*"')
