@@ -77,6 +77,11 @@ class InputGenerator:
             positions=tuple(each for each in generator.positions if _has_path(value, each.path)),
         )
 
+    @property
+    def is_hopeless(self) -> bool:
+        """True if attempts took so much work that further ones are not worth it, unless one gave an input."""
+        return self._alternatives.work > _MAX_LOST_WORK
+
     def simplest(self) -> GeneratedInput:
         """The smallest input that is found. Raises SchemaError if none is found."""
         simple = self.draw(Random(0), Style.SIMPLE)

@@ -12,6 +12,7 @@ from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.instances import Style
 from chainproof.chain_schema.patterns import is_found
 from chainproof.chain_schema.schema import Schema
+from chainproof.errors import UsageError
 from chainproof.workload.generated_payloads import generate_payloads
 
 Form = dict[str, Any]
@@ -192,6 +193,14 @@ def test_a_pattern_that_backtracks_is_decided_quickly() -> None:
     assert not is_found("^(a+)+$", "a" * 200 + "b")
     assert is_found("^(a+)+$", "a" * 200)
     assert not is_found("a", "\ud800")
+
+
+def test_payloads_of_a_schema_for_too_large_values_end_in_a_reason() -> None:
+    """As many attempts as for a small schema would take minutes."""
+    long_text: Form = {"type": "string", "minLength": 10**6}
+    document = of({"type": "array", "minItems": 1000, "items": long_text})
+    with pytest.raises(UsageError, match="too large at `a`"):
+        generate_payloads(Schema(source="a test", document=document), seed=0)
 
 
 def test_values_of_a_long_enumeration_are_generated() -> None:
