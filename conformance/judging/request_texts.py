@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 
@@ -136,12 +137,13 @@ def json_texts(value: JSON) -> Iterator[str]:
 
 
 def answer_text(answer: Answer) -> str:
-    """The values of an answer's header fields and the strings of its body, in lower case."""
-    body = answer.body
-    try:
-        value = orjson.loads(body) if len(body) <= _MAX_PARSED else None
-    except orjson.JSONDecodeError:
-        value = None
+    """The values of an answer's header fields and the strings of its body, in lower case; of a long body, both ends."""
+    body, value = answer.body, None
+    if len(body) > _MAX_PARSED:  # copies of a long text would take much memory
+        body = body[: 4 * _SEARCHED] + b"\n" + body[-4 * _SEARCHED :]  # a character has 4 bytes at most
+    else:
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(body)
     fields = "\n".join(content for _, content in answer.headers)
     text = "\n".join(json_texts(value)) if value is not None else body.decode("utf-8", "replace")
     return f"{fields}\n{text}".lower()

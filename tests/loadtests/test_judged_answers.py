@@ -33,7 +33,7 @@ def texts(found: Report) -> dict[str, str]:
     written = {
         "terminal": terminal.render(found),
         "markdown": markdown.render(found).replace("\\", ""),
-        "html": re.sub(r"<[^>]+>", " ", html.render(found)),
+        "html": re.sub(r"<[^>]+>", " ", re.sub(r"</?code>", "", html.render(found))),
         "junit": junit.render(found),
     }
     return {name: re.sub(r"\s+", " ", text) for name, text in written.items()}
