@@ -25,7 +25,6 @@ from .judging.judge import History, Judgement, judge, request_secrets, with_bypa
 from .options import CALL_OPTIONS, Settings, settings_from
 from .runner.call_text import call_text
 from .runner.setup import EMULATOR_SCENARIO, requested_target
-from .transport.check_skipped import CheckSkipped
 from .transport.client import Client
 from .transport.request import JSON_TYPE, CheckRequest, key_secret
 from .transport.single_exchange import Exchange, exchange, request_from_bytes
@@ -60,10 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             max_response_memory=settings.max_response_memory << 20,
         )
         client.check_connection()
-        try:
-            made = exchange(client, request, is_raw=content is not None)
-        except CheckSkipped as skipped:
-            raise UsageError(f"the request {skipped}") from None
+        made = exchange(client, request, is_raw=content is not None)
         client.close()
         terms = _terms(endpoint, settings, chain_schema)
     judgement = _judgement(made, terms, settings.deadline)

@@ -321,12 +321,7 @@ _OPTIONS: tuple[Option, ...] = (
         help="send at most N independent requests at the same time to a target that takes longer than 25 ms to answer",
         group=_LIMITS,
     ),
-    replace(
-        RESPONSE_MEMORY_OPTION,
-        help="memory for the answers that are read and judged at the same time; an answer that does not fit is not read, and "
-        "its check is skipped",
-        group=_LIMITS,
-    ),
+    replace(RESPONSE_MEMORY_OPTION, group=_LIMITS),
     Option(
         name="--overload",
         parse=None,

@@ -66,8 +66,7 @@ class CheckRunner:
             finally:
                 own.send_submitted()
         except CheckSkipped as reason:
-            # Not its traceback: the answers in its frames would take memory until the end of the run.
-            progress.skipped = reason.with_traceback(None)
+            progress.skipped = reason
         except BaseException as error:  # noqa: BLE001  # raised again where pytest reports it
             progress.error = error
         progress.sent, progress.left_out, progress.seconds = scope.sent_count, scope.left_out, monotonic() - began

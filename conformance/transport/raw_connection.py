@@ -15,6 +15,7 @@ from chainproof.results.exchange import Transport
 
 from .connection import TargetConnection, TransportResult
 from .request import CheckRequest, request_bytes
+from .response_memory import AnswerTooLarge
 from .response_parser import AnswerParser
 
 UNEXPECTED_DATA_TIMEOUT: Seconds = 0.05
@@ -131,5 +132,8 @@ def without_content_coding(received: TransportResult, request: CheckRequest) -> 
     accepted, has_body = request.values("accept-encoding"), request.method != "HEAD"
     decoded = decode_answer(received.answer, accepted, has_body=has_body)
     if decoded.answer is not None and received.held is not None:
-        received.held.add(len(decoded.answer.body))
+        try:
+            received.held.add(len(decoded.answer.body))
+        except AnswerTooLarge as error:
+            return replace(received, answer=None, transport=Transport.TOO_LARGE, reason=str(error))
     return replace(received, answer=decoded.answer, coding_error=decoded.coding_error, warning=decoded.warning)

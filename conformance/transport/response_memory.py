@@ -6,8 +6,6 @@ from threading import RLock
 
 from chainproof.options import DEFAULT_RESPONSE_MEMORY
 
-from .check_skipped import CheckSkipped
-
 
 class AnswerTooLarge(Exception):
     """An answer that is not read to its end; the message says why."""
@@ -23,11 +21,11 @@ class ResponseMemory:
         self._lock = RLock()
 
     def hold(self, count: int) -> None:
-        """Hold more bytes. Raises CheckSkipped if there is no memory left, which says nothing about the target."""
+        """Hold more bytes. Raises AnswerTooLarge if they are too many."""
         with self._lock:
             if self.held + count > self.limit:
-                raise CheckSkipped(
-                    f"needs a higher --max-response-memory: the answers being read take more than {self.limit >> 20} MiB"
+                raise AnswerTooLarge(
+                    f"the answers being read take more than {self.limit >> 20} MiB, see --max-response-memory"
                 )
             self.held += count
 
@@ -47,7 +45,7 @@ class HeldBytes:
         self._count = 0
 
     def add(self, count: int) -> None:
-        """Hold more bytes. Raises CheckSkipped if all answers together have too many."""
+        """Hold more bytes. Raises AnswerTooLarge if all answers together have too many."""
         self._memory.hold(count)
         self._count += count
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from itertools import islice
 
 import pytest
 
-from chainproof.conformance.call import main as call
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.input_search import InputSearch
 from chainproof.conformance.judging import stack_traces
@@ -22,8 +19,6 @@ from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_
 from chainproof.conformance.options import Settings
 from chainproof.conformance.probing.raw_requests import record_framed
 from chainproof.conformance.probing.requester import Requester
-from chainproof.conformance.runner.schedule import CheckRunner
-from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.connection import TransportResult
 from chainproof.conformance.transport.request import CheckRequest
@@ -35,10 +30,9 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.levels import Contract
 from chainproof.contract.target import parse_target
-from chainproof.judgement.verdict import ExitCode
 from chainproof.results.exchange import Transport
 
-from .endpoints import KEY, EndpointAnswer, EndpointRequest, serve
+from .endpoints import KEY
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -118,7 +112,7 @@ def test_all_answers_together_have_a_budget() -> None:
     memory = ResponseMemory(1000)
     first, second = HeldBytes(memory), HeldBytes(memory)
     first.add(600)
-    with pytest.raises(CheckSkipped, match="--max-response-memory"):
+    with pytest.raises(AnswerTooLarge, match="--max-response-memory"):
         second.add(600)
     held = memory.held
     del first
@@ -128,11 +122,6 @@ def test_all_answers_together_have_a_budget() -> None:
     with memory._lock:  # garbage collection may come at any moment
         del second
     assert 0 == memory.held
-
-
-def large_answer(request: EndpointRequest) -> EndpointAnswer:
-    """An answer of 400 kB to inputs with the member `large`, else a small one."""
-    return EndpointAnswer(status=200, body=b'{"a":"' + b"x" * 400_000 * (b"large" in request.body) + b'"}')
 
 
 def requester_of(client: Client) -> Requester:
@@ -149,34 +138,6 @@ def test_a_request_with_special_framing_and_a_too_large_answer_has_a_finding_tha
     record_framed(requester, request, received, expectation(request, requester.terms))
 
     assert ["an answer of more than 64 MiB"] == [found.actual for found in requester.ledger.findings]
-
-
-def test_an_answer_without_memory_is_no_violation_and_takes_none_afterwards() -> None:
-    """The check is skipped, because the limit is ours; later answers have all of the memory."""
-    check = replace(ALL_CHECKS[0], run=lambda requester: requester.send(requester.build_request(b'{"large":1}')))
-    with serve(large_answer) as url:
-        client = Client(parse_target(url), max_response_memory=1 << 20)
-        requester = requester_of(client)
-        progress = CheckRunner(requester).run(check)
-        answer = requester.send(requester.build_request()).answer
-        client.close()
-
-    assert str(progress.skipped) == "needs a higher --max-response-memory: the answers being read take more than 1 MiB"
-    assert () == requester.ledger.findings
-    assert 0 == client._memory.held
-    assert answer is not None
-
-
-def test_a_call_says_what_an_answer_without_memory_needs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is a usage error of one line."""
-    monkeypatch.setenv("BASETEN_API_KEY", KEY)
-    with serve(large_answer) as url:
-        code = call(["--target", url, "--payload", '{"large":1}', "--max-response-memory", "1"])
-
-    assert ExitCode.USAGE == code
-    assert "needs a higher --max-response-memory" in capsys.readouterr().err
 
 
 def test_long_request_ids_take_little_memory() -> None:
