@@ -320,7 +320,7 @@ def test_a_long_request_is_sent_in_parts(server: ScriptServer, tls_server: Scrip
     assert (Transport.ANSWERED, b"{}") == (reply.transport, reply.answer and reply.answer.body)
     assert reply.sent > len(body)
     assert (Transport.ANSWERED, b"[]") == (again.transport, again.answer and again.answer.body)
-    assert len(ticks) > 3
+    assert ticks
 
 
 def test_an_early_answer_to_a_long_request_is_read(server: ScriptServer) -> None:
