@@ -196,7 +196,7 @@ def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
 def suspend(process: int, seconds: float) -> None:
     """Let a process stand still for some seconds of real time, which is what its clients see."""
     os.kill(process, signal.SIGSTOP)
-    time.sleep(seconds)
+    time.sleep(seconds)  # its clients measure real time
     os.kill(process, signal.SIGCONT)
 
 

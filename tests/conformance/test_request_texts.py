@@ -72,7 +72,7 @@ def test_a_text_with_escapes_is_suspected() -> None:
 
 @given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
 def test_an_own_text_is_never_suspected(own: str, other: str) -> None:
-    """A text of the request itself may be in its answer, whoever else sent it."""
+    """A text of the request itself may be in its answer, also if another request had it."""
     received = answer(json.dumps({"own": own, "body": json.dumps({"names": [own]})}))
 
     assert not is_suspected(request(own), received, request(own), request(own, own))

@@ -14,6 +14,7 @@ import threading
 import time
 import unicodedata
 import uuid
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -184,7 +185,7 @@ class MutableDefault(TypedEndpoint):
         return {**output, "tags": dict(self._tags)}
 
 
-class Remembering(TypedEndpoint):
+class Remembering(TypedEndpoint, ABC):
     """Remembers the recipient of the latest order, whether or not that was valid."""
 
     def __init__(self) -> None:
@@ -196,9 +197,9 @@ class Remembering(TypedEndpoint):
         self._latest = latest if isinstance(latest, str) else earlier
         return self.answer_after(earlier, request, value)
 
+    @abstractmethod
     def answer_after(self, earlier: str, request: EndpointRequest, value: Value) -> EndpointAnswer:
         """The answer after an order of an *earlier* recipient."""
-        raise NotImplementedError
 
 
 @fault("large orders greet an earlier recipient", MIXED_UP)
