@@ -21,7 +21,7 @@ from pathlib import Path
 
 from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.conformance.judging.ledger import Evidence
+from chainproof.conformance.judging.finding_recorder import Evidence
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope
 from chainproof.conformance.probing.requester import Requester
@@ -124,21 +124,21 @@ def _checks_for(wanted: frozenset[str]) -> list[Check]:
 
 def _run_watched(requester: Requester, run: object, watch: Watch) -> None:
     """Run a check until it has found enough."""
-    ledger = requester.ledger
-    record = type(ledger).record
+    finding_recorder = requester.finding_recorder
+    record = type(finding_recorder).record
 
     def watched(exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         found = tuple(violations)
-        record(ledger, exercised, found, evidence)
+        record(finding_recorder, exercised, found, evidence)
         watch.see(found, evidence)
 
-    ledger.record = watched  # type: ignore[method-assign]  # for the time of one check
+    finding_recorder.record = watched  # type: ignore[method-assign]  # for the time of one check
     try:
         run(requester)  # type: ignore[operator]  # a check
     except (CheckSkipped, _Enough):
         pass
     finally:
-        del ledger.record
+        del finding_recorder.record
 
 
 # ------------------------------------------------------------------ the order

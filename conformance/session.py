@@ -183,7 +183,7 @@ def _report(setup: RunSetup) -> None:
         code = ExitCode.USAGE
     if code in (ExitCode.USAGE, ExitCode.SOFTWARE):
         evidence = conformance_run.evidence
-        for found in conformance_run.requester.ledger.findings:
+        for found in conformance_run.requester.finding_recorder.findings:
             print(f"\n{'accepted: ' * evidence.is_accepted(found)}{finding_text(found)}")
         if conformance_run.blocked_reason:
             print(f"inconclusive: {conformance_run.blocked_reason}")

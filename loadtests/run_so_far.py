@@ -18,7 +18,7 @@ from chainproof.json_text import JSON
 from chainproof.judgement.latency import NOT_ANSWERED, QUANTILES, columns, interval_text, time_text
 from chainproof.judgement.load_summary import LoadSummary, objectives_so_far, summarise_load
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.time_kinds import RESPONSE_TIME
+from chainproof.judgement.timing_names import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result
 from chainproof.results.folder import read_run

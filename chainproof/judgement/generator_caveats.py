@@ -4,7 +4,7 @@ The caveats about the load generator itself: thresholds, and what happens beyond
 | measure | caveat beyond | invalid beyond |
 |---|---|---|
 | schedule lag outside of stalls, p99 | 10 ms | 50 ms, or a tenth of the tightest response-time threshold; always beyond 1 s |
-| event-loop lag, p99 | 10 ms | never: see `own_lag` |
+| event-loop lag, p99 | 10 ms | never: see `generator_lag` |
 | stalls | 100 ms | half of the time; an objective that is missed because of them |
 | CPU use of one process, as a share of one core | 85 % | 95 % |
 | correlation of users that pause for the same time | 0.2 | never |

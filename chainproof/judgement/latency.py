@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.judgement.judged_requests import planned_requests, settled_requests
-from chainproof.judgement.time_kinds import TIME_KINDS
+from chainproof.judgement.timing_names import TIMING_NAMES
 from chainproof.results.exchange import Result
 from chainproof.results.interval import Interval, RequestStats, merge_stats
 from chainproof.results.manifest import Manifest
@@ -41,7 +41,7 @@ class Timing:
 
 def timings(stats: RequestStats, seconds: Sequence[RequestStats] = ()) -> dict[str, Timing]:
     """
-    Every kind of time of some requests, in the order of `TIME_KINDS`.
+    Every kind of time of some requests, in the order of `TIMING_NAMES`.
 
     *seconds* are the requests of each second; without them, intervals count requests as independent.
     """
@@ -58,7 +58,7 @@ def timings(stats: RequestStats, seconds: Sequence[RequestStats] = ()) -> dict[s
         _timing_of(stats, seconds, lambda part: part.response_time[Result.FAILED]),
         _timing_of(stats, seconds, lambda part: part.schedule_lag),
     )
-    return dict(zip(TIME_KINDS, each, strict=True))
+    return dict(zip(TIMING_NAMES, each, strict=True))
 
 
 def response_timing(stats: RequestStats, seconds: Sequence[RequestStats], result: Result) -> Timing:

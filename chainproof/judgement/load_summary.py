@@ -13,14 +13,14 @@ from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.caveats import CaveatInput, load_caveats
 from chainproof.judgement.cold_start import ColdStart, cold_start
 from chainproof.judgement.generator_caveats import generator_caveats
+from chainproof.judgement.generator_lag import judge_again
 from chainproof.judgement.judged_requests import JudgedRequests, requests_to_judge, stats_by_second
 from chainproof.judgement.latency import Timing, judged_requests, response_timing, timings
 from chainproof.judgement.load_verdict import load_verdict
 from chainproof.judgement.no_ok_answers import withhold_without_ok
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
-from chainproof.judgement.own_lag import judge_again
 from chainproof.judgement.severity import sort_findings
-from chainproof.judgement.time_kinds import RESPONSE_TIME
+from chainproof.judgement.timing_names import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, responsible_for_outcome
 from chainproof.results.finding import Finding

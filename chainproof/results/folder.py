@@ -37,7 +37,7 @@ from chainproof.results.finding import ClauseCount, ClauseData, Finding, Finding
 from chainproof.results.integrity import FileDigest, FileDigestData, damage
 from chainproof.results.interval import Interval, IntervalData
 from chainproof.results.manifest import FORMAT, Ending, Manifest, ManifestData, RunEnd, RunEndData, RunKind
-from chainproof.results.replan import Replan, ReplanData, apply_replans
+from chainproof.results.plan_change import PlanChange, PlanChangeData, apply_plan_changes
 from chainproof.results.rollup import Rollup
 from chainproof.results.search_record import SearchRecord, read_search
 from chainproof.statistics.time_batches import LONG_RUN
@@ -64,7 +64,7 @@ FILE_TYPES: dict[str, type] = {
     FINDINGS: FindingData,
     CLAUSES: ClauseData,
     COVERAGE: CoverageData,
-    PLANS: ReplanData,
+    PLANS: PlanChangeData,
     END: RunEndData,
 }
 """The JSON of each file, or of each line of a `.jsonl` file. `docs/run-folder.schema.json` is written from it."""
@@ -225,9 +225,9 @@ class RunWriter:
             header = [] if recorded else [REQUEST_COLUMNS]
             self._append_text(REQUESTS, "".join(f"{row}\n" for row in (*header, *kept)).encode("utf-8", "replace"))
 
-    def write_replan(self, replan: Replan) -> None:
+    def write_plan_change(self, plan_change: PlanChange) -> None:
         """Append a plan that replaces the previous one."""
-        self._append(PLANS, replan.to_json())
+        self._append(PLANS, plan_change.to_json())
 
     def write_clause(self, count: ClauseCount) -> None:
         """Append how often a clause was exercised, or a newer count."""
@@ -394,7 +394,7 @@ def read_run(path: Path) -> Run:
     exemplars = reader.lines(EXEMPLARS, Exemplar.from_json)
     findings = reader.lines(FINDINGS, Finding.from_json)
     counts = reader.lines(CLAUSES, ClauseCount.from_json)
-    replans = reader.lines(PLANS, Replan.from_json)
+    plan_changes = reader.lines(PLANS, PlanChange.from_json)
     coverages = reader.lines(COVERAGE, Coverage.from_json)
     intervals = [
         interval for name in interval_files(path) for interval in reader.lines(name, Interval.from_json, INTERVALS)
@@ -403,7 +403,7 @@ def read_run(path: Path) -> Run:
     end = reader.end()
     return Run(
         path=path,
-        manifest=apply_replans(manifest, replans),
+        manifest=apply_plan_changes(manifest, plan_changes),
         intervals=tuple(intervals),
         exemplars=tuple({found.number: found for found in exemplars}.values()),
         findings=tuple({found.key: found for found in findings}.values()),

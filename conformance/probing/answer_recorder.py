@@ -1,4 +1,4 @@
-"""Judges answers with what earlier answers have shown, and enters the judgements into the ledger."""
+"""Judges answers with what earlier answers have shown, and records the judgements."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from chainproof.results.stored_body import stored_body
 from ..judging.auth_bypass_cause import AUTHENTICATION_CLAUSES
 from ..judging.echo import RecentBodies
 from ..judging.expectation import Expectation, Terms
+from ..judging.finding_recorder import Evidence, FindingRecorder
 from ..judging.judge import History, Judgement, is_busy, judge, misframed, request_secrets
 from ..judging.known_answers import KnownAnswers
-from ..judging.ledger import Evidence, Ledger
 from ..judging.request_ids import SeenRequestIds
 from ..judging.request_texts import RequestTexts
 from ..transport.client import Client
@@ -43,13 +43,13 @@ class JudgedAnswer:
 
 
 class AnswerRecorder:
-    """The ledger of one target, and the memory that `judge` does not have. Any thread may use it."""
+    """The recorder of findings of one target, and the memory that `judge` does not have. Any thread may use it."""
 
-    def __init__(self, client: Client, ledger: Ledger, terms: Terms, *, keep_bodies: bool) -> None:
+    def __init__(self, client: Client, finding_recorder: FindingRecorder, terms: Terms, *, keep_bodies: bool) -> None:
         self.check_name = ""
         """The name of the running check."""
         self._client = client
-        self._ledger = ledger
+        self._finding_recorder = finding_recorder
         self._terms = terms
         self._keep_bodies = keep_bodies
         self._recent_bodies = RecentBodies()
@@ -104,22 +104,22 @@ class AnswerRecorder:
         if answer is not None and not (self._terms.echo and answer.status == 200):  # an echo is judged by its input
             self.request_texts.observe(request, answer, self.check_name)
         if answer is not None and judgement.is_counted:
-            self._ledger.count_answer(answer)
+            self._finding_recorder.count_answer(answer)
         if answer is not None and answer.status == 200 and answer.media_type in STREAM_TYPES:
-            self._ledger.note(
+            self._finding_recorder.note(
                 f"the chain streams its output as {answer.media_type}: framing and completeness are judged, contents are not"
             )
         for clause, why in judgement.not_exercised.items():
-            self._ledger.record_skipped([clause], why)
+            self._finding_recorder.record_skipped([clause], why)
         evidence = self._evidence(request, answer)
         if received.transport is Transport.DEADLINE:
             evidence = replace(evidence, deadline=self._client.deadline)
         found = judgement.violations
         if bypassing is not None:
             by_bypass = tuple(each for each in found if each.clause in AUTHENTICATION_CLAUSES)
-            self._ledger.record((), by_bypass, self._evidence(bypassing, answer))
+            self._finding_recorder.record((), by_bypass, self._evidence(bypassing, answer))
             found = tuple(each for each in found if each.clause not in AUTHENTICATION_CLAUSES)
-        self._ledger.record((*judgement.exercised, *self._repeated(request, answer)), found, evidence)
+        self._finding_recorder.record((*judgement.exercised, *self._repeated(request, answer)), found, evidence)
         if judgement.rejected is not None:
             self._rejections.add(judgement.rejected)
         return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
@@ -142,16 +142,18 @@ class AnswerRecorder:
     def settle_rejections(self, rejections: PendingRejections, why_not: str) -> None:
         """Enter rejections as exercised, or the reason why they show nothing."""
         if why_not:
-            self._ledger.record_skipped(rejections.counts(), why_not)
+            self._finding_recorder.record_skipped(rejections.counts(), why_not)
         else:
-            self._ledger.record_rejections(rejections.counts())
+            self._finding_recorder.record_rejections(rejections.counts())
 
     def record_clause(
         self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None
     ) -> None:
         """Enter that several answers together exercised a clause, and its violation if there is one."""
         if not is_waived(clause, self._terms.contract):
-            self._ledger.record((clause,), () if violation is None else (violation,), self._evidence(request, answer))
+            self._finding_recorder.record(
+                (clause,), () if violation is None else (violation,), self._evidence(request, answer)
+            )
 
     def _repeated(self, request: CheckRequest, answer: Answer | None) -> tuple[Clause, ...]:
         """The clause that an answer exercises if it was compared with an earlier one."""

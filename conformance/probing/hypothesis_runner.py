@@ -90,7 +90,7 @@ class ExampleBudget:
 
     def __init__(self, requester: Requester) -> None:
         self._requester = requester
-        self._known = requester.ledger.finding_counts()
+        self._known = requester.finding_recorder.finding_counts()
         self._shrinks_left: int | None = None
         self.remaining = requester.max_examples
         """Examples that may still be drawn."""
@@ -104,14 +104,14 @@ class ExampleBudget:
             if self._shrinks_left < 0:
                 raise BudgetSpent
         for violation in send().violations:
-            if self._requester.ledger.finding_key(violation) not in self._known:
+            if self._requester.finding_recorder.finding_key(violation) not in self._known:
                 if self._shrinks_left is None:
                     self._shrinks_left = self._requester.waits.shrink_requests
                 raise _violation_found(violation.clause.id)
 
     def mark_known(self) -> bool:
         """Mark all findings so far as known. Returns whether there were new ones."""
-        before, self._known = self._known, self._requester.ledger.finding_counts()
+        before, self._known = self._known, self._requester.finding_recorder.finding_counts()
         self._shrinks_left = None
         return len(self._known) > len(before)
 
@@ -129,7 +129,7 @@ def run_property(
 ) -> None:
     """Send as many examples as the depth says, and shrink those that violate the contract. The seed decides what is drawn."""
     budget = ExampleBudget(requester)
-    database = ScopedExampleDatabase(name, requester) if requester.ledger.is_stored else None
+    database = ScopedExampleDatabase(name, requester) if requester.finding_recorder.is_stored else None
     # Only once: Hypothesis deletes stored examples that do not fail again, and known violations are no failures.
     replayed = database is not None
 
@@ -184,7 +184,7 @@ def _drawing_by_seed_alone() -> Iterator[None]:
 
 def run_hypothesis_test(test: Callable[[], None]) -> None:
     """
-    Run a Hypothesis test whose violations are in the ledger already. Anything else that it raises is our own error.
+    Run a Hypothesis test whose violations are recorded already. Anything else that it raises is our own error.
 
     Raises CheckSkipped as the test did.
     """

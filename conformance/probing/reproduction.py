@@ -12,8 +12,8 @@ from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import expectation
+from ..judging.finding_recorder import Evidence
 from ..judging.judge import History, judge
-from ..judging.ledger import Evidence
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult, with_trailing_bytes
 from ..transport.request import CheckRequest, reproduction_command
@@ -47,8 +47,8 @@ def reproduce_findings(
     Try the requests of the findings that *checks* saw first. If a request alone does not show its violation, the command
     of the finding becomes the one that *rerun* gives for the check's id.
     """
-    ledger = requester.ledger
-    for key, violation, evidence in ledger.untried(*checks):
+    finding_recorder = requester.finding_recorder
+    for key, violation, evidence in finding_recorder.untried(*checks):
         try:
             shown = all(_shows(requester, violation, evidence) for _ in range(_ATTEMPTS))
         except CheckSkipped:
@@ -57,7 +57,7 @@ def reproduce_findings(
         # Equal ids may be far apart, and seen by any check.
         selection = REQUEST_ID_CHECKS if violation.clause is clauses.REQUEST_ID_UNIQUE else check_id
         text = f"{rerun(selection)}  # one request alone does not show it"
-        ledger.set_tried(key, None if shown and has_command else text)
+        finding_recorder.set_tried(key, None if shown and has_command else text)
 
 
 def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bool:
@@ -77,7 +77,7 @@ def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bo
 
 
 def _sent_alone(requester: Requester, request: CheckRequest) -> TransportResult:
-    """What comes back for a request on a connection of its own. Nothing is entered into the ledger."""
+    """What comes back for a request on a connection of its own. Nothing is recorded."""
     with requester.raw_connection() as connection:
         connection.send_request(request)
         received = connection.read_answer(request, within=min(_MAX_TIMEOUT, requester.settings.deadline))

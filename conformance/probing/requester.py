@@ -1,5 +1,5 @@
 """
-Sends the requests of checks, and enters the judgement of every answer into the ledger.
+Sends the requests of checks, and records the judgement of every answer.
 
 Whichever check sends a request, its answer is judged by the same clauses. The requester owns everything around the pure
 `judge`: pacing, further attempts at busy targets, follow-up probes, and what has to be remembered between answers.
@@ -35,9 +35,9 @@ from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..inputs.generated_inputs import input_label
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, Terms, accepts_body, canonical_json, expectation
+from ..judging.finding_recorder import FindingRecorder
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
-from ..judging.ledger import Ledger
 from ..judging.request_texts import RequestTexts
 from ..judging.unbounded_input import large_numbers
 from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
@@ -113,7 +113,7 @@ class Requester:
     def __init__(
         self,
         client: Client,
-        ledger: Ledger,
+        finding_recorder: FindingRecorder,
         *,
         key: ApiKey,
         settings: Settings,
@@ -123,7 +123,7 @@ class Requester:
         pause: Callable[[Seconds], None] = time.sleep,
     ) -> None:
         assert settings.seed is not None
-        self.ledger = ledger
+        self.finding_recorder = finding_recorder
         self.settings = settings
         self.seed: int = settings.seed
         self.key = key
@@ -153,7 +153,7 @@ class Requester:
         self._client = client
         self._pause = pause
         self._behaviour = TargetBehaviour(self.waits)
-        self._recorder = AnswerRecorder(client, ledger, self.terms, keep_bodies=settings.keep_bodies)
+        self._recorder = AnswerRecorder(client, finding_recorder, self.terms, keep_bodies=settings.keep_bodies)
         self._liveness = Liveness(self._send_probe, pauses=self.waits.recovery_pauses, pause=self.pause)
 
     @property
@@ -318,12 +318,12 @@ class Requester:
 
     def note(self, text: str) -> None:
         """Enter an observation about the target that is no violation."""
-        self.ledger.note(text)
+        self.finding_recorder.note(text)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The observations so far."""
-        return self.ledger.coverage.notes
+        return self.finding_recorder.coverage.notes
 
     def rng(self, purpose: str) -> random.Random:
         """Random numbers that follow from the seed, different ones for each purpose."""
@@ -523,7 +523,7 @@ class Requester:
 
     def _count_request(self) -> None:
         """Count a request that was sent."""
-        self.ledger.count_request()
+        self.finding_recorder.count_request()
         self.scope.count_request()
 
     def _exchange(self, request: CheckRequest, expected: Expectation | None) -> JudgedAnswer:

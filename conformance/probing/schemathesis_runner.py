@@ -2,7 +2,7 @@
 Sends the requests that Schemathesis generates from the OpenAPI document, and adds the verdicts of its checks to ours.
 
 Every generated case is sent by our own client, with the bytes that Schemathesis would have sent. So redirects are not
-followed, and each answer is judged and entered in the ledger. Then Schemathesis's checks see the same answer. What they
+followed, and each answer is judged and recorded. Then Schemathesis's checks see the same answer. What they
 report is assigned to a clause, and entered unless the same answer has a violation of that clause already.
 
 Some of its checks are not used. `ignored_auth` sends probes past our client, and never `Api-Key` with a wrong key.

@@ -14,7 +14,7 @@ from chainproof.contract.target import Target
 
 from ..checks import Check
 from ..inputs.chain_schema import ChainSchema
-from ..judging.ledger import Ledger
+from ..judging.finding_recorder import FindingRecorder
 from ..options import Settings
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
@@ -45,7 +45,7 @@ def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> 
     key = ApiKey("listed.key")
     requester = Requester(
         _silent_client(),
-        Ledger(None, _TARGET, 0),
+        FindingRecorder(None, _TARGET, 0),
         key=key,
         settings=replace(settings, seed=0),
         chain_schema=chain_schema,

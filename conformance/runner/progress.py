@@ -108,7 +108,7 @@ def _violated(item: pytest.Item, conformance_run: ConformanceRun | None) -> str:
     """The violated clauses that make a check fail. Any check may see a violation of another clause than its own."""
     if conformance_run is None:
         return ""
-    found = conformance_run.requester.ledger.findings_of(_title(item))
+    found = conformance_run.requester.finding_recorder.findings_of(_title(item))
     violated = dict.fromkeys(each.clause for each in found if conformance_run.evidence.has_failing_level(each))
     return f": {', '.join(violated)}" if violated else ""
 

@@ -124,7 +124,7 @@ def _run_check(check: Check, conformance_run: ConformanceRun, all_checks: Sequen
     progress = interruption.call(partial(run_check, conformance_run, check, all_checks), budget)
     if progress.error is not None:
         raise progress.error
-    findings, evidence = conformance_run.requester.ledger.findings_of(check.title), conformance_run.evidence
+    findings, evidence = conformance_run.requester.finding_recorder.findings_of(check.title), conformance_run.evidence
     if progress.skipped is not None and not any(evidence.has_failing_level(found) for found in findings):
         raise progress.skipped
     return CheckResult(check=check, findings=findings, evidence=evidence)
@@ -215,13 +215,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _summary_lines(conformance_run: ConformanceRun) -> Iterable[str]:
     """The summary of one run."""
-    ledger, evidence = conformance_run.requester.ledger, conformance_run.evidence
-    for found in ledger.findings:
+    finding_recorder, evidence = conformance_run.requester.finding_recorder, conformance_run.evidence
+    for found in finding_recorder.findings:
         if not evidence.fails_run(found):
             yield f"{'accepted' if evidence.is_accepted(found) else 'warning'}: {finding_text(found)}"
     if conformance_run.blocked_reason:
         yield f"inconclusive: {conformance_run.blocked_reason}"
     yield (
-        f"findings: {len(ledger.findings)}, requests: {ledger.request_count}, seed: {conformance_run.settings.seed}, "
+        f"findings: {len(finding_recorder.findings)}, requests: {finding_recorder.request_count}, seed: {conformance_run.settings.seed}, "
         f"run folder: {conformance_run.folder.path}"
     )

@@ -72,18 +72,20 @@ class ConformanceRun:
     @property
     def evidence(self) -> ConformanceEvidence:
         """What the verdict depends on, so far."""
-        ledger = self.requester.ledger
+        finding_recorder = self.requester.finding_recorder
         return ConformanceEvidence(
-            findings=ledger.findings,
-            exercised=frozenset(name for name, clause in COUNTABLE_CLAUSES.items() if ledger.exercise_count(clause)),
+            findings=finding_recorder.findings,
+            exercised=frozenset(
+                name for name, clause in COUNTABLE_CLAUSES.items() if finding_recorder.exercise_count(clause)
+            ),
             day=self.day,
             acceptances=self.acceptances,
             contract=self.settings.contract,
             fail_on=self.settings.fail_on,
             ending=self.ending,
             blocked_reason=self.blocked_reason or "",
-            cut_by=ledger.cut_by,
-            was_accepted=bool(ledger.coverage.statuses.get(200)),
+            cut_by=finding_recorder.cut_by,
+            was_accepted=bool(finding_recorder.coverage.statuses.get(200)),
             internal_error=self.internal_error,
             machine_fault=self.machine_fault,
             selection=self.settings.selection,
@@ -171,7 +173,7 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     try:
         answers = discover_inputs(requester)
     except RunCut as reason:
-        requester.ledger.cut_by = requester.ledger.cut_by or reason.cause
+        requester.finding_recorder.cut_by = requester.finding_recorder.cut_by or reason.cause
         return ""
     statuses = {answer.status for answer in answers}
     if statuses and statuses <= {401, 403}:
@@ -204,7 +206,7 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
         conformance_run.schedule.stop()
     with noting_machine_fault(conformance_run):
         _note_left_out(conformance_run)
-        conformance_run.requester.ledger.write_counts(final=True)
+        conformance_run.requester.finding_recorder.write_counts(final=True)
     if conformance_run.machine_fault:
         ending = Ending.MACHINE_FAULT
     elif ending is Ending.COMPLETED and conformance_run.internal_error:

@@ -44,7 +44,7 @@ class CheckProgress:
 
 
 class CheckRunner:
-    """Runs checks one by one, and enters into the ledger what they leave out. Any thread may use it."""
+    """Runs checks one by one, and records what they leave out. Any thread may use it."""
 
     def __init__(self, requester: Requester, *, examples_scale: float = 1.0) -> None:
         self._requester = requester
@@ -79,15 +79,15 @@ class CheckRunner:
 
     def _enter(self, check: Check, progress: CheckProgress, turn: Round) -> None:
         """Enter the requests of a check, and why some were not sent."""
-        ledger = self._requester.ledger
+        finding_recorder = self._requester.finding_recorder
         with self._lock:
-            ledger.count_module_requests(check.module, progress.sent)
+            finding_recorder.count_module_requests(check.module, progress.sent)
             if progress.skipped is not None:
-                ledger.record_skipped(check.clauses, str(progress.skipped))
+                finding_recorder.record_skipped(check.clauses, str(progress.skipped))
             is_planned = turn is not Round.REST or bool(self._requester.time_budget.stopped)
             if isinstance(progress.skipped, RunCut) and is_planned:
-                ledger.cut_by = ledger.cut_by or progress.skipped.cause
-            ledger.write_counts()
+                finding_recorder.cut_by = finding_recorder.cut_by or progress.skipped.cause
+            finding_recorder.write_counts()
 
 
 class Schedule:

@@ -21,7 +21,7 @@ from chainproof.results.manifest import Manifest, RunKind, as_settings, versions
 from chainproof.target_options import TargetOptions, parse_target_options
 
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
-from ..judging.ledger import Ledger
+from ..judging.finding_recorder import FindingRecorder
 from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
 from ..probing.budget import Limits, TimeBudget
 from ..probing.requester import Requester
@@ -156,12 +156,12 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     client = make_client(setup.endpoint, settings)
     stack.callback(client.close)
     is_embedded = target.emulated and TARGET_VARIABLE not in os.environ
-    ledger = Ledger(
+    finding_recorder = FindingRecorder(
         folder, target, settings.seed, setup.endpoint.route, call_options(settings), redact=setup.endpoint.redact
     )
     requester = Requester(
         client,
-        ledger,
+        finding_recorder,
         key=setup.endpoint.key,
         other_secrets=setup.endpoint.secrets[1:],
         settings=settings,
@@ -255,7 +255,7 @@ class ConformanceRuns:
         if place not in self._opened:
             try:
                 opened = open_run(self.setup or self._prepare(target, key), self.stack)
-                opened.requester.ledger.not_selected = self.not_selected
+                opened.requester.finding_recorder.not_selected = self.not_selected
                 self._opened[place] = opened
             except UsageError as mistake:
                 self.errors[place] = mistake

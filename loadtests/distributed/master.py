@@ -34,10 +34,10 @@ from chainproof.workload.arrivals import digest
 from chainproof.workload.workload import WorkloadModel
 
 from ..demand import Demand, Shard
-from ..engine.replan import RateChange
+from ..engine.rate_change import RateChange
 from .locust_messages import Ignored
 from .merge import REPORT_TIMEOUT, DistributedRun, WorkerState
-from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
+from .messages import BEGIN, CHANGE_PLAN, HALT, PREPARE, READY, REPORT, Assignment, ReadyMessage, WorkerReport
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
 from .transport import IGNORED
 from .worker_token import required_token
@@ -59,7 +59,7 @@ _HEARTBEAT_MARGIN = 5
 class Master(WriterSession):
     """The session of a master: workers send the requests, and it writes the run folder."""
 
-    REPLAN_NOTICE: ClassVar[Seconds] = 2.0
+    PLAN_CHANGE_NOTICE: ClassVar[Seconds] = 2.0
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -183,7 +183,7 @@ class Master(WriterSession):
             demand=self.demand,
             target=replace(self._requested, url=self.endpoint.target.url, key_variable=self.key_variable),
             emulated=self.endpoint.target.emulated,
-            can_replan=self.can_replan,
+            can_change_plan=self.can_change_plan,
             duet_side=self.duet_side,
         )
 
@@ -247,9 +247,9 @@ class Master(WriterSession):
         assert isinstance(self.run, DistributedRun)
         message = {"run": self._run, **asdict(rate_change)}
         for state in self._members:
-            self.runner.send_message(REPLAN, message, state.client)
+            self.runner.send_message(CHANGE_PLAN, message, state.client)
         self.phase_names.workload = demand.workload
-        self.run.replan(demand, plan)
+        self.run.change_plan(demand, plan)
 
     def _halt(self, how: str) -> None:
         """Tell every worker that still sends or drains to stop: `stop`, `interrupt` or `censor`."""

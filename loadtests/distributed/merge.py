@@ -147,7 +147,7 @@ class DistributedRun(BaseRun):
         """Start no further requests."""
         self._halt("stop")
 
-    def replan(self, demand: Demand, plan: array[float]) -> None:
+    def change_plan(self, demand: Demand, plan: array[float]) -> None:
         """Set the new plan, after the workers got it."""
         self.demand, self._plan = demand, plan
 

@@ -37,7 +37,7 @@ READY = "chainproof.ready"
 BEGIN = "chainproof.begin"
 REPORT = "chainproof.report"
 HALT = "chainproof.halt"
-REPLAN = "chainproof.replan"
+CHANGE_PLAN = "chainproof.change_plan"
 
 _MAX_SECOND = 1e9
 
@@ -56,7 +56,7 @@ class Assignment:
     target: TargetOptions
     emulated: bool
     """Whether the target is the emulator that the master uses."""
-    can_replan: bool = False
+    can_change_plan: bool = False
     """Whether the plan may change during the run."""
     duet_side: Side | None = None
     """The side of a duet whose requests are sent; None if the run is not one of a duet."""
@@ -82,7 +82,7 @@ class Assignment:
                 "max_response_memory": demand.max_response_memory,
                 "target": self.target.to_json(),
                 "emulated": self.emulated,
-                "can_replan": self.can_replan,
+                "can_change_plan": self.can_change_plan,
                 "duet_side": self.duet_side,
             }
         )
@@ -108,7 +108,7 @@ class Assignment:
             ),
             target=TargetOptions.from_json(data["target"]),
             emulated=data["emulated"],
-            can_replan=data["can_replan"],
+            can_change_plan=data["can_change_plan"],
             duet_side=None if data["duet_side"] is None else Side(data["duet_side"]),
         )
 

@@ -54,7 +54,7 @@ from chainproof.results.manifest import (
     as_settings,
     versions,
 )
-from chainproof.results.replan import Replan
+from chainproof.results.plan_change import PlanChange
 from chainproof.signals import signals_to_handle
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
@@ -63,8 +63,8 @@ from ..client.preflight import check_handshake
 from ..demand import Demand, demand
 from ..engine.base_run import BaseRun
 from ..engine.guards import start_guards
-from ..engine.load_run import LoadRun, ReplanTooLate
-from ..engine.replan import PhaseNames, RateChange, apply_rate_change
+from ..engine.load_run import LoadRun, PlanChangeTooLate
+from ..engine.rate_change import PhaseNames, RateChange, apply_rate_change
 from ..engine.self_monitor import monitor_generator
 from ..limits import Limits, announcement, apply_limits, limits
 from ..options import requested_target
@@ -280,7 +280,7 @@ class ResolvedOptions:
 class WriterSession(Session):
     """A session that writes run folders: a local process or a master."""
 
-    REPLAN_NOTICE: ClassVar[Seconds] = 0.5
+    PLAN_CHANGE_NOTICE: ClassVar[Seconds] = 0.5
     """Minimum time between the announcement of a new plan and its first request."""
 
     def __init__(self, environment: Environment) -> None:
@@ -422,7 +422,7 @@ class WriterSession(Session):
         return DEFAULT_KEY_VARIABLE if self.endpoint.target.emulated else self._requested.key_variable
 
     @property
-    def can_replan(self) -> bool:
+    def can_change_plan(self) -> bool:
         """Whether a run can get a new plan: only the open model has one, and only the web UI can change it."""
         return self.environment.web_ui is not None and self.demand.workload.model is WorkloadModel.OPEN
 
@@ -436,7 +436,7 @@ class WriterSession(Session):
     def phase_of(self) -> Callable[[Seconds], str | None] | None:
         """A function that names the phase of an intended start; None if there can be no phases."""
         self.phase_names = PhaseNames(self.demand.workload)
-        return self.phase_names if self.can_replan or self.demand.workload.phases else None
+        return self.phase_names if self.can_change_plan or self.demand.workload.phases else None
 
     def change(self, rate: PerSecond, duration: Seconds) -> Seconds:
         """
@@ -447,7 +447,7 @@ class WriterSession(Session):
         run, writer = self.run, self.writer
         if run is None or writer is None or not self.running or self._stopping or run.now() < 0:
             raise UsageError("expected a current run, found none; start one first")
-        start = float(int(run.now() + self.REPLAN_NOTICE) + 1)
+        start = float(int(run.now() + self.PLAN_CHANGE_NOTICE) + 1)
         # A process with no request left to send by then has finished its plan and takes no new one.
         if run.ending is not Ending.COMPLETED or len(self.plan) - bisect_left(self.plan, start) < self.users():
             raise UsageError("expected a run that still starts requests, found one that only waits for answers")
@@ -455,7 +455,7 @@ class WriterSession(Session):
         demand, plan = apply_rate_change(self.demand, self.plan, rate_change)
         apply_limits(demand, self.limits)
         self.switch_plan(rate_change, demand, plan)
-        writer.write_replan(Replan(start=start, settings=demand.settings(plan)))
+        writer.write_plan_change(PlanChange(start=start, settings=demand.settings(plan)))
         self.demand, self.plan = demand, plan
         return start
 
@@ -602,8 +602,8 @@ class LocalSession(WriterSession):
         assert self.load_run is not None
         before, self.phase_names.workload = self.phase_names.workload, demand.workload
         try:
-            self.load_run.replan(demand, plan, rate_change.start)
-        except ReplanTooLate as late:
+            self.load_run.change_plan(demand, plan, rate_change.start)
+        except PlanChangeTooLate as late:
             self.phase_names.workload = before
             raise UsageError(f"the plan cannot change now: {late}") from None
 

@@ -35,12 +35,23 @@ from chainproof.workload.arrivals import digest
 from ..client.preflight import check_handshake
 from ..demand import validate_check
 from ..engine.load_run import LoadRun
-from ..engine.replan import PhaseNames, RateChange, apply_rate_change
+from ..engine.rate_change import PhaseNames, RateChange, apply_rate_change
 from ..engine.self_monitor import monitor_generator
 from ..options import given_options
 from ..recording.recorder import Recorder
 from .locust_stats import LocustStats
-from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport, start_delay
+from .messages import (
+    BEGIN,
+    CHANGE_PLAN,
+    HALT,
+    PREPARE,
+    READY,
+    REPORT,
+    Assignment,
+    ReadyMessage,
+    WorkerReport,
+    start_delay,
+)
 from .session import Session, abort_on_error, add_listener, freeze_garbage_collector, unhandled_error
 
 MASTER_TIMEOUT: Seconds = 10.0
@@ -124,7 +135,7 @@ class Worker(Session):
             (PREPARE, self.on_prepare),
             (BEGIN, self.on_begin),
             (HALT, self.on_halt),
-            (REPLAN, self.on_replan),
+            (CHANGE_PLAN, self.on_change_plan),
         ):
             self.runner.register_message(kind, listener)
         add_listener(self.environment.events.heartbeat_received, self.on_heartbeat)
@@ -166,7 +177,7 @@ class Worker(Session):
         assignment, self._signals = prepared.assignment, 0
         sender = ReportSender(assignment.run, lambda octets: self.runner.send_message(REPORT, octets))
         demand = assignment.demand
-        self._phase_names = PhaseNames(demand.workload) if assignment.can_replan else None
+        self._phase_names = PhaseNames(demand.workload) if assignment.can_change_plan else None
         recorder = Recorder(
             sender,
             contract=demand.contract,
@@ -196,7 +207,7 @@ class Worker(Session):
         gevent.spawn(run.supervise)
 
     @abort_on_error
-    def on_replan(self, msg: Any, **_: Any) -> None:
+    def on_change_plan(self, msg: Any, **_: Any) -> None:
         """Switch to a new plan. A change that arrives too late is an internal error."""
         message, prepared = msg.data, self._prepared
         if (
@@ -211,7 +222,7 @@ class Worker(Session):
         if self.load_run.finished or self.load_run.ending is not Ending.COMPLETED:
             return
         self._phase_names.workload = demand.workload
-        self.load_run.replan(demand, plan, rate_change.start)
+        self.load_run.change_plan(demand, plan, rate_change.start)
         self._prepared = replace(prepared, plan=plan)
 
     @abort_on_error

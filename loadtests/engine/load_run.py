@@ -32,9 +32,9 @@ from ..retries import RETRY_POLICIES
 from .base_run import BaseRun
 from .closed_loop import ClosedLoop
 from .open_loop import OpenLoop, UserTask
+from .result_recorder import ExchangeListener, ResultRecorder
 from .run_state import MAX_SLEEP, RunState
 from .sender import RequestSender, RetryingSender
-from .settlement import ExchangeListener, Settlement
 
 START_DELAY: Seconds = 0.1
 """Time until second 0 when everything is ready, so that the dispatcher waits when the first request is due."""
@@ -44,7 +44,7 @@ _GRACE: Seconds = 2.0
 """How long after the last deadline an unsettled request is given up."""
 
 
-class ReplanTooLate(Exception):
+class PlanChangeTooLate(Exception):
     """The plan can no longer be replaced."""
 
 
@@ -77,7 +77,7 @@ class LoadRun(BaseRun):
         self._unhandled_error = unhandled_error
         self._client = LoadClient(endpoint.target, endpoint.route, demand.max_response_memory)
         state = self._state = RunState(demand, plan, shard, recorder, self.abort_on_exception)
-        self._settlement = Settlement(
+        self._result_recorder = ResultRecorder(
             state,
             endpoint,
             variable=variable,
@@ -85,12 +85,12 @@ class LoadRun(BaseRun):
             start_waiting=lambda: self._open_loop.start_waiting(),  # noqa: PLW0108  # made below
         )
         numbers = _request_numbers(demand, shard)
-        self._send = RequestSender(state, self._client, self._settlement).send
+        self._send = RequestSender(state, self._client, self._result_recorder).send
         if demand.retry is not None:
             policy = RETRY_POLICIES[demand.retry]
             self._send = RetryingSender(state, self._send, policy, _retry_numbers(state, numbers)).send
         requests = _encoded_requests(demand, shard, endpoint)
-        self._open_loop = OpenLoop(state, requests, self._send, self._settlement)
+        self._open_loop = OpenLoop(state, requests, self._send, self._result_recorder)
         self._closed_loop = ClosedLoop(state, requests, self._send, numbers)
         recorder.plan(self._open_loop.intended_starts())
 
@@ -120,16 +120,16 @@ class LoadRun(BaseRun):
         """Stop, and settle all requests in flight as censored without waiting for their answers."""
         self.stop()
         for request in list(self._state.requests.values()):
-            self._settlement.give_up(request, "in flight when the drain ended")
+            self._result_recorder.give_up(request, "in flight when the drain ended")
         self._state.drained.set()
 
-    def replan(self, demand: Demand, plan: array[float], start: Seconds) -> None:
-        """Replace the plan from the second *start* on; before it, both plans are equal. Raises ReplanTooLate."""
+    def change_plan(self, demand: Demand, plan: array[float], start: Seconds) -> None:
+        """Replace the plan from the second *start* on; before it, both plans are equal. Raises PlanChangeTooLate."""
         if self._state.all_started.is_set() or self.now() >= start:
-            raise ReplanTooLate("all requests were started, or the second at which the new plan begins is over")
+            raise PlanChangeTooLate("all requests were started, or the second at which the new plan begins is over")
         self.demand = self._state.demand = demand
         self._open_loop.replace_plan(plan)
-        self.recorder.replan(start, self._open_loop.intended_starts(start))
+        self.recorder.change_plan(start, self._open_loop.intended_starts(start))
 
     @property
     def accounting(self) -> Accounting:

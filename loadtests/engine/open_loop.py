@@ -19,8 +19,8 @@ from chainproof.results.exchange import NotSent
 from ..client.request import EncodedRequest
 from ..recording.in_flight_request import InFlightRequest
 from .precise_sleep import PreciseTimer
+from .result_recorder import ResultRecorder
 from .run_state import SLOT_POLL_INTERVAL, RunState
-from .settlement import Settlement
 
 _MAX_BURST: Seconds = 0.001
 """How long a late dispatcher starts requests before it lets them run."""
@@ -37,12 +37,12 @@ class OpenLoop:
         state: RunState,
         requests: Iterator[EncodedRequest],
         send: Callable[[InFlightRequest], Seconds],
-        settlement: Settlement,
+        result_recorder: ResultRecorder,
     ) -> None:
         self._state = state
         self._requests = requests
         self._send = send
-        self._settlement = settlement
+        self._result_recorder = result_recorder
         self._planned = state.shard.request_numbers(len(state.plan))
         self._dispatched = 0
         self._task: UserTask | None = None
@@ -147,7 +147,7 @@ class OpenLoop:
         try:
             task(request)
         except Exception:  # noqa: BLE001  # responsible: the user's task; without its request the run is incomplete
-            self._settlement.give_up(request, "its task raised an exception")
+            self._result_recorder.give_up(request, "its task raised an exception")
             self._state.abort_on_exception()
         finally:
             self._task_requests.pop(gevent.getcurrent(), None)

@@ -23,7 +23,7 @@ SLOT_POLL_INTERVAL: Seconds = 0.005
 
 
 class RunState:
-    """What the open loop, the closed loop, the senders and the settlement of one run have in common."""
+    """What the open loop, the closed loop, the senders and the result recorder of one run have in common."""
 
     def __init__(
         self,

@@ -12,17 +12,17 @@ from chainproof.clock import Seconds
 from ..client.client import LoadClient
 from ..recording.in_flight_request import InFlightRequest
 from ..retries import RetryPolicy
+from .result_recorder import ResultRecorder
 from .run_state import MAX_SLEEP, SLOT_POLL_INTERVAL, RunState
-from .settlement import Settlement
 
 
 class RequestSender:
     """Sends requests once each."""
 
-    def __init__(self, state: RunState, client: LoadClient, settlement: Settlement) -> None:
+    def __init__(self, state: RunState, client: LoadClient, result_recorder: ResultRecorder) -> None:
         self._state = state
         self._client = client
-        self._settlement = settlement
+        self._result_recorder = result_recorder
 
     def send(self, request: InFlightRequest) -> Seconds:
         """Send a request, wait for its answer and settle it. Returns when it ended, in seconds of the run."""
@@ -33,13 +33,13 @@ class RequestSender:
             request.start = start - state.start_time
             state.recorder.count_sent(request)
             reply = self._client.call(request.encoded_request.wire_bytes, start + state.demand.workload.deadline)
-            return self._settlement.settle(request, reply)
+            return self._result_recorder.settle(request, reply)
         except Exception:  # noqa: BLE001  # internal error: the request is accounted for, and the run ends
-            self._settlement.give_up(request, "internal error of the load generator")
+            self._result_recorder.give_up(request, "internal error of the load generator")
             state.abort_on_exception()
             return state.now()
         except BaseException:
-            self._settlement.give_up(request, "its user was stopped")
+            self._result_recorder.give_up(request, "its user was stopped")
             raise
 
 

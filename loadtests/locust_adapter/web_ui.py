@@ -23,7 +23,7 @@ from locust import web
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
-from chainproof.judgement.time_kinds import TIME_KINDS
+from chainproof.judgement.timing_names import TIMING_NAMES
 from chainproof.machine_faults import machine_fault
 from chainproof.results.exchange import responsible_for_outcome
 from chainproof.statistics.histogram import Histogram
@@ -58,7 +58,7 @@ _TABS = {
     ),
     PERCENTILES: (
         "Percentiles",
-        {"what": "", **{key: f"{words.title}, {words.of}" for key, words in TIME_KINDS.items()}},
+        {"what": "", **{key: f"{words.title}, {words.of}" for key, words in TIMING_NAMES.items()}},
     ),
     ACCOUNTS: ("Requests and generator", {"what": "", "value": "Value", "meaning": "Meaning"}),
 }
@@ -199,7 +199,7 @@ class WebUI:
         demand, _ = session.check()
         if session.running and dict(vars(options)) == before and session.requested_users == users:
             raise FormError("nothing differs from the current run; change a value, or stop the run first")
-        if session.running and session.can_replan and _differ_in_plan(before, vars(options)):
+        if session.running and session.can_change_plan and _differ_in_plan(before, vars(options)):
             start = session.change(options.rate or session.rate, demand.workload.duration)
             return f"The new plan applies from {format_duration(start)} of the run on."
         prepared = session.prepared()  # before the current run ends: a usage error must not end it

@@ -146,7 +146,7 @@ class Recorder:
         self.accounting.planned += sum(counts.total() for counts in self._planned.values())
         self._count_plan(self._current)
 
-    def replan(self, start: Seconds, starts: Iterable[Seconds]) -> None:
+    def change_plan(self, start: Seconds, starts: Iterable[Seconds]) -> None:
         """Replace the planned requests from the second *start* on, which is in the future."""
         replaced = [self._planned.pop(second) for second in list(self._planned) if second >= start]
         self.accounting.planned -= sum(counts.total() for counts in replaced)

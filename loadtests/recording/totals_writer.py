@@ -10,7 +10,7 @@ from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Manifest, RunEnd
-from chainproof.results.replan import Replan, apply_replans
+from chainproof.results.plan_change import PlanChange, apply_plan_changes
 
 
 class TotalsWriter:
@@ -45,10 +45,10 @@ class TotalsWriter:
         """Write rows of recorded requests."""
         self._writer.write_requests(rows)
 
-    def write_replan(self, replan: Replan) -> None:
+    def write_plan_change(self, plan_change: PlanChange) -> None:
         """Write a change of the plan."""
-        self._writer.write_replan(replan)
-        self.manifest = apply_replans(self.manifest, [replan])
+        self._writer.write_plan_change(plan_change)
+        self.manifest = apply_plan_changes(self.manifest, [plan_change])
 
     def write_clause(self, count: ClauseCount) -> None:
         """Write the counts of a clause, or their update."""

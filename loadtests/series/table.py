@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from chainproof.clock import Seconds
 from chainproof.judgement.latency import columns, time_text
 from chainproof.judgement.load_summary import LoadSummary
-from chainproof.judgement.time_kinds import RESPONSE_TIME
+from chainproof.judgement.timing_names import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import Ending, Series, SeriesKind, Side
 

@@ -25,7 +25,7 @@ from chainproof.judgement.conformance_summary import ClauseRow, ClauseState, Con
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.summary import Report, acceptance
-from chainproof.judgement.time_kinds import RESPONSE_TIME, TIME_KINDS
+from chainproof.judgement.timing_names import RESPONSE_TIME, TIMING_NAMES
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar
@@ -300,7 +300,7 @@ TEMPLATES.globals.update(
     searches=searches,
     latency=latency,
     RESPONSE_TIME=RESPONSE_TIME,
-    time_kinds=TIME_KINDS,
+    timing_names=TIMING_NAMES,
     signs=_SIGNS,
     quantiles=[name for name, _ in latency.QUANTILES],
     part_columns=("p50", "p95", "p99", "max"),

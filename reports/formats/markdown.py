@@ -18,7 +18,7 @@ from chainproof.judgement.latency import (
 )
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report, Summary, acceptance
-from chainproof.judgement.time_kinds import RESPONSE_TIME, TIME_KINDS
+from chainproof.judgement.timing_names import RESPONSE_TIME, TIMING_NAMES
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
@@ -183,7 +183,7 @@ def _latency(summary: LoadSummary) -> str:
         if is_unbounded
         else ""
     )
-    header = ["", *(f"{TIME_KINDS[key].title}, {TIME_KINDS[key].of}" for key in summary.timings)]
+    header = ["", *(f"{TIMING_NAMES[key].title}, {TIMING_NAMES[key].of}" for key in summary.timings)]
     return table(header, rows, right=tuple(range(1, len(header)))) + note
 
 

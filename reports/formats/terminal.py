@@ -19,7 +19,7 @@ from chainproof.judgement.latency import (
 )
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report, Summary, acceptance
-from chainproof.judgement.time_kinds import RESPONSE_TIME, TIME_KINDS
+from chainproof.judgement.timing_names import RESPONSE_TIME, TIMING_NAMES
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
@@ -149,7 +149,7 @@ def _accounting(summary: LoadSummary) -> list[str]:
 def _latency(summary: LoadSummary) -> list[str]:
     """One column per kind of time: the count, then every percentile with its interval below it."""
     each = summary.timings.items()
-    rows = [["", *(TIME_KINDS[key].title for key, _ in each)], ["", *(TIME_KINDS[key].of for key, _ in each)]]
+    rows = [["", *(TIMING_NAMES[key].title for key, _ in each)], ["", *(TIMING_NAMES[key].of for key, _ in each)]]
     rows.append(["count", *(quantities.count(timing.count) for _, timing in each)])
     for name in (*(name for name, _ in QUANTILES), "max"):
         rows.append([name, *(quantities.time(columns(timing).get(name)) for _, timing in each)])

@@ -14,7 +14,7 @@ from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.generated_inputs import simplest_input
-from chainproof.conformance.judging.ledger import Ledger
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.input_discovery import discover_inputs
 from chainproof.conformance.probing.requester import Requester
@@ -49,13 +49,13 @@ HANDWRITTEN_CHECKS = tuple(
 class SuiteResult:
     """The findings of a run, and the checks that were skipped."""
 
-    ledger: Ledger
+    finding_recorder: FindingRecorder
     skipped: dict[str, str]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The findings."""
-        return self.ledger.findings
+        return self.finding_recorder.findings
 
     @property
     def lines(self) -> list[str]:
@@ -117,10 +117,10 @@ def _run_checks(
     settings = Settings(**values)  # type: ignore[arg-type]
     client = Client(parse_target(url), settings.deadline, fields=fields)
     client.rate_limiter = rate_limiter
-    ledger = Ledger(None, client.target, 1)
+    finding_recorder = FindingRecorder(None, client.target, 1)
     requester = Requester(
         client,
-        ledger,
+        finding_recorder,
         key=ApiKey(key, scheme),
         settings=settings,
         chain_schema=ChainSchema(
@@ -143,4 +143,4 @@ def _run_checks(
         except CheckSkipped as reason:
             skipped[check.name] = str(reason)
     client.close()
-    return SuiteResult(ledger=ledger, skipped=skipped)
+    return SuiteResult(finding_recorder=finding_recorder, skipped=skipped)

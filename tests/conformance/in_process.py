@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from chainproof.clock import Seconds
 from chainproof.conformance.checks import Check, body, checks_in, limits, media_type
-from chainproof.conformance.judging.ledger import Ledger
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.transport.check_skipped import CheckSkipped
@@ -57,8 +57,8 @@ class InProcessClient(Client):
         )
 
 
-class _StoredLedger(Ledger):
-    """A ledger that acts as if it had a run folder."""
+class _StoredFindingRecorder(FindingRecorder):
+    """A recorder of findings that acts as if it had a run folder."""
 
     @property
     def is_stored(self) -> bool:
@@ -77,7 +77,7 @@ def run_suite_in_process(
     """
     Run the checks of some clauses, or all of *checks*, at standard depth.
 
-    With *stop_at_first* the first check with a finding is the last one. With *is_stored* the ledger acts as if it had a
+    With *stop_at_first* the first check with a finding is the last one. With *is_stored* findings are recorded as if there was a
     run folder.
     """
     settings = replace(
@@ -85,8 +85,8 @@ def run_suite_in_process(
         **options,  # type: ignore[arg-type]  # the names of Settings
     )
     client = InProcessClient(server)
-    ledger = (_StoredLedger if is_stored else Ledger)(None, client.target, 1)
-    requester = Requester(client, ledger, key=ApiKey(KEY), settings=settings, pause=_no_pause)
+    finding_recorder = (_StoredFindingRecorder if is_stored else FindingRecorder)(None, client.target, 1)
+    requester = Requester(client, finding_recorder, key=ApiKey(KEY), settings=settings, pause=_no_pause)
     selected = set(clause_ids)
     for check in checks:
         if selected and not selected & {clause.id for clause in check.clauses}:
@@ -96,9 +96,9 @@ def run_suite_in_process(
             check.run(requester)
         except CheckSkipped:
             continue
-        if stop_at_first and ledger.findings:
+        if stop_at_first and finding_recorder.findings:
             break
-    return SuiteResult(ledger=ledger, skipped={})
+    return SuiteResult(finding_recorder=finding_recorder, skipped={})
 
 
 _no_pause: Callable[[float], None] = lambda seconds: None  # noqa: E731  # tests do not wait

@@ -85,8 +85,8 @@ def test_a_chain_that_matches_its_schemas_has_no_findings(run_suite: RunSuite) -
     result = run_typed_suite(run_suite, greeting)
 
     assert [] == result.lines
-    assert result.ledger._exercised["object-accepted"] > 15
-    assert result.ledger._exercised["output-schema"] > 15
+    assert result.finding_recorder._exercised["object-accepted"] > 15
+    assert result.finding_recorder._exercised["output-schema"] > 15
 
 
 @pytest.mark.parametrize(

@@ -60,20 +60,20 @@ def run(run_suite: RunSuite, server: Callable[[EndpointRequest], EndpointAnswer]
 
 def verdict(result: SuiteResult) -> tuple[Verdict, str]:
     """The verdict on a run."""
-    ledger = result.ledger
+    finding_recorder = result.finding_recorder
     return conformance_verdict(
         ConformanceEvidence(
-            findings=ledger.findings,
-            exercised=frozenset(clause.id for clause in CLAUSES if ledger.exercise_count(clause)),
+            findings=finding_recorder.findings,
+            exercised=frozenset(clause.id for clause in CLAUSES if finding_recorder.exercise_count(clause)),
             day=date(2026, 1, 1),
-            was_accepted=bool(ledger.coverage.statuses.get(200)),
+            was_accepted=bool(finding_recorder.coverage.statuses.get(200)),
         )
     )
 
 
 def exercised(result: SuiteResult, clause: str) -> int:
     """How often a clause was exercised."""
-    return next(result.ledger.exercise_count(each) for each in CLAUSES if each.id == clause)
+    return next(result.finding_recorder.exercise_count(each) for each in CLAUSES if each.id == clause)
 
 
 def rejects_everything(request: EndpointRequest) -> EndpointAnswer:
@@ -97,7 +97,7 @@ def test_a_run_without_a_success_is_inconclusive(
     assert verdict(result) == (Verdict.INCONCLUSIVE, f"{NO_SUCCESS}.")
     for clause in ("invalid-json-rejected", "non-object-rejected", "object-accepted", "media-type-required"):
         assert exercised(result, clause) == 0
-        assert "give --input-schema or --payloads" in result.ledger.coverage.not_exercised[clause]
+        assert "give --input-schema or --payloads" in result.finding_recorder.coverage.not_exercised[clause]
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -129,7 +129,7 @@ def test_unnamed_arguments_may_be_rejected(run_suite: RunSuite, source: str) -> 
     assert result.lines == []
     assert verdict(result)[0] is Verdict.PASS
     assert exercised(result, "invalid-json-rejected") > 50
-    assert not [note for note in result.ledger.coverage.notes if "nested" in note]
+    assert not [note for note in result.finding_recorder.coverage.notes if "nested" in note]
 
 
 def lenient(request: EndpointRequest) -> EndpointAnswer:
@@ -159,7 +159,10 @@ def test_a_rejection_counts_only_while_the_unchanged_request_is_accepted(run_sui
     result = run(run_suite, breaks_down, checks=checks("almost_valid_json_is_rejected"))
 
     assert exercised(result, "invalid-json-rejected") == 0
-    assert "the unchanged request was answered 400" in result.ledger.coverage.not_exercised["invalid-json-rejected"]
+    assert (
+        "the unchanged request was answered 400"
+        in result.finding_recorder.coverage.not_exercised["invalid-json-rejected"]
+    )
 
 
 def test_another_status_does_not_hide_what_is_accepted(run_suite: RunSuite) -> None:
@@ -208,4 +211,4 @@ def test_rare_defects_are_looked_for_on_a_slow_target(run_suite: RunSuite, monke
     result = run_suite(correct_endpoint, checks=checks("repeated_requests_are_answered_consistently"), steerable=False)
 
     assert result.skipped == {}
-    assert "unauthenticated" in " ".join(result.ledger.coverage.notes)
+    assert "unauthenticated" in " ".join(result.finding_recorder.coverage.notes)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.judging.ledger import Ledger
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.request_texts import RequestTexts
 from chainproof.conformance.options import Settings
 from chainproof.conformance.probing.leak_confirmation import confirm_leaks
@@ -114,14 +114,16 @@ def findings(
 ) -> list[str]:
     """The clauses with findings after an answer to *present* with the text of *other*."""
     client = InProcessClient(server)
-    ledger = Ledger(None, client.target, 1)
-    requester = Requester(client, ledger, key=ApiKey(KEY), settings=Settings(seed=1), pause=lambda seconds: None)
+    finding_recorder = FindingRecorder(None, client.target, 1)
+    requester = Requester(
+        client, finding_recorder, key=ApiKey(KEY), settings=Settings(seed=1), pause=lambda seconds: None
+    )
     requester.request_texts.add(replace(other, fields=requester.build_request().fields))
     requester.request_texts.observe(
         replace(present, fields=requester.build_request().fields), answer(json.dumps([TEXT])), "a check"
     )
     confirm_leaks(requester)
-    return [finding.clause for finding in ledger.findings]
+    return [finding.clause for finding in finding_recorder.findings]
 
 
 class Store:

@@ -12,8 +12,8 @@ from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.input_search import InputSearch
 from chainproof.conformance.judging import stack_traces
 from chainproof.conformance.judging.expectation import expectation
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.known_answers import KnownAnswers
-from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.judging.output_comparison import is_comparable_size
 from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_id_violation
 from chainproof.conformance.options import Settings
@@ -126,8 +126,8 @@ def test_all_answers_together_have_a_budget() -> None:
 
 def requester_of(client: Client) -> Requester:
     """A requester without a run folder."""
-    ledger = Ledger(None, client.target, 1)
-    return Requester(client, ledger, key=ApiKey(KEY), settings=Settings(seed=1), chain_schema=ChainSchema())
+    finding_recorder = FindingRecorder(None, client.target, 1)
+    return Requester(client, finding_recorder, key=ApiKey(KEY), settings=Settings(seed=1), chain_schema=ChainSchema())
 
 
 def test_a_request_with_special_framing_and_a_too_large_answer_has_a_finding_that_says_so() -> None:
@@ -137,7 +137,7 @@ def test_a_request_with_special_framing_and_a_too_large_answer_has_a_finding_tha
     received = TransportResult(transport=Transport.TOO_LARGE, reason="an answer of more than 64 MiB")
     record_framed(requester, request, received, expectation(request, requester.terms))
 
-    assert ["an answer of more than 64 MiB"] == [found.actual for found in requester.ledger.findings]
+    assert ["an answer of more than 64 MiB"] == [found.actual for found in requester.finding_recorder.findings]
 
 
 def test_long_request_ids_take_little_memory() -> None:

@@ -188,7 +188,7 @@ def test_a_correct_target_at_another_path_has_no_findings(path: str, run_suite: 
 
     assert [] == result.lines
     assert {"other-paths-rejected", "regional-host", "object-accepted"} <= {
-        name for name, count in result.ledger._exercised.items() if count
+        name for name, count in result.finding_recorder._exercised.items() if count
     }
     needs_more = {"extended_generation_finds_no_violations", "overload_gets_documented_answers"}
     no_environments = {"unknown_environments_and_deployments_are_rejected"} if path == "/run_remote" else set()

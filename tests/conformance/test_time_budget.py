@@ -18,7 +18,7 @@ from chainproof.conformance.checks import Check, body, repetition
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import ChainSchema
-from chainproof.conformance.judging.ledger import Ledger
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.unbounded_input import large_numbers
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope, Limits, ResponseTimes, Round, TimeBudget
@@ -251,7 +251,7 @@ def requester_for(server: AnswerFunction, **options: object) -> Iterator[Request
         chain_schema = ChainSchema(input_schema=schema, minimal_input=minimal)  # type: ignore[arg-type]
         yield Requester(
             client,
-            Ledger(None, client.target, 1),
+            FindingRecorder(None, client.target, 1),
             key=ApiKey(KEY),
             settings=settings,
             chain_schema=chain_schema,
@@ -286,7 +286,7 @@ def test_a_number_without_a_bound_is_named_and_left_out() -> None:
         body.generated_objects_are_accepted(requester)
 
     assert 1 == len(hogs)
-    assert () == requester.ledger.findings
+    assert () == requester.finding_recorder.findings
     assert any("delay" in note and "maximum" in note for note in requester.notes)
 
 
@@ -303,7 +303,7 @@ def test_a_target_that_is_gone_leaves_the_run_cut() -> None:
         for check in ALL_CHECKS[:6]:
             runner.run(check)
 
-    assert "503" in requester.ledger.cut_by
+    assert "503" in requester.finding_recorder.cut_by
     assert len(sent) < 200
 
 
@@ -332,7 +332,7 @@ def test_checks_of_a_slow_target_run_at_the_same_time_in_two_rounds() -> None:
 
     assert [(4, 0), (4, 0), (1, 0)] == [(each.sent, each.left_out) for each in progress]
     assert ["alone"] == order
-    assert "" == requester.ledger.cut_by
+    assert "" == requester.finding_recorder.cut_by
 
 
 def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
@@ -344,7 +344,7 @@ def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
         reasons = [str(schedule.progress(check).skipped) for check in ALL_CHECKS[:3]]
 
     assert 1 == len(set(reasons))
-    assert "--time-budget" in requester.ledger.cut_by
+    assert "--time-budget" in requester.finding_recorder.cut_by
 
 
 def test_an_error_outside_the_checks_is_an_error_of_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,8 +404,8 @@ def test_a_run_ends_with_its_time() -> None:
     assert [] == [each.error for each in progress if each.error is not None]
     assert 1.5 < took < 4.5  # a busy machine needs time after the last answer
     assert sum(each.sent for each in progress) > 10
-    assert () == requester.ledger.findings
-    assert requester.ledger.cut_by
+    assert () == requester.finding_recorder.findings
+    assert requester.finding_recorder.cut_by
 
 
 # ------------------------------------------------------------------ --plan

@@ -117,7 +117,7 @@ def record(stream: list[Any], *, with_templates: bool = False, with_phases: bool
             recorder.plan_request(request.intended_start)
             recorder.count_sent(request)
         else:
-            run._settlement.settle(request, reply(*ending, instant, templates))
+            run._result_recorder.settle(request, reply(*ending, instant, templates))
     recorder.finish(max((event[0] for event in events), default=0.0), Ending.COMPLETED, "")
     return sink.written
 

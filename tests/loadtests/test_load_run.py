@@ -17,7 +17,7 @@ from chainproof.contract.levels import Contract
 from chainproof.contract.target import parse_target
 from chainproof.endpoint import Endpoint
 from chainproof.loadtests.demand import Demand
-from chainproof.loadtests.engine import settlement
+from chainproof.loadtests.engine import result_recorder
 from chainproof.loadtests.engine.load_run import LoadRun
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.folder import RunWriter, read_run
@@ -46,7 +46,7 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
             raise ZeroDivisionError
         return JudgedAnswer(answer)
 
-    monkeypatch.setattr(settlement, "judge_answer", judge)
+    monkeypatch.setattr(result_recorder, "judge_answer", judge)
     with run_server(different) as server, RunWriter(tmp_path / "run", manifest) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
         endpoint = Endpoint(target=server.target, key=ApiKey("key"), environment={})

@@ -13,7 +13,7 @@ import pytest
 from chainproof.clock import Seconds
 from chainproof.conformance.checks import Check
 from chainproof.conformance.inputs.chain_schema import ChainSchema
-from chainproof.conformance.judging.ledger import Evidence, Ledger
+from chainproof.conformance.judging.finding_recorder import Evidence, FindingRecorder
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.input_discovery import discover_inputs
 from chainproof.conformance.probing.reproduction import reproduce_findings
@@ -81,8 +81,8 @@ class ClauseFound(Exception):
     """The wanted clause was violated."""
 
 
-class StoppingLedger(Ledger):
-    """A ledger that ends the run with the first violation of the wanted clause."""
+class StoppingFindingRecorder(FindingRecorder):
+    """A recorder of findings that ends the run with the first violation of the wanted clause."""
 
     def __init__(self, target: Target, seed: int, wanted: str | None, call_options: tuple[str, ...] = ()) -> None:
         super().__init__(None, target, seed, call_options=call_options)
@@ -127,10 +127,10 @@ def run_checks(
         duration=duration,
     )
     client = Client(parse_target(url, loopback=True), settings.deadline, route=Route(connect_to=connect_to))
-    ledger = StoppingLedger(client.target, seed, wanted, call_options(settings))
+    finding_recorder = StoppingFindingRecorder(client.target, seed, wanted, call_options(settings))
     requester = Requester(
         client,
-        ledger,
+        finding_recorder,
         key=ApiKey(EMULATOR_KEY),
         settings=settings,
         chain_schema=chain_schema or ChainSchema(slow_input=SLOW_INPUT if "--slow-payload" in needs_options else None),
@@ -154,7 +154,7 @@ def run_checks(
                     reproduce_findings(requester, (check.name, ""), check.id, rerun)
     finally:
         client.close()
-    return ledger.findings
+    return finding_recorder.findings
 
 
 def attempts(fault: Fault) -> range:

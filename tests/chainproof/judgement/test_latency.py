@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.judgement.latency import QUANTILES, interval_text, text_with_interval, timings
-from chainproof.judgement.time_kinds import TIME_KINDS
+from chainproof.judgement.timing_names import TIMING_NAMES
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.interval import RequestStats
 from chainproof.statistics.confidence_intervals import quantile
@@ -94,7 +94,7 @@ def test_an_interval_that_reaches_beyond_the_answers_says_so() -> None:
 
 def test_nothing_at_all_has_no_times() -> None:
     """No request, no figure."""
-    assert list(TIME_KINDS) == list(timings(RequestStats()))
+    assert list(TIMING_NAMES) == list(timings(RequestStats()))
     assert {(0, None, None, None)} == {
         (each.count, each.max, each.min, each.mean) for each in timings(RequestStats()).values()
     }

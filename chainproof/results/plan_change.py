@@ -1,4 +1,4 @@
-"""A replan: another plan that replaced the first one during a run."""
+"""A change of plan: another plan that replaced the first one during a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chainproof.json_text import JSON
 from chainproof.results.manifest import Manifest
 
 
-class ReplanData(TypedDict):
+class PlanChangeData(TypedDict):
     """One line of `plans.jsonl`."""
 
     from_s: float
@@ -19,7 +19,7 @@ class ReplanData(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replan:
+class PlanChange:
     """The start of another plan, and the settings from then on."""
 
     start: Seconds
@@ -27,20 +27,20 @@ class Replan:
     settings: Mapping[str, JSON]
     """They replace those in the manifest. The phases are those of the entire run, one for each plan."""
 
-    def to_json(self) -> ReplanData:
+    def to_json(self) -> PlanChangeData:
         """The new plan as JSON types."""
         return {"from_s": self.start, "settings": dict(self.settings)}
 
     @classmethod
-    def from_json(cls, data: ReplanData) -> Replan:
+    def from_json(cls, data: PlanChangeData) -> PlanChange:
         """The new plan that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         return cls(start=float(data["from_s"]), settings=dict(data["settings"]))
 
 
-def apply_replans(manifest: Manifest, replans: Sequence[Replan]) -> Manifest:
-    """The manifest with the settings of the last plan, and with the times of all replans."""
-    if not replans:
+def apply_plan_changes(manifest: Manifest, plan_changes: Sequence[PlanChange]) -> Manifest:
+    """The manifest with the settings of the last plan, and with the times of all changes of plan."""
+    if not plan_changes:
         return manifest
-    settings = {**manifest.settings, **replans[-1].settings}
-    settings["replanned_at_s"] = cast(JSON, [each.start for each in replans])
+    settings = {**manifest.settings, **plan_changes[-1].settings}
+    settings["replanned_at_s"] = cast(JSON, [each.start for each in plan_changes])
     return replace(manifest, settings=settings)

@@ -8,7 +8,7 @@ RESPONSE_TIME = "response_time_s"
 """The name of the headline: the response time of ok answers."""
 
 
-class TimeKind(NamedTuple):
+class TimingName(NamedTuple):
     """How reports name a kind of time."""
 
     title: str
@@ -17,13 +17,13 @@ class TimeKind(NamedTuple):
     meaning: str
 
 
-TIME_KINDS: dict[str, TimeKind] = {
-    RESPONSE_TIME: TimeKind("response time", "ok answers", "ok answers, from the intended start"),
-    "service_time_s": TimeKind("service time", "ok answers", "ok answers, from the actual start"),
-    "planned_response_time_s": TimeKind(
+TIMING_NAMES: dict[str, TimingName] = {
+    RESPONSE_TIME: TimingName("response time", "ok answers", "ok answers, from the intended start"),
+    "service_time_s": TimingName("service time", "ok answers", "ok answers, from the actual start"),
+    "planned_response_time_s": TimingName(
         "all planned", "response time", "response time of all planned requests; what is not ok was never answered"
     ),
-    "rejected_response_time_s": TimeKind("rejected", "response time", "response time of answers that are not ok"),
-    "schedule_lag_s": TimeKind("schedule lag", "requests sent", "delay of the load generator, of every request sent"),
+    "rejected_response_time_s": TimingName("rejected", "response time", "response time of answers that are not ok"),
+    "schedule_lag_s": TimingName("schedule lag", "requests sent", "delay of the load generator, of every request sent"),
 }
 """Every kind of time, in the order of every report."""

@@ -40,7 +40,7 @@ def judge_again(
     doubtful = {Verdict.FAIL, Verdict.INCONCLUSIVE} if _stalls(totals) else {Verdict.FAIL}
     if all(result.verdict not in doubtful for result in results):
         return tuple(results)
-    without = without_own_lag(requests, totals, seconds, processes)
+    without = without_generator_lag(requests, totals, seconds, processes)
     judged_again = [without] if processes == 1 else [without, _without_recoveries(without, totals)]
     objectives = [result.objective for result in results]
     again = zip(*(evaluate_objectives(objectives, each) for each in judged_again), strict=True)
@@ -66,7 +66,9 @@ def _is_about_the_generator(result: ObjectiveResult) -> bool:
     return result.objective.indicator is Indicator.SCHEDULE_LAG
 
 
-def without_own_lag(requests: JudgedRequests, totals: Interval, seconds: Seconds, processes: int) -> JudgedRequests:
+def without_generator_lag(
+    requests: JudgedRequests, totals: Interval, seconds: Seconds, processes: int
+) -> JudgedRequests:
     """The judged requests of a run of *seconds*, without the lag of its *processes*."""
     stalls = _stalls(totals)
     lost = sum(time_within([stall], 0.0, seconds) for stall in stalls) / max(processes, 1)

@@ -14,13 +14,13 @@ from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.demand import Demand
-from chainproof.loadtests.engine.replan import PhaseNames, RateChange, apply_rate_change
+from chainproof.loadtests.engine.rate_change import PhaseNames, RateChange, apply_rate_change
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.loadtests.recording.totals_writer import TotalsWriter
 from chainproof.results.folder import PLANS, RunWriter, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, Manifest, RunKind
-from chainproof.results.replan import Replan
+from chainproof.results.plan_change import PlanChange
 from chainproof.workload.phases import Phase
 from chainproof.workload.workload import Workload
 
@@ -83,8 +83,8 @@ def test_planned_requests_are_those_of_the_last_plan(
         recorder.flush(rate_change.start - 0.75)
         demand, plan = apply_rate_change(demand, plan, rate_change)
         phase_names.workload = demand.workload
-        recorder.replan(rate_change.start, [start for start in plan if start >= rate_change.start])
-        writer.write_replan(Replan(start=rate_change.start, settings=demand.settings(plan)))
+        recorder.change_plan(rate_change.start, [start for start in plan if start >= rate_change.start])
+        writer.write_plan_change(PlanChange(start=rate_change.start, settings=demand.settings(plan)))
     recorder.finish(20.0, Ending.COMPLETED, "")
     run = read_run(folder)
     totals = total(run.intervals)
@@ -119,8 +119,8 @@ def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
         kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/", settings=settings
     )
     with RunWriter(tmp_path / "run", manifest) as writer:
-        writer.write_replan(Replan(start=3.0, settings={"rate_per_s": 5.0}))
-        writer.write_replan(Replan(start=6.0, settings={"rate_per_s": 7.0}))
+        writer.write_plan_change(PlanChange(start=3.0, settings={"rate_per_s": 5.0}))
+        writer.write_plan_change(PlanChange(start=6.0, settings={"rate_per_s": 7.0}))
     complete = read_run(tmp_path / "run").manifest.settings
     path = tmp_path / "run" / PLANS
     path.write_bytes(path.read_bytes()[:-3])

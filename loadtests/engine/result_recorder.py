@@ -1,4 +1,4 @@
-"""Settle requests: classify the outcome, count it, keep exemplars, notify the listener."""
+"""Record the results of requests: classify the outcome, count it, keep exemplars, notify the listener."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _RESULTS = {
 """Results of requests without an answer. All other transport errors count as failed."""
 
 
-class Settlement:
+class ResultRecorder:
     """Ends requests in flight: each is counted exactly once."""
 
     def __init__(

@@ -63,7 +63,7 @@ class Evidence:
         return self.request.size
 
 
-class Ledger:
+class FindingRecorder:
     """Findings and clause counts of one run, written to its folder as they arrive. Any thread may write."""
 
     def __init__(
