@@ -21,6 +21,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.judgement.summary import Report, report
@@ -139,12 +142,10 @@ def test_a_hdr_log_has_every_answer_in_its_bucket(loads: Report) -> None:
 
 def test_the_library_of_hdr_histogram_reads_the_log(loads: Report, tmp_path: Path) -> None:
     """Total, maximum and percentiles of the merged log are those of the report, within three digits."""
-    library = pytest.importorskip("hdrh.log", reason="skipped: needs the package hdrhistogram")
-    histogram = pytest.importorskip("hdrh.histogram")
     path = tmp_path / "log"
     path.write_text(hdr_log.render(loads))
-    merged = histogram.HdrHistogram(1, 1 << 53, 3)
-    reader = library.HistogramLogReader(str(path), merged)
+    merged = HdrHistogram(1, 1 << 53, 3)
+    reader = HistogramLogReader(str(path), merged)
     while (each := reader.get_next_interval_histogram()) is not None:
         merged.add(each)
     times = [summary.totals.response_time[result] for summary in loads.load_runs for result in TIMED_RESULTS]
@@ -237,11 +238,9 @@ def collector(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
 
 def test_otlp_has_the_totals_of_the_report(loads: Report) -> None:
     """The message that a collector gets has the counts, sums and buckets of the report."""
-    pytest.importorskip(otlp.REQUIRED[-1], reason="skipped: needs chainproof[otlp]")
-    messages = pytest.importorskip("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
     with collector() as (url, bodies):
         otlp.send(loads, url)
-    message = messages.ExportMetricsServiceRequest.FromString(bodies[0])
+    message = ExportMetricsServiceRequest.FromString(bodies[0])
     found = {each.name: each for each in message.resource_metrics[0].scope_metrics[0].metrics}
 
     def points(name: str, kind: str, **labels: str) -> list[Any]:
@@ -262,7 +261,6 @@ def test_otlp_has_the_totals_of_the_report(loads: Report) -> None:
 
 def test_a_collector_that_refuses_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message has the option and the URL; the exit code is that of a usage error."""
-    pytest.importorskip(otlp.REQUIRED[-1], reason="skipped: needs chainproof[otlp]")
     flaky_load(tmp_path / "run")
     with collector(400) as (url, _):
         assert 2 == main([str(tmp_path / "run"), "--otlp", url])
