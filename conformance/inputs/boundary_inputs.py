@@ -31,7 +31,7 @@ _ALPHABETS = {"letters": "a", "letters with accents": "Ã©", "Han characters": "æ
 def boundary_inputs(schema: Schema) -> tuple[BodyCase, ...]:
     """
     Valid inputs with one value at a bound: string lengths in characters of several scripts, numbers in every JSON
-    spelling, array lengths, members of an enum, an optional property left out. Raises SchemaError if there is no valid input.
+    notation, array lengths, members of an enum, an optional property left out. Raises SchemaError if there is no valid input.
     """
     generator = InputGenerator(schema)
     rich = generator.rich()
@@ -116,17 +116,17 @@ def _strings(position: Position, generator: InputGenerator) -> Iterator[tuple[st
 
 
 def _numbers(position: Position, *, is_integer: bool, spelled: bool) -> Iterator[tuple[str, bytes]]:
-    """The smallest and the largest number, in several spellings; integers only if a model is known to read them."""
+    """The smallest and the largest number, in several notations; integers only if a model is known to read them."""
     for number in bounds(interval(position.nodes, integers=is_integer)):
-        for text in _spellings(number) if spelled or not is_integer else (str(number),):
+        for text in _notations(number) if spelled or not is_integer else (str(number),):
             yield f"is {text}", text.encode()
 
 
-def _spellings(number: float) -> Iterator[str]:
+def _notations(number: float) -> Iterator[str]:
     """
     A number as JSON texts of the same value.
 
-    >>> list(_spellings(120))
+    >>> list(_notations(120))
     ['120', '120.0', '120e0', '12E+1', '1200e-1']
     """
     text = str(number)

@@ -250,7 +250,7 @@ class JsonDifference:
 
 
 def is_same_json(one: bytes, other: bytes) -> bool:
-    """True if two texts are equal, as JSON if they are JSON. The order of members and the spelling of a number do not count."""
+    """True if two texts are equal, as JSON if they are JSON. The order of members and the notation of a number do not count."""
     if one.strip() == other.strip():
         return True
     if takes_much_memory(other):

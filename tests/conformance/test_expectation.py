@@ -238,7 +238,7 @@ def test_a_dimension_has_to_be_accepted_up_to_its_required_size(dimension: Dimen
     ],
 )
 def test_json_texts_are_compared_by_value(one: str, other: str, expected: bool) -> None:
-    """Spelling and member order do not count; types and values do."""
+    """Notation and member order do not count; types and values do."""
     assert expected == is_same_json(one.encode(), other.encode())
 
 

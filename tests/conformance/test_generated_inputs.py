@@ -45,7 +45,7 @@ def fixture_schema(tmp_path: Path) -> Schema:
 
 def test_boundary_inputs_are_valid_and_at_the_bounds(schema: Schema) -> None:
     """
-    Lengths in characters of several scripts, numbers in every spelling, array lengths, members of an enum, and optional values
+    Lengths in characters of several scripts, numbers in every notation, array lengths, members of an enum, and optional values
     left out.
     """
     found = {body.label: json.loads(body.content) for body in boundary_inputs(schema)}

@@ -1,4 +1,4 @@
-"""JSON texts are compared to the last digit and code point, in any spelling and at any depth."""
+"""JSON texts are compared to the last digit and code point, in any notation and at any depth."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_difference_names_its_kind(sent: str, got: str, kind: str) -> None:
     ],
 )
 def test_ambiguous_values_are_no_difference(sent: str, got: str) -> None:
-    """Duplicate names, lone surrogates, numbers outside the range of a double, and spelling are not compared."""
+    """Duplicate names, lone surrogates, numbers outside the range of a double, and notation are not compared."""
     assert first_difference(sent.encode(), got.encode()) is None
 
 

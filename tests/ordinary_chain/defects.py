@@ -70,7 +70,7 @@ DEFECTS: dict[str, Defect] = {
         location=_CACHED + "proxy_cache_key $request_body;",
         clauses=("authentication-required", "key-verified"),
     ),
-    "key-added-for-other-spellings": Defect(
+    "key-added-for-other-notations": Defect(
         server="location ~ ^/+production/+run_remote/?$ {{ rewrite ^ /production/run_remote break; "
         '{upstream} proxy_set_header Authorization "Api-Key {key}"; }}',
         location="",

@@ -66,11 +66,11 @@ def test_unknown_identifiers_are_valid(identifier) -> None:
 
 
 @pytest.mark.parametrize("server", ServerKind)
-@pytest.mark.parametrize("spelling", [str, str.upper, "{}.".format])
-def test_hosts_of_the_service_are_taken_apart(server: ServerKind, spelling) -> None:
+@pytest.mark.parametrize("notation", [str, str.upper, "{}.".format])
+def test_hosts_of_the_service_are_taken_apart(server: ServerKind, notation) -> None:
     """A host has the parts that it was built from, in any letter case and with a trailing dot."""
     environment = "prod-us-2" if server.regional else ""
-    host = service_host(spelling(server.url("abc123", environment).removeprefix("https://")))
+    host = service_host(notation(server.url("abc123", environment).removeprefix("https://")))
 
     assert host is not None
     assert (server, "abc123", environment) == (host.server, host.identifier, host.environment)

@@ -43,12 +43,12 @@ def test_a_cut_text_stays_text(text: str, max_bytes: int) -> None:
 @given(KEYS, st.binary(max_size=30), st.integers(0, 60))
 def test_a_key_is_never_stored(key: str, around: bytes, max_bytes: int) -> None:
     """Neither the key nor a part of it at the cut, plain or escaped by JSON."""
-    for spelling in (key.encode(), json.dumps(key)[1:-1].encode()):
-        filler = around.replace(spelling, b"").replace(key.encode(), b"")
-        full = stored_body(filler + b"<" + spelling + b">", [key])
-        truncated = stored_body(b"x" * max_bytes + spelling, [key], max_bytes=max_bytes + 4)
+    for notation in (key.encode(), json.dumps(key)[1:-1].encode()):
+        filler = around.replace(notation, b"").replace(key.encode(), b"")
+        full = stored_body(filler + b"<" + notation + b">", [key])
+        truncated = stored_body(b"x" * max_bytes + notation, [key], max_bytes=max_bytes + 4)
 
-        assert spelling not in full.octets
+        assert notation not in full.octets
         assert REDACTED.encode() in full.octets
         assert b"x" * max_bytes + REDACTED.encode()[:4] == truncated.octets
 

@@ -50,7 +50,7 @@ LINES = (
 
 
 def test_a_line_of_a_file_is_sent_as_it_is_written(tmp_path: Path) -> None:
-    """Large integers, repeated names, spellings and escapes are kept, also on the way to a worker."""
+    """Large integers, repeated names, notations and escapes are kept, also on the way to a worker."""
     path = tmp_path / "payloads.jsonl"
     path.write_bytes(b"\r\n".join(LINES))
     payloads = load_payloads(path)
