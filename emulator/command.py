@@ -16,6 +16,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chainproof.command import build_parser, command
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey, load_key_from_environment
@@ -27,9 +28,8 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import end_with_parent
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import allow_open_files
-from chainproof.signals import signals_to_handle
+from chainproof.signals import signals_deferred, signals_to_handle
 
-from .chain.chain import load_chain
 from .decision import EmulatorConfig
 from .faults import FAULTS
 from .faults.hooks import FaultHook
@@ -39,6 +39,9 @@ from .scenario import Scenario, builtin_scenarios, find_scenario
 from .server import StartedCallback, Stop, new_request_id_prefix, serve
 from .transport.access_log import AccessLog
 from .transport.connection import listening_socket
+
+if TYPE_CHECKING:
+    from .chain.chain import UserChain
 
 _DESCRIPTION = """\
 Emulate a chain on loopback. POST /production/run_remote requires the API key and a JSON object, and returns that object.
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     scenario = find_scenario(options.scenario)
     if options.predict_concurrency is not None:
         scenario = replace(scenario, predict_concurrency=options.predict_concurrency)
-    chain = load_chain(options.chain) if options.chain else None
+    chain = _chain(options.chain) if options.chain else None
     hook = _fault_hook(options.fault, options.variant)
     config = _config(options, scenario, has_chain=chain is not None)
     with _listening_socket(options.host, options.port) as sock:
@@ -146,6 +149,14 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
     )
+
+
+def _chain(text: str) -> UserChain:
+    """The user's chain. Raises UsageError."""
+    with signals_deferred():
+        from .chain.chain import load_chain  # noqa: PLC0415  # pydantic takes as long to import as the rest of the emulator
+
+    return load_chain(text)
 
 
 def _split_arguments(arguments: list[str]) -> tuple[list[str], list[str] | None]:

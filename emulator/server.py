@@ -9,12 +9,12 @@ import socket
 import sys
 from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from chainproof.machine_faults import machine_fault
 
-from .chain.chain import UserChain
 from .decision import EmulatorConfig
 from .faults.faulty_server import FaultyProtocol, FaultyServer
 from .faults.hooks import FaultHook
@@ -22,6 +22,9 @@ from .transport.access_log import AccessLog
 from .transport.connection import Listener, TcpConnection
 from .transport.protocol import HttpProtocol
 from .transport.server_state import ServerState
+
+if TYPE_CHECKING:  # pydantic, for a user's chain alone, takes as long to import as the rest of the emulator
+    from .chain.chain import UserChain
 
 
 def new_request_id_prefix() -> str:

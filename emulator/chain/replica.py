@@ -13,14 +13,16 @@ import contextvars
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from chainproof.clock import Seconds
 
 from ..scenario import Scenario
-from .chain import Arguments, UserChain
 from .chain_request import ChainRequest
 from .chain_response import STREAM_STARTED, ChainResponse, timeout_error
+
+if TYPE_CHECKING:  # pydantic, for a user's chain alone, takes as long to import as the rest of the emulator
+    from .chain import Arguments, UserChain
 
 MAX_THREADS = 40
 """Maximum number of plain functions that run at once."""

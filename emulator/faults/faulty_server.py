@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from time import CLOCK_REALTIME, clock_gettime, monotonic
+from typing import TYPE_CHECKING
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.violations import error_code
 
 from ..behaviour.request import ReceivedRequest
-from ..chain.chain import UserChain
 from ..chain.chain_request import ChainRequest
 from ..decision import Decision, EmulatorConfig, decision_from_chain, scenario_service_time
 from ..transport.access_log import AccessLog
@@ -25,6 +25,9 @@ from ..transport.protocol import HttpProtocol, PendingAnswer
 from ..transport.serialization import serialize_answer
 from ..transport.server_state import ServerState
 from .hooks import ConnectionEnd, FaultHook, Memory, OutgoingAnswer, RequestContext, Step
+
+if TYPE_CHECKING:  # pydantic, for a user's chain alone, takes as long to import as the rest of the emulator
+    from ..chain.chain import UserChain
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 from email.utils import formatdate
 from time import monotonic, time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..behaviour.request import ReceivedRequest
-from ..chain.chain import UserChain
 from ..chain.chain_request import ChainRequest
 from ..chain.chain_response import ChainResponse
 from ..chain.replica import ChunkCallback, Replica
@@ -25,6 +24,9 @@ from ..decision import (
 )
 from .access_log import FLUSH_EVERY, AccessLog
 from .timers import Timers
+
+if TYPE_CHECKING:  # pydantic, for a user's chain alone, takes as long to import as the rest of the emulator
+    from ..chain.chain import UserChain
 
 
 class Abortable(Protocol):
