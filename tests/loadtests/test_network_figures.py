@@ -28,10 +28,10 @@ async def in_two_parts(request: Any) -> None:
 def test_connections_bytes_and_timestamps_are_counted(
     run_server: RunServer, launch: Any, tls_context: Any, certificate: Path, secure: bool
 ) -> None:
-    """Connect times, bytes and times to first byte are counted; each answer counts as with or without kernel timestamp."""
+    """Connect times, bytes and times to first byte are counted; each answer counts as with or without kernel timestamp. Exemplars have them, too."""
     with run_server(in_two_parts, tls=tls_context if secure else None) as server:
         where = f"https://localhost:{server.port}" if secure else server.target.origin
-        options = ("--rate", "20", "--duration", "1s", "--arrivals", "constant", "--deadline", "10s")
+        options = ("--rate", "40", "--duration", "500ms", "--arrivals", "constant", "--deadline", "10s")
         done = launch(where, *options, *(("--ca-file", str(certificate)) if secure else ())).end()
     totals, run = total(done.run.intervals), done.run
     network, service = totals.network, totals.service_time[Result.OK]
@@ -44,21 +44,13 @@ def test_connections_bytes_and_timestamps_are_counted(
     assert 20 * 40 < network.received_bytes == run.end.network["received_bytes"]
     assert 1 <= network.connect_time.count <= server.connections
     assert (network.connect_time.count if secure else 0) == network.tls_time.count
-    assert (network.time_to_first_byte.quantile(0.5) or 0) + 0.04 < (service.quantile(0.5) or 0)
-    assert (network.time_to_first_byte.total + 20 * 0.05) <= service.total + 0.02
-
-
-def test_exemplars_have_the_gateway_header_fields(run_server: RunServer, launch: Any) -> None:
-    """Exemplars have the request id, the attempts and the connect time."""
-    with run_server(in_two_parts) as server:
-        done = launch(server, "--rate", "10", "--duration", "500ms", "--arrivals", "constant").end()
-    exemplars = done.run.exemplars
-
-    assert exemplars
-    assert {"3"} == {each.attempts for each in exemplars}
-    assert all(each.request_id is not None and each.request_id.startswith("id-") for each in exemplars)
-    assert any(each.connect_time is not None for each in exemplars)
-    assert all(0 < (each.time_to_first_byte or 0) < each.service_time for each in exemplars)
+    assert (network.time_to_first_byte.min or 0) + 0.04 < (service.max or 0)
+    assert network.time_to_first_byte.total < service.total
+    assert run.exemplars
+    assert {"3"} == {each.attempts for each in run.exemplars}
+    assert all(each.request_id is not None and each.request_id.startswith("id-") for each in run.exemplars)
+    assert any(each.connect_time is not None for each in run.exemplars)
+    assert all(0 < (each.time_to_first_byte or 0) < each.service_time for each in run.exemplars)
 
 
 def test_closed_idle_connections_are_replaced_and_counted(run_server: RunServer, launch: Any) -> None:

@@ -130,7 +130,7 @@ async def repeat_each_id(request: Any) -> None:
 def test_ids_repeated_across_workers_are_detected(run_server: RunServer, launch: Launch) -> None:
     """Half of the answers repeat an id; all of these are counted, most of them only by the master."""
     with run_server(repeat_each_id) as server:
-        done = launch(server, "--rate", "40", "--duration", "2s", "--arrivals", "constant", "--processes", "2").end()
+        done = launch(server, "--rate", "80", "--duration", "1s", "--arrivals", "constant", "--processes", "2").end()
     finding = next(each for each in done.run.findings if each.clause == UNIQUE)
     count = next(each for each in done.run.clauses if each.clause == UNIQUE)
 

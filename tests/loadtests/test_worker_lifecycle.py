@@ -34,7 +34,9 @@ from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.workload.workload import Workload
 
-from .test_worker_protocol import TOKEN, free_port, limit, reports_of, simulated
+from ..ports import free_port
+from ..waiting import PATIENCE, await_condition
+from .test_worker_protocol import TOKEN, limit, reports_of, simulated
 
 RunServer = Callable[..., Any]
 
@@ -57,13 +59,13 @@ def locust(*words: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def await_text(path: Path, text: str, process: subprocess.Popen[str], seconds: float = 40) -> None:
+def await_text(path: Path, text: str, process: subprocess.Popen[str]) -> None:
     """Wait until a file contains a text."""
-    give_up = time.monotonic() + seconds
-    while not path.exists() or text not in path.read_text():
-        assert process.poll() is None, path.read_text()
-        assert time.monotonic() < give_up, path.read_text()
-        time.sleep(0.05)
+    await_condition(
+        lambda: process.poll() is not None or (path.exists() and text in path.read_text()),
+        lambda: path.read_text() if path.exists() else path,
+    )
+    assert text in path.read_text(), path.read_text()
 
 
 @contextmanager
@@ -88,14 +90,14 @@ def test_a_late_worker_waits_and_a_leaving_one_ends_the_run(run_server: RunServe
         (tmp_path / "0").mkdir()
         (tmp_path / "1").mkdir()
         real = [locust("--worker", f"--master-port={port}", folder=tmp_path / name) for name in "01"]
-        await_text(folder / "intervals.jsonl", '"second":1', master)
+        await_text(folder / "intervals.jsonl", '"second":0', master)
         late[0].connect()
         await_text(tmp_path / "output", "3 workers connected", master)
         simulated.simulate(late, limit(0.2))
         real[0].send_signal(signal.SIGTERM)
         while master.poll() is None:
             simulated.simulate(late, limit(0.1))
-        codes = [worker.wait(20) for worker in real]
+        codes = [worker.wait(PATIENCE) for worker in real]
     run = read_run(folder)
     cumulative = total(run.intervals)
 
@@ -134,19 +136,19 @@ def test_a_worker_that_comes_back_takes_part_in_the_next_run(run_server: RunServ
             await_text(tmp_path / "output", "2 workers connected", master)
             start_run("duration=20s", a, b)
             path = find_started(tmp_path, 1, [a, b])
-            simulated.simulate([a, b], limit(1.5))
+            simulated.simulate([a, b], limit(0.8))
             b.lose_report()
-            give_up = time.monotonic() + 30
+            give_up = time.monotonic() + PATIENCE
             while not (path / "end.json").exists():
                 assert time.monotonic() < give_up
                 simulated.simulate([a, b], limit(0.1))
             accounts = page("/stats/requests")["extended_stats"][2]["data"]
             c.connect()
-            simulated.simulate([a, c], limit(1.5))
-            start_run("duration=3s", a, c)
+            simulated.simulate([a, c], limit(0.8))
+            start_run("duration=1s", a, c)
             path = find_started(tmp_path, 2, [a, c])
             while not (path / "end.json").exists():
-                assert time.monotonic() < give_up + 30
+                assert time.monotonic() < give_up
                 simulated.simulate([a, c], limit(0.1))
         finally:
             master.kill()
@@ -170,7 +172,7 @@ def test_a_worker_that_comes_back_takes_part_in_the_next_run(run_server: RunServ
 
 def find_started(folder: Path, count: int, working: list[Any]) -> Path:
     """The latest of *count* run folders, once it exists; meanwhile the workers work."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + PATIENCE
     while len(found := sorted(folder.glob("runs/*/manifest.json"))) < count:
         assert time.monotonic() < give_up
         simulated.simulate(working, limit(0.1))

@@ -40,6 +40,10 @@ from chainproof.results.manifest import Ending, RunEnd
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
 
+from ..ports import free_port
+from ..waiting import PATIENCE
+from .conftest import is_late
+
 TOKEN = "a-token-for-tests-only"
 SAMPLES = 20_000 if os.environ.get("CHAINPROOF_SAMPLE") == "all" else 1500
 PATH = Path(__file__).parents[2] / "benchmarks" / "simulated_worker.py"
@@ -335,12 +339,6 @@ def master(port: int, folder: Path, *words: str, token: str = TOKEN) -> subproce
     )
 
 
-def free_port() -> int:
-    """A port without a listener."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def foreigners(port: int) -> Iterator[None]:
     """Peers that connect without the token: a web browser, random bytes, Locust without encryption, a wrong token."""
@@ -365,7 +363,7 @@ def foreigners(port: int) -> Iterator[None]:
 def test_only_workers_with_the_token_take_part_in_a_run(tmp_path: Path) -> None:
     """Other peers are rejected and counted; malformed messages of a peer with the token are ignored; the run is complete."""
     port, folder, chance = free_port(), tmp_path / "run", random.Random(4)
-    process = master(port, folder, "--expect-workers=3", "--rate=60", "--duration=3s", "--arrivals=constant")
+    process = master(port, folder, "--expect-workers=3", "--rate=60", "--duration=2s", "--arrivals=constant")
     with zmq.Context() as context:
         plans = simulated.Plans()
         workers = [simulated.SimulatedWorker(context, port, TOKEN, f"host-{n}_{n}", plans) for n in range(3)]
@@ -388,13 +386,14 @@ def test_only_workers_with_the_token_take_part_in_a_run(tmp_path: Path) -> None:
             simulated.simulate([*workers, spare], lambda: False)
         for worker in (*workers, spare):
             worker.socket.close()
-    output = process.communicate(timeout=20)[0]
+    output = process.communicate(timeout=PATIENCE)[0]
     run: Run = read_run(folder)
     cumulative = total(run.intervals)
 
     assert run.end is not None
-    assert (0, Ending.COMPLETED) == (process.returncode, run.end.ending), output
-    assert 180 == cumulative.planned == cumulative.sent == run.end.accounting["ok"]
+    assert Ending.COMPLETED is run.end.ending, output
+    assert process.returncode == 0 or (process.returncode == 4 and is_late(run)), output
+    assert 120 == cumulative.planned == cumulative.sent == run.end.accounting["ok"]
     assert {"0", "1", "2"} == {interval.worker for interval in run.intervals}
     assert run.end.ignored[Ignored.CONNECTION] >= 3
     assert run.end.ignored[Ignored.MALFORMED] >= 100
@@ -430,7 +429,7 @@ def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
         for token in ("", "another-token-entirely")
     ]
     try:
-        without = [each.communicate(timeout=40)[0] for each in (tokenless, workers[0])]
+        without = [each.communicate(timeout=PATIENCE)[0] for each in (tokenless, workers[0])]
         assert workers[1].stdout is not None
         line = ""
         while "rejects this worker" not in line:

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +18,9 @@ from typing import Any
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.results.folder import Run, find_runs, read_run
 
+from ..ports import free_port
 from ..reports.browser import Page
+from ..waiting import PATIENCE, await_condition
 
 KEY = "a-key.that-must-not-be-seen"
 
@@ -37,7 +38,7 @@ class Ui:
         data = form.encode() if form is not None else None
         request = urllib.request.Request(f"{self.url}{path}", data=data, headers=fields)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode(), dict(answer.headers)
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode(), dict(refused.headers)
@@ -56,11 +57,19 @@ class Ui:
         return [read_run(path) for path in find_runs(runs)] if runs.exists() else []
 
 
+def is_listening(port: int) -> bool:
+    """Whether a server of this machine accepts connections at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @contextmanager
 def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
     """`locust -f locustfile.py` with its web UI; it ends on Ctrl-C."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), f"--web-port={port}", "--target", target, *words],
         cwd=folder,
@@ -72,21 +81,14 @@ def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
     )
     ui = Ui(process, f"http://127.0.0.1:{port}", folder)
     try:
-        give_up = time.monotonic() + 15
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < give_up
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.05)
+        await_condition(lambda: process.poll() is not None or is_listening(port))
+        assert process.poll() is None, process.communicate()
         yield ui
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=15)
+            process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
