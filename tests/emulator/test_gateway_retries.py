@@ -21,6 +21,8 @@ from chainproof.emulator.chain.replica import ChainCall, ResponseCallback
 from chainproof.emulator.chain.retried_call import RetriedCall
 from chainproof.endpoint import start_emulator
 
+from ..waiting import PATIENCE
+
 CHAINS = Path(__file__).with_name("slow_chains.py")
 DRAINING = ChainResponse(kind=ChainResponseKind.EXCEPTION, status=503, body=b"{}")
 
@@ -140,7 +142,7 @@ def test_client_sees_the_number_of_attempts(tmp_path: Path) -> None:
     scenario.write_text('gateway_retries = { first_delay = "1ms", max_delay = "2ms" }\n')
     options = ("--chain", f"{CHAINS}:Draining", "--contract", "documented")
     with start_emulator(str(scenario), options=options) as endpoint:
-        connection = http.client.HTTPConnection(endpoint.target.host, cast(int, endpoint.target.port), timeout=10)
+        connection = http.client.HTTPConnection(endpoint.target.host, cast(int, endpoint.target.port), timeout=PATIENCE)
         headers = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
         connection.request("POST", "/production/run_remote", b"{}", headers)
         answer = connection.getresponse()

@@ -16,6 +16,8 @@ from chainproof.contract.violations import violations
 from chainproof.emulator.transport import protocol
 from chainproof.endpoint import start_emulator
 
+from ..waiting import PATIENCE
+
 BAD = (400, "client_error")
 
 
@@ -98,7 +100,7 @@ def slow_endpoint(tmp_path_factory):
 
 def test_answers_keep_the_order_of_requests(slow_endpoint, raw_post, answer_reader):
     """An error that is ready at once waits for the slow answer before it."""
-    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=5) as sock:
+    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=PATIENCE) as sock:
         started = time.monotonic()
         sock.sendall(raw_post() + raw_post(authorization=None))
         answers = answer_reader(sock, ("POST",) * 2)
@@ -110,8 +112,8 @@ def test_answers_keep_the_order_of_requests(slow_endpoint, raw_post, answer_read
 
 def test_large_body_is_echoed(slow_endpoint, raw_post, answer_reader):
     """An answer much larger than the socket buffer arrives complete."""
-    body = json.dumps({"a": list(range(2_000_000))}).encode()
-    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=60) as sock:
+    body = json.dumps({"a": list(range(500_000))}).encode()
+    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=PATIENCE) as sock:
         sock.sendall(raw_post(body))
         (answer,) = answer_reader(sock, ("POST",))
 
@@ -200,7 +202,7 @@ def test_mutated_requests_are_answered(connect, raw_post, number):
     with connect() as sock:
         sock.sendall(bytes(sent))
         sock.sendall(b"\r\n\r\n" * 50 + raw_post(b"{}", connection="close"))
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         received = b""
         while part := sock.recv(65536):
             received += part
@@ -367,7 +369,7 @@ def test_slow_reader_gets_every_byte(connect, raw_post, answer_reader):
                 break
         complete = sent // (len(wire) // count)
         assert 0 < complete < count
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         answers = answer_reader(sock, ("POST",) * complete)
 
     assert [body] * complete == [answer.body for answer in answers]

@@ -20,6 +20,8 @@ import pytest
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import Endpoint, start_emulator
 
+from ..waiting import PATIENCE, await_condition
+
 CHAINS = Path(__file__).with_name("slow_chains.py")
 CALL_DURATION = 0.25
 """Seconds that one call takes."""
@@ -45,7 +47,7 @@ def start_chain(tmp_path: Path) -> StartChain:
 
 def send_request(endpoint: Endpoint, **arguments: object) -> tuple[int, dict[str, object], float]:
     """Status, body and duration in seconds of one request."""
-    connection = http.client.HTTPConnection(endpoint.target.host, endpoint.target.port, timeout=20)
+    connection = http.client.HTTPConnection(endpoint.target.host, endpoint.target.port, timeout=PATIENCE)
     headers = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
     started = time.monotonic()
     connection.request("POST", "/production/run_remote", json.dumps(arguments), headers)
@@ -71,22 +73,31 @@ def concurrent_durations(endpoint: Endpoint, count: int, units: int = 1) -> list
     return [seconds / CALL_DURATION for seconds in sorted(durations)]
 
 
-def rounded(units: list[float]) -> list[int]:
-    """Durations as whole units; scheduling on a busy machine adds less than half a unit."""
-    return [int(value + 0.1) for value in units]
+def running(log: Path) -> list[int]:
+    """How many calls were running after each start and each end of a call."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    return list(accumulate(1 if line.startswith("start") else -1 for line in lines))
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine"])
-def test_excess_requests_wait_in_order(name, start_chain):
-    """Six calls with concurrency 2 take 1, 1, 2, 2, 3, 3 units; the option overrides the scenario."""
-    with start_chain(name, "--predict-concurrency", "2", predict_concurrency=6) as endpoint:
-        assert [1, 1, 2, 2, 3, 3] == rounded(concurrent_durations(endpoint, 6))
+def test_excess_requests_wait(name, start_chain, tmp_path):
+    """Six calls with concurrency 2 take at least 1, 1, 2, 2, 3, 3 units; the option overrides the scenario."""
+    log = tmp_path / "log"
+    with start_chain(name, "--predict-concurrency", "2", log=log, predict_concurrency=6) as endpoint:
+        units = concurrent_durations(endpoint, 6)
+
+    assert all(value > least - 0.1 for value, least in zip(units, [1, 1, 2, 2, 3, 3], strict=True)), units
+    assert 2 == max(running(log))
+    assert 12 == len(running(log))
 
 
-def test_default_concurrency_is_one(start_chain):
+def test_default_concurrency_is_one(start_chain, tmp_path):
     """By default requests run one after another, as on the service."""
-    with start_chain("Coroutine") as endpoint:
-        assert [1, 2, 3] == rounded(concurrent_durations(endpoint, 3))
+    log = tmp_path / "log"
+    with start_chain("Coroutine", log=log) as endpoint:
+        concurrent_durations(endpoint, 3)
+
+    assert [1, 0] * 3 == running(log)
 
 
 def test_plain_function_runs_on_40_threads(start_chain, tmp_path):
@@ -94,52 +105,50 @@ def test_plain_function_runs_on_40_threads(start_chain, tmp_path):
     log = tmp_path / "log"
     with start_chain("Plain", log=log, predict_concurrency=100) as endpoint:
         units = concurrent_durations(endpoint, 60, units=4)
-    running = list(accumulate(1 if line.startswith("start") else -1 for line in log.read_text().splitlines()))
 
-    assert (60, 120) == (len(units), len(running))
-    assert 30 < max(running) <= 40  # on a busy machine, some requests arrive after the first have completed
+    assert (60, 120) == (len(units), len(running(log)))
+    assert 10 < max(running(log)) <= 40  # on a busy machine, some requests arrive after the first have completed
 
 
 def test_blocking_coroutine_does_not_block_the_gateway(start_chain):
     """While the chain's event loop is blocked, the gateway still rejects requests and times out."""
     with start_chain("Blocking", predict_timeout="300ms") as endpoint:
-        hanging = threading.Thread(target=send_request, args=(endpoint,), kwargs={"seconds": 2.0})
-        hanging.start()
-        with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=1) as sock:
+        assert 504 == send_request(endpoint, seconds=600.0)[0]  # it goes on
+        with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=PATIENCE) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert sock.recv(4096).startswith(b"HTTP/1.1 404 ")
-        hanging.join()
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine", "Blocking"])
 def test_hanging_chain_is_answered_504(name, start_chain):
     """After predict_timeout the request is answered 504, and the emulator can still be stopped."""
     with start_chain(name, predict_timeout="300ms") as endpoint:
-        status, body, seconds = send_request(endpoint, seconds=30.0)
+        status, body, seconds = send_request(endpoint, seconds=600.0)
         started = time.monotonic()
 
     assert (504, "timeout") == (status, body["error_code"])
-    assert 0.3 <= seconds < 1.0
-    assert time.monotonic() - started < 2.0
+    assert 0.3 <= seconds < PATIENCE
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_exit_in_a_callback_does_not_stop_the_chain(start_chain):
     """A SystemExit in a callback ends neither the chain's event loop nor the request."""
-    with start_chain("ExitsLater", predict_timeout="3s") as endpoint:
+    with start_chain("ExitsLater", predict_timeout="60s") as endpoint:
         assert [200, 200] == [send_request(endpoint)[0] for _ in range(2)]
 
 
-def test_input_error_does_not_wait(start_chain):
+def test_input_error_does_not_wait(start_chain, tmp_path):
     """An invalid input is answered at once even if every slot is taken."""
-    with start_chain("Coroutine") as endpoint:
-        busy = threading.Thread(target=send_request, args=(endpoint,), kwargs={"seconds": 1.0})
+    log = tmp_path / "log"
+    with start_chain("Coroutine", log=log) as endpoint:
+        busy = threading.Thread(target=send_request, args=(endpoint,), kwargs={"seconds": 2.0})
         busy.start()
-        time.sleep(0.1)  # until the request runs
-        status, _, seconds = send_request(endpoint, seconds="long")
+        await_condition(lambda: running(log))
+        status = send_request(endpoint, seconds="long")[0]
+        meanwhile = running(log)
         busy.join()
 
-    assert 400 == status
-    assert seconds < 0.5
+    assert (400, [1]) == (status, meanwhile)
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine"])
@@ -148,12 +157,13 @@ def test_abandoned_request_completes_or_is_skipped(name, start_chain, tmp_path):
     log = tmp_path / "log"
     with start_chain(name, log=log) as endpoint:
         for label in ("runs", "waits"):
-            body = json.dumps({"seconds": 0.4, "name": label}).encode()
+            body = json.dumps({"seconds": 1.0, "name": label}).encode()
             with socket.create_connection((endpoint.target.host, endpoint.target.port)) as sock:
                 head = f"POST /production/run_remote HTTP/1.1\r\nHost: x\r\nAuthorization: Api-Key {EMULATOR_KEY}\r\n"
                 head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
                 sock.sendall(head.encode() + body)
-                time.sleep(0.1)  # until the request has been read
+                await_condition(lambda: running(log))
+                time.sleep(0.1)  # until the second request has been read, too
         assert 200 == send_request(endpoint, seconds=0.0, name="last")[0]
 
     assert ["start runs", "end runs", "start last", "end last"] == log.read_text().splitlines()
@@ -171,7 +181,7 @@ def test_access_log_has_the_duration_of_the_chain(tmp_path):
     assert [200, 400] == [line["status"] for line in lines]
     assert [None, "client_error"] == [line["error_code"] for line in lines]
     assert CALL_DURATION <= lines[0]["service_time_s"] <= lines[0]["sent_s"] - lines[0]["received_s"] + 0.01
-    assert lines[1]["service_time_s"] < CALL_DURATION
+    assert lines[1]["service_time_s"] < 10 * CALL_DURATION
 
 
 EMULATOR = [sys.executable, "-m", "chainproof", "emulator"]
@@ -184,12 +194,12 @@ def test_stdout_has_only_the_url_line():
     ) as child:
         try:
             line = child.stdout.readline()
-            connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=5)
+            connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=PATIENCE)
             headers = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
             connection.request("POST", "/production/run_remote", b"{}", headers)
             assert 200 == connection.getresponse().status
             child.send_signal(signal.SIGTERM)
-            out, errors = child.communicate(timeout=10)
+            out, errors = child.communicate(timeout=PATIENCE)
         finally:
             child.kill()  # never leave a running server behind
 
@@ -201,7 +211,7 @@ def test_command_knows_that_the_chain_is_not_an_echo():
     """With --chain, CHAINPROOF_EMULATED is 0."""
     script = "import os; print(os.environ['CHAINPROOF_TARGET'][:16], os.environ['CHAINPROOF_EMULATED'])"
     command = [*EMULATOR, "--chain", f"{CHAINS}:Plain", "--", sys.executable, "-c", script]
-    completed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert (0, "http://127.0.0.1 0\n") == (completed.returncode, completed.stdout)
 
@@ -220,7 +230,7 @@ USAGE_ERRORS = {
 @pytest.mark.parametrize(("arguments", "words"), USAGE_ERRORS.values(), ids=USAGE_ERRORS)
 def test_unusable_chain_exits_2(arguments, words):
     """The error is reported in one line, and nothing is served."""
-    completed = subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=20, check=False)
+    completed = subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert (2, "") == (completed.returncode, completed.stdout)
     assert words in completed.stderr
