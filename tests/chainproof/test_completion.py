@@ -14,6 +14,8 @@ from chainproof.conformance.options import OPTIONS as CONFORMANCE_OPTIONS
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
 from chainproof.options import Surface
 
+from ..waiting import PATIENCE
+
 BASH = """
 source ./script
 complete_line() {{
@@ -33,7 +35,7 @@ complete_line {line!r}
 def offered(folder: Path, line: str) -> set[str]:
     """What bash offers at the end of a line."""
     done = subprocess.run(
-        ["bash", "-c", BASH.format(line=line)], cwd=folder, capture_output=True, text=True, check=True, timeout=20
+        ["bash", "-c", BASH.format(line=line)], cwd=folder, capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     return {word.strip() for word in done.stdout.split("\n")} - {""}
 
@@ -71,7 +73,12 @@ def test_fish_offers_options_and_values(tmp_path: Path, capsys: pytest.CaptureFi
     lines = ("chainproof loadtests --pay", "chainproof conformance --depth ")
     commands = "; ".join(["source ./script", *(f"complete -C '{line}'" for line in lines)])
     done = subprocess.run(
-        ["fish", "--private", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=20
+        ["fish", "--private", "-c", commands],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
 
     assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == ["--payloads", "quick", "standard", "deep"]
@@ -103,6 +110,8 @@ def test_the_script_has_no_syntax_error(shell: str, tmp_path: Path, capsys: pyte
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     (tmp_path / "script").write_text(text)
-    done = subprocess.run([shell, "-n", tmp_path / "script"], capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(
+        [shell, "-n", tmp_path / "script"], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
 
     assert (done.returncode, done.stderr) == (0, "")

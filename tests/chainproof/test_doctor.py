@@ -24,6 +24,8 @@ from chainproof.doctor.diagnosis import State
 from chainproof.doctor.target import certificate
 from chainproof.endpoint import start_emulator
 
+from ..ports import free_port
+
 KEY = "a-key.that-must-not-be-seen"
 CERTIFICATE = Path(__file__).parents[1] / "loadtests" / "localhost.pem"
 
@@ -159,8 +161,7 @@ def test_the_emulator_accepts_its_key_only(doctor: Doctor) -> None:
 
 def test_a_port_without_a_server_is_missing(doctor: Doctor) -> None:
     """Nothing after it is checked."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     found = doctor(f"http://127.0.0.1:{port}")
 
     assert (found.code, found.states["connection"]) == (1, "missing")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chainproof.processes import chainproof_command
 
+from ..waiting import PATIENCE
 from .test_reflected_key import KEY, reflecting_server
 
 CANARY = "a-canary-that-nobody-needs"
@@ -43,7 +44,7 @@ def children_of(tmp_path: Path, *words: str) -> dict[str, list[dict[str, str]]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        assert process.wait(120) in {0, 1, 3, 4}
+        assert process.wait(PATIENCE) in {0, 1, 3, 4}
     found: dict[str, list[dict[str, str]]] = {}
     for path in seen.iterdir():
         arguments, environment = json.loads(path.read_text())
@@ -56,7 +57,7 @@ def children_of(tmp_path: Path, *words: str) -> dict[str, list[dict[str, str]]]:
 def test_only_the_load_process_gets_the_key(tmp_path: Path) -> None:
     """Reports get neither the key nor anything else of the user's environment; the load process gets what it uses."""
     with reflecting_server() as url:
-        children = children_of(tmp_path, "loadtests", "--rate=20", "--duration=1s", "--target", url)
+        children = children_of(tmp_path, "loadtests", "--rate=20", "--duration=300ms", "--target", url)
 
     assert {"reports", "load process"} == children.keys()
     for name, environments in children.items():
@@ -71,7 +72,7 @@ def test_only_the_load_process_gets_the_key(tmp_path: Path) -> None:
 
 def test_an_emulator_gets_no_key(tmp_path: Path) -> None:
     """A run against an emulator needs no key of the user, and no child gets it."""
-    children = children_of(tmp_path, "conformance", "-k", "openapi", "--max-requests=20")
+    children = children_of(tmp_path, "conformance", "-k", "without_a_body", "--max-requests=20")
 
     assert {"reports", "emulator"} == children.keys()
     assert {KEY, CANARY, TOKEN}.isdisjoint(

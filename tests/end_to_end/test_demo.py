@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from chainproof.results.folder import read_run
+
+from ..loadtests.conftest import is_late
+from ..waiting import PATIENCE, await_condition
 
 CHAINPROOF = [sys.executable, "-P", "-m", "chainproof"]
 
@@ -88,10 +92,11 @@ def demo(tmp_path_factory, installed_python):
         env=without_key(),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=4 * PATIENCE,
         check=False,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    late = is_late(read_run(folder / "out" / "load"))  # as on a busy machine
+    assert ended.returncode == 0 or (ended.returncode == 4 and late), ended.stdout + ended.stderr
     return folder, ended
 
 
@@ -123,10 +128,11 @@ def test_the_last_line_is_the_path_of_the_report(demo):
 
 def test_the_demo_passes_although_some_requests_fail(demo):
     """A flaky chain within its objectives passes, and its failures are recorded."""
-    folder, _ = demo
+    folder, ended = demo
     report, code = as_json(folder, "out/conformance", "out/load")
 
-    assert (0, "pass", "combined") == (code, report["verdict"], report["kind"])
+    assert (ended.returncode, "combined") == (code, report["kind"])
+    assert report["verdict"] == ("pass" if code == 0 else "invalid")
     assert report["accounting"]["failed"] > 0
     assert report["accounting"]["ok"] > 900
     assert report["findings"] == []
@@ -151,19 +157,30 @@ def test_every_clause_but_retry_after_is_exercised(demo):
     assert [row["clause"] for row in rows if row["state"] != "passed"] == ["retry-after", "answer-repeatable"]
 
 
+FEW_CHECKS = """
+import sys
+from chainproof import demo
+command = demo.chainproof_command
+demo.chainproof_command = lambda *words: command(*words, *(["-k", "without_a_body"] if words[0] == "conformance" else []))
+sys.exit(demo.main(sys.argv[1:]))
+"""
+"""The demonstration, whose conformance run has few checks."""
+
+
 def test_an_interrupted_demo_writes_its_report(tmp_path):
     """SIGINT during the load run leaves a report, and exit code 130."""
     running = subprocess.Popen(
-        [*CHAINPROOF, "demo", "--rate", "50", "--duration", "60s", "--out", "out"],
+        [sys.executable, "-P", "-c", FEW_CHECKS, "--rate", "50", "--duration", "60s", "--out", "out"],
         cwd=tmp_path,
         env=without_key(),
         stdout=subprocess.PIPE,
         text=True,
     )
     intervals = tmp_path / "out" / "load" / "intervals.jsonl"
-    await_lines(intervals, running, 2)
+    await_condition(lambda: running.poll() is not None or (intervals.exists() and intervals.stat().st_size))
+    assert running.poll() is None, "the demonstration ended before its load run"
     running.send_signal(signal.SIGINT)
-    output, _ = running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=PATIENCE)
     counted = as_json(tmp_path, "out/load")[0]["accounting"]
 
     assert running.returncode == 130
@@ -172,12 +189,3 @@ def test_an_interrupted_demo_writes_its_report(tmp_path):
     assert counted["planned"] == counted["sent"] + counted["not_sent"]
     assert counted["sent"] == sum(counted[result] for result in ("ok", "failed", "timed_out", "censored"))
     assert counted["not_sent"] > 0
-
-
-def await_lines(path, running, count):
-    """Wait until a process has written this many lines; fail if it ends before."""
-    end = time.monotonic() + 120
-    while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert running.poll() is None, "the demonstration ended before its load run"
-        assert time.monotonic() < end, f"no {count} lines in {path} within two minutes"
-        time.sleep(0.1)  # another process writes the file, so there is no clock to replace

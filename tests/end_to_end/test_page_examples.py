@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from chainproof.results.folder import find_runs, read_run
+
+from ..loadtests.conftest import is_late
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 PAGES = ("call.md", "comparing.md", "conformance.md", "loadtests.md", "reports.md", "emulator.md")
@@ -61,6 +65,9 @@ def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> Non
         if pattern(shown).fullmatch(ended.stdout.rstrip("\n") + "\n"):
             break
 
+    runs = find_runs(folder) if attempts > 1 else []
+    if not pattern(shown).fullmatch(ended.stdout.rstrip("\n") + "\n") and any(is_late(read_run(run)) for run in runs):
+        pytest.skip("skipped: this machine is too busy for a load run")
     assert pattern(shown).fullmatch(ended.stdout.rstrip("\n") + "\n"), ended.stdout + ended.stderr
 
 

@@ -8,7 +8,6 @@ import os
 import socketserver
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from chainproof.processes import chainproof_command
 
 from ..loadtests import web_process
+from ..waiting import PATIENCE, await_condition
 
 KEY = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"
 HEADER_VALUE = "tenant-Kj4Hs8Qm2Zx6"
@@ -152,19 +152,19 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
         env={**environment, "BASETEN_API_KEY": KEY, "COLUMNS": "500"},
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=4 * PATIENCE,
     )
 
 
 COMMANDS = {
     "loadtests": (
-        "--rate=60",
-        "--duration=5s",
+        "--rate=200",
+        "--duration=2s",
         "--retry=baseten",
         "--keep-bodies",
         f"--header=X-Tenant: {HEADER_VALUE}",
     ),
-    "conformance": ("--depth=quick", "--max-requests=900", "--keep-bodies", f"--header=X-Tenant: {HEADER_VALUE}"),
+    "conformance": ("--depth=quick", "--max-requests=500", "--keep-bodies", f"--header=X-Tenant: {HEADER_VALUE}"),
     "call": (f"--header=X-Tenant: {HEADER_VALUE}",),
 }
 
@@ -211,12 +211,9 @@ def test_nothing_of_the_key_is_on_a_web_page(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(web_process, "KEY", KEY)
     words = ("--retry=baseten", "--keep-bodies", f"--header=X-Tenant: {HEADER_VALUE}")
     with reflecting_server() as url, web_process.web_ui(url, tmp_path, *words) as ui:
-        started = ui.fetch("/swarm", "spawn_rate=1&rate=60&duration=3s")
+        started = ui.fetch("/swarm", "spawn_rate=1&rate=100&duration=2s")
         shown = {f"{page} during the run": ui.fetch(page)[1].encode() for page in PAGES if "report" not in page}
-        give_up = time.monotonic() + 30
-        while not ui.runs or any(run.end is None for run in ui.runs):
-            assert time.monotonic() < give_up, started
-            time.sleep(0.2)
+        await_condition(lambda: ui.runs and all(run.end is not None for run in ui.runs), lambda: started)
         shown |= {page: ui.fetch(page)[1].encode() for page in PAGES}
     written = {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 

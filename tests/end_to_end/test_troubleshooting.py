@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -33,6 +32,8 @@ from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import INTERVALS, RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+
+from ..waiting import PATIENCE, await_condition
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 SAMPLE_ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
@@ -132,16 +133,13 @@ class Situation:
 
     def end(self, process: subprocess.Popen[str]) -> tuple[str, str]:
         """Exit code and output of a process."""
-        output = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=PATIENCE)[0]
         return str(process.returncode), output
 
     def load(self, change: Callable[[Path, int], object]) -> tuple[str, str]:
         """Exit code and output of a load run that is disturbed after its first second; *change* gets folder and process."""
         process = self.start(f"exec {LOAD} 60s")
-        give_up = time.monotonic() + 30
-        while not (self.folder / "run" / INTERVALS).exists():
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+        await_condition((self.folder / "run" / INTERVALS).exists)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
         change(
             self.folder / "run",
@@ -225,7 +223,7 @@ def interrupted(situation: Situation) -> tuple[str, str]:
         process = situation.start(
             f"exec chainproof call --deadline 20s --target http://127.0.0.1:{silent.getsockname()[1]}"
         )
-        silent.settimeout(30)
+        silent.settimeout(PATIENCE)
         _connections = [silent.accept() for _ in range(3)]  # two that look whether it listens, and that of the request
         for _ in range(3):
             process.send_signal(signal.SIGINT)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..waiting import PATIENCE
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 FLAGS = (
@@ -160,4 +162,4 @@ def browser(profile: Path) -> Iterator[Page]:
         os.close(to)
         os.close(back)
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)

@@ -15,6 +15,7 @@ from chainproof.reports.command import main
 from chainproof.results.folder import FINDINGS
 from chainproof.results.manifest import FORMAT
 
+from ..waiting import PATIENCE
 from .sample_reports import SAMPLES, reports_of
 from .sample_runs import failing_conformance, flaky_load
 
@@ -25,7 +26,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[b
         [sys.executable, "-m", "chainproof", "reports", *map(str, arguments)],
         capture_output=True,
         env={**os.environ, **environment},
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -128,7 +129,7 @@ def test_the_terminal_summary_does_not_import_the_chart_library(tmp_path):
         f"main([{str(tmp_path / 'run')!r}]); main([{str(tmp_path / 'run')!r}, '--json', '-', '--markdown', '/dev/null'])\n"
         "print(sorted({'chainproof.reports.charts.drawing', 'jinja2', 'gevent', 'locust'} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE, check=True)
 
     assert b"[]" == done.stderr.splitlines()[-1]
 
@@ -190,7 +191,7 @@ def test_a_closed_pipe_is_not_an_error(tmp_path):
         f"{sys.executable} -m chainproof reports {tmp_path / 'run'} --json - | head -c 1",
         shell=True,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
 

@@ -22,6 +22,8 @@ from chainproof.contract.route import Address, Route
 from chainproof.results.curl import curl_line, request_command
 from chainproof.results.shell_words import Secret, variable_secret, writing_command
 
+from ...waiting import PATIENCE
+
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 TCHAR = "!#$%&'*+-.^_`|~" + string.ascii_letters + string.digits
 KEYS = st.text(string.ascii_letters + string.digits + ".'\"\\$`!%", min_size=12, max_size=20)
@@ -65,7 +67,7 @@ def fake_commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(line: str, key: str, fake_commands: Path) -> tuple[list[bytes], bytes]:
     """The command with its arguments, and the standard input that a shell gives to it."""
     environment = {"PATH": f"{fake_commands}:/usr/bin:/bin", SECRET_VARIABLE: key, "LC_ALL": "C.UTF-8"}
-    subprocess.run(["sh", "-c", line], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=20)
+    subprocess.run(["sh", "-c", line], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=PATIENCE)
     return (fake_commands / "words").read_bytes().split(b"\0")[:-1], (fake_commands / "stdin").read_bytes()
 
 
@@ -149,7 +151,7 @@ def test_a_long_body_is_written_by_a_short_command(body: bytes) -> None:
     """Repeated patterns are written by `yes`; the bytes are the same."""
     command = writing_command(body, None)
     assert command is not None
-    written = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=20)
+    written = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=PATIENCE)
 
     assert len(command) < 300
     assert body == written.stdout
@@ -192,7 +194,7 @@ def test_the_real_curl_sends_the_request(what: str) -> None:
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}{path}"
         line = curl_line(method=method, url=url, headers=headers, body=body)
-        subprocess.run(["sh", "-c", line], check=True, timeout=20, stdout=subprocess.DEVNULL)
+        subprocess.run(["sh", "-c", line], check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
         thread.join()
     head, _, sent = received[0].partition(b"\r\n\r\n")
     request_line, *lines = head.decode("latin-1").split("\r\n")
@@ -240,7 +242,7 @@ def test_the_real_curl_uses_the_same_route(host: str) -> None:
         route = Route(connect_to=Address(host, server.getsockname()[1]), ca_file=str(CERTIFICATE))
         line = curl_line(method="POST", url=ELSEWHERE, headers=[], body=b"{}", route=route)
         proxied = {**os.environ, "https_proxy": "http://127.0.0.1:9"}
-        done = subprocess.run(["sh", "-c", line], check=False, timeout=20, capture_output=True, env=proxied)
+        done = subprocess.run(["sh", "-c", line], check=False, timeout=PATIENCE, capture_output=True, env=proxied)
         thread.join(5)
 
     assert (0, b"") == (done.returncode, done.stderr)
@@ -254,7 +256,7 @@ def test_the_real_curl_stops_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/production/run_remote"
         line = curl_line(method="POST", url=url, headers=[], body=b"{}", deadline=0.25)
-        done = subprocess.run(["sh", "-c", line], check=False, timeout=20, capture_output=True)
+        done = subprocess.run(["sh", "-c", line], check=False, timeout=PATIENCE, capture_output=True)
 
     assert "--max-time 0.25 " in line
     assert 28 == done.returncode, done.stderr
