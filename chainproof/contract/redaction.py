@@ -38,6 +38,8 @@ _ESCAPE = re.compile(
     re.IGNORECASE,
 )
 """One escaped ASCII character in a URL, in JSON, in a programming language, in quoted-printable or in HTML."""
+_ESCAPE_SIGNS = ("%", "\\", "=", "&", "0x", "0X")
+"""With one of these an escape begins."""
 
 _MAX_ROUNDS = 3
 """How often escapes are decoded: JSON may be in a string of JSON."""
@@ -56,6 +58,7 @@ _SEPARATORS = dict.fromkeys(
     ]
 )
 """Characters that may stand between those of a secret: in dumps of bytes, in UTF-16, where a long line is broken."""
+_SEPARATOR_BYTES = bytes(each for each in _SEPARATORS if each < 0x100)
 
 
 class Redactor:
@@ -68,14 +71,16 @@ class Redactor:
         """Secrets that are removed as a whole only."""
         self._parts: set[str] = set()
         """The parts of the secrets and of their encodings that may not be left, in lower case."""
-        self._blocks: dict[str, int] = {}
-        """Pieces of such parts, one of which is in each of them, with the length of the parts. They are found quickly."""
+        self._lengths: set[int] = set()
+        """The lengths of such parts."""
+        self._fours: set[int] = set()
+        """Every four characters of such parts, as one number."""
         self._have_separators = False
         for secret in sorted(set(filter(None, secrets)), key=len, reverse=True):
             if len(secret) < MIN_LENGTH or secret == EMULATOR_KEY:
                 self._whole += (json.dumps(secret)[1:-1], secret)
                 continue
-            for form, length in _forms(secret):
+            for form, length in dict.fromkeys(_forms(secret)):
                 joined = form.translate(_SEPARATORS)
                 self._have_separators |= joined != form
                 for each in {form.lower(), joined.lower()}:
@@ -83,10 +88,12 @@ class Redactor:
 
     def _add(self, form: str, length: int) -> None:
         """Look for all parts of a text with a length."""
-        block = _block_length(length)
+        if len(form) < length:
+            return
+        self._lengths.add(length)
         self._parts.update(form[start : start + length] for start in range(len(form) - length + 1))
-        starts = range(0, len(form) - block + 1, length - block + 1)
-        self._blocks |= {form[start : start + block]: length for start in starts}
+        for start in range(4):
+            self._fours.update(_fours(form[start:]))
 
     def redact(self, text: str) -> str:
         """A text without the secrets."""
@@ -110,7 +117,7 @@ class Redactor:
         """The parts of a text to be removed, in order, as start and end."""
         found = self._spans_of_view(text)
         decoded, before = text, [text]
-        while len(before) <= _MAX_ROUNDS and _ESCAPE.search(decoded):
+        while len(before) <= _MAX_ROUNDS and _has_escape(decoded):
             decoded = _ESCAPE.sub(_character, decoded)
             spans = self._spans_of_view(decoded)
             for view in reversed(before) if spans else ():  # many large texts have escapes, few have secrets
@@ -128,7 +135,7 @@ class Redactor:
 
     def _spans_of_view(self, text: str) -> list[tuple[int, int]]:
         """The parts of a text that are secret, also with separators between their characters."""
-        joined = text.translate(_SEPARATORS)
+        joined = _without_separators(text)
         found = list(self._matches(_in_lower_case(joined)))
         if found:
             kept = [index for index, character in enumerate(text) if ord(character) not in _SEPARATORS]
@@ -138,19 +145,33 @@ class Redactor:
         return found
 
     def _matches(self, lower: str) -> Iterator[tuple[int, int]]:
-        """Where parts of secrets are in a lower-case text."""
-        for block, length in self._blocks.items():
-            at = lower.find(block)
-            while at >= 0:
-                for start in range(max(at - length + len(block), 0), at + 1):
-                    if lower[start : start + length] in self._parts:
-                        yield start, start + length
-                at = lower.find(block, at + 1)
+        """
+        Where parts of secrets are in a lower-case text.
+
+        A part has at least seven characters, so that four of them begin at a multiple of four: few places are looked at.
+        """
+        fours = _fours(lower)
+        found = self._fours.intersection(fours)
+        for at in [4 * index for index, four in enumerate(fours) if four in found] if found else ():
+            for length in self._lengths:
+                for start in range(max(at - length + 4, 0), at + 1):
+                    part = lower[start : start + length]
+                    if part in self._parts:
+                        yield start, start + len(part)
 
 
-def _block_length(length: int) -> int:
-    """The length of the pieces by which parts of a length are found: few are searched for, and few are found by chance."""
-    return max(4, length // 3)
+def _fours(text: str) -> memoryview:
+    """Each four characters of a text as one number; other characters than those of Latin-1 count as question marks."""
+    coded = memoryview(text.encode("latin-1", "replace"))
+    return coded[: len(coded) // 4 * 4].cast("I")
+
+
+def _without_separators(text: str) -> str:
+    """A text without the characters that may stand between those of a secret."""
+    try:  # many times as fast for long texts
+        return text.encode("latin-1").translate(None, _SEPARATOR_BYTES).decode("latin-1")
+    except UnicodeEncodeError:
+        return text.translate(_SEPARATORS)
 
 
 def _in_lower_case(text: str) -> str:
@@ -185,6 +206,11 @@ def _digits(coded: bytes, bits: int, padding: int, length: int) -> str:
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
+
+
+def _has_escape(text: str) -> bool:
+    """Whether there is an escape in a text."""
+    return any(sign in text for sign in _ESCAPE_SIGNS) and _ESCAPE.search(text) is not None
 
 
 def _character(escape: re.Match[str]) -> str:

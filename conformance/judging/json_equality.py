@@ -57,6 +57,9 @@ class JsonNumber(str):
         return sum(map(str.isdigit, self))
 
 
+_PLAIN_DIGITS = 15
+"""Digits of an integer that every receiver reads alike."""
+
 _LITERALS: dict[str, object] = {"true": True, "false": False, "null": None}
 
 _TOKEN = re.compile(
@@ -196,6 +199,8 @@ def is_implementation_defined(content: bytes) -> bool:
 def _is_ambiguous(value: object) -> bool:
     """True if receivers may read a value differently."""
     if isinstance(value, JsonNumber):
+        if len(value) <= _PLAIN_DIGITS and value.isdigit():
+            return False  # the most common numbers, quickly: an answer may have thousands
         max_digits = sizes.REQUIRED_DIGITS if value.is_integer else sizes.REQUIRED_FRACTION_DIGITS
         return not value.fits_double or value.digit_count > max_digits
     if isinstance(value, str):

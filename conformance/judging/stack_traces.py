@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from chainproof.contract.answer import Answer
 from chainproof.json_text import InvalidJson, TooComplex, parse_json
@@ -24,6 +25,9 @@ _IGNORED_FIELDS = frozenset(
 
 _MAX_LENGTH = 50_000
 """Characters of a text that are searched."""
+
+_MAX_REMEMBERED = 500
+"""Characters of a text whose matches are remembered: most errors of a target have the same few texts."""
 
 _MAX_PARSED = 2**20
 """Bytes of a body above which its strings are not searched one by one."""
@@ -165,10 +169,19 @@ def exposed_internals(answer: Answer, sent: str = "") -> str | None:
 def stack_trace_in(text: str, sent: str = "") -> str | None:
     """The first internals that a text exposes, in words, or None. Texts in *sent*, the request, do not count."""
     searched = text[:_MAX_LENGTH]
-    for words, pattern in _PATTERNS:
-        if any(match[0] not in sent for match in pattern.finditer(searched)):
-            return words
-    return None
+    found = _found_in(searched) if len(searched) <= _MAX_REMEMBERED else _matches(searched)
+    return next((words for words, match in found if match not in sent), None)
+
+
+@lru_cache(maxsize=1024)
+def _found_in(text: str) -> tuple[tuple[str, str], ...]:
+    """All matches in a short text, which many answers have."""
+    return tuple(_matches(text))
+
+
+def _matches(text: str) -> Iterator[tuple[str, str]]:
+    """What looks like internals in a text: the words for it, and the matching part."""
+    return ((words, match[0]) for words, pattern in _PATTERNS for match in pattern.finditer(text))
 
 
 def _texts(answer: Answer) -> Iterator[tuple[str, str]]:
