@@ -29,6 +29,7 @@ from chainproof.results.finding import Finding
 from chainproof.user_check import UserCheck
 
 from .endpoints import KEY, AnswerFunction, serve
+from .sampling import ALL
 
 WIRE_CHECKS = tuple(
     check
@@ -43,6 +44,11 @@ HANDWRITTEN_CHECKS = tuple(
     for check in ALL_CHECKS
     if check.module == "identity" or (check not in GENERATED_CHECKS and check not in WIRE_CHECKS)
 )
+COSTLY_MODULES = ("limits", "recovery", "repetition")
+"""Modules whose checks send large bodies or many equal requests, or wait."""
+LIGHT_CHECKS = tuple(check for check in ALL_CHECKS if ALL or check.module not in COSTLY_MODULES)
+"""All checks but the costly ones, which `CHAINPROOF_SAMPLE=all` adds. The simplest endpoint and a busy one get all of them."""
+LIGHT_HANDWRITTEN_CHECKS = tuple(check for check in LIGHT_CHECKS if check in HANDWRITTEN_CHECKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

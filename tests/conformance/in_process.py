@@ -25,9 +25,9 @@ from .endpoints import KEY, AnswerFunction, EndpointRequest
 _NEED_SOCKET = {"body_limits_hold_in_every_framing", "oversized_bodies_get_a_documented_answer_in_every_framing"}
 
 INPUT_CHECKS: tuple[Check, ...] = tuple(
-    check for module in (body, limits, media_type) for check in checks_in(module) if check.name not in _NEED_SOCKET
+    check for module in (media_type, body, limits) for check in checks_in(module) if check.name not in _NEED_SOCKET
 )
-"""The checks of which bodies are accepted, rejected and returned, as far as they need no socket."""
+"""The checks of which bodies are accepted, rejected and returned, as far as they need no socket. The quickest are first."""
 
 
 class InProcessClient(Client):

@@ -22,7 +22,7 @@ from chainproof.conformance.inputs.generated_inputs import simplest_input, valid
 from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
 from chainproof.contract.openapi import document
 
-from .conftest import HANDWRITTEN_CHECKS, RunSuite, SuiteResult
+from .conftest import LIGHT_CHECKS, LIGHT_HANDWRITTEN_CHECKS, RunSuite, SuiteResult
 from .endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, error, rejection
 
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
@@ -82,7 +82,7 @@ def run_typed_suite(run_suite: RunSuite, server: AnswerFunction, **options: obje
 
 def test_a_chain_that_matches_its_schemas_has_no_findings(run_suite: RunSuite) -> None:
     """400 is right for inputs that do not match, and both clauses that need a schema are exercised."""
-    result = run_typed_suite(run_suite, greeting)
+    result = run_typed_suite(run_suite, greeting, checks=LIGHT_CHECKS)
 
     assert [] == result.lines
     assert result.finding_recorder._exercised["object-accepted"] > 15
@@ -132,7 +132,7 @@ def test_accepting_more_than_the_schema_is_not_a_violation(run_suite: RunSuite) 
             else answer
         )
 
-    assert [] == run_typed_suite(run_suite, lenient, checks=HANDWRITTEN_CHECKS).lines
+    assert [] == run_typed_suite(run_suite, lenient, checks=LIGHT_HANDWRITTEN_CHECKS).lines
 
 
 def test_a_failure_on_an_invalid_input_is_found(run_suite: RunSuite) -> None:
@@ -161,7 +161,7 @@ def test_other_requests_carry_a_valid_input(run_suite: RunSuite) -> None:
             bodies.append(request.body)
         return greeting(request)
 
-    checks = [check for check in HANDWRITTEN_CHECKS if check.module in ("credentials", "routing")]
+    checks = [check for check in ALL_CHECKS if check.module in ("credentials", "routing")]
     run_typed_suite(
         run_suite, server, checks=[check for check in checks if check.name != "keys_are_checked_before_bodies"]
     )

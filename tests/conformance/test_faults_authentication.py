@@ -723,7 +723,7 @@ def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suit
     assert [found for found in result.findings if KEY in repr(found) or KEY_HALF in repr(found)] == []
 
 
-@pytest.mark.parametrize("fault", FAULTS[::40], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS[::80], ids=lambda fault: fault.name)
 def test_all_checks_together_report_only_its_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """A fault gives the same findings when all checks are run."""
     result = run_suite(fault.server, checks=AUTHENTICATION_CHECKS, **fault.options)

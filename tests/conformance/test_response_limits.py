@@ -127,7 +127,14 @@ def test_all_answers_together_have_a_budget() -> None:
 def requester_of(client: Client) -> Requester:
     """A requester without a run folder."""
     finding_recorder = FindingRecorder(None, client.target, 1)
-    return Requester(client, finding_recorder, key=ApiKey(KEY), settings=Settings(seed=1), chain_schema=ChainSchema())
+    return Requester(
+        client,
+        finding_recorder,
+        key=ApiKey(KEY),
+        settings=Settings(seed=1),
+        chain_schema=ChainSchema(),
+        pause=lambda seconds: None,
+    )
 
 
 def test_a_request_with_special_framing_and_a_too_large_answer_has_a_finding_that_says_so() -> None:
