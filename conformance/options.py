@@ -175,8 +175,8 @@ _OPTIONS: tuple[Option, ...] = (
         name="-k",
         dest="selection",
         metavar="EXPR",
-        help="run only the checks whose names match, as in pytest: `credentials`, `body and not generated`; the verdict covers "
-        "only these",
+        help="run only the checks whose names or clauses match, as in pytest: `credentials`, `request-id-unique`, "
+        "`body and not generated`; the verdict covers only these",
         default_text="all checks",
         valid_in=frozenset({Surface.COMMAND}),  # pytest has it
     ),
@@ -321,7 +321,12 @@ _OPTIONS: tuple[Option, ...] = (
         help="send at most N independent requests at the same time to a target that takes longer than 25 ms to answer",
         group=_LIMITS,
     ),
-    replace(RESPONSE_MEMORY_OPTION, group=_LIMITS),
+    replace(
+        RESPONSE_MEMORY_OPTION,
+        help="memory for the answers that are read and judged at the same time; an answer that does not fit is not judged, "
+        "and without a violation the result is inconclusive",
+        group=_LIMITS,
+    ),
     Option(
         name="--overload",
         parse=None,

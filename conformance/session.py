@@ -7,10 +7,12 @@ The checks are the tests of `pytest conformance`, unaffected by files in the wor
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
@@ -62,6 +64,11 @@ _ARGUMENTS = (
 
 _MIN_OPEN_FILES = 256
 """Enough for the connections of all checks. Without a free one, the target would seem to be unreachable."""
+
+_SIMILARITY = 0.7
+"""Ratio of difflib from which a misspelt word is similar to another one."""
+_MAX_SIMILAR = 4
+"""How many similar names are shown."""
 
 _VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DEBUG")
 
@@ -132,8 +139,19 @@ def _selected_checks(selection: str) -> tuple[Check, ...]:
             f"-k: expected an expression such as 'credentials' or 'body and not generated', found {selection!r}: {why}"
         )
     if not collection.checks:
-        raise UsageError(f"-k: no check matches {selection!r}; --list prints the checks with their names and clauses")
+        raise UsageError(f"-k: no check or clause matches {selection!r}{_similar_names(selection)}; --list prints them all")
     return tuple(collection.checks)
+
+
+def _similar_names(selection: str) -> str:
+    """The names of modules, clauses and checks, the shortest first, that have a word similar to one of an expression."""
+    names = {check.module for check in ALL_CHECKS} | {check.name for check in ALL_CHECKS}
+    names |= {clause.id for check in ALL_CHECKS for clause in check.clauses}
+    parts = {part for name in names for part in (name, *re.split(r"[_-]", name))}
+    words = set(re.findall(r"[\w-]+", selection.lower())) - {"and", "or", "not"}
+    close = [part for word in words for part in get_close_matches(word, parts, n=1, cutoff=_SIMILARITY)]
+    found = sorted((name for name in names if any(part in name for part in close)), key=lambda name: (len(name), name))
+    return f"; similar names: {', '.join(found[:_MAX_SIMILAR])}" if found else ""
 
 
 class _Collection:

@@ -38,6 +38,14 @@ from .setup import RUN_SETUP, ConformanceRuns
 _RUNS = pytest.StashKey[ConformanceRuns]()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `-k` match a check by the ids of its clauses, too. Called before pytest selects."""
+    for item in filter(_runs_check, items):
+        check: Check = item.callspec.params["check_result"]  # type: ignore[attr-defined]  # _runs_check has made sure
+        item.extra_keyword_matches.update(clause.id for clause in check.clauses)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Open the runs of a session, and close their targets and run folders after the last test, whatever happens."""

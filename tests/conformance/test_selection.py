@@ -30,8 +30,26 @@ def test_an_expression_selects_as_in_pytest() -> None:
     assert "wrong_keys_are_rejected" not in {check.name for check in without}
 
 
+def test_an_expression_selects_by_clause() -> None:
+    """The id of a clause, or a part of it, selects the checks that test the clause."""
+    selected = _selected_checks("request-id-unique and not status")
+    ids = [{clause.id for clause in check.clauses} for check in selected]
+
+    assert all("request-id-unique" in each and not any("status" in clause for clause in each) for each in ids)
+    assert {check.id for check in ALL_CHECKS if any(clause.id == "status" for clause in check.clauses)} <= {
+        check.id for check in _selected_checks("status")
+    }
+
+
 @pytest.mark.parametrize(
-    ("expression", "message"), [("a or or", "expected an expression"), ("no_such_check", "no check matches")]
+    ("expression", "message"),
+    [
+        ("a or or", "expected an expression"),
+        ("qqq_zzz", "no check or clause matches 'qqq_zzz'; --list"),
+        ("statsu", "similar names: status, "),
+        ("request-id-unqiue", "similar names: request-id-unique;"),
+        ("crdentials", "similar names: credentials, "),
+    ],
 )
 def test_an_expression_without_checks_is_a_usage_error(expression: str, message: str) -> None:
     """An invalid expression and one that matches nothing are not a passing run."""
