@@ -14,7 +14,7 @@ from chainproof.contract.redaction import REDACTED
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.severity import failing_levels
-from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
+from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
 from chainproof.text_files import read_bytes, read_stream
 
 from .inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, initial_inputs
@@ -25,6 +25,7 @@ from .judging.judge import History, Judgement, judge, request_secrets, with_bypa
 from .options import CALL_OPTIONS, Settings, settings_from
 from .runner.call_text import call_text
 from .runner.setup import EMULATOR_SCENARIO, requested_target
+from .transport.check_skipped import AnswerNotRead
 from .transport.client import Client
 from .transport.request import JSON_TYPE, CheckRequest, key_secret
 from .transport.single_exchange import Exchange, exchange, request_from_bytes
@@ -59,7 +60,11 @@ def main(arguments: Sequence[str]) -> int:
             max_response_memory=settings.max_response_memory << 20,
         )
         client.check_connection()
-        made = exchange(client, request, is_raw=content is not None)
+        try:
+            made = exchange(client, request, is_raw=content is not None)
+        except AnswerNotRead as reason:
+            print(f"{Verdict.INCONCLUSIVE.value.upper()}  The answer {reason}.")
+            return ExitCode.INCONCLUSIVE
         client.close()
         terms = _terms(endpoint, settings, chain_schema)
     judgement = _judgement(made, terms, settings.deadline)

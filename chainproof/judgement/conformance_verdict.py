@@ -40,7 +40,7 @@ class ConformanceEvidence:
     blocked_reason: str = ""
     """Why nothing could be exercised, such as a rejected key; empty if it could."""
     cut_by: str = ""
-    """What cut the run short, such as the end of `--time-budget`; empty if every planned request was sent."""
+    """What left the run incomplete, such as the end of `--time-budget`; empty if all planned requests were sent and judged."""
     was_accepted: bool = True
     """Whether any request was answered 200."""
     internal_error: str = ""
@@ -90,7 +90,7 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     if evidence.cut_by:
         return (
             Verdict.INCONCLUSIVE,
-            f"The run was cut short, and found no violation until then: {evidence.cut_by}.{also}",
+            f"The run is incomplete, and found no violation until then: {evidence.cut_by}.{also}",
         )
     if not evidence.passed_clauses and not accepted:
         return Verdict.INCONCLUSIVE, "No clause was tested."

@@ -20,7 +20,7 @@ class CoverageData(TypedDict):
     not_exercised: dict[str, str]
     notes: list[str]
     cut_by: NotRequired[str]
-    """Only if the run was cut short."""
+    """Only if the run is incomplete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Coverage:
     """Observations that violate no clause, such as the size from which bodies are rejected."""
 
     cut_by: str = ""
-    """What cut the run short, such as the end of `--time-budget`; empty if every planned request was sent."""
+    """What left the run incomplete, such as the end of `--time-budget`; empty if all planned requests were sent and judged."""
 
     def to_json(self) -> CoverageData:
         """The coverage as JSON types."""

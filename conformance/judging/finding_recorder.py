@@ -105,7 +105,7 @@ class FindingRecorder:
         self.request_count = 0
         """How many requests were sent."""
         self.cut_by = ""
-        """What cut the run short; empty if nothing did."""
+        """What left the run incomplete; empty if nothing did."""
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """Enter the clauses that one exchange exercised and violates."""

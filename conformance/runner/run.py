@@ -30,7 +30,7 @@ from ..probing.budget import ResponseTimes
 from ..probing.input_discovery import discover_inputs
 from ..probing.reproduction import reproduce_findings
 from ..probing.requester import Requester
-from ..transport.check_skipped import CheckSkipped, RunCut
+from ..transport.check_skipped import CheckSkipped, RunCut, RunIncomplete
 from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
 from .interruption import Interruption
@@ -172,7 +172,7 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     requester.check_name = FIRST_REQUESTS
     try:
         answers = discover_inputs(requester)
-    except RunCut as reason:
+    except RunIncomplete as reason:
         requester.finding_recorder.cut_by = requester.finding_recorder.cut_by or reason.cause
         return ""
     statuses = {answer.status for answer in answers}

@@ -6,6 +6,7 @@ pytest asks for the outcome of one check after the other. The first question sta
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
@@ -17,7 +18,7 @@ from ..options import Depth
 from ..probing.budget import CheckScope, ResponseTimes, Round
 from ..probing.concurrency import ConcurrencyLimit, run_in_threads
 from ..probing.requester import Requester
-from ..transport.check_skipped import CheckSkipped, RunCut
+from ..transport.check_skipped import AnswerNotRead, CheckSkipped, RunCut, RunIncomplete
 from .interruption import END_TIME
 from .plan import RunPlan, in_order
 from .power_order import power_of
@@ -66,7 +67,9 @@ class CheckRunner:
             finally:
                 own.send_submitted()
         except CheckSkipped as reason:
-            progress.skipped = reason
+            # Without the frames of its traceback, which would keep answers in memory until the end of the run.
+            traceback.clear_frames(reason.__traceback__)
+            progress.skipped = reason.with_traceback(None)
         except BaseException as error:  # noqa: BLE001  # raised again where pytest reports it
             progress.error = error
         progress.sent, progress.left_out, progress.seconds = scope.sent_count, scope.left_out, monotonic() - began
@@ -85,7 +88,8 @@ class CheckRunner:
             if progress.skipped is not None:
                 finding_recorder.record_skipped(check.clauses, str(progress.skipped))
             is_planned = turn is not Round.REST or bool(self._requester.time_budget.stopped)
-            if isinstance(progress.skipped, RunCut) and is_planned:
+            is_planned |= isinstance(progress.skipped, AnswerNotRead)
+            if isinstance(progress.skipped, RunIncomplete) and is_planned:
                 finding_recorder.cut_by = finding_recorder.cut_by or progress.skipped.cause
             finding_recorder.write_counts()
 

@@ -13,14 +13,21 @@ class CheckSkipped(BaseException):
     """
 
 
-class RunCut(CheckSkipped):
-    """
-    Ends a check because the run may send no more: its time or request budget is spent, or the target is gone.
-
-    Unlike other skipped checks, it leaves the run inconclusive.
-    """
+class RunIncomplete(CheckSkipped):
+    """Ends a check for a reason that, unlike those of other skipped checks, leaves the run inconclusive."""
 
     def __init__(self, remedy: str, cause: str) -> None:
-        """*cause* is why no more may be sent, and *remedy* what would change that."""
+        """*cause* is why the check ends, and *remedy* what would change that."""
         super().__init__(f"needs {remedy}: {cause}")
         self.cause = cause
+
+
+class RunCut(RunIncomplete):
+    """Ends a check because the run may send no more: its time or request budget is spent, or the target is gone."""
+
+
+class AnswerNotRead(RunIncomplete):
+    """Ends a check because an answer does not fit into our memory, which says nothing about the target."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("a higher --max-response-memory", f"an answer was not judged, because {reason}")

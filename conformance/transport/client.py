@@ -21,7 +21,7 @@ from chainproof.results.exchange import Transport
 
 from .connection import ConnectTarget, TargetConnection, TransportResult
 from .rate_limit import UNLIMITED
-from .raw_connection import RawConnection, without_content_coding
+from .raw_connection import RawConnection, require_memory, without_content_coding
 from .request import CheckRequest, request_bytes
 from .response_memory import ResponseMemory
 
@@ -66,7 +66,10 @@ class Client:
         return is_loopback(self._connect_target.route.destination(self.target).host)
 
     def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
-        """Send one request exactly as it is, and wait for the answer, for *deadline* seconds if that is given."""
+        """
+        Send one request exactly as it is, and wait for the answer, for *deadline* seconds if that is given. Raises
+        AnswerNotRead.
+        """
         deadline = self.deadline if deadline is None else deadline
         until = monotonic() + deadline
         while True:
@@ -88,7 +91,9 @@ class Client:
                 self._put_back(connection, request)
             # A target may close an idle connection just when it is reused. That says nothing about the request.
             if is_new or received.transport is not Transport.CONNECTION_LOST or received.raw:
-                return without_content_coding(received, request)
+                received = without_content_coding(received, request)
+                require_memory(received)
+                return received
 
     def open_raw_connection(
         self,

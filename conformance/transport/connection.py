@@ -20,7 +20,7 @@ from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
-from .response_memory import AnswerTooLarge, HeldBytes, ResponseMemory
+from .response_memory import AnswerTooLarge, HeldBytes, MemoryExhausted, ResponseMemory
 from .response_parser import AnswerParser, UnparsableAnswer
 
 _READ_SIZE = 65536
@@ -53,6 +53,8 @@ class TransportResult:
     """What is wrong with the answer's content coding; `answer` is decoded."""
     warning: str = ""
     """A recommendation that the answer does not follow."""
+    exceeds_memory: bool = False
+    """Whether it was not read to its end because it does not fit into our memory."""
     held: HeldBytes | None = field(default=None, repr=False, compare=False)
     """The memory of the answer."""
 
@@ -179,7 +181,8 @@ class TargetConnection:
                 self._socket.settimeout(_remaining(deadline))
                 parser.feed(self._socket.recv(_READ_SIZE))
         except AnswerTooLarge as error:
-            return transport_result(parser, Transport.TOO_LARGE, str(error))
+            received = transport_result(parser, Transport.TOO_LARGE, str(error))
+            return replace(received, exceeds_memory=isinstance(error, MemoryExhausted))
         except UnparsableAnswer as error:
             # An answer without a single byte is a lost connection.
             transport = Transport.MALFORMED if parser.received else Transport.CONNECTION_LOST

@@ -15,7 +15,8 @@ from chainproof.results.exchange import Transport
 
 from .connection import TargetConnection, TransportResult
 from .request import CheckRequest, request_bytes
-from .response_memory import AnswerTooLarge
+from .check_skipped import AnswerNotRead
+from .response_memory import MemoryExhausted
 from .response_parser import AnswerParser
 
 UNEXPECTED_DATA_TIMEOUT: Seconds = 0.05
@@ -89,7 +90,7 @@ class RawConnection:
     def read_answer(
         self, request: CheckRequest, *, within: Seconds | None = None, http_1_0: bool = False
     ) -> TransportResult:
-        """The next answer on the connection; it belongs to *request*."""
+        """The next answer on the connection; it belongs to *request*. Raises AnswerNotRead."""
         parser = AnswerParser(request.method, http_1_0)
         deadline = self._deadline if within is None else within
         received = self._connection.read_answer(parser, monotonic() + self._limit(deadline), self._pending)
@@ -99,7 +100,9 @@ class RawConnection:
         if self._pending and not parser.framing_error and self._pending.startswith(b"HTTP/"[: len(self._pending)]):
             received = replace(received, framing_error="")  # the bytes begin the next answer
         self.is_closed = self.is_closed or parser.connection_closed or received.transport is not Transport.ANSWERED
-        return without_content_coding(received, request)
+        received = without_content_coding(received, request)
+        require_memory(received)
+        return received
 
     def read_unexpected(self, timeout: Seconds = UNEXPECTED_DATA_TIMEOUT) -> bytes:
         """
@@ -134,6 +137,18 @@ def without_content_coding(received: TransportResult, request: CheckRequest) -> 
     if decoded.answer is not None and received.held is not None:
         try:
             received.held.add(len(decoded.answer.body))
-        except AnswerTooLarge as error:
-            return replace(received, answer=None, transport=Transport.TOO_LARGE, reason=str(error))
+        except MemoryExhausted as error:
+            return replace(
+                received, answer=None, transport=Transport.TOO_LARGE, reason=str(error), exceeds_memory=True, held=None
+            )
     return replace(received, answer=decoded.answer, coding_error=decoded.coding_error, warning=decoded.warning)
+
+
+def require_memory(received: TransportResult) -> None:
+    """
+    Raises AnswerNotRead if an answer does not fit into our memory.
+
+    What the target sent of it must not be in reach of the exception: its frames may stay in memory for a while.
+    """
+    if received.exceeds_memory:
+        raise AnswerNotRead(received.reason)

@@ -11,6 +11,10 @@ class AnswerTooLarge(Exception):
     """An answer that is not read to its end; the message says why."""
 
 
+class MemoryExhausted(AnswerTooLarge):
+    """An answer for which all answers together leave no memory. The limit is ours, and not a fault of the target."""
+
+
 class ResponseMemory:
     """The bytes of the answers that are being read and judged, over all connections. Any thread may use it."""
 
@@ -21,12 +25,10 @@ class ResponseMemory:
         self._lock = RLock()
 
     def hold(self, count: int) -> None:
-        """Hold more bytes. Raises AnswerTooLarge if they are too many."""
+        """Hold more bytes. Raises MemoryExhausted if they are too many."""
         with self._lock:
             if self.held + count > self.limit:
-                raise AnswerTooLarge(
-                    f"the answers being read take more than {self.limit >> 20} MiB, see --max-response-memory"
-                )
+                raise MemoryExhausted(f"the answers read at the same time take more than the {self.limit >> 20} MiB of --max-response-memory")
             self.held += count
 
     def release(self, count: int) -> None:
@@ -45,7 +47,7 @@ class HeldBytes:
         self._count = 0
 
     def add(self, count: int) -> None:
-        """Hold more bytes. Raises AnswerTooLarge if all answers together have too many."""
+        """Hold more bytes. Raises MemoryExhausted if all answers together have too many."""
         self._memory.hold(count)
         self._count += count
 

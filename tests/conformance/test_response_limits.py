@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
 import json
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
+from chainproof.conformance.call import main as call
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.input_search import InputSearch
 from chainproof.conformance.judging import stack_traces
@@ -19,10 +25,16 @@ from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_
 from chainproof.conformance.options import Settings
 from chainproof.conformance.probing.raw_requests import record_framed
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.runner.schedule import CheckRunner
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.connection import TransportResult
 from chainproof.conformance.transport.request import CheckRequest
-from chainproof.conformance.transport.response_memory import AnswerTooLarge, HeldBytes, ResponseMemory
+from chainproof.conformance.transport.response_memory import (
+    AnswerTooLarge,
+    HeldBytes,
+    MemoryExhausted,
+    ResponseMemory,
+)
 from chainproof.conformance.transport.response_parser import AnswerParser, UnparsableAnswer
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
@@ -30,9 +42,10 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.levels import Contract
 from chainproof.contract.target import parse_target
+from chainproof.judgement.verdict import ExitCode
 from chainproof.results.exchange import Transport
 
-from .endpoints import KEY
+from .endpoints import KEY, EndpointAnswer, EndpointRequest, serve
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -112,7 +125,7 @@ def test_all_answers_together_have_a_budget() -> None:
     memory = ResponseMemory(1000)
     first, second = HeldBytes(memory), HeldBytes(memory)
     first.add(600)
-    with pytest.raises(AnswerTooLarge, match="--max-response-memory"):
+    with pytest.raises(MemoryExhausted, match="--max-response-memory"):
         second.add(600)
     held = memory.held
     del first
@@ -145,6 +158,73 @@ def test_a_request_with_special_framing_and_a_too_large_answer_has_a_finding_tha
     record_framed(requester, request, received, expectation(request, requester.terms))
 
     assert ["an answer of more than 64 MiB"] == [found.actual for found in requester.finding_recorder.findings]
+
+
+LARGE = b'{"a":"' + b"x" * 500_000 + b'"}'
+LARGE_ANSWERS = {
+    "long": EndpointAnswer(status=200, body=LARGE),
+    "compressed": EndpointAnswer(status=200, body=gzip.compress(LARGE), extra_fields=(("Content-Encoding", "gzip"),)),
+    "endless": EndpointAnswer(status=200, raw=OK + b"\r\n" + LARGE + LARGE),
+}
+
+
+def send_large(requester: Requester) -> None:
+    """Send a request whose answer needs much memory."""
+    kept = requester.send(requester.build_request(b"{}")).answer
+    requester.send(requester.build_request(b'{"large":1}'))
+    raise AssertionError(kept)
+
+
+def send_large_on_threads(requester: Requester) -> None:
+    """Send such requests at the same time, like the checks of a slow target."""
+    requester.run_each(requester.send, [requester.build_request(b'{"large":1}', label="large")] * 3, threads=3)
+
+
+def send_large_raw(requester: Requester) -> None:
+    """Send such a request on a connection of its own."""
+    with requester.raw_connection() as connection:
+        connection.send_request(request := requester.build_request(b'{"large":1}'))
+        connection.read_answer(request)
+
+
+@pytest.mark.parametrize("form", LARGE_ANSWERS)
+@pytest.mark.parametrize("send", [send_large, send_large_on_threads, send_large_raw])
+def test_an_answer_without_memory_is_not_judged_and_takes_none_afterwards(
+    send: Callable[[Requester], None], form: str
+) -> None:
+    """The limit is ours: the check is skipped, the run is incomplete, and its memory is free without garbage collection."""
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        return LARGE_ANSWERS[form] if b"large" in request.body else EndpointAnswer(status=200, body=b'{"a":1}')
+
+    with serve(server) as url:
+        client = Client(parse_target(url), max_response_memory=1 << 20)
+        client._memory.limit = 300_000
+        requester = requester_of(client)
+        gc.disable()
+        try:
+            progress = CheckRunner(requester).run(replace(ALL_CHECKS[0], run=send))
+            held = client._memory.held
+        finally:
+            gc.enable()
+        client.close()
+
+    assert str(progress.skipped).startswith("needs a higher --max-response-memory: an answer was not judged")
+    assert () == requester.ledger.findings
+    assert "--max-response-memory" in requester.ledger.cut_by
+    assert 0 == held
+
+
+def test_a_call_without_memory_is_inconclusive(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says which option to raise."""
+    monkeypatch.setenv("BASETEN_API_KEY", KEY)
+    with serve(lambda _: LARGE_ANSWERS["long"]) as url:
+        code = call(["--target", url, "--payload", "{}", "--max-response-memory", "1"])
+
+    assert ExitCode.INCONCLUSIVE == code
+    assert "INCONCLUSIVE  The answer needs a higher --max-response-memory" in capsys.readouterr().out
 
 
 def test_long_request_ids_take_little_memory() -> None:
