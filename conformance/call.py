@@ -62,8 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         client.check_connection()
         try:
             made = exchange(client, request, is_raw=content is not None)
-        except AnswerNotRead as reason:
-            print(f"{Verdict.INCONCLUSIVE.value.upper()}  The answer {reason}.")
+        except AnswerNotRead as skipped:
+            print(f"{Verdict.INCONCLUSIVE.value.upper()}  The answer {skipped}.")
             return ExitCode.INCONCLUSIVE
         client.close()
         terms = _terms(endpoint, settings, chain_schema)

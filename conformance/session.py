@@ -23,6 +23,7 @@ from chainproof.clock import Seconds
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
+from chainproof.linux import return_freed_memory
 from chainproof.processes import allow_open_files, chainproof_command, run_process
 from chainproof.signals import handle_signals
 
@@ -85,6 +86,7 @@ def run_conformance(settings: Settings, *, began: Seconds) -> int:
         print(plan_text(settings, loaded.chain_schema, selected, limits, is_remote=is_remote))
         return ExitCode.PASS
     allow_open_files(_MIN_OPEN_FILES)
+    return_freed_memory()
     emulator = ("--contract", settings.contract.value)
     with open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint:
         setup = prepare_run(settings, loaded, endpoint)
@@ -139,7 +141,9 @@ def _selected_checks(selection: str) -> tuple[Check, ...]:
             f"-k: expected an expression such as 'credentials' or 'body and not generated', found {selection!r}: {why}"
         )
     if not collection.checks:
-        raise UsageError(f"-k: no check or clause matches {selection!r}{_similar_names(selection)}; --list prints them all")
+        raise UsageError(
+            f"-k: no check or clause matches {selection!r}{_similar_names(selection)}; --list prints them all"
+        )
     return tuple(collection.checks)
 
 

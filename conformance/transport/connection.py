@@ -20,7 +20,7 @@ from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
-from .response_memory import AnswerTooLarge, HeldBytes, MemoryExhausted, ResponseMemory
+from .response_memory import AnswerTooLarge, HeldBytes, MemoryExhausted, ResponseMemory, with_memory
 from .response_parser import AnswerParser, UnparsableAnswer
 
 _READ_SIZE = 65536
@@ -168,7 +168,9 @@ class TargetConnection:
         held = HeldBytes(self._memory)
         parser.hold = held.add
         try:
-            return replace(self._read_answer(parser, deadline, already_read), held=held)
+            received = self._read_answer(parser, deadline, already_read)
+            answer = received.answer and with_memory(received.answer, held)
+            return replace(received, answer=answer, held=held)
         finally:
             parser.stop()
 

@@ -13,10 +13,10 @@ from chainproof.contract.content_coding import decode_answer
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
+from .check_skipped import AnswerNotRead
 from .connection import TargetConnection, TransportResult
 from .request import CheckRequest, request_bytes
-from .check_skipped import AnswerNotRead
-from .response_memory import MemoryExhausted
+from .response_memory import MemoryExhausted, with_memory
 from .response_parser import AnswerParser
 
 UNEXPECTED_DATA_TIMEOUT: Seconds = 0.05
@@ -134,14 +134,16 @@ def without_content_coding(received: TransportResult, request: CheckRequest) -> 
         return received
     accepted, has_body = request.values("accept-encoding"), request.method != "HEAD"
     decoded = decode_answer(received.answer, accepted, has_body=has_body)
-    if decoded.answer is not None and received.held is not None:
+    answer = decoded.answer
+    if answer is not None and received.held is not None:
         try:
-            received.held.add(len(decoded.answer.body))
+            received.held.add(len(answer.body))
         except MemoryExhausted as error:
             return replace(
                 received, answer=None, transport=Transport.TOO_LARGE, reason=str(error), exceeds_memory=True, held=None
             )
-    return replace(received, answer=decoded.answer, coding_error=decoded.coding_error, warning=decoded.warning)
+        answer = with_memory(answer, received.held)
+    return replace(received, answer=answer, coding_error=decoded.coding_error, warning=decoded.warning)
 
 
 def require_memory(received: TransportResult) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from threading import RLock
 
+from chainproof.contract.answer import Answer
 from chainproof.options import DEFAULT_RESPONSE_MEMORY
 
 
@@ -28,7 +30,9 @@ class ResponseMemory:
         """Hold more bytes. Raises MemoryExhausted if they are too many."""
         with self._lock:
             if self.held + count > self.limit:
-                raise MemoryExhausted(f"the answers read at the same time take more than the {self.limit >> 20} MiB of --max-response-memory")
+                raise MemoryExhausted(
+                    f"the answers read at the same time take more than the {self.limit >> 20} MiB of --max-response-memory"
+                )
             self.held += count
 
     def release(self, count: int) -> None:
@@ -53,3 +57,21 @@ class HeldBytes:
 
     def __del__(self) -> None:
         self._memory.release(self._count)
+
+
+_SMALL_BODY = 2**16
+"""Bytes of a body up to which its memory is held only until the answer is judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAnswer(Answer):
+    """An answer with a large body. Its memory is held as long as anything refers to it."""
+
+    held: HeldBytes = field(repr=False, compare=False)
+
+
+def with_memory(answer: Answer, held: HeldBytes) -> Answer:
+    """The answer, which holds its memory if its body is large."""
+    if len(answer.body) <= _SMALL_BODY:
+        return answer
+    return HeldAnswer(status=answer.status, headers=answer.headers, body=answer.body, held=held)
