@@ -21,6 +21,7 @@ import orjson
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.judgement.latency import judged_requests, time_text
+from chainproof.judgement.objectives import too_few_ok_text
 from chainproof.results.exchange import Result
 from chainproof.results.folder import INTERVALS, MANIFEST, interval_files
 from chainproof.results.interval import Interval, RequestStats, total
@@ -97,7 +98,8 @@ def _objective_line(objective: Objective, progress: RunProgress) -> str:
     if value is None:
         return f"{objective.text}: no value yet"
     verdict = "met" if objective.meets(value) else "missed"
-    return f"{objective.text}: {verdict} so far, {value_text(objective.indicator, value)}"
+    found = too_few_ok_text(objective) if math.isinf(value) else value_text(objective.indicator, value)
+    return f"{objective.text}: {verdict} so far, {found}"
 
 
 def value_text(indicator: Indicator, value: float) -> str:

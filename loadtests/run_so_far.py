@@ -15,9 +15,9 @@ from pathlib import Path
 import orjson
 
 from chainproof.json_text import JSON
-from chainproof.judgement.latency import NOT_ANSWERED, QUANTILES, columns, interval_text, time_text
+from chainproof.judgement.latency import QUANTILES, columns, interval_text, time_text
 from chainproof.judgement.load_summary import LoadSummary, objectives_so_far, summarise_load
-from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.objectives import ObjectiveResult, too_few_ok_text
 from chainproof.judgement.timing_names import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result
@@ -77,7 +77,7 @@ def _objective(result: ObjectiveResult) -> JSON:
 def _observed(result: ObjectiveResult) -> str:
     """The observed value in its own unit, or why there is none."""
     if result.observed is None:
-        return NOT_ANSWERED if result.total else "no value yet"
+        return too_few_ok_text(result.objective) if result.total else "no value yet"
     return value_text(result.objective.indicator, result.observed)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
@@ -80,14 +80,17 @@ def timing(histogram: Histogram, never_answered: int = 0, batches: TimeBatches |
     The intervals count the values as independent, unless *batches* have them by time.
     """
     estimates: dict[str, Estimate] = {}
-    for name, fraction in QUANTILES if histogram.count or never_answered else ():
+    high: Seconds | None = None
+    for name, fraction in reversed(QUANTILES if histogram.count or never_answered else ()):
         dependence = independent() if batches is None else batches.dependence_of_quantile(fraction)
         estimate = quantile(histogram, fraction, dependence=dependence, beyond=never_answered)
         if estimate is not None:
-            estimates[name] = estimate
+            # What bounds p95 also bounds p50, whose requests may depend on each other more.
+            high = estimate.high if estimate.high is not None else high
+            estimates[name] = replace(estimate, high=high)
     return Timing(
         count=histogram.count + never_answered,
-        quantiles=estimates,
+        quantiles=dict(reversed(estimates.items())),
         max=math.inf if never_answered else histogram.max,
         min=histogram.min if histogram.count or not never_answered else math.inf,
         mean=None if never_answered else histogram.mean,

@@ -82,6 +82,13 @@ class ObjectiveResult:
         return undecided and self.dependence is not None and self.dependence.too_short
 
 
+def too_few_ok_text(objective: Objective) -> str:
+    """Why a percentile has no observed value: it falls among requests that were not answered ok."""
+    if objective.quantile is None or objective.quantile >= 1.0:
+        return "not all requests were answered ok"
+    return f"fewer than {100 * objective.quantile:g} % of the requests were answered ok"
+
+
 def evaluate_objectives(objectives: Sequence[Objective], judged: JudgedRequests) -> tuple[ObjectiveResult, ...]:
     """The results of all objectives of a run, which share their probability of error."""
     drafts = [_draft(objective, judged) for objective in objectives]

@@ -179,7 +179,7 @@ def _latency(summary: LoadSummary) -> str:
     ]
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
     note = (
-        "\n\ntoo few: too few answers for this end of the 95 % interval; the true value may be much higher"
+        "\n\ntoo few: too few independent answers for this end of the 95 % interval; the true value may be far beyond it"
         if is_unbounded
         else ""
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from chainproof.durations import format_duration
-from chainproof.judgement.latency import NOT_ANSWERED
-from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.objectives import ObjectiveResult, too_few_ok_text
 from chainproof.judgement.verdict import Verdict
 from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
 
@@ -17,7 +16,7 @@ def observed(result: ObjectiveResult) -> str:
     if result.observed is None:
         if indicator in INSTANTS:
             return "not within the run"
-        return NOT_ANSWERED if result.total else "no requests"
+        return too_few_ok_text(result.objective) if result.total else "no requests"
     if indicator in DURATIONS:
         return format_duration(result.observed)
     return rate(result.observed) if indicator is Indicator.THROUGHPUT else percent(result.observed)

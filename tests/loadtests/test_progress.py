@@ -60,7 +60,7 @@ def test_lines_show_rate_results_percentiles_and_objectives() -> None:
     assert [
         "12 s of 30 s, 18 s left · 18/s · 6 in flight · ok 192, failed 24, not sent 24",
         "last 10 s: p50 20 ms, p95 20 ms, p99 20 ms",
-        "p95 response_time < 800ms: missed so far, not answered",
+        "p95 response_time < 800ms: missed so far, fewer than 95 % of the requests were answered ok",
         "error_rate < 10%: missed so far, 20 %",
         "throughput > 12/s: met so far, 16/s",
         "first_success < 3s: no value yet",

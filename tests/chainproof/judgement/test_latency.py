@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from chainproof.judgement.latency import QUANTILES, interval_text, text_with_interval, timings
 from chainproof.judgement.timing_names import TIMING_NAMES
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.interval import RequestStats
+from chainproof.results.interval import RequestStats, merge_stats
 from chainproof.statistics.confidence_intervals import quantile
 from chainproof.statistics.histogram import Histogram
 
@@ -98,3 +99,14 @@ def test_nothing_at_all_has_no_times() -> None:
     assert {(0, None, None, None)} == {
         (each.count, each.max, each.min, each.mean) for each in timings(RequestStats()).values()
     }
+
+
+def test_what_bounds_a_percentile_bounds_the_lower_ones() -> None:
+    """A run of two states has few independent requests at p50, and p50 still has the upper bound of p90."""
+    fast, slow = (requests({OK: (100, time)}) for time in (0.1, 0.2))
+    seconds = [fast] * 4 + [slow] * 4
+    found = timings(merge_stats(seconds), seconds)["response_time_s"].quantiles
+
+    assert found["p50"].high is not None
+    for lower, higher in pairwise(found.values()):
+        assert higher.high is None or lower.high is not None
