@@ -30,4 +30,5 @@ class AnswerNotRead(RunIncomplete):
     """Ends a check because an answer does not fit into our memory, which says nothing about the target."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("a higher --max-response-memory", f"an answer was not judged, because {reason}")
+        super().__init__("a higher --max-response-memory", reason)
+        self.cause = f"{reason}, see --max-response-memory"

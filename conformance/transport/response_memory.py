@@ -31,7 +31,7 @@ class ResponseMemory:
         with self._lock:
             if self.held + count > self.limit:
                 raise MemoryExhausted(
-                    f"the answers read at the same time take more than the {self.limit >> 20} MiB of --max-response-memory"
+                    f"the answers read at the same time take more than {self.limit >> 20} MiB"
                 )
             self.held += count
 
