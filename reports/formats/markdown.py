@@ -179,7 +179,7 @@ def _latency(summary: LoadSummary) -> str:
     ]
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
     note = (
-        "\n\ntoo few: too few independent answers for this end of the 95 % interval; the true value may be far beyond it"
+        "\n\ntoo few: there are too few independent answers to bound the true value at this end"
         if is_unbounded
         else ""
     )

@@ -156,7 +156,7 @@ def _latency(summary: LoadSummary) -> list[str]:
         rows.append(["", *(interval_text(timing, name).replace(" – ", "–") for _, timing in each)])
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
     note = (
-        ["    too few: too few independent answers for this end of the 95 % interval; the true value may be far beyond it"]
+        ["    too few: there are too few independent answers to bound the true value at this end"]
         if is_unbounded
         else []
     )
