@@ -22,6 +22,8 @@ Accepts = Callable[[JSON], bool]
 
 _TOKEN_LENGTHS = (16, 12, 8, 6)
 """Lengths of the unique texts that are tried, the longest first."""
+_FILLING = "abcdefgh "
+"""What makes a text longer."""
 _MAX_ITEMS = 2
 """Items of an array whose values are changed; the others are alike."""
 _UNIQUE_NUMBERS = (10**9, 10**6, 10**4, 1000, 100)
@@ -105,11 +107,16 @@ def unique_text(rng: random.Random, length: int) -> str:
 
 
 def unique_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random) -> JSON:
-    """An accepted value for a place that hardly any other input has; None if the place takes no such value."""
+    """
+    An accepted value for a place that hardly any other input has, if possible of the same length; None if the place takes no
+    such value.
+    """
     current = value_at(value, place)
     candidates: list[JSON] = []
     if isinstance(current, str):
-        candidates = [unique_text(rng, length) for length in _TOKEN_LENGTHS]
+        longest = _TOKEN_LENGTHS[0]
+        candidates = [unique_text(rng, longest) + current[longest:]] if len(current) > longest else []
+        candidates += [unique_text(rng, length) for length in _TOKEN_LENGTHS]
     elif isinstance(current, int | float) and not isinstance(current, bool):
         candidates = [rng.randrange(limit // 10, limit) for limit in _UNIQUE_NUMBERS]
     return next((each for each in candidates if accepts(with_value(value, place, each))), None)
@@ -151,6 +158,25 @@ def unique_input(value: JSON, places: tuple[Place, ...], accepts: Accepts, rng: 
     for place in places:
         new = unique_value(value, place, accepts, rng)
         value = value if new is None else with_value(value, place, new)
+    return value
+
+
+def lengthened(value: JSON, places: tuple[Place, ...], accepts: Accepts, length: int) -> JSON:
+    """
+    An input whose texts at some places have so many characters, or half as many and so on, as far as they are accepted.
+
+    >>> lengthened({"a": "x", "b": "y"}, (("a",),), lambda value: len(value["a"]) <= 5, 16)
+    {'a': 'xabc', 'b': 'y'}
+    """
+    for place in places:
+        text = value_at(value, place)
+        size = length
+        while isinstance(text, str) and size > len(text):
+            longer = with_value(value, place, (text + _FILLING * (size // len(_FILLING) + 1))[:size])
+            if accepts(longer):
+                value = longer
+                break
+            size //= 2
     return value
 
 

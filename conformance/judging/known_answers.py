@@ -29,6 +29,7 @@ from .output_comparison import (
     leaves,
     without,
 )
+from .request_texts import json_texts
 
 _MAX_KNOWN = 2_000
 """Inputs whose outputs are remembered."""
@@ -36,6 +37,12 @@ _MAX_BYTES = 32 * 2**20
 """Bytes of all these outputs."""
 _MAX_OUTPUT = 2**20
 """Bytes of an output above which it is not remembered."""
+_MIN_OUTPUTS = 10
+"""Outputs from which it is known how many different values there are."""
+_MIN_TEXT = 3
+"""Characters of a text of the input that is looked for in a value."""
+_MAX_CHOICES = 6
+"""Different values of all outputs up to which one of them may be chosen by chance."""
 _MAX_DIFFERENCES = 8
 """Differences that wait for confirmation. One defect shows many times."""
 
@@ -127,6 +134,25 @@ class KnownAnswers:
         return next(
             (each for each in others if agree_at(paths, each.output, output) and input_key(each.request) != own), None
         )
+
+    def share_of_choice(self, difference: Difference, paths: Collection[Path]) -> float:
+        """
+        The smallest share of outputs that have a value of the different one at one of the paths, of those paths where outputs
+        have few different values that are no text of the input. 0 if there is no such path: then they are no choice of the chain.
+        """
+        output, value = difference.output, parse_json(difference.request.body or b"")
+        assert not isinstance(value, InvalidJson | TooComplex)  # as it was compared
+        sent = [text for text in json_texts(value) if len(text) >= _MIN_TEXT]
+        with self._lock:
+            outputs = [each.output for each in self._known.values()]
+        shares = []
+        for path in paths:
+            values = [repr(each[path]) for each in outputs if path in each]
+            found = repr(output.get(path))
+            if len(values) < _MIN_OUTPUTS or len(set(values)) > _MAX_CHOICES or any(text in found for text in sent):
+                continue
+            shares.append(max(values.count(found), 1) / len(values))
+        return min(shares, default=0.0)
 
     def first_mixed_up(self, violation: Violation) -> Violation:
         """The violation of mixed-up answers that was found first, so that one defect is one finding."""

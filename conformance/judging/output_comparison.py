@@ -27,67 +27,6 @@ _DISTINCTIVE_DIGITS = 5
 _DISTINCTIVE_LENGTH = 6
 """Characters of a string for which the same holds."""
 
-_VARYING_WORDS = frozenset(
-    [
-        "age",
-        "attempts",
-        "cache",
-        "cached",
-        "clock",
-        "created",
-        "date",
-        "duration",
-        "elapsed",
-        "expires",
-        "expiry",
-        "generated",
-        "hit",
-        "host",
-        "hostname",
-        "id",
-        "instance",
-        "latency",
-        "millis",
-        "ms",
-        "node",
-        "now",
-        "ns",
-        "pid",
-        "process",
-        "queue",
-        "queued",
-        "replica",
-        "request",
-        "requests",
-        "retries",
-        "runtime",
-        "seconds",
-        "seed",
-        "server",
-        "session",
-        "since",
-        "span",
-        "start",
-        "started",
-        "thread",
-        "time",
-        "timestamp",
-        "took",
-        "trace",
-        "ts",
-        "updated",
-        "uptime",
-        "us",
-        "uuid",
-        "version",
-        "wait",
-        "waited",
-        "worker",
-    ]
-)
-"""Words in the name of a value that may differ between equal requests although all others are equal."""
-
-
 _MAX_STEPS = 100_000
 """Names and indices on the way to all values of an output that is compared."""
 
@@ -143,18 +82,6 @@ def is_distinctive(paths: Collection[Path], output: Leaves) -> bool:
     return any(_is_distinctive_value(value) for path in paths for value in output.get(path, ()))
 
 
-def may_vary(path: Path) -> bool:
-    """
-    True if the name of a value says that it may differ between equal requests, like a duration or an id.
-
-    >>> may_vary(("meta", "elapsed_ms"))
-    True
-    >>> may_vary(("lines", "[]", "amount"))
-    False
-    """
-    return not _VARYING_WORDS.isdisjoint(_words(path))
-
-
 def format_output_path(path: Path) -> str:
     """
     A path as text.
@@ -163,13 +90,6 @@ def format_output_path(path: Path) -> str:
     'lines[].amount'
     """
     return ".".join(path).replace(f".{ANY_ITEM}", ANY_ITEM) or "the top level"
-
-
-def _words(path: Path) -> tuple[str, ...]:
-    """The words in the names of a path, in lower case."""
-    names = [name for name in path if name != ANY_ITEM]
-    spaced = "".join(f"_{char.lower()}" if char.isupper() else char for name in names for char in f"_{name}")
-    return tuple(spaced.replace("-", "_").split("_"))
 
 
 def _are_equal(first: tuple[object, ...], second: tuple[object, ...]) -> bool:

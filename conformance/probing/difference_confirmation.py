@@ -8,14 +8,17 @@ in another form of the request, or without a visible reason.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection
 
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
-from chainproof.json_text import parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
 from chainproof.stored_text import beginning
 
+from ..inputs.input_variations import encoded, unique_input, unique_places
+from ..inputs.member_names import may_vary
 from ..judging.known_answers import Difference, KnownAnswer
 from ..judging.output_comparison import (
     Leaves,
@@ -25,8 +28,8 @@ from ..judging.output_comparison import (
     format_output_path,
     is_comparable_size,
     leaves,
-    may_vary,
 )
+from ..judging.request_texts import text_keys
 from ..transport.request import CheckRequest
 from .requester import Requester
 
@@ -38,6 +41,12 @@ _MORE_CONTROLS = 8
 """How often it is sent alone otherwise: the values might be random."""
 _MAX_RARE = 2
 """In so many of all these, 24 in the worst case, the answer may be different without being called random."""
+_MAX_CONTROLS = 70
+"""How often it is sent alone at most."""
+_CHANCE = 0.005
+"""Probability with which a chain that chooses between values by chance may be taken for a faulty one."""
+_TIME_SHARE = 20
+"""One difference takes at most this part of the time that is left."""
 _MAX_EXCERPT = 80
 
 
@@ -62,7 +71,12 @@ def _confirm(requester: Requester, difference: Difference) -> None:
     if not paths:
         return
     owner = known_answers.owner(difference, difference.output, paths)
-    alone = _usual_output(requester, difference, _CONTROLS if owner is not None else _MORE_CONTROLS)
+    choice = known_answers.share_of_choice(difference, paths)
+    if choice and not _has_text_of(owner, difference.request, difference.output, paths):
+        count = _controls_for_choice(requester, choice)
+    else:
+        choice, count = 0.0, _CONTROLS if owner is not None else _MORE_CONTROLS
+    alone = _usual_output(requester, difference, count, may_be_rare=not choice)
     paths = known_answers.changed_paths(known.output, difference.output)
     if alone is None or not paths:
         return
@@ -71,12 +85,52 @@ def _confirm(requester: Requester, difference: Difference) -> None:
         owner = owner or known_answers.owner(difference, known.output, paths)
         _report(requester, difference, owner, paths)
         return
-    owner = known_answers.owner(difference, known.output, paths)
-    if agree_at(paths, alone, difference.output) and owner is not None and _still_has(requester, owner, paths):
-        # The first answer was the wrong one.
-        _report(requester, difference, owner, paths, request=known.request)
-        return
+    if agree_at(paths, alone, difference.output):
+        lasting = paths - _initial(requester, known)
+        owner = known_answers.owner(difference, known.output, lasting)
+        if owner is not None and _still_has(requester, owner, lasting):
+            # The first answer was the wrong one.
+            _report(requester, difference, owner, lasting, request=known.request)
+            return
     known_answers.ignore(paths)  # the output depends on the time, or on what was sent before
+
+
+def _has_text_of(owner: KnownAnswer | None, request: CheckRequest, output: Leaves, paths: Collection[Path]) -> bool:
+    """True if an output has a text of the other request that its own request does not have: that is no choice of the chain."""
+    if owner is None:
+        return False
+    theirs = text_keys(owner.request.body or b"") - text_keys(request.body or b"")
+    return any(
+        isinstance(value, str) and value.lower().startswith(key)
+        for path in paths
+        for value in output.get(path, ())
+        for key in theirs
+    )
+
+
+def _controls_for_choice(requester: Requester, share: float) -> int:
+    """
+    How often an input is sent alone if the chain may choose between few values by chance, and chooses one for a *share* of the
+    requests: until it would hardly always have chosen another one.
+    """
+    needed = math.log(_CHANCE) / math.log1p(-min(share, 0.9))
+    in_time = requester.time_budget.left / _TIME_SHARE / max(requester.response_times.accepted, 1e-4)
+    return math.ceil(max(min(needed, in_time, _MAX_CONTROLS), _MORE_CONTROLS))
+
+
+def _initial(requester: Requester, known: KnownAnswer) -> frozenset[Path]:
+    """
+    Where a first output equals that for an input whose values were never sent: it may be right for a first one, as with an
+    allowance of each user.
+    """
+    value = parse_json(known.request.body or b"")
+    if isinstance(value, InvalidJson | TooComplex):
+        return frozenset()
+    schema, rng = requester.terms.input_schema, requester.rng(f"first {known.request.label}")
+    accepts = schema.accepts if schema is not None else lambda _: True
+    new = unique_input(value, unique_places(value, accepts, rng), accepts, rng)
+    output = send_alone(requester, encoded(new), known.request.label)
+    return frozenset() if output is None else frozenset(known.output) - differing_paths(known.output, output)
 
 
 def _still_has(requester: Requester, owner: KnownAnswer, paths: Collection[Path]) -> bool:
@@ -85,11 +139,11 @@ def _still_has(requester: Requester, owner: KnownAnswer, paths: Collection[Path]
     return output is not None and agree_at(paths, output, owner.output)
 
 
-def _usual_output(requester: Requester, difference: Difference, count: int) -> Leaves | None:
+def _usual_output(requester: Requester, difference: Difference, count: int, *, may_be_rare: bool) -> Leaves | None:
     """
     The output of the input sent alone several times. Paths at which it varies are ignored from now on.
 
-    A value that is rarely different is not ignored: it may be the defect, which happens to show again.
+    If *may_be_rare*, a value that is rarely different is not ignored: it may be the defect, which happens to show again.
     """
     known_answers = requester.known_answers
     outputs = _send_alone_repeatedly(requester, difference.known.request, count)
@@ -97,7 +151,7 @@ def _usual_output(requester: Requester, difference: Difference, count: int) -> L
         return None
     usual = _most_frequent(outputs)
     deviating = [found for output in outputs if (found := known_answers.changed_paths(usual, output))]
-    if len(deviating) == 1 and count >= _MORE_CONTROLS:
+    if len(deviating) == 1 and count >= _MORE_CONTROLS and may_be_rare:
         more = _send_alone_repeatedly(requester, difference.known.request, 2 * count)
         deviating += [found for output in more if (found := known_answers.changed_paths(usual, output))]
         if len(deviating) <= _MAX_RARE:

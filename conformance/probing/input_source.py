@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
+from typing import Self
 
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
@@ -17,6 +18,7 @@ from ..inputs.input_variations import (
     Variation,
     encoded,
     enumerated_words,
+    lengthened,
     merged_input,
     reversed_arrays,
     unique_input,
@@ -28,6 +30,9 @@ from ..inputs.input_variations import (
 )
 from ..transport.check_skipped import CheckSkipped
 from .requester import Requester
+
+_TOKEN_LENGTH = 16
+"""Characters of a unique text that no other text has: a long one has a tail that others have as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,10 @@ class InputSource:
     def unique(self) -> JSON:
         """An input with a unique value at every place that takes one."""
         return unique_input(self.value, self.places, self.accepts, self.rng)
+
+    def longer(self, length: int) -> Self:
+        """A source of inputs whose texts have so many characters, as far as they are accepted."""
+        return replace(self, value=lengthened(self.value, self.places, self.accepts, length))
 
     def with_unique(self, value: JSON, place: Place) -> JSON:
         """An input with a unique value at one place."""
@@ -71,7 +80,7 @@ class InputSource:
     def tokens(self, value: JSON) -> frozenset[bytes]:
         """The unique texts of an input, by which it is recognised in an answer."""
         texts = (value_at(value, place) for place in self.places)
-        return frozenset(text.encode() for text in texts if isinstance(text, str) and len(text) >= 8)
+        return frozenset(text[:_TOKEN_LENGTH].encode() for text in texts if isinstance(text, str) and len(text) >= 8)
 
 
 def input_source(requester: Requester, purpose: str) -> InputSource:

@@ -25,7 +25,7 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
 from chainproof.durations import format_duration
-from chainproof.json_text import parse_json
+from chainproof.json_text import InvalidJson, TooComplex, encode_json, parse_json
 from chainproof.results.exchange import Transport
 from chainproof.results.shell_words import Secret
 
@@ -33,6 +33,8 @@ from ..inputs.bodies import describe_body
 from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, ChainInputs, initial_inputs
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..inputs.generated_inputs import input_label
+from ..inputs.input_variations import leaf_places, unique_input
+from ..inputs.member_names import is_identifier
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, Terms, accepts_body, canonical_json, expectation
 from ..judging.finding_recorder import FindingRecorder
@@ -527,9 +529,39 @@ class Requester:
         self.scope.count_request()
 
     def _exchange(self, request: CheckRequest, expected: Expectation | None) -> JudgedAnswer:
-        """Send a request once, and enter the judgement of its answer."""
+        """
+        Send a request once, and enter the judgement of its answer.
+
+        A rejection of a valid input may be due to an earlier one with the same identifier, such as an idempotency key. Then
+        the input with another identifier is judged in its place.
+        """
         request = request.with_fields(self._client.fields)
-        return self.record(request, self.send_once(request), expected)
+        received = self.send_once(request)
+        other = self._with_other_identifiers(request, received.answer, expected)
+        if other is not None:
+            other_received = self.send_once(other)
+            if other_received.answer is not None and other_received.answer.status == 200:
+                self.note(
+                    "an input was rejected, and accepted with another identifier: the chain remembers what it got with one, "
+                    "so the rejection is no finding"
+                )
+                request, received = other, other_received
+        return self.record(request, received, expected)
+
+    def _with_other_identifiers(
+        self, request: CheckRequest, answer: Answer | None, expected: Expectation | None
+    ) -> CheckRequest | None:
+        """A valid input that was rejected, with identifiers that no other request has; None if it has none."""
+        schema = self.terms.input_schema
+        if answer is None or answer.status != 400 or expected is None or expected.clause is not clauses.OBJECT_ACCEPTED:
+            return None
+        if schema is None or not accepts_body(self.terms, request.body):
+            return None
+        value = parse_json(request.body or b"")
+        assert not isinstance(value, InvalidJson | TooComplex)
+        places = tuple(filter(is_identifier, leaf_places(value)))
+        new = unique_input(value, places, schema.accepts, self.rng(f"identifiers {request.body!r}"))
+        return None if new == value else replace(request, body=encode_json(new))
 
     def _may_be_answered(self, request: CheckRequest) -> bool:
         """False for a request of a kind that the target has left without an answer before: it costs one deadline, not many."""

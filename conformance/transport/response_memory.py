@@ -30,9 +30,7 @@ class ResponseMemory:
         """Hold more bytes. Raises MemoryExhausted if they are too many."""
         with self._lock:
             if self.held + count > self.limit:
-                raise MemoryExhausted(
-                    f"the answers read at the same time take more than {self.limit >> 20} MiB"
-                )
+                raise MemoryExhausted(f"the answers read at the same time take more than {self.limit >> 20} MiB")
             self.held += count
 
     def release(self, count: int) -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.conformance.inputs.member_names import may_vary
 from chainproof.conformance.judging.output_comparison import (
     agree_at,
     differing_paths,
     is_distinctive,
     leaves,
-    may_vary,
     without,
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from chainproof.clock import Seconds
@@ -19,7 +19,8 @@ from chainproof.json_text import JSON, parse_json
 
 from ...inputs.bound_values import without_optional_members
 from ...inputs.chain_inputs import UNNAMED_MEMBER
-from ...inputs.input_variations import Place, encoded, with_value
+from ...inputs.input_variations import Place, encoded, format_place, unique_input, value_at, with_value
+from ...inputs.member_names import is_identifier, tells_of_cache
 from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
 from ...options import Depth
 from ...probing.answer_recorder import JudgedAnswer
@@ -36,6 +37,11 @@ _ROUNDS: dict[Depth, int] = {Depth.QUICK: 3, Depth.STANDARD: 8, Depth.DEEP: 20}
 _THREADS = 12
 _VARIATIONS: dict[Depth, int] = {Depth.QUICK: 10, Depth.STANDARD: 40, Depth.DEEP: 200}
 """Changes of one value that are tried with each unique value."""
+_LONG_TEXTS = (5_000, 50_000)
+"""Characters of long texts. Texts of other requests are recognised in answers if their requests have less than 8 KiB."""
+_LONG_KEY = 36
+"""Characters of texts that differ at their end only."""
+_SIMILAR_PLACES = 3
 _UNIQUE_PLACES = 2
 """Arguments that get a unique value in turn: a cache may ignore one of them."""
 _CONFIRMATIONS = 5
@@ -48,13 +54,18 @@ _PAUSE: Seconds = 1.0
 @check_for(clauses.ANSWER_REPEATABLE, clauses.ANSWER_MATCHES_REQUEST)
 def equal_inputs_get_equal_answers(requester: Requester) -> None:
     """
-    Several inputs, in turn and again in reverse order, after errors, after a pause, on one connection, and with their
-    JSON written differently.
+    Several inputs, in turn and again in reverse order, after errors, after a pause, on one connection, with long texts,
+    and with their JSON written differently.
     """
     source = input_source(requester, "equal inputs")
     bodies = distinct_bodies(requester, source, _INPUTS[requester.settings.depth])
     for body in (*bodies, *reversed(bodies)):
         requester.send(requester.build_request(body, label="an input sent twice"))
+    for length in _LONG_TEXTS:
+        long = source.longer(length)
+        one, two = encoded(long.unique()), encoded(long.unique())
+        for body in (one, two, two, one, one):
+            requester.send(requester.build_request(body, label="a long input sent again"))
     for number, body in enumerate(bodies):
         for request in _forms(requester, body, number):
             requester.send(request)
@@ -82,10 +93,11 @@ def _forms(requester: Requester, body: bytes, number: int) -> Iterator[CheckRequ
     yield build(body, path=f"{requester.target.path}?version=2", label="an input with a query")
 
 
-def _send_on_one_connection(requester: Requester, bodies: Collection[bytes]) -> None:
-    """Send inputs one after another on a connection of their own."""
+def _send_on_one_connection(requester: Requester, bodies: Sequence[bytes]) -> None:
+    """Send inputs one after another, and then each after errors, on a connection of their own."""
     with requester.raw_connection() as connection:
-        for body in (*bodies, *bodies):
+        after_errors = [each for body in bodies[:2] for each in (b'{"a":', body, b"{}", body)]
+        for body in (*bodies, *bodies, *after_errors):
             request = requester.prepare(requester.build_request(body, label="one of several inputs on a connection"))
             connection.send_request(request)
             received = connection.read_answer(request)
@@ -101,7 +113,8 @@ def _send_on_one_connection(requester: Requester, bodies: Collection[bytes]) -> 
 def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     """Different inputs, each sent alone first, and then many at the same time."""
     source = input_source(requester, "concurrent inputs")
-    values = [source.unique() for _ in range(_INPUTS[requester.settings.depth] + 4)]
+    values = [source.unique() for _ in range(_INPUTS[requester.settings.depth] + 2)]
+    values += [source.longer(_LONG_TEXTS[0]).unique() for _ in range(2)]
     own = {encoded(value): source.tokens(value) for value in values}
     own |= {body: frozenset() for body in requester.inputs.others[:4]}
     every_token = frozenset().union(*own.values())
@@ -169,6 +182,8 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
         raise CheckSkipped("needs an input with a text or a number that may have any value")
     limit = _VARIATIONS[requester.settings.depth]
     _compare_with_unnamed_members(requester, source)
+    _compare_similar_texts(requester, source)
+    source = source.longer(_LONG_KEY)  # a cache may know an input by the beginning of a text
     for place in list(by_argument.values())[:_UNIQUE_PLACES]:
         if _is_cached_on_a_part(requester, source, place, limit):
             return
@@ -215,6 +230,13 @@ class _CacheProbe:
         if not self._is_ignored(place, new, paths, first):
             self._record(None, changed, label)
             return False
+        if self._is_remembered():
+            self._requester.note(
+                f"an input gets the `{format_output_path(min(paths))}` of an earlier one with the same "
+                f"`{format_place(self._place)}`, whatever its own `{format_place(place)}` is. That is right for a chain "
+                "that remembers it, such as a store, and wrong for a cache, so it is no finding"
+            )
+            return True
         violation = Violation(
             clause=clauses.ANSWER_MATCHES_REQUEST,
             expected="the answer to the own input",
@@ -222,6 +244,26 @@ class _CacheProbe:
         )
         self._record(violation, changed, label)
         return True
+
+    def _is_remembered(self) -> bool:
+        """
+        True if the chain may remember inputs by the unique value: its name says so, or the first answer for a value
+        differs from all later ones in the same way. A cache does not change its answers.
+        """
+        if is_identifier(self._place):
+            return True
+        values = [self._source.with_unique(self._source.value, self._place) for _ in range(3)]
+        order = (0, 0, 1, 2, 2, 2, 1)  # irregular, so that workers that take turns do not look like it
+        outputs = [self._alone(values[number]) for number in order]
+        known = [output for output in outputs if output is not None]
+        if len(known) < len(order):
+            return False
+        first, *others = (known[order.index(number)] for number in range(3))
+        later = [output for index, output in enumerate(known) if order.index(order[index]) != index]
+        paths = frozenset(first).intersection(*(differing_paths(first, output) for output in later))
+        return any(
+            not tells_of_cache(path) and all(agree_at([path], first, output) for output in others) for path in paths
+        )
 
     def _is_ignored(self, place: Place, new: JSON, paths: Collection[Path], wanted: Leaves) -> bool:
         """True if the value has no effect after an equal input with another value, in both orders and again."""
@@ -251,6 +293,26 @@ class _CacheProbe:
 
     def _alone(self, value: JSON) -> Leaves | None:
         return send_alone(self._requester, encoded(value), "an input that differs from others in one value")
+
+
+def _compare_similar_texts(requester: Requester, source: InputSource) -> None:
+    """
+    An input with a text that differs from an earlier one at the end only must not get that one's values: a store may compare
+    the beginnings of its keys.
+    """
+    places = [place for place in source.places if isinstance(value_at(source.value, place), str)]
+    for place in places[:_SIMILAR_PLACES]:
+        long = source.longer(_LONG_KEY)
+        stem = str(value_at(long.with_unique(long.value, place), place))[:-1]
+        first, second = (with_value(source.unique(), place, stem + end) for end in "ab")
+        if not (source.accepts(first) and source.accepts(second)):
+            continue
+        theirs = {str(value_at(first, place)).encode()} | source.tokens(first)
+        send_alone(requester, encoded(first), "one of two inputs with similar texts")
+        request = requester.build_request(
+            encoded(second), label="one of two inputs with similar texts", is_compared=False
+        )
+        _judge_tokens(requester, requester.send(request), theirs - source.tokens(second))
 
 
 def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> None:
@@ -296,11 +358,13 @@ def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> Non
     if not simple:
         raise CheckSkipped("needs an optional argument")
     others = _alternating_inputs(source)
-    send_alone(requester, others[1], "an input with many arguments")
+    send_alone(requester, encoded(others[1]), "an input with many arguments")
     for body in simple:
         paths = frozenset[Path]()
         for number in range(1 + _CONFIRMATIONS):
-            found = _changed_by(requester, body, others[number % 2])
+            # With other unique values, since a chain may remember arguments by one of them, such as a session.
+            other = unique_input(others[number % 2], source.places, source.accepts, source.rng)
+            found = _changed_by(requester, body, encoded(other))
             if found is None:
                 return
             paths = found if not number else paths & found
@@ -326,13 +390,13 @@ def _inputs_without_optional_arguments(requester: Requester, source: InputSource
     return [body for body in dict.fromkeys(bodies) if parse_json(body) != source.value]
 
 
-def _alternating_inputs(source: InputSource) -> tuple[bytes, bytes]:
+def _alternating_inputs(source: InputSource) -> tuple[JSON, JSON]:
     """Two inputs with the same arguments and, as far as possible, different values."""
     varied = source.value
     for variation in source.variations():
         changed = with_value(varied, variation.place, variation.value)
         varied = changed if source.accepts(changed) else varied
-    return encoded(source.value), encoded(varied)
+    return source.value, varied
 
 
 def _changed_by(requester: Requester, base: bytes, other: bytes) -> frozenset[Path] | None:
