@@ -196,6 +196,7 @@ def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
     if idle:
         settings = run.manifest.known_settings
         unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
+        unset = unset if set(idle) - {NOT_SELECTED} else []
         yield Caveat(
             code=CaveatCode.NOT_EXERCISED,
             text=f"Not tested: {'; '.join(_idle_clauses(why, ids) for why, ids in idle.items())}.",

@@ -7,7 +7,7 @@ This works for any chain. Values that differ between equal requests, such as tim
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from threading import Lock
@@ -37,6 +37,8 @@ _MAX_BYTES = 32 * 2**20
 """Bytes of all these outputs."""
 _MAX_OUTPUT = 2**20
 """Bytes of an output above which it is not remembered."""
+_MAX_EXCEPTIONS = 2
+"""First answers that may have another value at a path than all later ones before that path is ignored."""
 _MIN_OUTPUTS = 10
 """Outputs from which it is known how many different values there are."""
 _MIN_TEXT = 3
@@ -76,6 +78,7 @@ class KnownAnswers:
         self._known: OrderedDict[str, KnownAnswer] = OrderedDict()
         self._bytes = 0
         self._varying: frozenset[Path] = frozenset()
+        self._exceptions: Counter[Path] = Counter()
         self._differences: list[Difference] = []
         self._mixed_up: Violation | None = None
         self._lock = Lock()
@@ -118,6 +121,19 @@ class KnownAnswers:
         """Do not compare the values at some paths any more: they differ between equal requests."""
         with self._lock:
             self._varying |= frozenset(paths)
+
+    def forget(self, known: KnownAnswer, paths: Collection[Path]) -> bool:
+        """
+        Forget an answer that was an exception, so that later ones are compared with a usual one. False if that was done a
+        few times because of the same path: then it is no exception.
+        """
+        with self._lock:
+            if any(self._exceptions[path] >= _MAX_EXCEPTIONS for path in paths):
+                return False
+            self._exceptions.update(paths)
+            if self._known.pop(input_key(known.request) or "", None) is not None:
+                self._bytes -= known.size
+            return True
 
     def changed_paths(self, first: Leaves, second: Leaves) -> frozenset[Path]:
         """The paths at which two outputs for equal inputs differ, without those that always may."""

@@ -92,6 +92,8 @@ def _confirm(requester: Requester, difference: Difference) -> None:
             # The first answer was the wrong one.
             _report(requester, difference, owner, lasting, request=known.request)
             return
+        if known_answers.forget(known, paths):
+            return
     known_answers.ignore(paths)  # the output depends on the time, or on what was sent before
 
 
@@ -151,7 +153,7 @@ def _usual_output(requester: Requester, difference: Difference, count: int, *, m
         return None
     usual = _most_frequent(outputs)
     deviating = [found for output in outputs if (found := known_answers.changed_paths(usual, output))]
-    if len(deviating) == 1 and count >= _MORE_CONTROLS and may_be_rare:
+    if 1 <= len(deviating) <= _MAX_RARE and count >= _MORE_CONTROLS and may_be_rare:
         more = _send_alone_repeatedly(requester, difference.known.request, 2 * count)
         deviating += [found for output in more if (found := known_answers.changed_paths(usual, output))]
         if len(deviating) <= _MAX_RARE:

@@ -115,7 +115,7 @@ def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
         payloads = [payload.body for payload in generate_payloads(schema, requester.seed)]
         rich = InputGenerator(schema).rich().value
         for body in (merged_input([rich, *payloads], accepts), rich, *payloads[:2]):
-            answer = requester.send_valid_body(encoded(body))
+            answer = requester.send(requester.build_request(encoded(body))).answer
             if answer is not None and answer.status == 200:
                 return body
     known = [parse_json(body) for body in requester.inputs.known]
