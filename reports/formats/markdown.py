@@ -179,9 +179,7 @@ def _latency(summary: LoadSummary) -> str:
     ]
     is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
     note = (
-        "\n\ntoo few: there are too few independent answers to bound the true value at this end"
-        if is_unbounded
-        else ""
+        "\n\ntoo few: there are too few independent answers to bound the true value at this end" if is_unbounded else ""
     )
     header = ["", *(f"{TIMING_NAMES[key].title}, {TIMING_NAMES[key].of}" for key in summary.timings)]
     return table(header, rows, right=tuple(range(1, len(header)))) + note

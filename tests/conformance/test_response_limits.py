@@ -210,8 +210,8 @@ def test_an_answer_without_memory_is_not_judged_and_takes_none_afterwards(
         client.close()
 
     assert str(progress.skipped).startswith("needs a higher --max-response-memory: the answers")
-    assert () == requester.ledger.findings
-    assert "--max-response-memory" in requester.ledger.cut_by
+    assert () == requester.finding_recorder.findings
+    assert "--max-response-memory" in requester.finding_recorder.cut_by
     assert 0 == held
 
 
