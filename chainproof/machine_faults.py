@@ -7,6 +7,7 @@ They are neither an error in chainproof nor one of the target. Every tool asks `
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Iterator
 
@@ -57,6 +58,10 @@ _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBU
 """Errors of a connection that are not the target's: no more files, memory or ports."""
 
 
+_ADDRESS_SPACE = 192 << 20
+"""What the libraries of a tool take, in bytes, and some for its work."""
+
+
 class MachineFault(UsageError):
     """A problem of the machine. The message is one line: what happened, and what to do."""
 
@@ -70,6 +75,19 @@ def reject_own_fault(error: OSError) -> None:
     """Raise MachineFault if a connection failed because this machine has no more files, memory or ports for it."""
     if error.errno in _NO_RESOURCES and type(error).__module__ not in _OTHER_NUMBERS:
         raise MachineFault(system_fault("cannot open a connection", error)) from error
+
+
+def require_address_space() -> None:
+    """
+    Raise MachineFault if little address space is left. Checked before libraries are loaded: OpenBLAS, which numpy loads, ends the
+    process with a message of its own.
+    """
+    try:
+        mmap.mmap(-1, _ADDRESS_SPACE).close()
+    except OSError as error:
+        raise MachineFault(
+            system_fault(f"cannot reserve {_ADDRESS_SPACE >> 20} MiB of address space", error)
+        ) from error
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

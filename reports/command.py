@@ -26,6 +26,7 @@ from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.search_check import check_search
 from chainproof.judgement.summary import Report, report, summary
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
+from chainproof.machine_faults import MachineFault
 from chainproof.options import count
 from chainproof.results.folder import Run, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
@@ -88,19 +89,34 @@ def main(arguments: Sequence[str]) -> int:
         _print_removal(remove_old_runs(path.resolve(), options.keep))
     result = kind.read(options)
     # Everything is rendered before anything is written: either all files are written, or none.
-    texts = [(output, renders[output.format](result, **_details(result, output))) for output in outputs]
-    for output, text in texts:
+    texts, faults = _rendered(renders, result, outputs)
+    for output, text in texts.items():
         _write(output.path, text)
     if outputs:
-        _print_written(result, outputs)
+        _print_written(result, list(texts))
     else:
         _print(kind.in_terminal(result, colour=_wants_colour()))
     if otlp is not None:
         otlp.send(result, options.otlp)
+    if faults:
+        raise MachineFault("; ".join(faults))
     return ExitCode.PASS if isinstance(result, History) else EXIT_CODE_OF[result.verdict]
 
 
 Result = Report | Comparison | History
+
+
+def _rendered(
+    renders: Mapping[str, Render], result: Result, outputs: Sequence[ReportOutput]
+) -> tuple[dict[ReportOutput, str], list[str]]:
+    """The text of each output. If a problem of the machine prevents some, the others, and what the problems are."""
+    texts, faults = dict[ReportOutput, str](), list[str]()
+    for output in outputs:
+        try:
+            texts[output] = renders[output.format](result, **_details(result, output))
+        except MachineFault as fault:
+            faults.append(f"cannot write --{output.format}: {fault}")
+    return texts, faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

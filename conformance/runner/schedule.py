@@ -119,7 +119,8 @@ class Schedule:
     def stop(self) -> None:
         """Let the checks end soon, and wait for them."""
         self._requester.time_budget.stop("the run was interrupted")
-        self._thread.join(END_TIME)
+        if self._thread.ident is not None:  # else this machine could not start it
+            self._thread.join(END_TIME)
 
     def contains(self, check: Check) -> bool:
         """Whether this is one of the checks."""

@@ -10,6 +10,7 @@ Pages of other sites can neither read nor post. No page contains the API key.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from html import escape
@@ -85,6 +86,8 @@ class WebUI:
         self._own_names = own_names(session.options.web_host, session.options.web_host_display_name)
         self._changing = BoundedSemaphore(1)
         """Held while a run is started or changed."""
+        self._ending = gevent.Greenlet()
+        """Ends a run: waits for its requests in flight."""
         environment = without_secrets(session.options.api_key_env, TOKEN_VARIABLE)
         self._reports = ReportMaker(environment=environment)
         self._live = live_page.LivePage(environment)
@@ -115,6 +118,9 @@ class WebUI:
         index = app.view_functions["locust.index"]
         app.view_functions["locust.index"] = lambda: _with_note(index())
         app.view_functions["locust.swarm"] = ui.auth_required_if_enabled(self.swarm)
+        app.view_functions["locust.stop"] = ui.auth_required_if_enabled(
+            partial(self.stop, app.view_functions["locust.stop"])
+        )
         app.view_functions["locust.stats_report"] = ui.auth_required_if_enabled(
             partial(self._unless_running, app.view_functions["locust.stats_report"])
         )
@@ -155,6 +161,19 @@ class WebUI:
             return _web.jsonify({"success": False, "message": str(error), "host": self._environment.host})
         return _web.jsonify({"success": True, "message": message, "host": self._environment.host})
 
+    def stop(self, locusts_stop: Callable[[], Any]) -> Any:
+        """Stop the run. The answer does not wait long for requests in flight."""
+        self._end_run().join(_PATIENCE)
+        if not self._ending:
+            return locusts_stop()
+        return _web.jsonify({"success": True, "message": f"No further request is started. {_DRAINING}"})
+
+    def _end_run(self) -> gevent.Greenlet[..., None]:
+        """The greenlet that ends the current run, after draining it."""
+        if not self._ending:
+            self._ending = gevent.spawn(self._session.runner.stop)
+        return self._ending
+
     def change(self) -> Any:
         """The page to change the rate or the users, with the result of the last change."""
         message = ""
@@ -166,29 +185,45 @@ class WebUI:
         return _change_page(self._session, message)
 
     def _start(self, form: MultiDict) -> str:
-        """Apply the values of a form. Returns what was done. Raises UsageError, and changes nothing then."""
+        """
+        Apply the values of a form. Returns what was done. Raises UsageError, and changes nothing then.
+
+        Does not wait long for the end of the previous run: the new one starts after it.
+        """
+        if not form and _web.request.content_length:
+            raise FormError("expected a form, found another body")
         if not self._changing.acquire(blocking=False):
             raise FormError("another request starts or changes a run; try again after that")
+        work = gevent.spawn(self._start_alone, form)
+        work.join(_PATIENCE)
+        while not work.ready():
+            if self._ending:
+                work.link_value(lambda done: isinstance(done.value, Exception) and _log_failure(done.value))
+                return f"The previous run is being ended, and a new one starts then. {_DRAINING}"
+            work.join(_PATIENCE)
+        if isinstance(work.value, Exception):
+            raise work.value
+        return str(work.value)
+
+    def _start_alone(self, form: MultiDict) -> str | Exception:
+        """Apply the values of a form while no other request does. Returns what was done, or why nothing was."""
         session, options = self._session, self._session.options
         before, users = dict(vars(options)), session.requested_users
         try:
             return self._apply(form, before, users)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  # returned: gevent would print it
             vars(options).update(before)
             session.requested_users = users
             if not session.running:
                 session.apply_options()
-            if not isinstance(error, UsageError) and (fault := machine_fault(error)) is not None:
-                raise FormError(fault) from error
-            raise
+            fault = None if isinstance(error, UsageError) else machine_fault(error)
+            return error if fault is None else FormError(fault)
         finally:
             self._changing.release()
 
     def _apply(self, form: MultiDict, before: Mapping[str, Any], users: int | None) -> str:
         """Apply the values of a form to the session. Returns what was done. Raises UsageError."""
         session, options = self._session, self._session.options
-        if not form and _web.request.content_length:
-            raise FormError("expected a form, found another body")
         twice = next((name for name, values in form.lists() if len(values) > 1), None)
         if twice is not None:
             raise FormError(f"expected each field once, found several times {twice[:MAX_NAME_LENGTH]!r}")
@@ -204,8 +239,8 @@ class WebUI:
             return f"The new plan applies from {format_duration(start)} of the run on."
         prepared = session.prepared()  # before the current run ends: a usage error must not end it
         message = "A run was started."
-        if session.running:
-            session.runner.stop()  # drains the run before its target is closed
+        if session.running or self._ending:
+            self._end_run().join()  # drains the run before its target is closed
             message = "The previous run was ended, and a new one was started."
         session.adopt(prepared)
         self._start_run()
@@ -359,6 +394,9 @@ _PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 _MAX_POINTS = 500
 """Points of Locust's charts: the history of a day has 17,280, which take long to send."""
 _POLL_INTERVAL: Seconds = 0.02
+_PATIENCE: Seconds = 2.0
+"""How long a request waits for the end of a run before it is answered."""
+_DRAINING = "Requests in flight are waited for until their deadline, or as long as --drain says."
 _LATE: Seconds = 0.010
 _MEANINGS = {
     "planned": "= sent + not sent",
@@ -378,6 +416,11 @@ def _load_statistics() -> None:
     sample = Histogram()
     sample.record(1.0)
     latency.timing(sample)
+
+
+def _log_failure(error: Exception) -> None:
+    """Log why a run was not started whose request was answered before; the web page shows the log."""
+    logging.getLogger("chainproof").error(error)
 
 
 def _quantile_text(times: Histogram, fraction: float) -> str:

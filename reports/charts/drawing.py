@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import resource
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import vl_convert
 
@@ -47,6 +50,7 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
 
 def _rendered(specification: dict[str, object]) -> str:
     """A plot as SVG. Raises MachineFault if the library ends in a panic, as it does without files, memory or threads."""
+    _require_address_space()
     try:
         return vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
     except BaseException as error:
@@ -57,6 +61,30 @@ def _rendered(specification: dict[str, object]) -> str:
             f"cannot draw a chart ({shortened(' '.join(str(error).split()), 200)}): raise the limits (`ulimit -n`, `ulimit -u` and `ulimit -v`, or those "
             "of the container)"
         ) from None
+
+
+@cache
+def _require_address_space() -> None:
+    """
+    Raise MachineFault if the library cannot reserve its address space, 64 GiB on most machines: it would end this process.
+
+    If there is a limit, a child process tries, since the number depends on the library and the machine.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    child = os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            vl_convert.vegalite_to_svg({"mark": "point"}, allowed_base_urls=[])
+        finally:
+            os._exit(0)
+    if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        raise MachineFault(
+            "cannot draw a chart: the drawing library reserves about 64 GiB of addresses, without using as much memory; remove the "
+            "limit of address space (`ulimit -v unlimited`), or use a format without charts"
+        )
 
 
 _ROLES = re.compile(r' role="graphics-[a-z]+"| aria-[a-z]+="[^"]*"')

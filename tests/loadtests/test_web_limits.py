@@ -67,6 +67,10 @@ class Served:
         found: list[Run] = []
         yield found
         self.ui.fetch("/stop", "")
+        give_up = time.monotonic() + 60
+        while any(run.end is None for run in self.ui.runs[runs:]):
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
         found += self.ui.runs[runs:]
         (run,) = found
 

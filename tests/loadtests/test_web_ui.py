@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -338,6 +341,40 @@ def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) ->
         ]
 
         assert abs(total(run.intervals).phases["plan 2"].planned - 2 * sum(parts)) <= 1
+
+
+def test_the_page_answers_while_a_run_is_drained(run_server: Any, tmp_path: Path) -> None:
+    """Stopping and starting are answered although requests are in flight; the new run starts when they are settled."""
+    released = threading.Event()
+
+    async def hold(request: Any) -> None:
+        """Answer when the test says so."""
+        await asyncio.to_thread(released.wait)
+        await request.answer()
+
+    with (
+        run_server(hold) as one,
+        run_server(fine) as other,
+        web_ui(one.target.origin, tmp_path, "--duration=60s") as ui,
+        ThreadPoolExecutor() as pool,
+    ):
+        ui.fetch("/swarm", "user_count=1&spawn_rate=1&rate=40")
+        await_condition(lambda: len(one.requests) >= 5)
+        form = f"user_count=1&spawn_rate=1&host={other.target.origin}"
+        moved, stopped = (pool.submit(ui.fetch, path, text) for path, text in (("/swarm", form), ("/stop", "")))
+        answers = [json.loads(each.result()[1]) for each in (moved, stopped)]
+        again = json.loads(ui.fetch("/swarm", form)[1])
+        begun = len(ui.runs)
+        released.set()
+        await_condition(lambda: len(other.requests) >= 5)
+    first, second = ui.runs
+
+    assert all("Requests in flight are waited for" in answer["message"] for answer in answers)
+    assert "another request starts or changes a run" in again["message"]
+    assert 1 == begun
+    assert [one.target.url, other.target.url] == [first.manifest.target, second.manifest.target]
+    assert first.end is not None
+    assert first.end.accounting["sent"] == first.end.accounting["ok"] == len(one.requests)
 
 
 def test_a_change_of_target_drains_the_run_first(run_server: Any, tmp_path: Path) -> None:
