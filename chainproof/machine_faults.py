@@ -18,7 +18,7 @@ _FILES = "raise the limit with `ulimit -n`, or lower the number of connections"
 _MEMORY = "raise the limit (`ulimit -v`, or that of the container), or end other programs"
 _PROCESSES = "raise the limit (`ulimit -u`, or that of the container), or end other programs"
 _THREADS = "raise the limits (`ulimit -u` and `ulimit -v`, or those of the container), or end other programs"
-_PERMISSION = "use a folder that can be written"
+_PERMISSION = "give this user access to it, or use another one"
 _DEVICE = "look into the log of the kernel (dmesg)"
 
 REMEDIES: dict[int, str] = {

@@ -7,12 +7,14 @@ import math
 import os
 import re
 import stat
+import time
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from chainproof.clock import Seconds
 from chainproof.errors import UsageError
 from chainproof.json_text import long_integers
 
@@ -30,6 +32,10 @@ MAX_STREAM_BYTES = 256 << 20
 
 MAX_FILE_BYTES = 1 << 30
 """The most that is read of a file of the user: it is in memory as a whole."""
+
+PIPE_PATIENCE: Seconds = 10.0
+"""How long a named pipe may have no process at its other end."""
+_PIPE_INTERVAL: Seconds = 0.05
 
 MAX_REGULAR_BYTES = 64 << 20
 """The most that is read of a file that chainproof wrote as a whole."""
@@ -60,9 +66,20 @@ def read_file(path: Path, what: str) -> bytes:
     return content
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path names anything, also a link to nowhere. Raises OSError if this user may not know."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def read_bytes(path: Path, what: str) -> bytes:
     """The bytes of a file of any kind, which the message calls *what*. Raises UsageError if it cannot be read."""
     try:
+        if path.is_fifo():
+            return _read_pipe(path)
         with path.open("rb") as file:
             is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             content = _read_all(file, path) if is_regular else read_stream(file, str(path))
@@ -71,6 +88,36 @@ def read_bytes(path: Path, what: str) -> bytes:
     except ValueError:  # only the name can lead to it
         raise UsageError(f"cannot read {what} {str(path)!r}: a file name has no null byte") from None
     return content
+
+
+def _read_pipe(path: Path) -> bytes:
+    """What other processes write to a named pipe. Raises UsageError if none does: reading would wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as pipe:
+        give_up = time.monotonic() + PIPE_PATIENCE
+        while not (first := pipe.raw.read(1)) and first is not None:  # None: there is a process, and no byte yet
+            if time.monotonic() > give_up:
+                raise UsageError(f"expected a process that writes to the pipe {path}, found none")
+            time.sleep(_PIPE_INTERVAL)
+        os.set_blocking(descriptor, True)
+        return (first or b"") + read_stream(pipe, str(path))
+
+
+def open_pipe_for_writing(path: Path) -> int:
+    """The descriptor of a named pipe. Raises UsageError if no process reads it: opening it would wait for ever."""
+    give_up = time.monotonic() + PIPE_PATIENCE
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        else:
+            os.set_blocking(descriptor, True)
+            return descriptor
+        if time.monotonic() > give_up:
+            raise UsageError(f"expected a process that reads the pipe {path}, found none")
+        time.sleep(_PIPE_INTERVAL)
 
 
 def _read_all(file: BinaryIO, path: Path) -> bytes:

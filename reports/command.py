@@ -30,6 +30,7 @@ from chainproof.machine_faults import MachineFault
 from chainproof.options import count
 from chainproof.results.folder import Run, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
+from chainproof.text_files import open_pipe_for_writing
 from chainproof.workload.search_settings import parse_share
 
 from .comparison import history_terminal
@@ -395,6 +396,10 @@ def _write(path: Path | None, text: str) -> None:
         sys.stdout.buffer.flush()
         return
     try:
+        if path.is_fifo():
+            with os.fdopen(open_pipe_for_writing(path), "wb") as pipe:
+                pipe.write(data)
+            return
         if path.exists() and not (path.is_file() and os.access(path.parent, os.W_OK)):
             path.write_bytes(data)
             return

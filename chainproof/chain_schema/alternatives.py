@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema_rs
 
 from .references import Node, SchemaReader, is_reference_alone
+from .subschemas import subschemas
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 """Simplest first."""
@@ -18,6 +19,10 @@ Choose = Callable[[list[Node]], Node]
 """Chooses one of several schemas. Raises Unsatisfiable if all of them are `false`."""
 
 _MAX_STEPS = 2000
+_MAX_NEGATED = 100
+"""Alternatives of `oneOf` whose opposites are followed; of more, the validator finds a value that matches two."""
+_MAX_NEGATED_PARTS = 5000
+"""Schemas in one whose opposite is written."""
 _ENDLESS = 1000
 """The height of a schema that leads to itself without an end."""
 
@@ -50,8 +55,10 @@ class Alternatives:
         todo, found, seen = list(nodes), list[Node](), set[int]()
         while todo:
             node = todo.pop()
-            if node.schema is False or len(seen) > _MAX_STEPS:
+            if node.schema is False:
                 raise Unsatisfiable
+            if len(seen) > _MAX_STEPS:
+                raise Unsatisfiable(f"more than {_MAX_STEPS} schemas apply to one value")
             if node.schema is True or id(node.schema) in seen:
                 continue
             seen.add(id(node.schema))
@@ -72,7 +79,8 @@ class Alternatives:
             choices = self._children(node, "oneOf")
             chosen = choose(choices)
             yield chosen
-            yield from self.negated(choice for choice in choices if choice is not chosen)
+            if len(choices) <= _MAX_NEGATED:  # values of so many rarely match two
+                yield from self.negated(choice for choice in choices if choice is not chosen)
         if "if" in node.schema and node.draft >= 7:
             yield from self._condition(node, choose)
         if "not" in node.schema:
@@ -108,7 +116,9 @@ class Alternatives:
                 yield negation
 
     def _negation(self, node: Node) -> Node | None:
-        """A schema of the values that do not match another one; None if that cannot be written."""
+        """A schema of the values that do not match another one; None if that cannot be written, or would be large."""
+        if not self._is_small(node):
+            return None
         absolute = self.reader.alone(node)
         try:
             written: Any = jsonschema_rs.canonicalize(absolute, offline=True).negate().to_json_schema()
@@ -120,6 +130,17 @@ class Alternatives:
             return None
         root = self.reader.root
         return Node(written, root.resolver, 20)
+
+    def _is_small(self, node: Node) -> bool:
+        """True if a schema has few parts, with those that its references lead to, each time anew: so the library reads it."""
+        todo = [node]
+        for _ in range(_MAX_NEGATED_PARTS):
+            if not todo:
+                return True
+            part = todo.pop()
+            todo.extend(self.reader.targets(part))
+            todo.extend(self.reader.child(part, inner) for inner in subschemas(part.schema))
+        return False
 
     def height(self, node: Node) -> int:
         """How many levels the simplest value of a schema has, 0 for a scalar. Raises nothing: endless schemas are very high."""

@@ -47,7 +47,8 @@ def _error(document: dict[str, JSON]) -> str | None:
 def _reason(error: Exception) -> str:
     """The reason in one line."""
     if not isinstance(error, jsonschema_rs.ValidationError):
-        return one_line(str(error))
+        text = one_line(str(error))
+        return "it is nested too deeply to be read" if text == "Recursion limit reached" else text
     if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Referencing):
         return f"{one_line(error.message)}; every $ref must point into the schema itself"
     path = format_path(error.instance_path)

@@ -23,6 +23,8 @@ _HOPELESS = 30
 """Attempts without any success after which no more are made."""
 _MAX_LOST_WORK = 100_000
 """Schemas that are followed without any success before no more attempts are made."""
+_MUCH_WORK = 1_000_000
+"""Schemas that are followed for all inputs before a few have to be enough. It takes some seconds."""
 _FEW = 5
 """How many inputs are compared to choose the smallest or the largest."""
 
@@ -78,6 +80,11 @@ class InputGenerator:
         )
 
     @property
+    def is_exhausted(self) -> bool:
+        """True if the inputs so far took so much work that no more should be generated if a few are enough."""
+        return self._alternatives.work > _MUCH_WORK
+
+    @property
     def is_hopeless(self) -> bool:
         """True if attempts took so much work that further ones are not worth it, unless one gave an input."""
         return self._alternatives.work > _MAX_LOST_WORK
@@ -117,7 +124,9 @@ class InputGenerator:
             if found is not None:
                 is_any_found = True
                 yield found
-            elif not is_any_found and (seed == _HOPELESS or self._alternatives.work - start > _MAX_LOST_WORK):
+            elif not is_any_found and seed == _HOPELESS:
+                return
+            if self._alternatives.work - start > (_MUCH_WORK // 2 if is_any_found else _MAX_LOST_WORK):
                 return
 
     def _generator(self, source: Random, style: Style) -> InstanceGenerator:

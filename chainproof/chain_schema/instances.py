@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
 from random import Random
 from typing import Any, cast
 
@@ -56,6 +57,8 @@ _MAX_CHOICES = 100
 _ATTEMPTS = 6
 """Attempts to make a part of a value."""
 _UNIQUE_ATTEMPTS = 30
+_MORE_ATTEMPTS = 10
+"""Attempts to make a list of different items; further ones for each item."""
 _EXAMPLE_SHARE = 0.1
 
 
@@ -106,13 +109,13 @@ class InstanceGenerator:
         """A value that matches all schemas. Raises Unsatisfiable."""
         nodes, failure = tuple(nodes), Unsatisfiable()
         for attempt in range(_ATTEMPTS):
-            self._count()
             mark = len(self.positions)
             try:
+                self._count()
                 conjunction = self.alternatives.conjunction(nodes, self._chooser(attempt))
                 value = self._value(conjunction)
-            except TooLarge:
-                raise
+            except TooLarge as error:
+                raise TooLarge(str(failure) or str(error)) from error
             except Unsatisfiable as error:
                 failure = error if str(error) else failure
                 del self.positions[mark:]
@@ -123,7 +126,7 @@ class InstanceGenerator:
                 )
                 return value
             del self.positions[mark:]
-        raise failure
+        raise failure if str(failure) or not self._path else Unsatisfiable(f"no value was found{self._place}")
 
     @property
     def _is_roomy(self) -> bool:
@@ -140,6 +143,12 @@ class InstanceGenerator:
         if is_large or self.alternatives.work > self._last_work:
             what = "value would be too large" if is_large else "schema would take too long to follow"
             raise TooLarge(f"the {what}{self._place}")
+
+    def _spend(self, work: int) -> None:
+        """Count work for a string. Raises TooLarge."""
+        self.alternatives.work += work
+        if self.alternatives.work > self._last_work:
+            raise TooLarge(f"the pattern{self._place} takes too long to match; add `examples`")
 
     @property
     def _place(self) -> str:
@@ -179,9 +188,12 @@ class InstanceGenerator:
         """A value for schemas without alternatives, not checked yet."""
         given = choices(nodes)
         if given is not None:
-            if len(given) > _MAX_CHOICES:
-                given = given[:1] + self.source.sample(given, _MAX_CHOICES)
-            return self._one_of([choice for choice in given if self._is_accepted(choice, nodes)])
+            accepted = (choice for choice in given if self._is_accepted(choice, nodes))
+            if len(given) > _MAX_CHOICES:  # checking one takes as long as the list is
+                first = given[:1] if self._is_simple else []
+                few = first + self.source.sample(given, _MAX_CHOICES)
+                accepted = islice(filter(lambda choice: self._is_accepted(choice, nodes), few), 1)
+            return self._one_of(list(accepted))
         examples = [example for example in _examples(nodes) if self._is_accepted(example, nodes)]
         if examples and (_is_hard(nodes) or (self.style is Style.MIXED and self.source.random() < _EXAMPLE_SHARE)):
             return self.source.choice(examples)
@@ -314,7 +326,7 @@ class InstanceGenerator:
             root = self.alternatives.reader.root
             return str(generator.value([*schemas, Node({"type": "string"}, root.resolver, root.draft)]))
         if patterns and attempt % 4 < 3:
-            name = matching_string(self.source.choice(patterns), 0, None, self.source)
+            name = matching_string(self.source.choice(patterns), 0, None, self.source, self._spend)
             if name is not None:
                 return name
         length = self.source.randint(1, 8)
@@ -339,7 +351,8 @@ class InstanceGenerator:
                     raise
                 break
             encoded = encode_json(item)
-            if encoded in seen and (items.are_unique or self.style is Style.RICH) and failures < _UNIQUE_ATTEMPTS:
+            attempts = _UNIQUE_ATTEMPTS + (_MORE_ATTEMPTS * len(result) if items.are_unique else 0)
+            if encoded in seen and (items.are_unique or self.style is Style.RICH) and failures < attempts:
                 failures += 1
                 del self.positions[mark:]
                 continue
@@ -349,7 +362,7 @@ class InstanceGenerator:
             seen.add(encoded)
             result.append(item)
         if len(result) < low:
-            raise Unsatisfiable
+            raise Unsatisfiable(f"expected {low} different items, found {len(result)}{self._place}")
         return result
 
     def _size(self, items: Items) -> int:
@@ -389,9 +402,11 @@ class InstanceGenerator:
                 return text
         patterns = [node.schema["pattern"] for node in nodes if "pattern" in node.schema]
         if patterns:
-            text = matching_string(self.source.choice(patterns), low, high, self.source)
+            text = matching_string(self.source.choice(patterns), low, high, self.source, self._spend)
             if text is None:
-                raise Unsatisfiable(f"no string was found for the pattern {patterns[0]!r}; add `examples`")
+                raise Unsatisfiable(
+                    f"no string was found for the pattern {truncated(patterns[0])!r}{self._place}; add `examples`"
+                )
             return text
         if any(node.get("contentMediaType") == "application/json" for node in nodes) and low <= 2:
             return "{}"
@@ -408,7 +423,7 @@ class InstanceGenerator:
             return FORMATS[name](self.source)
         if name is None or name in TEXT_FORMATS or self.any_format:
             return None
-        raise Unsatisfiable(f"the format {str(name)!r} is not known; add `examples`")
+        raise Unsatisfiable(f"the format {truncated(str(name))!r} is not known{self._place}; add `examples`")
 
     def _number(self, nodes: Nodes) -> JSON:
         allowed = interval(nodes, integers=allowed_types(nodes)[0] == "integer")

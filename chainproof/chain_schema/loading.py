@@ -14,6 +14,7 @@ from .entrypoint import Entrypoint, hint_errors, load_entrypoint
 from .error_text import SchemaError, format_path, truncated
 from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
 from .schema import Schema
+from .validation_cost import require_little_work
 
 _MAX_CONTAINERS = 50_000
 """Objects and arrays in a schema. A validator takes up to 1 KB for each, and there are three of them."""
@@ -85,7 +86,9 @@ def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
         problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
     _require_readable_size(value, text)
-    return Schema(source=text, document=value, allows_naive_times=allows_naive_times)
+    schema = Schema(source=text, document=value, allows_naive_times=allows_naive_times)
+    require_little_work(schema.document, text)
+    return schema
 
 
 def _require_readable_size(document: dict[str, JSON], text: str) -> None:

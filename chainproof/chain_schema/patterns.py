@@ -13,12 +13,17 @@ from typing import Any
 import jsonschema_rs
 
 from .alternatives import TooLarge
+from .error_text import truncated
 
 _MAX_ATTEMPTS = 100
 _MAX_OPERATIONS = 30_000
 """Operations of a pattern in one string, about as many as its characters."""
 _MAX_ALL_OPERATIONS = 100_000
 """The same in all attempts."""
+_OPERATIONS = 10
+"""Operations of a pattern that take about as long as following one schema."""
+_MATCHED = 15
+"""Characters of a pattern, times those of a text, that are matched in the time of an operation."""
 _ANY = string.ascii_letters + string.digits + "-_. é漢🙂"
 """What stands for any character."""
 _PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
@@ -34,8 +39,14 @@ _CATEGORIES = {
 _parser: Any = importlib.import_module("re._parser")  # has no type hints
 
 
-def matching_string(pattern: str, low: int, high: int | None, source: Random) -> str | None:
-    """A string of *low* to *high* characters with a match of a pattern; None if a few attempts give none. Raises TooLarge."""
+def matching_string(
+    pattern: str, low: int, high: int | None, source: Random, spend: Callable[[int], object]
+) -> str | None:
+    """
+    A string of *low* to *high* characters with a match of a pattern; None if a few attempts give none. Raises TooLarge.
+
+    *spend* gets the work of each attempt, in schemas that could be followed meanwhile.
+    """
     parsed = _parsed(pattern)
     if parsed is None:
         return None
@@ -50,11 +61,14 @@ def matching_string(pattern: str, low: int, high: int | None, source: Random) ->
         except _TooLongError:
             text = ""
         operations += sampler.operations
+        # The validator's engine takes time in proportion to the lengths of both.
+        spend((sampler.operations + len(pattern) * len(text) // _MATCHED) // _OPERATIONS)
         if operations > _MAX_ALL_OPERATIONS:
-            raise TooLarge(f"the pattern {pattern!r} takes too long to match; add `examples`")
+            raise TooLarge(f"the pattern {truncated(pattern)!r} takes too long to match; add `examples`")
         text += "a" * (low - len(text)) if attempt % 2 else ""
         if low <= len(text) and (high is None or len(text) <= high) and is_found(pattern, text):
             return text
+    spend(operations // 4)
     return None
 
 

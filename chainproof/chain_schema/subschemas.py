@@ -34,3 +34,10 @@ def _mapped(keyword: str, value: Any, change: Callable[[Any], Any]) -> Any:
     if keyword in _MAP and isinstance(value, dict):
         return {name: change(item) if isinstance(item, dict | bool) else item for name, item in value.items()}
     return value
+
+
+def subschemas(schema: Any) -> list[Any]:
+    """The schemas directly inside a schema."""
+    found: list[Any] = []
+    map_subschemas(schema, found.append)
+    return found

@@ -41,7 +41,7 @@ from chainproof.results.plan_change import PlanChange, PlanChangeData, apply_pla
 from chainproof.results.rollup import Rollup
 from chainproof.results.search_record import SearchRecord, read_search
 from chainproof.statistics.time_batches import LONG_RUN
-from chainproof.text_files import open_regular, read_regular
+from chainproof.text_files import is_there, open_regular, read_regular
 from chainproof.typed_json import mismatch
 from chainproof.workload.objectives import parse_objective
 
@@ -572,8 +572,11 @@ def _runs_of(child: Path) -> list[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    """True for a run folder, also for one whose manifest is lost or a link to nowhere: a damaged run is not left out."""
-    return any(os.path.lexists(path / name) for name in (MANIFEST, END))
+    """
+    True for a run folder, also for one whose manifest is lost or a link to nowhere: a damaged run is not left out. Raises
+    OSError for a folder that this user may not search.
+    """
+    return any(is_there(path / name) for name in (MANIFEST, END))
 
 
 def _search_runs(path: Path) -> list[Path]:

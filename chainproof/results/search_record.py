@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import orjson
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.errors import UsageError
-from chainproof.text_files import read_regular
+from chainproof.text_files import is_there, read_regular
 
 SEARCH_FILE = "search.json"
 """The record, in the folder that contains the probes."""
@@ -88,7 +87,7 @@ class SearchRecord:
 def read_search(path: Path) -> SearchRecord | None:
     """The search in a folder; None if the folder is not a search. Raises SearchRecordError."""
     file = path / SEARCH_FILE
-    if not os.path.lexists(file):  # a link that leads nowhere is damage
+    if not is_there(file):
         return None
     try:
         data = orjson.loads(read_regular(file))

@@ -29,7 +29,8 @@ def generate_payloads(schema: Schema, seed: int) -> tuple[Payload, ...]:
     source, generator = random.Random(f"generated {seed}"), InputGenerator(schema)
     bodies: dict[str, dict[str, JSON]] = {}
     for attempt in range(MAX_ATTEMPTS):
-        if len(bodies) == MAX_PAYLOADS or (not bodies and (attempt == FRUITLESS_ATTEMPTS or generator.is_hopeless)):
+        has_failed = attempt == FRUITLESS_ATTEMPTS or generator.is_hopeless
+        if len(bodies) == MAX_PAYLOADS or (generator.is_exhausted if bodies else has_failed):
             break
         found = generator.draw(source)
         if found is not None and len(found.content) <= MAX_SIZE:

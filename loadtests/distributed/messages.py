@@ -19,6 +19,7 @@ import orjson
 from chainproof import __version__
 from chainproof.clock import Seconds
 from chainproof.contract.levels import Contract
+from chainproof.json_text import takes_much_memory
 from chainproof.judgement.accounting import Accounting
 from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
@@ -223,6 +224,8 @@ class WorkerReport:
     def decode(cls, octets: object) -> WorkerReport | None:
         """The report that `encode` wrote; None if it is malformed."""
         try:
+            if takes_much_memory(cast(bytes, octets)):
+                return None
             data = orjson.loads(cast(bytes, octets))
             report = cls._from_json(data) if has_type(data, WorkerReportData) else None
             return report if report is not None and _has_valid_numbers(report) else None

@@ -195,9 +195,15 @@ class Session:
         self.abort(user_error_note(user_instance, exception))
 
     def on_greenlet_error(self, context: object, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        """End the run if a greenlet could not go on for lack of memory; gevent prints other exceptions."""
+        """
+        End the run if a greenlet could not go on for lack of memory. Of another problem of the machine, say what it is; gevent
+        prints other exceptions.
+        """
+        fault = None if error is None else machine_fault(error)
         if isinstance(error, MemoryError):
             self.abort_on(error)
+        elif fault is not None:
+            print(f"chainproof loadtests: {fault}", file=sys.stderr)
         else:
             self._print_error(context, kind, error, trace)
 

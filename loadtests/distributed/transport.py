@@ -29,10 +29,20 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 
 from .locust_messages import Ignored, is_valid
+from .messages import REPORT
 from .worker_token import TOKEN_VARIABLE, find_token, new_token, required_token, secret_key
 
-MAX_MESSAGE_BYTES = 64 << 20
+MAX_MESSAGE_BYTES = 16 << 20
 """The longest message that a master reads: a report with all bodies of exemplars has less than 10 MiB."""
+_MAX_OTHER_BYTES = 1 << 20
+"""The longest one that is no report. Decoded, a message can take fifty times its memory; the content of a report is bytes."""
+_REPORT_START = bytes([0x93, 0xA0 + len(REPORT)]) + REPORT.encode() + b"\xc6"
+"""In MessagePack: a list of three values, the first the kind of a report, the second bytes with a length of four bytes."""
+_MAX_ID_BYTES = 1024
+_MAX_WAITING = 10
+"""Messages of a peer that wait for the master, before no more are read from its connection."""
+_HANDSHAKE_MS = 10_000
+"""How long a connection may take to show that it knows the token."""
 _RECONNECT_MS = (250, 2000)
 """A worker tries again after this time; the time doubles up to the second value."""
 _HANDSHAKE_FAILURES = (
@@ -59,6 +69,8 @@ class Server(zmqrpc.Server):
         self.socket.curve_secretkey, self.socket.curve_publickey = secret, zmq.curve_public(secret)
         self.socket.curve_server = True
         self.socket.maxmsgsize = MAX_MESSAGE_BYTES
+        self.socket.rcvhwm = _MAX_WAITING
+        self.socket.handshake_ivl = _HANDSHAKE_MS
         gevent.spawn(_watch_handshakes, self.socket.get_monitor_socket(_WATCHED), self._on_rejection)
         try:
             self.socket.bind(f"tcp://{host}:{port or '*'}")
@@ -114,7 +126,7 @@ class Client(zmqrpc.Client):
 
 def parse_message(frames: Sequence[bytes]) -> Message | None:
     """A valid message of Locust's protocol from the frames of a ROUTER socket; None if it is not valid."""
-    if len(frames) != 2:
+    if len(frames) != 2 or not (len(frames[1]) <= _MAX_OTHER_BYTES or _is_report(frames[1])):
         return None
     try:
         message: Message = Message.unserialize(frames[1])  # type: ignore[no-untyped-call]  # Locust has no type hints here
@@ -122,6 +134,13 @@ def parse_message(frames: Sequence[bytes]) -> Message | None:
     except Exception:  # noqa: BLE001  # responsible: the sender, whatever its bytes do to the decoder
         return None
     return message if message.node_id == sender and is_valid(message.type, message.data) else None
+
+
+def _is_report(octets: bytes) -> bool:
+    """Whether a message consists of the kind of a report, bytes, and a short rest. Decodes nothing."""
+    start = len(_REPORT_START)
+    content = int.from_bytes(octets[start : start + 4], "big")
+    return octets.startswith(_REPORT_START) and 0 <= len(octets) - start - 4 - content <= _MAX_ID_BYTES
 
 
 def _open(owner: zmqrpc.BaseSocket, kind: int, host: str, port: int) -> None:

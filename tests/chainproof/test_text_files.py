@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from chainproof import text_files
 from chainproof.errors import UsageError
 from chainproof.text_files import MAX_FILE_BYTES, load_toml, read_file
 
@@ -45,3 +49,50 @@ def test_a_file_of_many_gigabytes_is_rejected(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="expected at most 1024 MiB in"):
         read_file(path, "the payloads")
+
+
+def test_a_pipe_without_a_process_at_its_other_end_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening it would wait for ever, for reading and for writing."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    monkeypatch.setattr(text_files, "PIPE_PATIENCE", 0.0)
+
+    with pytest.raises(UsageError, match="expected a process that writes to the pipe"):
+        read_file(path, "the payload file")
+    with pytest.raises(UsageError, match="expected a process that reads the pipe"):
+        text_files.open_pipe_for_writing(path)
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    """Also if the process opens it later, and writes more than a pipe holds."""
+    path, content = tmp_path / "pipe", b"{}\n" * 100_000
+    os.mkfifo(path)
+
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(read_file, path, "the payload file")
+        path.write_bytes(content)
+
+        assert content == found.result()
+
+
+def test_a_path_that_may_not_be_looked_at_is_not_taken_for_nothing(tmp_path: Path) -> None:
+    """A folder that this user may list and not search hides what is in it: that is no reason to leave it out."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link").symlink_to("nowhere")
+
+    assert text_files.is_there(folder / "link")
+    assert not text_files.is_there(folder / "other")
+    assert not text_files.is_there(folder / "link" / "below")
+    folder.chmod(0o444)
+    if os.geteuid() == 0:
+        code = f"import pathlib, chainproof.text_files as t; t.is_there(pathlib.Path({str(folder / 'link')!r}))"
+        unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+        ended = subprocess.run(
+            [*unprivileged, sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False
+        )
+        assert "PermissionError" in ended.stderr
+    else:
+        with pytest.raises(PermissionError):
+            text_files.is_there(folder / "link")
+    folder.chmod(0o755)

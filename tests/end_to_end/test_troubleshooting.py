@@ -73,6 +73,7 @@ COMMANDS: dict[str, str] = {
     "a limit of open files that is too low": "ulimit -n 100; chainproof loadtests",
     "a plan that is too long": "chainproof loadtests --rate 100000 --duration 10h",
     "a limit of memory that is too low": "ulimit -v 60000; chainproof reports .",
+    "a limit of address space, with charts": "ulimit -v 700000; chainproof reports load --json load.json --html load.html",
     "no more processes or threads allowed": "unprivileged chainproof loadtests --out /tmp/chainproof-nowhere",
     "the working folder was deleted": "mkdir gone; cd gone; rmdir ../gone; chainproof loadtests",
     "no folder for temporary files": "ulimit -f 0; chainproof conformance -k without_a_body",
@@ -250,6 +251,7 @@ def situation(tmp_path: Path, emulator: Endpoint) -> Situation:
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
+    write_load(tmp_path / "load")
     return Situation(folder=tmp_path, emulator=emulator)
 
 

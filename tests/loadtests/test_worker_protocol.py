@@ -178,6 +178,38 @@ def test_a_message_in_the_name_of_another_worker_is_ignored(parse_message: Parse
     assert not is_valid("locustfile", {"version": "2"})
 
 
+EMPTY_LISTS = b"\x90" * (2 << 20)
+LARGE_MESSAGES = {
+    "lists": b"\x93\xa5stats\xdd" + len(EMPTY_LISTS).to_bytes(4, "big") + EMPTY_LISTS + b"\xa1w",
+    "lists in place of bytes": b"\x93\xb1chainproof.report\xdd" + len(EMPTY_LISTS).to_bytes(4, "big") + EMPTY_LISTS,
+    "lists after bytes": b"\x93\xb1chainproof.report\xc6\0\0\0\1x\xdd"
+    + len(EMPTY_LISTS).to_bytes(4, "big")
+    + EMPTY_LISTS,
+    "a text": msgpack.packb(("logs", "x" * (2 << 20), "w")),
+    "a length that is not true": b"\x93\xb1chainproof.report\xc6\xff\xff\xff\xff" + b"x" * (2 << 20),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_MESSAGES)
+def test_a_large_message_is_decoded_only_if_it_is_a_report(
+    name: str, parse_message: Parse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others could take fifty times their memory."""
+    from locust.rpc import Message  # noqa: PLC0415  # after the variable of the fixture is set
+
+    report = msgpack.packb((REPORT, b"x" * (2 << 20), "w"))
+    assert (message := parse_message([b"w", report])) is not None
+    assert b"x" * (2 << 20) == message.data
+    monkeypatch.setattr(Message, "unserialize", lambda _: pytest.fail("it was decoded"))
+
+    assert parse_message([b"w", LARGE_MESSAGES[name]]) is None
+
+
+def test_a_report_with_too_many_values_is_ignored() -> None:
+    """Decoded, it could take thirty times its memory."""
+    assert WorkerReport.decode(b"[" + b"[]," * 1_300_000 + b"[]]") is None
+
+
 def test_no_bytes_break_the_reader_of_messages(parse_message: Parse) -> None:
     """Mutated messages are either valid or None; the statistics of a valid one can be added by Locust."""
     from locust.stats import RequestStats, StatsEntry  # noqa: PLC0415  # after the variable of the fixture is set

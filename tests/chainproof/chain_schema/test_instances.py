@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.instances import Style
+from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.patterns import is_found
 from chainproof.chain_schema.schema import Schema
 from chainproof.errors import UsageError
@@ -175,7 +178,24 @@ IMPOSSIBLE: dict[str, tuple[Form, str]] = {
         of({"type": "string", "pattern": "^((([a-c]*)*)*z)*$", "minLength": 9000}),
         "takes too long to match",
     ),
-    "many schemas that hold together": (of({"oneOf": [{"const": number} for number in range(3000)]}), "no JSON object"),
+    "many schemas that hold together": (
+        {"allOf": [of({"minimum": number}) for number in range(3000)]},
+        "more than 2000 schemas apply to one value",
+    ),
+    "a long pattern": (of({"type": "string", "pattern": f"^{'a?' * 5000}{'a' * 5}$"}), "the pattern at `a` takes too"),
+    "a pattern without a match": (
+        of({"type": "string", "pattern": "(?<=a)b" * 50}),
+        "no string was found for .* at `a`",
+    ),
+    "too few different items": (
+        of({"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}}),
+        "expected 3 different items, found 2 at `a`",
+    ),
+    "no value at a place": (of(of({"multipleOf": 7919, "minimum": 1, "maximum": 9})), "no value was found at `a.a`"),
+    "a long pattern of names": (
+        {"type": "object", "minProperties": 2000, "propertyNames": {"pattern": f"^{'a?' * 2000}$"}},
+        "takes too long to match|too long to follow|too large",
+    ),
 }
 
 
@@ -184,6 +204,45 @@ def test_a_refusal_says_why(document: Form, message: str) -> None:
     """A schema for which nothing is generated is a usage error with a reason."""
     with pytest.raises(SchemaError, match=message):
         InputGenerator(Schema(source="a test", document=document)).simplest()
+
+
+LARGE: dict[str, Form] = {
+    "constants": of({"oneOf": [{"const": number, "title": f"number {number}"} for number in range(5000)]}),
+    "ranges": of({"oneOf": [{"type": "integer", "minimum": 2 * n, "maximum": 2 * n + 1} for n in range(2000)]}),
+    "objects": {"oneOf": [of({"const": f"kind {number}"}) for number in range(2000)]},
+    "enumerated objects": of({"enum": [{"b": number} for number in range(20_000)]}),
+    "different items of an enumeration": of(
+        {"type": "array", "uniqueItems": True, "minItems": 60, "items": {"enum": list(range(60))}}
+    ),
+    "dependent schemas": {
+        "type": "object",
+        "required": ["p0"],
+        "dependentSchemas": {f"p{n}": {"required": [f"p{n + 1}"]} for n in range(100)},
+    },
+}
+"""Schemas with many parts of one kind."""
+
+
+@pytest.mark.parametrize("document", LARGE.values(), ids=LARGE)
+def test_an_input_is_found_for_a_large_schema(document: Form) -> None:
+    """A keyword with many parts does not keep an input from being generated."""
+    schema = Schema(source="a test", document=document)
+
+    assert schema.accepts(InputGenerator(schema).simplest().value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_references_that_multiply_are_rejected(keyword: str, tmp_path: Path) -> None:
+    """A schema of thirty lines that a validator would follow a thousand million times is rejected with the place."""
+    levels: Form = {
+        f"level{n}": {keyword: [{"$ref": f"#/$defs/level{n - 1}"}, {"$ref": f"#/$defs/level{n - 1}"}]}
+        for n in range(1, 31)
+    }
+    document = {"$defs": {"level0": of(True), **levels}, "properties": {"a": {"$ref": "#/$defs/level30"}}}
+    (tmp_path / "schema.json").write_text(json.dumps(document), encoding="utf-8")
+
+    with pytest.raises(SchemaError, match=r"at most 100000 schemas for one value, found more at `.*level|properties"):
+        load_input_schema(str(tmp_path / "schema.json"))
 
 
 def test_a_pattern_that_backtracks_is_decided_quickly() -> None:
