@@ -38,6 +38,10 @@ exit codes:
 PARENT_VARIABLE = "CHAINPROOF_PARENT_PID"
 """The process id of the chainproof command that shares its standard output with a child process."""
 
+_MAX_MESSAGE = 2000
+"""Characters of a message; of a longer one, its two ends are shown."""
+_LAST_BYTE = 0xFF
+
 Main = Callable[[Sequence[str]], int]
 """A command: arguments in, exit code out."""
 
@@ -86,7 +90,7 @@ def _exit_code(main: Main, name: str, arguments: Sequence[str]) -> int:
         try:
             return main(arguments)
         except UsageError as error:
-            print_error(f"{name}: {error}")
+            print_error(one_line(f"{name}: {error}"))
             return ExitCode.USAGE
         except KeyboardInterrupt:
             print_error(f"{name}: interrupted")
@@ -94,7 +98,7 @@ def _exit_code(main: Main, name: str, arguments: Sequence[str]) -> int:
         except Exception as error:  # noqa: BLE001  # the outermost frame: any other exception is an internal error
             fault = machine_fault(error)
             if fault is not None:
-                print_error(f"{name}: {fault}")
+                print_error(one_line(f"{name}: {fault}"))
                 return ExitCode.USAGE
             print_error(traceback.format_exc().rstrip("\n"))
             print_error(f"{name}: internal error, see above; this says nothing about the target")
@@ -198,6 +202,23 @@ def _open_closed_streams() -> list[int]:
     return closed
 
 
+def one_line(message: str) -> str:
+    r"""
+    A message in one line of moderate length: a value of the user that it repeats may have line breaks, and any length.
+
+    >>> one_line("cannot read a\nb")
+    'cannot read a\\nb'
+    """
+    text = "".join(
+        each if each.isprintable() or ord(each) > _LAST_BYTE else each.encode("unicode_escape").decode("ascii")
+        for each in message
+    )
+    if len(text) <= _MAX_MESSAGE:
+        return text
+    half = _MAX_MESSAGE // 2
+    return f"{text[:half]} … {text[-half:]}"
+
+
 def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:
     """*text* without the API key that an environment variable holds."""
     try:
@@ -218,7 +239,7 @@ class CommandParser(argparse.ArgumentParser):
         # Values of unknown options are left out: a value may be a secret.
         if names:
             message = f"unknown option {names[0]}{did_you_mean(names[0], options)}"
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+        self.exit(ExitCode.USAGE, one_line(f"{self.prog}: {message}") + "\n")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """The value of an option. Before Python 3.13, argparse takes `--name=--` for an option without a value."""

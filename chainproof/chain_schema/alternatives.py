@@ -22,7 +22,7 @@ _MAX_STEPS = 2000
 _MAX_NEGATED = 100
 """Alternatives of `oneOf` whose opposites are followed; of more, the validator finds a value that matches two."""
 _MAX_NEGATED_PARTS = 5000
-"""Schemas in one whose opposite is written."""
+"""Schemas and enumerated values in a schema whose opposite is written."""
 _ENDLESS = 1000
 """The height of a schema that leads to itself without an end."""
 
@@ -133,14 +133,15 @@ class Alternatives:
 
     def _is_small(self, node: Node) -> bool:
         """True if a schema has few parts, with those that its references lead to, each time anew: so the library reads it."""
-        todo = [node]
-        for _ in range(_MAX_NEGATED_PARTS):
-            if not todo:
-                return True
+        todo, parts = [node], 0
+        while todo:
             part = todo.pop()
+            parts += 1 + len(part.get("enum", ()))
+            if parts > _MAX_NEGATED_PARTS:
+                return False
             todo.extend(self.reader.targets(part))
             todo.extend(self.reader.child(part, inner) for inner in subschemas(part.schema))
-        return False
+        return True
 
     def height(self, node: Node) -> int:
         """How many levels the simplest value of a schema has, 0 for a scalar. Raises nothing: endless schemas are very high."""

@@ -58,7 +58,9 @@ _ATTEMPTS = 6
 """Attempts to make a part of a value."""
 _UNIQUE_ATTEMPTS = 30
 _MORE_ATTEMPTS = 10
-"""Attempts to make a list of different items; further ones for each item."""
+"""Attempts to make a list of different items; further ones for each item, and for each member of an object."""
+_NAMES = 5
+"""Patterns of names that are tried in the time of following one schema."""
 _EXAMPLE_SHARE = 0.1
 
 
@@ -281,6 +283,7 @@ class InstanceGenerator:
 
     def _add_member(self, members: dict[str, JSON], nodes: Nodes, name: str, *, is_required: bool) -> None:
         """Add a property; an optional one only if it has a value."""
+        self.alternatives.work += sum(len(node.get("patternProperties", ())) for node in nodes) // _NAMES
         schemas = member_schemas(self.alternatives.reader, nodes, name)
         mark = len(self.positions)
         try:
@@ -302,7 +305,7 @@ class InstanceGenerator:
         elif is_described and not self._is_simple:
             size += self.source.randint(0, _MORE)
         size = size if high is None else min(size, high)
-        for attempt in range(4 * size):
+        for attempt in range(_MORE_ATTEMPTS * size):
             if len(members) >= size:
                 return
             self._count()
@@ -310,7 +313,7 @@ class InstanceGenerator:
             if name not in members:
                 self._add_member(members, nodes, name, is_required=False)
         if len(members) < low:
-            raise Unsatisfiable
+            raise Unsatisfiable(f"expected {low} members, found names for {len(members)}{self._place}")
 
     def _name_schemas(self, nodes: Nodes) -> Iterator[Node]:
         """The schemas that property names have to match."""

@@ -20,11 +20,12 @@ def plain_text(low: int, high: int, source: Random) -> str:
 def text_in_several_scripts(low: int, high: int | None, source: Random) -> str:
     """A string of at least one and at most 24 characters, unless the bounds require otherwise."""
     words = source.sample(_SCRIPTS, 3)
-    text = " ".join(words)
     most = max(low, 24) if high is None else min(high, max(low, 24))
-    while len(text) < low:
-        text += " " + source.choice(_SCRIPTS)
-    return text[:most]
+    length = sum(map(len, words)) + len(words) - 1
+    while length < low:
+        words.append(source.choice(_SCRIPTS))
+        length += 1 + len(words[-1])
+    return " ".join(words)[:most]
 
 
 def _date(source: Random) -> str:

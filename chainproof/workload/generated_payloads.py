@@ -28,15 +28,22 @@ def generate_payloads(schema: Schema, seed: int) -> tuple[Payload, ...]:
     # A separate random generator, as for every other sequence.
     source, generator = random.Random(f"generated {seed}"), InputGenerator(schema)
     bodies: dict[str, dict[str, JSON]] = {}
+    failure = ""
     for attempt in range(MAX_ATTEMPTS):
         has_failed = attempt == FRUITLESS_ATTEMPTS or generator.is_hopeless
         if len(bodies) == MAX_PAYLOADS or (generator.is_exhausted if bodies else has_failed):
             break
         found = generator.draw(source)
-        if found is not None and len(found.content) <= MAX_SIZE:
+        if found is None:
+            failure = generator.failure
+        elif len(found.content) > MAX_SIZE:
+            failure = (
+                f"expected inputs of at most {MAX_SIZE >> 20} MiB, found one of {len(found.content) / MAX_SIZE:.3g}"
+            )
+        else:
             bodies.setdefault(json.dumps(found.value, sort_keys=True), found.value)
     if not bodies:
-        because = f" ({generator.failure})" if generator.failure else ""
+        because = f" ({failure})" if failure else ""
         raise UsageError(
             f"found no JSON object that is valid by {schema.source}{because}: add `examples` to the schema, or use --payloads"
         )

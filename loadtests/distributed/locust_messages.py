@@ -100,6 +100,10 @@ _TYPES: Mapping[str, Any] = {
 }
 
 
+KINDS = frozenset({*_TYPES, "client_stopped", "quit", "spawning"})
+"""The kinds of messages that Locust's workers send."""
+
+
 def is_valid(kind: object, content: object) -> bool:
     """
     Whether the master can read a message of a worker.

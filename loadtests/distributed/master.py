@@ -35,7 +35,7 @@ from chainproof.workload.workload import WorkloadModel
 
 from ..demand import Demand, Shard
 from ..engine.rate_change import RateChange
-from .locust_messages import Ignored
+from .locust_messages import KINDS, Ignored
 from .merge import REPORT_TIMEOUT, DistributedRun, WorkerState
 from .messages import BEGIN, CHANGE_PLAN, HALT, PREPARE, READY, REPORT, Assignment, ReadyMessage, WorkerReport
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
@@ -104,6 +104,9 @@ class Master(WriterSession):
 
     def handle_message(self, client_id: str, message: Any) -> None:
         """Let Locust handle a message. It would stop listening to all workers after an exception."""
+        if message.type not in KINDS and message.type not in self.runner.custom_messages:
+            IGNORED[Ignored.MALFORMED] += 1  # Locust would log each
+            return
         try:
             self._handle_message(client_id, message)
         except Exception:  # noqa: BLE001  # responsible: the sender; `locust_messages.py` has checked all that we know of
