@@ -52,6 +52,8 @@ REJOIN_TIMEOUT: Seconds = 5.0
 
 
 _OUT_OF_MEMORY = "killed by the kernel because memory ran out"
+_MAX_KEPT = 10_000
+"""Names and errors in Locust's tables; no more are added to them."""
 _HEARTBEAT_MARGIN = 5
 """Further heartbeats, one each second, after which Locust gives up a worker."""
 
@@ -104,14 +106,29 @@ class Master(WriterSession):
 
     def handle_message(self, client_id: str, message: Any) -> None:
         """Let Locust handle a message. It would stop listening to all workers after an exception."""
-        if message.type not in KINDS and message.type not in self.runner.custom_messages:
-            IGNORED[Ignored.MALFORMED] += 1  # Locust would log each
+        reason = self._objection(message)
+        if reason is not None:
+            IGNORED[reason] += 1
             return
         try:
             self._handle_message(client_id, message)
         except Exception:  # noqa: BLE001  # responsible: the sender; `locust_messages.py` has checked all that we know of
             traceback.print_exc()
             IGNORED[Ignored.MALFORMED] += 1
+
+    def _objection(self, message: Any) -> Ignored | None:
+        """Why a message is not for Locust, which would log it or keep it for good; None if it is."""
+        kind, data, runner = message.type, message.data, self.runner
+        if kind not in KINDS and kind not in runner.custom_messages:
+            return Ignored.MALFORMED
+        if kind == "logs":
+            is_own = data["worker_id"] == message.node_id and message.node_id in runner.clients
+            return None if is_own else Ignored.FOREIGN
+        if kind in ("stats", "exception"):
+            kept = len(runner.stats.entries) + len(runner.stats.errors) + len(runner.exceptions)
+            is_member = any(state.client == message.node_id for state in self._members)
+            return None if is_member and kept <= _MAX_KEPT else Ignored.FOREIGN
+        return None
 
     @abort_on_error
     def on_ready(self, msg: Any, **_: Any) -> None:

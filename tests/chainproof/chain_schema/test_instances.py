@@ -147,7 +147,10 @@ def test_the_rich_input_has_everything() -> None:
 
 IMPOSSIBLE: dict[str, tuple[Form, str]] = {
     "no object": ({"type": "string"}, "no JSON object can be generated"),
-    "an unknown format": (of({"type": "string", "format": "phone"}), "the format 'phone' is not known; add `examples`"),
+    "an unknown format": (
+        of({"type": "string", "format": "phone"}),
+        "the format 'phone' is not known at `a`; add `examples`",
+    ),
     "an unmatched pattern": (
         of({"type": "string", "pattern": "^a$", "minLength": 2}),
         r"no string was found for the pattern '\^a\$'",
