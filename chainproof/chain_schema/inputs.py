@@ -71,7 +71,7 @@ class InputGenerator:
         # The target receives the encoded value, so that one is validated.
         decoded = parse_json(encode_json(value))
         if not isinstance(decoded, dict) or not self.schema.accepts(decoded):
-            errors = self.schema.errors(decoded)
+            errors = self.schema.errors(decoded if isinstance(decoded, dict) else value)
             self.failure = errors[0] if errors else ""
             return None
         return GeneratedInput(

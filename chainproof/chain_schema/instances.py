@@ -190,12 +190,11 @@ class InstanceGenerator:
         """A value for schemas without alternatives, not checked yet."""
         given = choices(nodes)
         if given is not None:
-            accepted = (choice for choice in given if self._is_accepted(choice, nodes))
+            few = given
             if len(given) > _MAX_CHOICES:  # checking one takes as long as the list is
-                first = given[:1] if self._is_simple else []
-                few = first + self.source.sample(given, _MAX_CHOICES)
-                accepted = islice(filter(lambda choice: self._is_accepted(choice, nodes), few), 1)
-            return self._one_of(list(accepted))
+                few = (given[:1] if self._is_simple else []) + self.source.sample(given, _MAX_CHOICES)
+            accepted = (choice for choice in few if self._is_accepted(choice, nodes))
+            return self._one_of(list(accepted if few is given else islice(accepted, 1)))
         examples = [example for example in _examples(nodes) if self._is_accepted(example, nodes)]
         if examples and (_is_hard(nodes) or (self.style is Style.MIXED and self.source.random() < _EXAMPLE_SHARE)):
             return self.source.choice(examples)

@@ -198,7 +198,7 @@ class WebUI:
         work.join(_PATIENCE)
         while not work.ready():
             if self._ending:
-                work.link_value(lambda done: isinstance(done.value, Exception) and _log_failure(done.value))
+                work.link_value(_log_failure)
                 return f"The previous run is being ended, and a new one starts then. {_DRAINING}"
             work.join(_PATIENCE)
         if isinstance(work.value, Exception):
@@ -418,9 +418,10 @@ def _load_statistics() -> None:
     latency.timing(sample)
 
 
-def _log_failure(error: Exception) -> None:
+def _log_failure(work: gevent.Greenlet[..., str | Exception]) -> None:
     """Log why a run was not started whose request was answered before; the web page shows the log."""
-    logging.getLogger("chainproof").error(error)
+    if isinstance(work.value, Exception):
+        logging.getLogger("chainproof").error(work.value)
 
 
 def _quantile_text(times: Histogram, fraction: float) -> str:
