@@ -30,6 +30,7 @@ from chainproof.machine_faults import MachineFault
 from chainproof.options import count
 from chainproof.results.folder import Run, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
+from chainproof.results.series_record import check_series
 from chainproof.text_files import open_pipe_for_writing
 from chainproof.workload.search_settings import parse_share
 
@@ -205,7 +206,7 @@ def _pruned(options: argparse.Namespace) -> list[Path]:
 
 def _load_summaries(folder: Path, left_out: list[str]) -> Iterator[LoadSummary]:
     """The load runs in a folder, one at a time. What cannot be read is added to *left_out*. Raises UsageError if there is no run."""
-    for path in find_runs(folder.resolve()):
+    for path in _folders([folder]):
         try:
             found = summary(read_run(path))
         except (UsageError, OSError) as error:
@@ -364,7 +365,11 @@ def _load(module: str, name: str) -> Any:
 
 
 def _folders(paths: Sequence[Path]) -> list[Path]:
-    """Every run folder at the paths, without duplicates."""
+    """Every run folder at the paths, without duplicates. Raises UsageError if runs of a series at them are missing."""
+    for path in paths:
+        for folder in (path.resolve(), *(sorted(path.iterdir()) if path.is_dir() else ())):
+            if folder.is_dir():
+                check_series(folder)
     return list(dict.fromkeys(folder for path in paths for folder in find_runs(path.resolve())))
 
 

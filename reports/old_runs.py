@@ -20,6 +20,7 @@ from chainproof.clock import Seconds
 from chainproof.errors import UsageError
 from chainproof.results.folder import END, FILE_TYPES, MANIFEST
 from chainproof.results.search_record import SEARCH_FILE
+from chainproof.results.series_record import SERIES_FILE
 from chainproof.text_files import read_regular
 
 PAGE = "report.html"
@@ -50,9 +51,10 @@ class _OldRun:
 
 def remove_old_runs(folder: Path, keep: int) -> Removal:
     """Remove all runs and searches of a folder but the newest *keep*. Raises UsageError if it is none, or cannot be changed."""
-    if (folder / MANIFEST).exists() or not folder.is_dir():
+    found = [what for name, what in ((MANIFEST, "a run"), (SERIES_FILE, "a series")) if (folder / name).exists()]
+    if found or not folder.is_dir():
         raise UsageError(
-            f"expected a folder of run folders for --keep, found {'a run' if folder.is_dir() else 'none'}: {folder}"
+            f"expected a folder of run folders for --keep, found {found[0] if found else 'none'}: {folder}"
         )
     for unfinished in folder.glob(f"{_REMOVED}*"):
         shutil.rmtree(unfinished, ignore_errors=True)

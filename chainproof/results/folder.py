@@ -383,6 +383,11 @@ class Run:
         return frozenset(worker for interval in self.intervals for worker in interval.workers)
 
 
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the run in a folder. Raises FolderError."""
+    return _Reader(path).manifest()
+
+
 def read_run(path: Path) -> Run:
     """The run in a folder, finished or not. Raises FolderError if it is not a run folder or its manifest is not readable."""
     if not path.is_dir():

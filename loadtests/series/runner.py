@@ -25,6 +25,7 @@ from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_
 from chainproof.machine_faults import machine_fault
 from chainproof.results.folder import END, INTERVALS, MANIFEST, FolderError, read_run
 from chainproof.results.manifest import Ending, Series, SeriesKind, Side
+from chainproof.results.series_record import SeriesRecord, write_series
 from chainproof.signals import handle_signals
 from chainproof.target_options import TargetOptions
 
@@ -110,6 +111,7 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
     runner = _SeriesRunner(run, plan, sides)
     stopped: int | None = None
     try:
+        runner.write_record(runner.planned_runs(), ended=False)
         # Between two runs there is no child to which a signal could be sent on.
         with handle_signals(_interrupt):
             for step in plan.steps:
@@ -119,6 +121,8 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
         stopped = end.code
         _print_progress(f"the series ended early: {end}")
     runs = runner.finished_runs()
+    with suppress(OSError):  # on a full disk; the record then has the planned runs
+        runner.write_record({each.folder.name: each.series for each in runs}, ended=True)
     if runs:
         print("\n".join(run_table(runs)))
         print(f"\nrun folders: {run.folder}", flush=True)
@@ -187,6 +191,22 @@ class _SeriesRunner:
             _print_progress(f"{_name(step, self._plan)}: {sentence(finished)}")
             self._check_run(finished)
 
+    def planned_runs(self) -> dict[str, Series]:
+        """The place of each run in the series, by the name of its folder."""
+        return {
+            self._plan.folder_name(step, side): self._place(step, side)
+            for step in self._plan.steps
+            for side in step.sides
+        }
+
+    def write_record(self, runs: Mapping[str, Series], *, ended: bool) -> None:
+        """Write which runs the series has. Raises OSError."""
+        write_series(self._base.folder, SeriesRecord(runs=runs, ended=ended))
+
+    def _place(self, step: Step, side: Side) -> Series:
+        """The place of a run in the series."""
+        return Series(id=self._id, kind=self._plan.kind, index=step.index, side=side)
+
     def finished_runs(self) -> list[FinishedRun]:
         """All runs that have begun to send, in order. Folders of others are removed."""
         runs = []
@@ -206,7 +226,7 @@ class _SeriesRunner:
             requested=target.requested,
             endpoint=target.endpoint,
             folder=self._base.folder / self._plan.folder_name(step, side),
-            series=Series(id=self._id, kind=self._plan.kind, index=step.index, side=side),
+            series=self._place(step, side),
         )
 
     def _title(self, step: Step, elapsed: Seconds) -> str:

@@ -6,6 +6,7 @@ Those with a load run are provoked with `CHAINPROOF_SAMPLE=all` only, except for
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -31,7 +32,8 @@ from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import INTERVALS, RunWriter
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series, SeriesKind, Side
+from chainproof.results.series_record import SeriesRecord, write_series
 
 from ..waiting import PATIENCE, await_condition
 
@@ -68,6 +70,8 @@ COMMANDS: dict[str, str] = {
     "an objective that cannot be read": "chainproof loadtests --objective 'p95 < 1s'",
     "a mistake in a workload file": "chainproof loadtests w.toml",
     "a mistake in a payload file": "chainproof loadtests --payloads p.jsonl",
+    "a schema that takes too long, or has no value": "chainproof loadtests --input-schema slow.json",
+    "a pipe without a process at its other end": "mkfifo pipe; chainproof loadtests --payloads pipe",
     "a run folder that has files": "chainproof loadtests --out full",
     "a run folder that cannot be written": "chainproof loadtests --out /proc/x",
     "a limit of open files that is too low": "ulimit -n 100; chainproof loadtests",
@@ -84,7 +88,14 @@ COMMANDS: dict[str, str] = {
 }
 """The shell commands that lead to a situation, in a folder with `FILES`."""
 
-FILES = {"w.toml": 'rate = "x"\nusers = 0\n', "p.jsonl": "{}\n[\n", "full/x": ""}
+FILES = {
+    "w.toml": 'rate = "x"\nusers = 0\n',
+    "p.jsonl": "{}\n[\n",
+    "full/x": "",
+    "slow.json": json.dumps(
+        {"properties": {"a": {"pattern": f"^{'a?' * 5000}aa$", "type": "string"}}, "required": ["a"]}
+    ),
+}
 
 RUNS: dict[str, str] = {
     "the key is rejected": f"CHAINPROOF_TARGET=$URL BASETEN_API_KEY=wrong.12345678 {LOAD} 1s",
@@ -208,12 +219,20 @@ def write_changed(folder: Path) -> None:
         file.write(b"{}\n")
 
 
+def write_incomplete_series(folder: Path) -> None:
+    """A series whose second run is missing."""
+    places = {name: Series(id="a", kind=SeriesKind.REPEAT, index=int(name), side=Side.CANDIDATE) for name in "12"}
+    with RunWriter(folder / "1", replace(MANIFEST_OF_RUN, series=places["1"])):
+        write_series(folder, SeriesRecord(runs=places, ended=True))
+
+
 FOLDERS: dict[str, Callable[[Path], None]] = {
     "no request was answered 200": write_conformance,
     "too few requests for the objective": write_load,
     "this machine had no free files, memory or ports": lambda folder: write_load(folder, NO_FILES),
     "a run that was killed is reported": lambda folder: write_load(folder, ended=False),
     "a file of the run folder was changed": write_changed,
+    "a run of a series is missing, or was exchanged": write_incomplete_series,
 }
 """Run folders that a report is made of."""
 
