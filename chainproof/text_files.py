@@ -33,7 +33,7 @@ MAX_STREAM_BYTES = 256 << 20
 MAX_FILE_BYTES = 1 << 30
 """The most that is read of a file of the user: it is in memory as a whole."""
 
-PIPE_PATIENCE: Seconds = 10.0
+PIPE_PATIENCE: Seconds = 5.0
 """How long a named pipe may have no process at its other end."""
 _PIPE_INTERVAL: Seconds = 0.05
 

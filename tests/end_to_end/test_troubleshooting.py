@@ -71,7 +71,6 @@ COMMANDS: dict[str, str] = {
     "a mistake in a workload file": "chainproof loadtests w.toml",
     "a mistake in a payload file": "chainproof loadtests --payloads p.jsonl",
     "a schema that takes too long, or has no value": "chainproof loadtests --input-schema slow.json",
-    "a pipe without a process at its other end": "mkfifo pipe; chainproof loadtests --payloads pipe",
     "a run folder that has files": "chainproof loadtests --out full",
     "a run folder that cannot be written": "chainproof loadtests --out /proc/x",
     "a limit of open files that is too low": "ulimit -n 100; chainproof loadtests",
