@@ -126,8 +126,9 @@ class Master(WriterSession):
             return None if is_own else Ignored.FOREIGN
         if kind in ("stats", "exception"):
             kept = len(runner.stats.entries) + len(runner.stats.errors) + len(runner.exceptions)
+            is_empty = kind == "stats" and not data["stats"] and not data["errors"]  # a worker without a run
             is_member = any(state.client == message.node_id for state in self._members)
-            return None if is_member and kept <= _MAX_KEPT else Ignored.FOREIGN
+            return None if is_empty or (is_member and kept <= _MAX_KEPT) else Ignored.FOREIGN
         return None
 
     @abort_on_error
