@@ -45,6 +45,7 @@ def machine(key_variable: str, environment: Mapping[str, str], read: ReadText = 
     yield python(sys.version_info[:2], platform.python_implementation())
     yield from extras(requires("chainproof") or [], _installed_version)
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    yield address_space(resource.getrlimit(resource.RLIMIT_AS)[0])
     yield ports(read)
     yield cores(len(os.sched_getaffinity(0)), os.getloadavg()[0], read)
     yield frequency(read)
@@ -139,6 +140,17 @@ def open_files(hard_limit: int) -> Diagnosis:
             f"raise the hard limit: ulimit -Hn {ENOUGH_FILES}, or LimitNOFILE= in systemd, or --ulimit nofile= in Docker",
         )
     return ok(name, f"at most {hard_limit}")
+
+
+def address_space(limit: int) -> Diagnosis:
+    """The limit of address space."""
+    if limit == resource.RLIM_INFINITY:
+        return ok("address space", "no limit")
+    return risk(
+        "address space",
+        f"{limit >> 20} MiB",
+        "HTML reports cannot draw charts, and threads need much: `ulimit -v unlimited`",
+    )
 
 
 def ports(read: ReadText) -> Diagnosis:

@@ -360,6 +360,8 @@ def text_of(text: str) -> machine.ReadText:
         (machine.python((3, 11), "PyPy"), State.RISK),
         (machine.open_files(resource.RLIM_INFINITY), State.OK),
         (machine.open_files(1024), State.RISK),
+        (machine.address_space(resource.RLIM_INFINITY), State.OK),
+        (machine.address_space(700 << 20), State.RISK),
         (machine.ports(text_of("32768\t60999\n")), State.OK),
         (machine.ports(text_of("60000\t60999\n")), State.RISK),
         (machine.ports(unreadable), State.NOT_CHECKED),
