@@ -102,6 +102,8 @@ class InstanceGenerator:
     _path: list[str | int] = field(default_factory=list)
     _parts: int = 0
     _characters: int = 0
+    _differs: bool = False
+    """True while an item is made again that was equal to another one."""
     _last_work: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -212,7 +214,7 @@ class InstanceGenerator:
     def _one_of(self, choices: list[JSON]) -> JSON:
         if not choices:
             raise Unsatisfiable
-        return choices[0] if self._is_simple else self.source.choice(choices)
+        return choices[0] if self._is_simple and not self._differs else self.source.choice(choices)
 
     def _is_accepted(self, value: JSON, nodes: Nodes) -> bool:
         return all(self.alternatives.reader.accepts(node, value) for node in nodes)
@@ -356,8 +358,10 @@ class InstanceGenerator:
             attempts = _UNIQUE_ATTEMPTS + (_MORE_ATTEMPTS * len(result) if items.are_unique else 0)
             if encoded in seen and (items.are_unique or self.style is Style.RICH) and failures < attempts:
                 failures += 1
+                self._differs = items.are_unique
                 del self.positions[mark:]
                 continue
+            self._differs = False
             if encoded in seen and items.are_unique:
                 del self.positions[mark:]
                 break

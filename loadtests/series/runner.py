@@ -25,7 +25,7 @@ from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_
 from chainproof.machine_faults import machine_fault
 from chainproof.results.folder import END, INTERVALS, MANIFEST, FolderError, read_run
 from chainproof.results.manifest import Ending, Series, SeriesKind, Side
-from chainproof.results.series_record import SeriesRecord, write_series
+from chainproof.results.series_record import SERIES_FILE, SeriesRecord, write_series
 from chainproof.signals import handle_signals
 from chainproof.target_options import TargetOptions
 
@@ -122,7 +122,10 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
         _print_progress(f"the series ended early: {end}")
     runs = runner.finished_runs()
     with suppress(OSError):  # on a full disk; the record then has the planned runs
-        runner.write_record({each.folder.name: each.series for each in runs}, ended=True)
+        if runs:
+            runner.write_record({each.folder.name: each.series for each in runs}, ended=True)
+        else:
+            (run.folder / SERIES_FILE).unlink(missing_ok=True)
     if runs:
         print("\n".join(run_table(runs)))
         print(f"\nrun folders: {run.folder}", flush=True)

@@ -25,6 +25,7 @@ from chainproof.loadtests.locust_process import LocustRun, run_together
 from chainproof.loadtests.options import OPTIONS
 from chainproof.results.folder import REQUESTS, find_runs, read_run
 from chainproof.results.manifest import Ending, SeriesKind, Side
+from chainproof.results.series_record import SERIES_FILE
 from chainproof.target_options import TargetOptions
 
 from ..waiting import await_condition
@@ -192,7 +193,7 @@ def test_a_series_ends_at_the_first_run_that_ends_early(run_server: RunServer, l
         done = launch(candidate, *words).end()
 
     assert 3 == done.code, done.errors
-    assert ["01_baseline", "01_candidate"] == [path.name for path in sorted(done.folder.iterdir())]
+    assert ["01_baseline", "01_candidate", SERIES_FILE] == [path.name for path in sorted(done.folder.iterdir())]
     assert "the series ended early: run 01_baseline ended early: " in done.errors
     assert "Series of 2 runs, candidate and baseline at the same time" in done.output
     assert len(candidate.requests) < 400

@@ -22,6 +22,7 @@ from chainproof.loadtests.series.runner import SeriesResult, SideTarget, run_ser
 from chainproof.results.folder import FolderError, Run, RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, SeriesKind, Side
+from chainproof.results.series_record import SERIES_FILE, check_series
 from chainproof.target_options import TargetOptions
 
 TARGET = parse_target("http://127.0.0.1:1")
@@ -108,7 +109,10 @@ def test_a_series_ends_with_the_first_run_that_is_worth_nothing(
     assert message in capsys.readouterr().err
     names = ["01"] if made.ending is None else ["01", "02"]
     assert names == [run.folder.name for run in result.runs]
-    assert names == sorted(path.name for path in result.runs[0].folder.parent.iterdir())
+    folder = result.runs[0].folder.parent
+
+    assert [*names, SERIES_FILE] == sorted(path.name for path in folder.iterdir())
+    check_series(folder)
 
 
 def test_only_complete_pairs_are_compared(play: Play) -> None:

@@ -429,7 +429,7 @@ def test_only_workers_with_the_token_take_part_in_a_run(tmp_path: Path) -> None:
     assert {"0", "1", "2"} == {interval.worker for interval in run.intervals}
     assert run.end.ignored[Ignored.CONNECTION] >= 3
     assert run.end.ignored[Ignored.MALFORMED] >= 100
-    assert 1 == run.end.ignored[Ignored.FOREIGN]
+    assert run.end.ignored[Ignored.FOREIGN] >= 1
     assert 1 == output.count("rejected a connection without the shared token")
 
 
