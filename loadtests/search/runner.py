@@ -230,7 +230,9 @@ class ProbeRunner:
         code = ended.code
         if ended.interrupted or code == ExitCode.INTERRUPTED:
             raise SearchAborted(ExitCode.INTERRUPTED, "The search was interrupted.")
-        if code not in (ExitCode.PASS, ExitCode.INVALID) or not (folder / MANIFEST).exists():
+        if code in (ExitCode.PASS, ExitCode.INVALID) and not (folder / MANIFEST).exists():
+            raise SearchAborted(ExitCode.INVALID, f"The run folder {folder} was deleted.")
+        if code not in (ExitCode.PASS, ExitCode.INVALID):
             raise SearchAborted(
                 code if code == ExitCode.USAGE else ExitCode.SOFTWARE, f"The run at {request.rate:.4g}/s failed."
             )

@@ -247,7 +247,9 @@ class _SeriesRunner:
         for folder, ended in exits.items():
             # A side of a duet is interrupted if the other one ends early, which is then the reason.
             has_run = ended.code in (ExitCode.PASS, ExitCode.INVALID, ExitCode.INTERRUPTED)
-            if not has_run or not (folder / MANIFEST).exists():
+            if has_run and not (folder / MANIFEST).exists():
+                raise SeriesStopped(ExitCode.INVALID, f"the run folder {folder} was deleted")
+            if not has_run:
                 raise SeriesStopped(
                     ExitCode.SOFTWARE,
                     f"the Locust process of {name} failed (exit code {ended.code}), see above; this says nothing about the target",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Made:
     """None: it sends nothing."""
     code: int = 0
     interrupted: bool = False
+    deleted: bool = False
 
 
 def write_run(run: LocustRun, made: Made) -> None:
@@ -65,6 +67,8 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
             made = left.pop(0) if left else (Made(),) * len(runs)
             for run, each in zip(runs.values(), made, strict=True):
                 write_run(run, each)
+                if each.deleted:
+                    shutil.rmtree(run.folder)
             return [LocustExit(code=each.code, interrupted=each.interrupted) for each in made]
 
         monkeypatch.setattr(runner, "run_together", run_together)
@@ -96,8 +100,9 @@ def test_a_complete_series_has_every_run_and_no_reason_to_stop(play: Play) -> No
         (Made(ending=Ending.INTERRUPTED, code=130, interrupted=True), 130, "it was interrupted in run 2 of 5"),
         (Made(ending=None, code=2), 2, "run 2 of 5 could not start, see above"),
         (Made(ending=None, code=70), 70, "the Locust process of run 2 of 5 failed (exit code 70)"),
+        (Made(deleted=True, code=4), 4, "was deleted"),
     ],
-    ids=["error", "guard", "interrupted", "usage error", "failed"],
+    ids=["error", "guard", "interrupted", "usage error", "failed", "deleted"],
 )
 def test_a_series_ends_with_the_first_run_that_is_worth_nothing(
     made: Made, code: int, message: str, play: Play, capsys: pytest.CaptureFixture[str]
@@ -107,7 +112,7 @@ def test_a_series_ends_with_the_first_run_that_is_worth_nothing(
 
     assert code == result.stopped == result.exit_code
     assert message in capsys.readouterr().err
-    names = ["01"] if made.ending is None else ["01", "02"]
+    names = ["01"] if made.ending is None or made.deleted else ["01", "02"]
     assert names == [run.folder.name for run in result.runs]
     folder = result.runs[0].folder.parent
 
