@@ -99,11 +99,19 @@ def run_search(run: LocustRun, *, workload: Workload, search: SearchSettings) ->
         aborted = _aborted(error)
         sentence = f"{aborted} {unfinished_sentence(runner.probes)}"
         _print_result(runner.probes, sentence, folder)
-        runner.write(None, sentence, _VERDICT_OF.get(ExitCode(aborted.code), Verdict.INCONCLUSIVE))
-        return aborted.code
+        return _record(runner, None, sentence, aborted.code)
     _print_result(runner.probes, step.sentence, folder)
-    runner.write(step, step.sentence, _VERDICT_OF[ExitCode(step.exit_code)])
-    return step.exit_code
+    return _record(runner, step, step.sentence, step.exit_code)
+
+
+def _record(runner: ProbeRunner, result: SearchResult | None, sentence: str, code: int) -> int:
+    """Write the record of a search. Returns its exit code: that of an invalid search if this machine cannot write it."""
+    try:
+        runner.write(result, sentence, _VERDICT_OF.get(ExitCode(code), Verdict.INCONCLUSIVE))
+    except MachineFault as fault:
+        _print_progress(str(fault))
+        return ExitCode.INVALID
+    return code
 
 
 def _aborted(error: Exception) -> SearchAborted:

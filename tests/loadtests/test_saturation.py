@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.loadtests.catalogue import workload
 from chainproof.loadtests.command import main
 from chainproof.loadtests.options import OPTIONS
+from chainproof.loadtests.search import runner
 from chainproof.loadtests.search.evidence import Probe, ProbePurpose, ProbeVerdict
 from chainproof.loadtests.search.null_server import NullProtocol, request_length
 from chainproof.loadtests.search.planning import expected_durations, fewest_requests, search_plan
@@ -36,6 +39,7 @@ from chainproof.loadtests.search.saturation import (
     SearchPlan,
     saturation,
 )
+from chainproof.machine_faults import MachineFault
 from chainproof.reports.command import main as reports_main
 from chainproof.results.folder import read_run
 from chainproof.workload.objectives import parse_objective
@@ -411,3 +415,15 @@ def test_the_table_shows_probes_by_rate() -> None:
         "  10/s  doubling         2 s       20  20  10 ms    –    –  met     01_10",
         "  20/s  doubling         2 s       40   0      –    –    –  missed  02_20",
     ] == probe_table(probes)
+
+
+def test_a_search_without_its_record_is_invalid(capsys: pytest.CaptureFixture[str]) -> None:
+    """If the disk is full at its end, or its folder was deleted, one line says so."""
+
+    def write(*_: object) -> None:
+        raise MachineFault("cannot write run/search.json: no space left on device")
+
+    code = runner._record(cast(Any, SimpleNamespace(write=write)), None, "No rate was found.", ExitCode.PASS)
+
+    assert ExitCode.INVALID == code
+    assert "chainproof loadtests: cannot write run/search.json: no space left on device\n" == capsys.readouterr().err
