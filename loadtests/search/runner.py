@@ -95,7 +95,7 @@ def run_search(run: LocustRun, *, workload: Workload, search: SearchSettings) ->
         with handle_signals(_abort):
             while isinstance(step := next_step(runner.probes, plan), ProbeRequest):
                 runner.run(step)
-    except (SearchAborted, UsageError, OSError) as error:
+    except (SearchAborted, UsageError, OSError, MemoryError) as error:
         aborted = _aborted(error)
         sentence = f"{aborted} {unfinished_sentence(runner.probes)}"
         _print_result(runner.probes, sentence, folder)

@@ -116,7 +116,7 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
         with handle_signals(_interrupt):
             for step in plan.steps:
                 runner.run(step)
-    except (SeriesStopped, UsageError, OSError) as error:
+    except (SeriesStopped, UsageError, OSError, MemoryError) as error:
         end = _end(error)
         stopped = end.code
         _print_progress(f"the series ended early: {end}")
