@@ -9,7 +9,6 @@ of a run by the exponential of a normal deviate. Prints tables for docs/benchmar
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from simulated_targets import RATE, Draw, Times, autoregressive, draw_independent, lognormal, waves
+from simulation_options import simulation_parser
 
 from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, judge_changes
 from chainproof.judgement.comparison.differences import Design, metric_differences
@@ -157,12 +157,34 @@ def shared_waves(source: np.random.Generator, pairs: int) -> Times:
     return lognormal((load + source.standard_normal(load.shape)) * math.sqrt(0.5))
 
 
-DUETS: tuple[tuple[str, Callable[[np.random.Generator, int], Times], float | None], ...] = (
-    ("independent requests", lambda source, pairs: draw_independent(source, 2 * pairs, REQUESTS), 0.8),
-    ("the same load waves of 2 s in both", shared_waves, 0.8),
-    ("load waves of 2 s of their own", lambda source, pairs: waves(2.0)(source, 2 * pairs, REQUESTS), None),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duets:
+    """How the two targets of duets behave, and what must be reached."""
+
+    name: str
+    draw: Callable[[np.random.Generator, int], Times]
+    """Draws pairs of runs: rows 0 and 1 are a pair."""
+    power_goal: float | None = None
+    has_goal: bool = True
+    """Whether false alarms have a goal; not if the runs are too short for their waves."""
+
+
+def separate_waves(tau: float) -> Callable[[np.random.Generator, int], Times]:
+    """Pairs of runs, each with load waves of its own."""
+    return lambda source, pairs: waves(tau)(source, 2 * pairs, REQUESTS)
+
+
+DUETS = (
+    Duets(
+        name="independent requests",
+        draw=lambda source, pairs: draw_independent(source, 2 * pairs, REQUESTS),
+        power_goal=0.8,
+    ),
+    Duets(name="the same load waves of 2 s in both", draw=shared_waves, power_goal=0.8),
+    Duets(name="load waves of 0.5 s of their own", draw=separate_waves(0.5)),
+    Duets(name="load waves of 2 s of their own", draw=separate_waves(2.0)),
+    Duets(name="load waves of 10 s of their own", draw=separate_waves(10.0), has_goal=False),
 )
-"""What is different in duets, how pairs of runs are drawn, and the least power."""
 
 
 def simulate_duets(
@@ -258,52 +280,80 @@ def missed(name: str, equal: Counts, slower: Counts, power: float | None, limit:
             yield f"{name}: {metric} found in {share_found:.2f}, goal at least {power:g}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the simulation. Returns 1 if a goal is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--comparisons", type=int, default=2000, metavar="N", help="comparisons per cell (default: 2000)"
-    )
-    parser.add_argument("--seed", type=int, default=1, metavar="N")
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=0.0,
-        metavar="N",
-        help="standard errors by which a false-alarm rate may miss its goal, for few comparisons (default: 0)",
-    )
-    options = parser.parse_args(arguments)
-    count, source = options.comparisons, np.random.default_rng(options.seed)
-    limit = 0.05 + options.tolerance * math.sqrt(0.05 * 0.95 / count)
-    misses: list[str] = []
+def show(name: str, equal: Counts, slower: Counts) -> None:
+    """Print a row of the table."""
+    print(row(name, equal, slower), flush=True)
+
+
+def show_runs(comparisons: int, limit: float, source: np.random.Generator) -> Iterator[str]:
+    """Independent runs, and runs of a target that changes slowly. Yields the missed goals."""
     print("\n".join(HEADER))
-
-    def show(name: str, equal: Counts, slower: Counts, power: float | None) -> None:
-        print(row(name, equal, slower), flush=True)
-        misses.extend(missed(name, equal, slower, power, limit))
-
-    pools = {draw: list(runs_of(draw, 2 * RUNS * count, source)) for draw in {cell.draw: None for cell in CELLS}}
+    draws = {cell.draw: None for cell in CELLS}
+    pools = {draw: list(runs_of(draw, 2 * RUNS * comparisons, source)) for draw in draws}
     for cell in CELLS:
-        show(cell.name, *simulate(cell, pools[cell.draw], count, source), cell.power_goal)
+        equal, slower = simulate(cell, pools[cell.draw], comparisons, source)
+        show(cell.name, equal, slower)
+        yield from missed(cell.name, equal, slower, cell.power_goal, limit)
     for design, name in (
         (Design.PAIRS, "drift, pairs (ABBA)"),
         (Design.INDEPENDENT, "drift, one side after the other"),
     ):
-        equal, slower = simulate_drift(design, pools[draw_independent], count, source)
-        print(row(name, equal, slower), flush=True)
+        equal, slower = simulate_drift(design, pools[draw_independent], comparisons, source)
+        show(name, equal, slower)
         if design is Design.PAIRS:
-            misses += missed(name, equal, slower, None, limit)
-    for name, draw, power in DUETS:
-        show(f"one duet, noise 10 %: {name}", *simulate_duets(draw, count, source), power)
-    alarms, found = simulate_errors(count, source)
+            yield from missed(name, equal, slower, None, limit)
+
+
+def show_duets(comparisons: int, limit: float, source: np.random.Generator) -> Iterator[str]:
+    """Duets. Yields the missed goals."""
+    print("\n".join(HEADER))
+    for duets in DUETS:
+        name = f"one duet, noise 10 %: {duets.name}"
+        equal, slower = simulate_duets(duets.draw, comparisons, source)
+        show(name, equal, slower)
+        if duets.has_goal:
+            yield from missed(name, equal, slower, duets.power_goal, limit)
+
+
+def show_errors(comparisons: int, limit: float, source: np.random.Generator) -> Iterator[str]:
+    """Error rates. Yields the missed goal."""
+    alarms, found = simulate_errors(comparisons, source)
     print(f"error rates of 1 %: false alarms {alarms:.3f}; 2 % found in {found:.2f}")
-    misses += [f"error rates: false alarms {alarms:.3f}"] if alarms > limit else []
-    points = simulate_history(count, source)
+    if alarms > limit:
+        yield f"error rates: false alarms {alarms:.3f}"
+
+
+def show_history(comparisons: int, limit: float, source: np.random.Generator) -> Iterator[str]:
+    """Changes of level in a history. Yields the missed goals."""
+    points = simulate_history(comparisons, source)
     print("change points of 60 runs: " + ", ".join(f"{place}: {value:.3f}" for place, value in points.items()))
-    misses += [f"history: false alarms {points[None]:.3f}"] if (points[None] or 0.0) > limit else []
-    misses += [
-        f"history: step at run {at} found in {points[at]:.2f}" for at in (10, 20, 30, 40, 50) if points[at] < 0.8
-    ]
+    if (points[None] or 0.0) > limit:
+        yield f"history: false alarms {points[None]:.3f}"
+    for place in (10, 20, 30, 40, 50):
+        if points[place] < 0.8:
+            yield f"history: step at run {place} found in {points[place]:.2f}"
+
+
+PARTS: dict[str, Callable[[int, float, np.random.Generator], Iterator[str]]] = {
+    "runs": show_runs,
+    "duets": show_duets,
+    "errors": show_errors,
+    "history": show_history,
+}
+"""The parts of the simulation, each with what runs it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the simulation. Returns 1 if a goal is missed."""
+    parser = simulation_parser(__doc__, "comparisons", "comparisons per cell")
+    parser.add_argument("--only", choices=tuple(PARTS), nargs="+", default=tuple(PARTS), help="parts of the simulation")
+    options = parser.parse_args(arguments)
+    count = options.comparisons
+    limit = 0.05 + options.tolerance * math.sqrt(0.05 * 0.95 / count)
+    misses: list[str] = []
+    for name in options.only:
+        # Each part has a generator of its own, so that it gives the same alone and with the others.
+        misses += PARTS[name](count, limit, np.random.default_rng(options.seed))
     for text in misses:
         print(f"goal missed: {text}")
     return 1 if misses else 0

@@ -8,7 +8,6 @@ inconclusive verdict is not. Prints a table, and exits with 1 if a goal is misse
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +25,7 @@ from simulated_targets import (
     queue_quantile,
     waves,
 )
+from simulation_options import simulation_parser
 
 from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.objectives import evaluate_objectives
@@ -232,17 +232,7 @@ def table(worlds: Sequence[World], counts: Sequence[dict[float, Counts]]) -> Ite
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the simulation. Returns 1 if a goal is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2000, metavar="N", help="runs of each world (default: 2000)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N")
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=0.0,
-        metavar="N",
-        help="standard errors by which a figure may miss its goal, for few runs (default: 0)",
-    )
-    options = parser.parse_args(arguments)
+    options = simulation_parser(__doc__, "runs", "runs of each target").parse_args(arguments)
     runs, seed = options.runs, options.seed
     counts = [simulate(world, runs, seed + place) for place, world in enumerate(WORLDS)]
     print("\n".join(table(WORLDS, counts)))

@@ -5,8 +5,9 @@ For every split of the series the two means are compared, in units of their stan
 compared with the largest ones of the same values in random order, so the probability of a false alarm is the significance,
 whatever the distribution. If there is a change, both parts are tested again (binary segmentation; Vostrikova, 1981).
 
-Values are replaced by the normal scores of their ranks, so that one slow run is no change and does not hide one. Runs must not
-depend on each other: a slow drift is found as one or several steps.
+Two tests share the significance. One replaces values by the normal scores of their ranks, so that one slow run is no change and
+does not hide one. The other takes the values themselves: it finds a large change from two or three runs on, whose ranks alone
+could be chance. Runs must not depend on each other: a slow drift is found as one or several steps.
 """
 
 from __future__ import annotations
@@ -50,16 +51,21 @@ def _splits(values: _Floats, offset: int, source: np.random.Generator) -> Iterat
     count = len(values)
     if count < MIN_RUNS or not np.ptp(values):
         return
-    scores = _normal_scores(values)
-    observed = _contrasts(scores[np.newaxis])[0]
-    shuffled = source.permuted(np.tile(scores, (_PERMUTATIONS, 1)), axis=1)
-    larger = int((_contrasts(shuffled).max(axis=1) >= observed.max() - 1e-9).sum())
-    if (larger + 1) / (_PERMUTATIONS + 1) > SIGNIFICANCE:
+    split = _split(_normal_scores(values), source) or _split(values / values.std(), source)
+    if split is None:
         return
-    split = int(observed.argmax()) + MIN_LEVEL
     yield offset + split
     yield from _splits(values[:split], offset, source)
     yield from _splits(values[split:], offset + split, source)
+
+
+def _split(scores: _Floats, source: np.random.Generator) -> int | None:
+    """The index at which the level of the scores changes most; None if that may be chance."""
+    observed = _contrasts(scores[np.newaxis])[0]
+    shuffled = source.permuted(np.tile(scores, (_PERMUTATIONS, 1)), axis=1)
+    larger = int((_contrasts(shuffled).max(axis=1) >= observed.max() - 1e-9).sum())
+    chance = (larger + 1) / (_PERMUTATIONS + 1)
+    return int(observed.argmax()) + MIN_LEVEL if chance <= SIGNIFICANCE / 2 else None
 
 
 def _contrasts(rows: _Floats) -> _Floats:

@@ -40,6 +40,9 @@ MIN_BATCHES = 10
 MIN_LOOKS = 10
 """Correlation times in a run below which it saw too few independent states of the target."""
 _SIGNIFICANCE = 0.05
+_BEYOND_DOUBT = 0.01
+_SHORTEST: Seconds = 1e-3
+"""The correlation time of requests that depend on each other, but not noticeably within any batch."""
 _MAX_CORRELATION = 0.9
 """Lag-1 autocorrelation up to which it is corrected: beyond, a run is too short for any method."""
 
@@ -110,7 +113,7 @@ def measure_dependence(good: Sequence[int], of: Sequence[int], *, seconds: Secon
     scales = _scales(goods - share * numbers, numbers, duration)
     if not any(scale.is_dependent(expected) for scale in scales):
         return independent(duration)
-    scale = next((each for each in scales if each.is_uncorrelated), scales[-1])
+    scale = _first_uncorrelated(scales)
     variance = scale.variance * scale.correction
     return Dependence(
         design_effect=max(variance / expected, 1.0),
@@ -124,10 +127,37 @@ def standard_error_of_mean(values: Sequence[float]) -> tuple[float, int]:
     """The standard error of the mean of correlated values, and its degrees of freedom; 0 of them for fewer than two values."""
     if len(values) < 2:
         return 0.0, 0
+    scales = _scales_of_values(values)
+    scale = _first_uncorrelated(scales)
+    return math.sqrt(scale.variance * scale.correction) / len(values), scale.batches - 1
+
+
+def correlation_time_of_values(values: Sequence[float], variance: float) -> Seconds:
+    """
+    The correlation time of values, one for each second; 0 if they do not depend on each other beyond doubt (1 %).
+
+    They do if batches of some length vary by significantly more than the *variance* that their sum has if requests are
+    independent.
+    """
+    if len(values) < 2:
+        return 0.0
+    scales = _scales_of_values(values)
+    if not any(scale.is_dependent(variance, _BEYOND_DOUBT) for scale in scales):
+        return 0.0
+    scale = _first_uncorrelated(scales)
+    # It may be estimated as 0 in a run that is too short for it.
+    return _correlation_time(scales, scale.variance * scale.correction - variance, variance) or _SHORTEST
+
+
+def _first_uncorrelated(scales: Sequence[_Scale]) -> _Scale:
+    """The shortest batches that are not correlated with their neighbours; the longest if all are."""
+    return next((each for each in scales if each.is_uncorrelated), scales[-1])
+
+
+def _scales_of_values(values: Sequence[float]) -> list[_Scale]:
+    """Batches of every length of values, one for each second."""
     numbers = np.asarray(values, dtype=np.float64)
-    scales = _scales(numbers - numbers.mean(), np.ones(len(numbers)), float(len(numbers)))
-    scale = next((each for each in scales if each.is_uncorrelated), scales[-1])
-    return math.sqrt(scale.variance * scale.correction) / len(numbers), scale.batches - 1
+    return _scales(numbers - numbers.mean(), np.ones(len(numbers)), float(len(numbers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +173,10 @@ class _Scale:
     correlation: float
     """Between neighbouring batches."""
 
-    def is_dependent(self, expected: float) -> bool:
+    def is_dependent(self, expected: float, significance: float = _SIGNIFICANCE) -> bool:
         """True if the variance is significantly larger than expected for independent requests."""
         df = self.degrees_of_freedom
-        return df >= 1.0 and self.variance / expected > float(scipy.special.chdtri(df, _SIGNIFICANCE)) / df
+        return df >= 1.0 and self.variance / expected > float(scipy.special.chdtri(df, significance)) / df
 
     @property
     def is_uncorrelated(self) -> bool:

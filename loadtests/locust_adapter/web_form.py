@@ -53,6 +53,21 @@ def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {option.dest: _form_field(option, values[option.dest]) for option in FORM_OPTIONS}
 
 
+def hidden_fields(*, closed: bool) -> str:
+    """
+    The style that hides the fields of Locust's form which do not count: Ramp up, and in the open model Number of users.
+
+    *closed* says whether the page begins with the closed model. Otherwise the field Model decides: a native list, whose choice a
+    style can see.
+    """
+    hidden = [".MuiFormControl-root:has(input[name=spawnRate])"]
+    if not closed:
+        hidden.append(
+            "form:not(:has(select[name=model] option[value=closed]:checked)) .MuiFormControl-root:has(input[name=userCount])"
+        )
+    return f"{', '.join(hidden)} {{ display: none }}"
+
+
 def _form_field(option: Option, value: object) -> dict[str, Any]:
     """One field, as Locust's form describes it. An option without a default may be left to the workload."""
     choices = [str(choice) for choice in option.choices] or None

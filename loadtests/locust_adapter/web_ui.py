@@ -36,7 +36,15 @@ from ..distributed.worker_token import TOKEN_VARIABLE
 from ..options import LOCUST_NAMES
 from . import live_page
 from .limited_process import without_secrets
-from .web_form import MAX_NAME_LENGTH, FormError, check_open_model_fields, form_fields, parse_users, read_form
+from .web_form import (
+    MAX_NAME_LENGTH,
+    FormError,
+    check_open_model_fields,
+    form_fields,
+    hidden_fields,
+    parse_users,
+    read_form,
+)
 from .web_report import ReportError, ReportMaker
 from .web_requests import objection, own_names
 from .web_server import start_server
@@ -116,7 +124,7 @@ class WebUI:
         ui.update_template_args = lambda: self._fill(fill)
         app.view_functions["locust.request_stats"] = ui.auth_required_if_enabled(lambda: self._with_tabs(stats()))
         index = app.view_functions["locust.index"]
-        app.view_functions["locust.index"] = lambda: _with_note(index())
+        app.view_functions["locust.index"] = lambda: self._with_additions(index())
         app.view_functions["locust.swarm"] = ui.auth_required_if_enabled(self.swarm)
         app.view_functions["locust.stop"] = ui.auth_required_if_enabled(
             partial(self.stop, app.view_functions["locust.stop"])
@@ -150,6 +158,17 @@ class WebUI:
         ui.template_args["extra_options"] = form_fields(options) | others
         if options["model"] == "closed":
             ui.template_args["num_users"] = self._session.users()
+
+    def _with_additions(self, page: Any) -> Any:
+        """Locust's page without the fields that do not count, below a link to ours and a sentence on what its figures are."""
+        if not isinstance(page, str):
+            return page
+        additions = f"<style>{hidden_fields(closed=self._is_closed())}</style>{live_page.NOTE}"
+        return page.replace("<body>", f"<body>{additions}", 1)
+
+    def _is_closed(self) -> bool:
+        """Whether the current options mean the closed model."""
+        return self._session.demand.workload.model is WorkloadModel.CLOSED
 
     # ------------------------------------------------------------------ requests to start and change
 
@@ -251,12 +270,14 @@ class WebUI:
         """Set the number of users, which only the closed model has. Raises UsageError."""
         session = self._session
         session.requested_users = None
-        if session.check()[0].workload.model is WorkloadModel.CLOSED:
-            text = form.get("user_count", "").strip()
-            session.requested_users = parse_users(text) if text else None
-        else:
-            shown = {self._ui.template_args.get("num_users") or 1, session.runner.user_count, 1}
+        shown = {self._ui.template_args.get("num_users") or 1, session.runner.user_count, 1}
+        if session.check()[0].workload.model is not WorkloadModel.CLOSED:
             check_open_model_fields(form, shown)
+        elif text := form.get("user_count", "").strip():
+            users = parse_users(text)
+            # With a workload file of the closed model, the field may have been hidden.
+            is_hidden = not self._is_closed() and form.get("model") != WorkloadModel.CLOSED.value
+            session.requested_users = None if is_hidden and users in shown else users
 
     def _start_run(self) -> None:
         """Start a run, and wait until it has begun. Raises UsageError, also for a worker that cannot start."""
@@ -435,11 +456,6 @@ def _run_state(session: WriterSession) -> str:
     if run is None:
         return ""
     return run.ending.value if run.finished else f"running for {max(run.now(), 0.0):.0f} s"
-
-
-def _with_note(page: Any) -> Any:
-    """Locust's page, below a link to ours and a sentence on what its own figures are."""
-    return page.replace("<body>", f"<body>{live_page.NOTE}", 1) if isinstance(page, str) else page
 
 
 def _restrict_to_origin(answer: Any) -> Any:

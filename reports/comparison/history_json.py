@@ -24,7 +24,12 @@ class HistoryRunData(TypedDict):
 
 
 class LevelChangeData(TypedDict):
-    """A run at which a metric changes to another level. The change of a share is a difference, any other is after ÷ before − 1."""
+    """
+    A run at which a metric changes to another level.
+
+    The change of a share is a difference, any other is after ÷ before − 1. *left* is the change from *before* to the latest
+    level. *undone* is the place of the run from which less than a quarter of the change is left; null if it lasts.
+    """
 
     metric: str
     place: int
@@ -33,6 +38,9 @@ class LevelChangeData(TypedDict):
     after: float
     change: float
     is_worse: bool
+    undone: int | None
+    latest: float
+    left: float
 
 
 class WorkloadHistoryData(TypedDict):
@@ -100,4 +108,7 @@ def _change(found: WorkloadHistory, change: LevelChange) -> LevelChangeData:
         "after": change.after,
         "change": change.change,
         "is_worse": change.is_worse,
+        "undone": change.undone,
+        "latest": change.latest,
+        "left": change.left,
     }

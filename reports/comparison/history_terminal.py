@@ -9,7 +9,7 @@ from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
 from chainproof.judgement.verdict import Verdict
 
 from ..formatting import quantities, safe_text
-from ..formatting.terminal_text import BOLD, COLOURS, Pen, table, wrapped
+from ..formatting.terminal_text import BOLD, COLOURS, DIM, Pen, table, wrapped
 from . import history_wording
 
 MAX_RUNS = 20
@@ -31,13 +31,13 @@ def render(history: History, *, colour: bool = False) -> str:
 def _workload(found: WorkloadHistory, pen: Pen) -> Iterator[str]:
     """One workload."""
     yield from (pen(line, BOLD) for line in wrapped(history_wording.title(found), ""))
-    for change in found.changes:
-        colour = COLOURS[Verdict.FAIL if change.is_worse else Verdict.PASS]
-        yield from (pen(line, colour) for line in wrapped(history_wording.change(found, change), "  ", "    "))
-    if step := history_wording.next_step(found):
-        yield from wrapped(f"Next: {step}", "  ", "    ")
+    for joint in found.joint_changes:
+        lasting = COLOURS[Verdict.FAIL if joint.is_worse else Verdict.PASS]
+        colour = lasting if joint.undone is None else DIM
+        yield from (pen(line, colour) for line in wrapped(history_wording.joint_change(found, joint), "  ", "    "))
     if not found.changes:
         yield f"  {history_wording.no_change(found)}"
+    yield from wrapped(f"Next: {history_wording.next_step(found)}", "  ", "    ")
     metrics = [metric for metric in _METRICS if metric in found.metrics]
     rows = [["run", "started", *(METRIC_KINDS[metric].title for metric in metrics), "verdict"]]
     left = max(len(found.runs) - MAX_RUNS, 0)

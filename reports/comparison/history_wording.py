@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chainproof.judgement.comparison.history import HistoryRun, LevelChange, WorkloadHistory
+from collections.abc import Sequence
+
+from chainproof.judgement.comparison.history import HistoryRun, JointChange, LevelChange, WorkloadHistory
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
 from chainproof.statistics.change_points import MIN_RUNS
 
@@ -22,31 +24,47 @@ def title(found: WorkloadHistory) -> str:
     )
 
 
-def change(found: WorkloadHistory, change: LevelChange) -> str:
-    """A change of level in a sentence."""
-    kind, run = METRIC_KINDS[change.metric], found.runs[change.place]
-    figures = [wording.figure(change.metric, kind, value) for value in (change.before, change.after)]
-    word = "worse" if change.is_worse else "better"
-    return (
-        f"{kind.title} is {word} from run {change.place + 1} on ({when(run)}): {figures[0]} before, {figures[1]} since then "
-        f"({wording.amount(change.change, kind)})."
+def joint_change(found: WorkloadHistory, joint: JointChange) -> str:
+    """Changes of level at about the same run, in a sentence."""
+    word = "Worse" if joint.is_worse else "Better"
+    run = f"run {joint.place + 1}"
+    span = f"since {run}" if joint.undone is None else f"from {run} to run {joint.undone}"
+    return f"{word} {span} ({when(found.runs[joint.place])}): {'; '.join(map(_change, joint.changes))}."
+
+
+def _change(change: LevelChange) -> str:
+    """The change of one metric; if it changed again and the change lasts, with what is left of it."""
+    kind = METRIC_KINDS[change.metric]
+    before, after, latest = (
+        wording.figure(change.metric, kind, value) for value in (change.before, change.after, change.latest)
     )
+    again = change.undone is None and latest != after
+    now = f", now {latest} ({wording.amount(change.left, kind)})" if again else ""
+    return f"{kind.title} {before} → {after} ({wording.amount(change.change, kind)}){now}"
 
 
 def next_step(found: WorkloadHistory) -> str:
-    """What to do about the latest change to the worse; empty without one."""
-    worse = next((each for each in found.changes if each.is_worse), None)
-    if worse is None:
-        return ""
-    return (
-        f"Find out what was deployed before run {worse.place + 1}. To measure the change, compare the runs since then with earlier "
-        "ones: `chainproof reports RUN… --against RUN…`."
-    )
+    """What to do now."""
+    regressions = [f"run {each.place + 1}" for each in found.joint_changes if each.is_regression]
+    if regressions:
+        return (
+            f"Find out what was deployed before {_listed(regressions)}. To measure the change, compare the runs since then with "
+            "earlier ones: `chainproof reports RUN… --against RUN…`."
+        )
+    if _valid_runs(found) < MIN_RUNS:
+        return "Make more runs of this workload."
+    was_worse = any(change.is_worse for change in found.changes)
+    return "Nothing has to be done: no regression lasts." if was_worse else "Nothing has to be done."
 
 
-def more_changes(found: WorkloadHistory) -> str:
-    """How many changes there are besides the latest; empty if there is none."""
-    more = len(found.changes) - 1
+def _listed(names: Sequence[str]) -> str:
+    """Names as a list in a sentence."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def more_changes(found: WorkloadHistory, shown: int) -> str:
+    """How many changes there are besides those that are shown; empty if there is none."""
+    more = len(found.joint_changes) - shown
     return f"{quantities.count(more)} more change{'s' * (more != 1)} of level: see below." if more > 0 else ""
 
 
@@ -58,10 +76,15 @@ def when(run: HistoryRun) -> str:
 
 def no_change(found: WorkloadHistory) -> str:
     """What is said if no change of level was found."""
-    valid = sum(run.counts for run in found.runs)
+    valid = _valid_runs(found)
     if valid < MIN_RUNS:
         return f"At least {MIN_RUNS} valid runs are needed to find a change of level; there {'is' if valid == 1 else 'are'} {valid}."
     return f"No change of level was found in {quantities.count(len(found.runs))} runs."
+
+
+def _valid_runs(found: WorkloadHistory) -> int:
+    """The number of runs whose figures count."""
+    return sum(run.counts for run in found.runs)
 
 
 def value(run: HistoryRun, metric: Metric) -> str:

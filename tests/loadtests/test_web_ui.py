@@ -73,6 +73,13 @@ def fill(tab: Page, name: str, text: str) -> None:
     evaluate(tab, script)
 
 
+_SHOWN_WITH_MODEL = """(() => {
+    document.querySelector('[name=model]').value = '%s';
+    return ['userCount', 'spawnRate'].filter(name => document.querySelector(`[name=${name}]`).offsetParent !== null);
+})()"""
+"""Those of Locust's fields for users that are visible with a choice of the model."""
+
+
 def camel(name: str) -> str:
     """The name of an option's field in Locust's form."""
     first, *others = name.split("_")
@@ -180,6 +187,9 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         assert {option.dest for option in FORM_OPTIONS if option.is_switch} == {
             name for name, kind in kinds.items() if kind == "checkbox"
         }
+
+        models = [evaluate(tab, _SHOWN_WITH_MODEL % model) for model in ("as the workload says", "closed", "open")]
+        assert [[], ["userCount"], []] == models
 
         evaluate(tab, "document.querySelector('[name=keepBodies]').click()")
         fill(tab, "rate", "fast")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from chainproof.judgement.verdict import ExitCode
+from chainproof.judgement.comparison.history import HistoryRun, WorkloadHistory, _Group, _workload
+from chainproof.judgement.comparison.metrics import QUANTILES, Measurements
+from chainproof.judgement.verdict import ExitCode, Verdict
 from chainproof.reports.command import main
+from chainproof.reports.comparison import history_wording
 from chainproof.reports.comparison.history_json import HistoryData
+from chainproof.results.manifest import Manifest, RunKind
+from chainproof.statistics.measurements import Measurement
 from chainproof.typed_json import mismatch
 
 from .compared_runs import OPEN, write_run
@@ -57,11 +64,66 @@ def test_the_terminal_and_the_page_show_it(folder: Path, tmp_path: Path, capsys:
     assert ExitCode.PASS == main(["--history", str(folder), "--html", str(page)])
 
     for text in (terminal, page.read_text().replace("&#34;", '"')):
-        assert f"p50 is worse from run {STEP + 1} on" in text
+        assert f"Worse since run {STEP + 1}" in text
+        assert f"Find out what was deployed before run {STEP + 1}." in text
         assert '"new model"' in text
     links = [part.partition('"')[0] for part in page.read_text().split('<a href="')[2:]]
     assert all((page.parent / link).exists() for link in links)
     assert 1 == page.read_text().count("<script>")
+
+
+def workload(levels: list[float]) -> WorkloadHistory:
+    """A history with twelve runs on each level, whose percentiles are these factors times 200 ms."""
+    started = "2026-11-01T08:15:00.000Z"
+    manifest = Manifest(
+        kind=RunKind.LOAD,
+        name="steady",
+        target="http://127.0.0.1:1",
+        started=started,
+        objectives=(),
+        versions={},
+        settings={},
+    )
+    runs: list[tuple[HistoryRun, Measurements]] = []
+    for place, level in enumerate(np.repeat(levels, RUNS)):
+        value = Measurement(math.log(0.2 * level) + 0.001 * (place % 3 - 1), 0.01, np.zeros(0))
+        run = HistoryRun(
+            path=Path(f"run-{place}"), label="", started=started, verdict=Verdict.PASS, counts=True, values={}
+        )
+        runs.append((run, dict.fromkeys(QUANTILES, value)))
+    return _workload(_Group(manifest, manifest.target, runs))
+
+
+@pytest.mark.parametrize(
+    ("levels", "named", "step"),
+    [
+        ([1.0, 1.5, 1.0], ["Better since run 25", "Worse from run 13 to run 24"], "no regression lasts"),
+        ([1.0, 1.5, 1.3], ["Worse since run 13", "Better since run 25"], "before run 13."),
+        ([1.0, 1.2, 1.5], ["Worse since run 25", "Worse since run 13"], "before run 25 and run 13."),
+        ([1.0, 0.6, 0.9], ["Worse since run 25", "Better since run 13"], "before run 25."),
+        ([1.0, 1.5, 1.0, 1.5], ["Worse since run 37", "Better from run 25 to run 36"], "before run 37."),
+        ([1.0, 0.6], ["Better since run 13"], "Nothing has to be done."),
+        ([1.0, 1.0], [], "Nothing has to be done."),
+    ],
+)
+def test_regressions_that_last_come_first(levels: list[float], named: list[str], step: str) -> None:
+    """The first changes, of all percentiles together, are regressions that last; the next step names the runs of all of them."""
+    found = workload(levels)
+    shown = [history_wording.joint_change(found, each) for each in found.joint_changes]
+
+    assert named == [text.partition(" (")[0] for text in shown][: len(named)]
+    assert bool(named) is bool(shown)
+    assert all("p50" in text and "p99" in text for text in shown)
+    assert step in history_wording.next_step(found)
+
+
+def test_what_is_left_of_a_change_is_named() -> None:
+    """If a regression was undone in part, its sentence has the latest figure, compared with that before it."""
+    found = workload([1.0, 1.5, 1.3])
+
+    assert "p50 200 ms → 300 ms (+50 %), now 260 ms (+30 %)" in history_wording.joint_change(
+        found, found.joint_changes[0]
+    )
 
 
 @pytest.mark.parametrize(

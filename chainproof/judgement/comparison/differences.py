@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from statistics import fmean
 
+from chainproof.clock import Seconds
 from chainproof.judgement.comparison.change import MetricDifference
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Measurements, Metric
 from chainproof.statistics.change_points import segments
-from chainproof.statistics.measurements import Measurement, duet_difference
+from chainproof.statistics.measurements import Measurement, duet_correlation_time, duet_difference
 from chainproof.statistics.run_differences import Difference, difference, mean_of_duets, paired_difference
+
+_Combine = Callable[[Sequence[Measurement], Sequence[Measurement], Sequence[Measurement]], Difference]
+"""The difference of the measurements of candidates and baselines, given those of earlier runs."""
 
 
 class Design(StrEnum):
@@ -39,14 +44,15 @@ def metric_differences(
     With pairs and duets, runs at the same place belong together. *history* are earlier runs, the oldest first.
     """
     metrics = [metric for metric in METRIC_KINDS if all(metric in run for run in (*candidates, *baselines))]
-    return [_difference(metric, candidates, baselines, design, history) for metric in metrics]
+    combine = _combination(design, candidates, baselines)
+    return [_difference(metric, candidates, baselines, combine, history) for metric in metrics]
 
 
 def _difference(
     metric: Metric,
     candidates: Sequence[Measurements],
     baselines: Sequence[Measurements],
-    design: Design,
+    combine: _Combine,
     history: Sequence[Measurements],
 ) -> MetricDifference:
     """The difference of one metric."""
@@ -54,7 +60,7 @@ def _difference(
     complete = len(candidate) == len(candidates) and len(baseline) == len(baselines)
     return MetricDifference(
         metric=metric,
-        difference=_DESIGNS[design](candidate, baseline, earlier) if complete else None,
+        difference=combine(candidate, baseline, earlier) if complete else None,
         candidate=fmean(run.value for run in candidate) if candidate else None,
         baseline=fmean(run.value for run in baseline) if baseline else None,
         never_varies=not any(run.parts.any() for run in (*candidate, *baseline)),
@@ -82,16 +88,33 @@ def _pairs(
 
 
 def _duets(
-    candidate: Sequence[Measurement], baseline: Sequence[Measurement], history: Sequence[Measurement]
+    candidate: Sequence[Measurement],
+    baseline: Sequence[Measurement],
+    history: Sequence[Measurement],
+    *,
+    correlation_times: Sequence[Seconds],
 ) -> Difference:
-    """Of duets."""
+    """Of duets, each with its correlation time."""
     del history
-    return mean_of_duets([duet_difference(*pair) for pair in zip(candidate, baseline, strict=True)])
+    duets = zip(candidate, baseline, correlation_times, strict=True)
+    return mean_of_duets([duet_difference(one, other, correlation_time=time) for one, other, time in duets])
 
 
-_DESIGNS = {
-    Design.INDEPENDENT: _independent,
-    Design.PAIRS: _pairs,
-    Design.DUETS: _duets,
-    Design.SEARCHES: _independent,
-}
+def correlation_times_of_duets(candidates: Sequence[Measurements], baselines: Sequence[Measurements]) -> list[Seconds]:
+    """For how long a target of each duet is slow while the other is not."""
+    return list(map(_correlation_time, candidates, baselines))
+
+
+def _correlation_time(candidate: Measurements, baseline: Measurements) -> Seconds:
+    """The correlation time of one duet."""
+    pairs = [(found, baseline.get(metric)) for metric, found in candidate.items()]
+    return duet_correlation_time([(one, other) for one, other in pairs if one is not None and other is not None])
+
+
+def _combination(design: Design, candidates: Sequence[Measurements], baselines: Sequence[Measurements]) -> _Combine:
+    """What makes a difference of the measurements of one metric."""
+    if design is Design.PAIRS:
+        return _pairs
+    if design is Design.DUETS:
+        return partial(_duets, correlation_times=correlation_times_of_duets(candidates, baselines))
+    return _independent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +21,10 @@ MIN_CHANGE = 0.01
 """A change of level by less than this share is not shown: it is certain only because the runs agree so well."""
 MIN_SHARE_CHANGE = 0.0005
 """The same for shares, as a difference."""
+MIN_LEFT = 0.25
+"""A change of level lasts as long as at least this part of it is left: medians of few runs differ by chance."""
+MAX_DISTANCE = 3
+"""Changes of several metrics within so many runs are shown as one: the run of a change is known only to about so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +55,44 @@ class LevelChange:
     """The median from then on, up to the next change."""
     change: float
     """In the units of `MetricKind.change`."""
+    undone: int | None
+    """The index of the run from which less than `MIN_LEFT` of the change is left; None if it lasts."""
+    latest: float
+    """The median since the last change of this metric."""
+    left: float
+    """The change from *before* to *latest*."""
 
     @property
     def is_worse(self) -> bool:
         """Whether the new level is the worse one."""
         return (self.change > 0) is not METRIC_KINDS[self.metric].higher_is_better
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointChange:
+    """Changes of level of several metrics at about the same run, all for the worse or all for the better."""
+
+    changes: tuple[LevelChange, ...]
+
+    @property
+    def place(self) -> int:
+        """The index of the first run at which a metric changes."""
+        return min(each.place for each in self.changes)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the metrics became worse."""
+        return self.changes[0].is_worse
+
+    @property
+    def undone(self) -> int | None:
+        """The index of the run from which it no longer lasts; None if it does."""
+        return max((each.undone for each in self.changes if each.undone is not None), default=None)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the metrics became worse and still are."""
+        return self.is_worse and self.undone is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +111,22 @@ class WorkloadHistory:
         """The metrics that any run has."""
         return tuple(metric for metric in METRIC_KINDS if any(run.values.get(metric) is not None for run in self.runs))
 
+    @property
+    def joint_changes(self) -> tuple[JointChange, ...]:
+        """The changes of level, those at about the same run together: regressions that last first, then the latest first."""
+        groups: list[list[LevelChange]] = []
+        for change in sorted(self.changes, key=lambda each: each.place):
+            group = next((group for group in groups if _is_joint(group[0], change)), None)
+            if group is None:
+                groups.append([change])
+            else:
+                group.append(change)
+        order = list(METRIC_KINDS)
+        found = [
+            JointChange(changes=tuple(sorted(group, key=lambda each: order.index(each.metric)))) for group in groups
+        ]
+        return tuple(sorted(found, key=lambda each: (not each.is_regression, -each.place)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
@@ -82,6 +136,16 @@ class History:
     """The one with the latest run first."""
     left_out: tuple[str, ...] = ()
     """Runs that are not shown, each with the reason."""
+
+
+def _is_joint(first: LevelChange, other: LevelChange) -> bool:
+    """True if two changes are shown as one."""
+    return (
+        other.metric is not first.metric
+        and other.is_worse is first.is_worse
+        and (other.undone is None) is (first.undone is None)
+        and other.place - first.place <= MAX_DISTANCE
+    )
 
 
 @dataclass(slots=True)
@@ -146,17 +210,22 @@ def _changes(metric: Metric, runs: Sequence[tuple[HistoryRun, Measurements]]) ->
         if run.counts and (each := found.get(metric)) is not None
     ]
     numbers = [value for _, value in values]
-    points = change_points(numbers)
-    bounds = [0, *points, len(numbers)]
+    points = [0, *change_points(numbers)]
+    levels = [median(numbers[start:end]) for start, end in pairwise([*points, len(numbers)])] if numbers else []
     kind = METRIC_KINDS[metric]
     least = MIN_SHARE_CHANGE if kind.is_share else math.log1p(MIN_CHANGE)
-    for number, point in enumerate(points):
-        before, after = median(numbers[bounds[number] : point]), median(numbers[point : bounds[number + 2]])
-        if abs(after - before) >= least:
-            yield LevelChange(
-                metric=metric,
-                place=values[point][0],
-                before=kind.value(before),
-                after=kind.value(after),
-                change=kind.change(after - before),
-            )
+    for number, (before, after) in enumerate(pairwise(levels), start=1):
+        if abs(after - before) < least:
+            continue
+        left = [(level - before) / (after - before) for level in levels[number:]]
+        undone = next((place for place, part in enumerate(left, start=number) if part < MIN_LEFT), None)
+        yield LevelChange(
+            metric=metric,
+            place=values[points[number]][0],
+            before=kind.value(before),
+            after=kind.value(after),
+            change=kind.change(after - before),
+            undone=None if undone is None else values[points[undone]][0],
+            latest=kind.value(levels[-1]),
+            left=kind.change(levels[-1] - before),
+        )

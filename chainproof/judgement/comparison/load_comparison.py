@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from chainproof.clock import Seconds
+from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, change_text, judge_changes
 from chainproof.judgement.comparison.comparability import ComparisonCaveat, is_same_workload
-from chainproof.judgement.comparison.differences import Design, metric_differences
+from chainproof.judgement.comparison.differences import Design, correlation_times_of_duets, metric_differences
 from chainproof.judgement.comparison.metrics import Measurements, Metric, measure
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import SeriesKind
+from chainproof.statistics.measurements import MIN_SLOW_TIMES
 
 RUNS = 5
 """The number of runs per side that a report recommends, if the number that is needed is unknown."""
@@ -48,20 +52,20 @@ def compare_load(
     design, pairs, unpaired = _paired(candidates, baselines)
     if design is not Design.INDEPENDENT:
         candidates, baselines = ([pair[side] for pair in pairs] for side in (0, 1))
+    sides = [[measured(each) for each in side] for side in (candidates, baselines)]
     earlier = _usable(history, (*candidates, *baselines))
-    differences = metric_differences(
-        [measured(each) for each in candidates],
-        [measured(each) for each in baselines],
-        design=design,
-        history=[measured(each) for each in earlier],
-    )
+    differences = metric_differences(*sides, design=design, history=[measured(each) for each in earlier])
     return conclude(
         candidates,
         baselines,
         judge_changes(differences, tolerance, deciding),
         tolerance=tolerance,
         design=design,
-        caveats=[*_unpaired(unpaired), *_order(design, candidates, baselines)],
+        caveats=[
+            *_unpaired(unpaired),
+            *_order(design, candidates, baselines),
+            *(_short_duets(candidates, correlation_times_of_duets(*sides)) if design is Design.DUETS else ()),
+        ],
     )
 
 
@@ -242,6 +246,19 @@ def _unpaired(summaries: Sequence[LoadSummary]) -> Iterable[ComparisonCaveat]:
         names = ", ".join(each.run.path.name for each in summaries)
         yield ComparisonCaveat(
             f"These runs have no partner and were left out: {names}.", "Name both runs of each pair."
+        )
+
+
+def _short_duets(candidates: Sequence[LoadSummary], correlation_times: Sequence[Seconds]) -> Iterable[ComparisonCaveat]:
+    """Duets that are too short for the times in which only one of their targets is slow."""
+    lengths = [len(each.requests.seconds) for each in candidates]
+    times = [time for time, length in zip(correlation_times, lengths, strict=True) if time * MIN_SLOW_TIMES > length]
+    if times:
+        needed = format_duration(math.ceil(max(times)) * MIN_SLOW_TIMES)
+        yield ComparisonCaveat(
+            f"The two targets were slow at different times, for about {format_duration(math.ceil(max(times)))} each time. A duet that "
+            "has few of these times shows only large changes, and equal versions may differ in more than 5 % of comparisons.",
+            f"Make duets of {needed} or longer, or more of them.",
         )
 
 

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 
 from chainproof.statistics.change_points import MIN_RUNS, change_points, segments
 from chainproof.statistics.histogram import Histogram
-from chainproof.statistics.measurements import duet_difference, log_quantile, log_rate, share
-from chainproof.statistics.run_differences import RunValue, difference, mean_of_duets, paired_difference
+from chainproof.statistics.measurements import (
+    MIN_SLOW_TIMES,
+    duet_correlation_time,
+    duet_difference,
+    log_quantile,
+    log_rate,
+    share,
+)
+from chainproof.statistics.run_differences import Difference, RunValue, difference, mean_of_duets, paired_difference
 
 
 def runs(*values: float, error: float = 1e-6) -> list[RunValue]:
@@ -141,6 +148,31 @@ def test_a_duet_is_certain_of_what_both_runs_share() -> None:
     assert mean_of_duets([found] * 4).error == pytest.approx(found.error / 2)
 
 
+def test_slow_times_of_one_target_make_a_duet_uncertain() -> None:
+    """If the targets of a duet are slow at different times, its standard error is larger and known from fewer figures."""
+    source = np.random.default_rng(6)
+
+    def run(spell: int) -> list[Histogram]:
+        """A run whose level changes every *spell* seconds."""
+        levels = np.repeat(np.exp(source.standard_normal(60) / 2), spell)
+        return [each for level in levels[:60] for each in seconds(source, level if spell > 1 else 1.0, 1)]
+
+    def duet(spell: int) -> tuple[float, Difference]:
+        """The correlation time and the difference of p50."""
+        candidate, baseline = log_quantile(run(spell), 0.5), log_quantile(run(spell), 0.5)
+        assert candidate is not None
+        assert baseline is not None
+        time = duet_correlation_time([(candidate, baseline)])
+        return time, duet_difference(candidate, baseline, correlation_time=time)
+
+    (steady, certain), (short, some), (long, least) = map(duet, (1, 3, 12))
+
+    assert (0.0, 59.0) == (steady, certain.degrees_of_freedom)
+    assert 0.0 < short < 60 / MIN_SLOW_TIMES < long
+    assert certain.degrees_of_freedom > some.degrees_of_freedom > least.degrees_of_freedom == 2.0
+    assert certain.error < some.error
+
+
 def test_shares_and_rates_are_measured() -> None:
     """A share without a hit is not known exactly, and a rate is the mean of its seconds."""
     none, some, rate = share([0] * 60, [50] * 60), share([1] * 60, [50] * 60), log_rate([9.0, 11.0] * 30)
@@ -164,6 +196,15 @@ def test_a_step_of_a_series_is_found() -> None:
     (place,) = change_points(list(values))
     assert abs(place - 40) <= 2
     assert [place, 60 - place] == [len(each) for each in segments(list(values))]
+
+
+@pytest.mark.parametrize(("count", "place"), [(12, 9), (20, 18), (30, 28)])
+def test_a_large_step_is_found_after_few_runs(count: int, place: int) -> None:
+    """Two or three runs at the end that are much slower are a step, though their ranks alone could be chance."""
+    values = np.random.default_rng(7).normal(0.0, 0.03, count)
+    values[place:] += 0.4
+
+    assert [place] == change_points(list(values))
 
 
 @pytest.mark.parametrize("values", [[], [1.0] * 40, [1.0, 9.0] * 2, list(np.random.default_rng(5).normal(0, 1, 30))])
