@@ -51,7 +51,8 @@ def _splits(values: _Floats, offset: int, source: np.random.Generator) -> Iterat
     count = len(values)
     if count < MIN_RUNS or not np.ptp(values):
         return
-    split = _split(_normal_scores(values), source) or _split(values / values.std(), source)
+    # The values come first: for a large change they give its place exactly, ranks only to about a run.
+    split = _split(values / values.std(), source) or _split(_normal_scores(values), source)
     if split is None:
         return
     yield offset + split
