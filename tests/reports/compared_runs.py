@@ -28,13 +28,14 @@ def write_run(
     *,
     factor: float = 1.0,
     noise: float = 0.01,
+    waves: float = 0.0,
     errors: float = 0.0,
     settings: Mapping[str, object] = OPEN,
     series: Series | None = None,
     end: Ending = Ending.COMPLETED,
     **changes: object,
 ) -> Path:
-    """Write a run whose ok answers take *factor* times 200 ms in the median, with *noise* from run to run."""
+    """Write a run whose ok answers take *factor* times 200 ms in the median, with *noise* from run to run, in *waves* of 15 s."""
     source = np.random.default_rng(seed)
     median = 0.2 * factor * math.exp(noise * source.standard_normal())
     facts: dict[str, object] = {
@@ -52,7 +53,8 @@ def write_run(
         for second in range(SECONDS):
             interval = Interval(second=second)
             bad = int(source.binomial(RATE, errors))
-            times = median * np.exp(0.15 * source.standard_normal(RATE - bad))
+            level = median * math.exp(waves * math.sin(math.tau * second / 15 + seed))
+            times = level * np.exp(0.15 * source.standard_normal(RATE - bad))
             interval.count_planned(times=RATE)
             interval.count_all_sent([0.0001] * RATE)
             interval.count_outcomes(_OK, times, times)

@@ -200,6 +200,20 @@ def test_pairs_are_compared_within_each_pair(
     assert {1.0: "unchanged", 1.4: "regressed"}[factor] == classes(result)["p50"]
 
 
+def test_a_duet_that_is_too_short_for_its_slow_times_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the targets are slow at different times, for long, 40 % is not certain, and a caveat names the necessary length."""
+    series = Series(id="one", kind=SeriesKind.DUET, index=0, side=Side.CANDIDATE)
+    candidate = write_run(tmp_path / "a", 0, factor=1.4, waves=0.4, series=series)
+    baseline = write_run(tmp_path / "b", 2, waves=0.4, series=replace(series, side=Side.BASELINE))
+    code, result = compared(capsys, candidate, "--against", baseline)
+    (caveat,) = [each for each in result["caveats"] if "slow at different times" in json.dumps(each)]
+
+    assert ExitCode.INCONCLUSIVE == code
+    assert "or longer" in json.dumps(caveat)
+
+
 def test_throughput_is_compared_in_the_closed_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the closed model the target decides how much is answered."""
     sides = [write_side(tmp_path, name, seed, settings=CLOSED) for name, seed in (("a", 0), ("b", 10))]
