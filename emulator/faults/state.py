@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
@@ -170,17 +171,16 @@ def stale_after_rejection(context: RequestContext) -> Answer:
 def members_leak(context: RequestContext) -> Answer:
     """Members of the previous input appear in outputs that lack them: a mutable default is shared."""
     answer = context.correct_answer()
-    previous = (
-        json.loads(context.memory.bodies[-1])
-        if context.memory.bodies and len(context.memory.bodies[-1]) < 10_000
-        else {}
-    )
+    previous: dict[str, object] = {}
+    if context.memory.bodies and len(context.memory.bodies[-1]) < 10_000:
+        with suppress(ValueError):  # an integer with more digits than Python converts
+            previous = json.loads(context.memory.bodies[-1])
     value = context.value()
     if answer.status != 200 or not isinstance(value, dict) or not set(previous) - set(value):
         return answer
     try:
         merged = context.serve_body(json.dumps({**previous, **value}).encode())
-    except RecursionError:
+    except (RecursionError, ValueError):
         return answer
     return with_body(answer, merged.body) if merged.status == 200 else answer
 

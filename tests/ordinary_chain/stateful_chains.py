@@ -287,6 +287,14 @@ class CorrectCache:
         return Cached(text=text, score=value, cached=is_cached, age_s=round(now - made, 3))
 
 
+class Quadratic:
+    """Takes a time that grows with the square of the length."""
+
+    def run_remote(self, text: str, language: Language) -> Routed:
+        time.sleep(min((len(text) / 10_000) ** 2 / 2, 6.0))
+        return Routed(text=text[:50], model="small-2025-01", score=score(text, language))
+
+
 CORRECT: tuple[type, ...] = (
     FirstWriteWins,
     SilentStore,
@@ -299,6 +307,7 @@ CORRECT: tuple[type, ...] = (
     Sampling,
     Experiment,
     CorrectCache,
+    Quadratic,
 )
 
 # ------------------------------------------------------------------ faulty
