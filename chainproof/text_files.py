@@ -156,6 +156,7 @@ def numbered_lines(content: bytes, path: Path | str) -> Iterator[tuple[int, byte
 
 
 _MAX_KEY_PARTS = 100
+"""The most parts that a key of TOML may have."""
 _DEEP_KEY = re.compile(rf"""(?<![\w.-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{_MAX_KEY_PARTS}}}""")
 
 
@@ -189,7 +190,7 @@ def load_toml(path: Path, what: str) -> dict[str, object]:
 
 
 def _reject_deep_keys(text: str, path: Path) -> None:
-    """Raise UsageError for a key such as `a.a.a`, many times as long: the parser's memory grows with the square of its length."""
+    """Raise UsageError for a key of very many parts (`a.a.a…`): the memory of the parser grows with the square of their number."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.count(".") >= _MAX_KEY_PARTS and _DEEP_KEY.search(line):
             raise UsageError(f"expected keys of at most {_MAX_KEY_PARTS} parts in line {number} of {path}, found more")
