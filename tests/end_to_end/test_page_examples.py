@@ -21,6 +21,9 @@ from ..loadtests.conftest import is_late
 
 DOCS = Path(__file__).parents[2] / "docs"
 
+SHORTER = {"conformance.md": ("--depth quick", "--depth quick -k keys")}
+"""What is replaced in the commands of a page in CI: there, the checks that find the fault are enough."""
+
 PAGES = ("call.md", "comparing.md", "conformance.md", "loadtests.md", "reports.md", "emulator.md")
 
 
@@ -53,6 +56,9 @@ def environment(folder: Path) -> dict[str, str]:
 def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> None:
     """The output of the commands matches the output on the page."""
     commands, shown = example(page)
+    if os.environ.get("CHAINPROOF_SAMPLE") != "all" and page in SHORTER:
+        assert SHORTER[page][0] in commands
+        commands = commands.replace(*SHORTER[page])
     attempts = (
         3 if "chainproof loadtests" in commands else 1
     )  # on a busy machine, a report says that the generator was late
