@@ -190,6 +190,7 @@ class FinishedRun:
     @property
     def run(self) -> Run:
         """The run, read from its folder."""
+        assert self.folder.exists(), self.output + self.errors
         return read_run(self.folder)
 
     def assert_verdict(self, code: int) -> None:
