@@ -33,6 +33,7 @@ from .endpoints import (
     when,
     with_right_key,
 )
+from .sampling import ALL
 from .test_faults_authentication import AUTHENTICATION_CHECKS
 
 
@@ -181,10 +182,10 @@ CORRECT_VARIANTS: dict[str, AnswerFunction] = {
 }
 
 
-@pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
-def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: RunSuite) -> None:
+@pytest.mark.parametrize("name", list(CORRECT_VARIANTS)[:: 1 if ALL else 2])
+def test_a_correct_endpoint_has_no_findings(name: str, run_suite: RunSuite) -> None:
     """Answers may vary where the document says nothing."""
-    result = run_suite(server, checks=AUTHENTICATION_CHECKS)
+    result = run_suite(CORRECT_VARIANTS[name], checks=AUTHENTICATION_CHECKS)
 
     assert result.lines == []
     assert result.skipped.keys() <= {"every_form_of_the_own_host_name_is_recognised"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
@@ -19,6 +21,8 @@ NAMES = {"env_name": "staging", "deployment_id": "abcd1234"}
 """An environment and a deployment that the emulator has."""
 MODULES = ("routing", "credentials", "failure")
 FAULT_NAMES = ("any-key", "path-prefix", "any-path", "get-executes", "errors-html")
+ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
+"""Whether every fault is tested at every address, and not at every second one."""
 WARNINGS = {clause.id for clause in CLAUSES if clause.level is Level.SHOULD}
 
 
@@ -41,8 +45,15 @@ def test_emulator_is_correct_at_every_address(address: OperationAddress) -> None
     assert [] == [f"{each.clause}: {each.actual}" for each in findings_at(address)]
 
 
-@pytest.mark.parametrize("address", ADDRESSES[1:], ids=lambda address: address.operation_id)
-@pytest.mark.parametrize("fault", FAULT_NAMES)
+@pytest.mark.parametrize(
+    ("fault", "address"),
+    [
+        pytest.param(fault, address, id=f"{fault}-{address.operation_id}")
+        for row, fault in enumerate(FAULT_NAMES)
+        for column, address in enumerate(ADDRESSES[1:])
+        if ALL or (row + column) % 2 == 0
+    ],
+)
 def test_faults_are_found_at_every_address(address: OperationAddress, fault: str) -> None:
     """A fault that is found at the document's address is found at the others too."""
     assert FAULTS[fault].violates.id in {each.clause for each in findings_at(address, fault)}
