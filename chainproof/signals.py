@@ -89,3 +89,17 @@ def ignore_signals() -> None:
     """Ignore the signals that ask to end: only the interpreter is left to end, and it would print a traceback."""
     for number in ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def start_without_signals(thread: threading.Thread) -> None:
+    """
+    Start a thread that gets none of the signals that ask to end.
+
+    Python calls their handlers in the main thread, which does not wake up for a signal that another thread got: of two signals
+    at the same time, Linux may give the second to another thread, and its handler would run only when the main thread goes on.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

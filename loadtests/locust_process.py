@@ -32,7 +32,7 @@ from chainproof.linux import oom_kills
 from chainproof.processes import own_environment
 from chainproof.results.folder import END, MANIFEST
 from chainproof.results.manifest import Ending, Series
-from chainproof.signals import handle_signals
+from chainproof.signals import handle_signals, start_without_signals
 from chainproof.target_options import TargetOptions
 
 from .metrics_endpoint import serve_metrics
@@ -162,7 +162,7 @@ class _Process:
         assert self._child.stdout is not None
         arguments = (self._child.stdout, run.endpoint.key, display)
         self._relay = threading.Thread(target=_relay, args=arguments, daemon=True)
-        self._relay.start()
+        start_without_signals(self._relay)
 
     @property
     def is_ready(self) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from chainproof.errors import UsageError
 from chainproof.open_metrics import CONTENT_TYPE, Family, exposition, request_metrics
+from chainproof.signals import start_without_signals
 
 from .progress import FolderFollower
 
@@ -93,7 +94,7 @@ def serve_metrics(folder: Path, port: int | None) -> Iterator[str | None]:
         why = ((isinstance(error, OSError) and error.strerror) or str(error)).lower()
         raise UsageError(f"--metrics {port}: cannot open this port on {_ADDRESS}: {why}; choose another one") from error
     thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    start_without_signals(thread)
     try:
         yield f"http://{_ADDRESS}:{server.server_address[1]}{_PATH}"
     finally:

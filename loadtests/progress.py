@@ -26,6 +26,7 @@ from chainproof.results.exchange import Result
 from chainproof.results.folder import INTERVALS, MANIFEST, interval_files
 from chainproof.results.interval import Interval, RequestStats, total
 from chainproof.results.manifest import Manifest
+from chainproof.signals import start_without_signals
 from chainproof.workload.objectives import DURATIONS, TIMES, Indicator, Objective, parse_objective
 
 RECENT = 10
@@ -261,7 +262,7 @@ def live_progress(
 
     thread = threading.Thread(target=follow, daemon=True)
     if not quiet:
-        thread.start()
+        start_without_signals(thread)
     try:
         yield display
     finally:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,13 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import chainproof_command
 from chainproof.results.folder import find_runs, read_run
 from chainproof.results.manifest import Ending
-from chainproof.signals import first_signal_interrupts, handle_signals, signals_deferred
+from chainproof.signals import (
+    ENDING_SIGNALS,
+    first_signal_interrupts,
+    handle_signals,
+    signals_deferred,
+    start_without_signals,
+)
 
 from ..waiting import PATIENCE, await_condition
 
@@ -238,6 +245,18 @@ def test_a_signal_does_not_interrupt_an_import(number: signal.Signals) -> None:
         reached.append("an interruption")
 
     assert ["the end of the import", "an interruption"] == reached
+
+
+def test_signals_reach_the_main_thread_only() -> None:
+    """Another thread would not wake it up, so that the second of two signals would wait for a third."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    blocked: list[set[int]] = []
+    thread = threading.Thread(target=lambda: blocked.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, []))))
+    start_without_signals(thread)
+    thread.join()
+
+    assert [before | set(ENDING_SIGNALS)] == blocked
+    assert before == signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_signal_while_handlers_are_installed_ends_the_command(
