@@ -17,18 +17,18 @@ settings.load_profile("all" if os.environ.get("CHAINPROOF_SAMPLE") == "all" else
 
 SLOWEST_FIRST = (
     "end_to_end/test_chain_page.py",
-    "loadtests/test_runs.py",
-    "conformance/test_correct_endpoints.py",
-    "loadtests/test_distribution.py",
-    "conformance/test_command.py",
+    "loadtests/engine/test_runs.py",
+    "conformance/correct_targets/test_correct_endpoints.py",
+    "loadtests/distributed/test_distribution.py",
+    "conformance/running/test_command.py",
     "power/test_checks.py",
-    "conformance/test_faults.py",
-    "loadtests/test_saturation.py",
+    "conformance/faults/test_faults.py",
+    "loadtests/search/test_saturation.py",
     "power/test_matrix.py",
     "end_to_end/test_demo.py",
-    "conformance/test_contracts.py",
-    "loadtests/test_web_ui.py",
-    "conformance/test_ci_page.py",
+    "conformance/correct_targets/test_contracts.py",
+    "loadtests/web/test_web_ui.py",
+    "conformance/running/test_ci_page.py",
     "end_to_end/test_reflected_key.py",
 )
 """The files that take longest. The others would otherwise be done when a worker begins one of these."""

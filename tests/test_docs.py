@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,13 @@ SPECIFICATION.loader.exec_module(GENERATE)
 def test_a_generated_page_is_up_to_date(name):
     """Each page is what docs/generate.py writes."""
     assert GENERATE.PAGES[name]() == (DOCS / name).read_text(encoding="utf-8")
+
+
+def test_pages_name_tests_that_exist():
+    """Every path of a test in a page of the project is there."""
+    root = DOCS.parent
+    pages = [*root.glob("*.md"), *DOCS.rglob("*.md"), root / "conformance" / "README.md"]
+    named = {path for page in pages for path in re.findall(r"\btests/[\w/]+\.py", page.read_text(encoding="utf-8"))}
+
+    assert named
+    assert [] == [path for path in sorted(named) if not (root / path).exists()]

@@ -1,7 +1,7 @@
 """
 Remedies: what to change in common frameworks and gateways so that a clause holds.
 
-Reports show them with a finding. tests/conformance/test_remedies.py applies the code to a server that violates the
+Reports show them with a finding. tests/conformance/running/test_remedies.py applies the code to a server that violates the
 clause, and expects that the violation is gone.
 """
 

@@ -44,7 +44,7 @@ from chainproof.workload.workload import Workload
 
 from .fuzzed_inputs import FuzzedInput, Fuzzer
 
-SAMPLE = os.environ.get("CHAINPROOF_SAMPLE", "600")
+SAMPLE = os.environ.get("CHAINPROOF_SAMPLE", "1000")
 COUNT = 20_000 if SAMPLE == "all" else int(SAMPLE)
 BATCHES = 10
 LONGEST = 60

@@ -16,7 +16,7 @@ import pytest
 
 from chainproof.processes import chainproof_command
 
-from ..loadtests import web_process
+from ..loadtests.web import web_process
 from ..waiting import PATIENCE, await_condition
 
 KEY = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"

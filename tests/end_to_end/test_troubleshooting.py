@@ -286,7 +286,7 @@ def test_every_line_is_provoked() -> None:
     """The page and this file name the same situations; one needs a control group of its own."""
     provoked = {*COMMANDS, *RUNS, *DISTURBED, *FOLDERS, *SERVERS}
 
-    assert {*provoked, "memory ran out"} == set(LINES)  # see tests/loadtests/test_out_of_memory.py
+    assert {*provoked, "memory ran out"} == set(LINES)  # see tests/loadtests/engine/test_out_of_memory.py
 
 
 NEEDS_SHELL = [name for name, line in COMMANDS.items() if SAMPLE_ALL or re.search(r"[;|<>$]|unprivileged", line)]

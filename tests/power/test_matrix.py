@@ -28,7 +28,7 @@ from .test_checks import FAULT_FOR_CHECK
 
 CLAUSES_WITHOUT_FAULT = {
     clauses.ANSWER_REPEATABLE: "the outputs of an echo chain are compared with its inputs; tests/typed_chain violates it",
-    clauses.OUTPUT_SCHEMA: "an echo chain has no schema of its own; tests/conformance/test_faults.py violates it",
+    clauses.OUTPUT_SCHEMA: "an echo chain has no schema of its own; tests/conformance/faults/test_faults.py violates it",
 }
 
 IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {

@@ -15,8 +15,8 @@ from chainproof.results.exemplar import exemplar
 from chainproof.results.folder import RunWriter, read_run
 from chainproof.results.stored_body import stored_body
 
+from .formats.test_json_report import VALIDATOR
 from .sample_runs import EXCHANGES, a_finding, load_manifest, write_conformance
-from .test_json_report import VALIDATOR
 
 MARKUP = '{"name": "</script><b>Ada"}'
 

@@ -12,8 +12,8 @@ from chainproof.judgement.summary import Report, report
 from chainproof.reports.formats import html, json_report, junit, markdown, terminal
 from chainproof.results.folder import read_run
 
+from .formats.test_json_report import VALIDATOR
 from .sample_runs import load_manifest, write_conformance, write_load
-from .test_json_report import VALIDATOR
 
 LABEL = 'before <the> "upgrade" & \x1b[31mmore'
 SHOWN = 'before <the> "upgrade" & \\x1b[31mmore'

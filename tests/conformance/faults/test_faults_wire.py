@@ -1,0 +1,908 @@
+"""The checks find faults in messages, connections, request parsing and shared state, and rare ones."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import random
+import re
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from chainproof.contract.clauses import CLAUSES
+from chainproof.contract.levels import Level
+
+from ..conftest import WIRE_CHECKS, RunSuite
+from ..endpoints import (
+    KEY,
+    AnswerFunction,
+    EndpointAnswer,
+    EndpointHandler,
+    EndpointRequest,
+    InvalidRequest,
+    answer_bytes,
+    correct_endpoint,
+    error,
+    serve,
+    when,
+    with_right_key,
+)
+from ..sampling import sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultyEndpoint:
+    """An endpoint that breaks the contract in one way on the wire."""
+
+    name: str
+    breaks: str
+    """Id of the clause with a finding."""
+    server: Callable[[], AnswerFunction] = lambda: correct_endpoint
+    """Makes a new answer function for each test, because some keep state."""
+    handler: type[EndpointHandler] = EndpointHandler
+    """Reads the requests."""
+    options: dict[str, object] = field(default_factory=dict)
+    implies: frozenset[str] = frozenset()
+    """Ids of further clauses that the defect violates."""
+
+
+def with_bytes(
+    change: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda request: True
+) -> Callable[[], AnswerFunction]:
+    """The correct endpoint with a change to the bytes of its answers; the connection stays open."""
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        if not condition(request) or "close" in request.values("connection"):
+            return answer
+        return replace(answer, raw=change(answer_bytes(answer, request.method)), stays_open=True)
+
+    return lambda: server
+
+
+def with_head(old: bytes, new: bytes) -> Callable[[], AnswerFunction]:
+    """The correct endpoint with a replacement in the head of its answers."""
+
+    def change(raw: bytes) -> bytes:
+        head, end, body = raw.partition(b"\r\n\r\n")
+        return head.replace(old, new) + end + body
+
+    return with_bytes(change)
+
+
+def with_field(line: bytes) -> Callable[[], AnswerFunction]:
+    """The correct endpoint with another line in the head of its answers."""
+    return with_head(b"Whatever\r\n", b"Whatever\r\n" + line + b"\r\n")
+
+
+def chunked(form: bytes, end: bytes = b"0\r\n\r\n", *, length: bool = False) -> Callable[[bytes], bytes]:
+    """A function that puts the body of an answer into one chunk."""
+
+    def change(raw: bytes) -> bytes:
+        head, _, body = raw.partition(b"\r\n\r\n")
+        head_lines = head if length else head.rpartition(b"\r\n")[0]
+        return (
+            head_lines + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + form % len(body) + b"\r\n" + body + b"\r\n" + end
+        )
+
+    return change
+
+
+def is_for_operation(request: EndpointRequest) -> bool:
+    """True if it is a POST from an HTTP/1.1 client."""
+    return request.method == "POST" and request.version == "HTTP/1.1"
+
+
+FRAMING = (
+    FaultyEndpoint(
+        name="bare line feeds", breaks="response-framing", server=with_bytes(lambda raw: raw.replace(b"\r\n", b"\n", 3))
+    ),
+    FaultyEndpoint(name="a folded header field", breaks="response-framing", server=with_field(b"X-Folded: a\r\n b")),
+    FaultyEndpoint(name="a space before a colon", breaks="response-framing", server=with_head(b"Type:", b"Type :")),
+    FaultyEndpoint(
+        name="a control character in a header field", breaks="response-framing", server=with_field(b"X-Odd: a\x01b")
+    ),
+    FaultyEndpoint(
+        name="a bare CR in a header field", breaks="response-framing", server=with_field(b"X-Odd: a\rX-Other: b")
+    ),
+    FaultyEndpoint(name="an invalid header name", breaks="response-framing", server=with_field(b"X(Odd): a")),
+    FaultyEndpoint(name="a header line without a colon", breaks="response-framing", server=with_field(b"X-Odd")),
+    FaultyEndpoint(
+        name="no space after the status", breaks="response-framing", server=with_head(b" Whatever\r\n", b"\r\n")
+    ),
+    FaultyEndpoint(
+        name="HTTP/2 in the status line", breaks="response-framing", server=with_head(b"HTTP/1.1", b"HTTP/2")
+    ),
+    FaultyEndpoint(
+        name="http/1.1 in lower case", breaks="response-framing", server=with_head(b"HTTP/1.1", b"http/1.1")
+    ),
+    FaultyEndpoint(
+        name="two Date fields",
+        breaks="singleton-fields",
+        server=with_field(b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT"),
+    ),
+    FaultyEndpoint(
+        name="a Content-Length with a plus sign", breaks="response-framing", server=with_head(b"Length: ", b"Length: +")
+    ),
+    FaultyEndpoint(
+        name="Content-Length and chunked",
+        breaks="response-framing",
+        server=with_bytes(chunked(b"%x", length=True), is_for_operation),
+    ),
+    FaultyEndpoint(
+        name="chunk sizes with 0x", breaks="response-framing", server=with_bytes(chunked(b"0x%x"), is_for_operation)
+    ),
+    FaultyEndpoint(
+        name="chunk sizes with trailing spaces",
+        breaks="response-framing",
+        server=with_bytes(chunked(b"%x  "), is_for_operation),
+    ),
+    FaultyEndpoint(
+        name="no empty line after the last chunk",
+        breaks="response-framing",
+        server=lambda: _with_closing_bytes(chunked(b"%x", b"0\r\n")),
+    ),
+    FaultyEndpoint(
+        name="no last chunk", breaks="response-framing", server=lambda: _with_closing_bytes(chunked(b"%x", b""))
+    ),
+    FaultyEndpoint(
+        name="chunked to an HTTP/1.0 client",
+        breaks="response-framing",
+        server=lambda: when(
+            lambda request: request.version == "HTTP/1.0",
+            lambda request, answer: replace(answer, raw=chunked(b"%x")(answer_bytes(answer))),
+        ),
+    ),
+    FaultyEndpoint(
+        name="a body in an answer to HEAD",
+        breaks="response-framing",
+        server=lambda: when(
+            lambda request: request.method == "HEAD",
+            lambda request, answer: replace(answer, raw=answer_bytes(answer), stays_open=True),
+        ),
+    ),
+    FaultyEndpoint(
+        name="a body with status 204",
+        breaks="response-framing",
+        server=lambda: when(
+            lambda request: request.method == "OPTIONS",
+            lambda request, answer: replace(answer, raw=answer_bytes(replace(answer, status=204)), stays_open=True),
+        ),
+    ),
+    FaultyEndpoint(
+        name="bytes a moment after the answer",
+        breaks="response-framing",
+        server=lambda: when(
+            lambda request: request.body == b"[]", lambda request, answer: replace(answer, late=b"\r\n")
+        ),
+    ),
+    FaultyEndpoint(
+        name="a Content-Length that is one too small",
+        breaks="response-framing",
+        server=with_bytes(
+            lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) - 1), raw), is_for_operation
+        ),
+    ),
+    FaultyEndpoint(
+        name="a Content-Length that is one too large",
+        breaks="response-framing",
+        server=lambda: _with_closing_bytes(
+            lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) + 1), raw)
+        ),
+    ),
+    FaultyEndpoint(
+        name="101 without an upgrade request",
+        breaks="response-framing",
+        server=with_bytes(lambda raw: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + raw),
+    ),
+)
+
+
+def _with_closing_bytes(change: Callable[[bytes], bytes]) -> AnswerFunction:
+    """The correct endpoint with a change to the bytes of its answers, after which the connection is closed."""
+    return when(
+        is_for_operation,
+        lambda request, answer: replace(
+            answer,
+            raw=change(answer_bytes(replace(answer, extra_fields=(*answer.extra_fields, ("Connection", "close"))))),
+        ),
+    )
+
+
+def with_coding(
+    coding: str, encode: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda request: True
+) -> Callable[[], AnswerFunction]:
+    """The correct endpoint with a content coding."""
+    return lambda: when(
+        condition,
+        lambda request, answer: (
+            replace(answer, body=encode(answer.body), extra_fields=(*answer.extra_fields, ("Content-Encoding", coding)))
+            if answer.body
+            else answer
+        ),
+    )
+
+
+def asks_for_gzip(request: EndpointRequest) -> bool:
+    """True if the request accepts gzip by name."""
+    return request.method == "POST" and "gzip" in "".join(request.values("accept-encoding"))
+
+
+def raw_deflate(body: bytes) -> bytes:
+    """Deflate without the zlib format."""
+    machine = zlib.compressobj(wbits=-15)
+    return machine.compress(body) + machine.flush()
+
+
+CODING = (
+    FaultyEndpoint(
+        name="Content-Encoding: gzip on a plain body",
+        breaks="content-coding",
+        server=with_coding("gzip", lambda body: body, asks_for_gzip),
+    ),
+    FaultyEndpoint(
+        name="truncated gzip",
+        breaks="content-coding",
+        server=with_coding("gzip", lambda body: gzip.compress(body)[:-4], asks_for_gzip),
+    ),
+    FaultyEndpoint(
+        name="deflate without the zlib format",
+        breaks="content-coding",
+        server=with_coding("deflate", raw_deflate, asks_for_gzip),
+    ),
+    FaultyEndpoint(
+        name="gzip despite Accept-Encoding: identity",
+        breaks="content-coding",
+        server=with_coding("gzip", gzip.compress, lambda request: bool(request.values("accept-encoding"))),
+    ),
+    FaultyEndpoint(
+        name="gzip despite a quality of 0",
+        breaks="accept-encoding",
+        server=with_coding("gzip", gzip.compress, asks_for_gzip),
+    ),
+)
+
+
+# ------------------------------------------------------------------ connections
+
+
+class LeavesOpen(EndpointHandler):
+    """Ignores `Connection: close`."""
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.write(answer_bytes(answer, request.method), 0.0)
+        return True
+
+
+class LeavesHttp10Open(EndpointHandler):
+    """Keeps HTTP/1.0 connections open."""
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.is_http_1_0 = False
+        return super().send_answer(request, answer)
+
+
+class RejectsEarly(EndpointHandler):
+    """Answers 401 before it reads the body, and leaves the body unread."""
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        return super().read_body(request) if request.authorized else b""
+
+
+class LeavesChunksUnread(EndpointHandler):
+    """Does not read chunked bodies at unknown paths."""
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        if correct_endpoint(replace(request, body=b"{}")).status == 404 and request.values("transfer-encoding"):
+            return b""
+        return super().read_body(request)
+
+
+class FailsAtTenth(EndpointHandler):
+    """Answers the tenth request of a connection wrongly."""
+
+    number = 0
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.number += 1
+        return super().send_answer(request, error(400, "client_error") if self.number == 10 else answer)
+
+
+CONNECTION = (
+    FaultyEndpoint(
+        name="closed after every answer without Connection: close",
+        breaks="connection-persistence",
+        server=lambda: when(lambda request: True, lambda request, answer: replace(answer, closes=True)),
+    ),
+    FaultyEndpoint(
+        name="`Connection: close` sent, but left open",
+        breaks="connection-persistence",
+        server=lambda: when(
+            lambda request: request.body == b"" and request.method == "POST",
+            lambda request, answer: replace(answer, extra_fields=(*answer.extra_fields, ("Connection", "close"))),
+        ),
+    ),
+    FaultyEndpoint(name="`Connection: close` ignored", breaks="connection-persistence", handler=LeavesOpen),
+    FaultyEndpoint(name="HTTP/1.0 kept open", breaks="connection-persistence", handler=LeavesHttp10Open),
+    FaultyEndpoint(name="a body left unread after a 401", breaks="connection-persistence", handler=RejectsEarly),
+    FaultyEndpoint(name="chunks left unread after a 404", breaks="connection-persistence", handler=LeavesChunksUnread),
+    FaultyEndpoint(
+        name="the tenth request of a connection rejected", breaks="connection-persistence", handler=FailsAtTenth
+    ),
+)
+
+
+# ------------------------------------------------------------------ request parsing
+
+
+class RejectsChunked(EndpointHandler):
+    """Requires a Content-Length."""
+
+    def check_head(self, request: EndpointRequest) -> None:
+        super().check_head(request)
+        if request.values("transfer-encoding"):
+            raise InvalidRequest
+
+
+class ReadsFirstChunk(EndpointHandler):
+    """Reads the first chunk as the body."""
+
+    def read_chunks(self) -> bytes | None:
+        body, sizes = super().read_chunks(), self.first
+        return None if body is None else body[: sizes[0]] if sizes else body
+
+    @property
+    def first(self) -> list[int]:
+        return [5]
+
+
+class ReadsOnce(EndpointHandler):
+    """Reads what arrives first as the body."""
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        if request.values("transfer-encoding"):
+            return super().read_body(request)
+        length = int("".join(request.values("content-length")) or 0)
+        return self.rfile.read1(length) if length else b""  # type: ignore[attr-defined]  # it is a BufferedReader
+
+
+class ImpatientReader(EndpointHandler):
+    """Waits only a tenth of a second for the rest of a body."""
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        self.connection.settimeout(0.1)
+        try:
+            return super().read_body(request)
+        finally:
+            self.connection.settimeout(None)
+
+
+class CaseSensitive(EndpointHandler):
+    """Knows header names in one letter case only."""
+
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name if name == name.title() else f"X-{name}", value) for name, value in super().read_fields())
+
+
+class LimitsFields(EndpointHandler):
+    """Accepts up to 40 header fields."""
+
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        fields = super().read_fields()
+        if len(fields) > 40:
+            raise InvalidRequest
+        return fields
+
+
+class RejectsExpect(EndpointHandler):
+    """Rejects `Expect: 100-continue`."""
+
+    def check_head(self, request: EndpointRequest) -> None:
+        super().check_head(request)
+        if request.values("expect"):
+            raise InvalidRequest
+
+
+class DiscardsPipelined(EndpointHandler):
+    """Discards what has arrived after a request."""
+
+    def handle_request(self) -> bool:
+        stays_open = super().handle_request()
+        if self.rfile.peek(1) if self._more() else b"":  # type: ignore[attr-defined]  # it is a BufferedReader
+            self.rfile.read1(2**20)  # type: ignore[attr-defined]
+        return stays_open
+
+    def _more(self) -> bool:
+        self.connection.settimeout(0.002)
+        try:
+            return bool(self.rfile.peek(1))  # type: ignore[attr-defined]
+        except TimeoutError:
+            return False
+        finally:
+            self.connection.settimeout(None)
+
+
+class RejectsEmptyLine(EndpointHandler):
+    """Rejects an empty line before a request."""
+
+    def read_request(self) -> EndpointRequest | None:
+        if self.rfile.peek(1)[:1] == b"\r":  # type: ignore[attr-defined]
+            raise InvalidRequest
+        return super().read_request()
+
+
+PARSING = (
+    FaultyEndpoint(name="chunked bodies rejected", breaks="request-framing", handler=RejectsChunked),
+    FaultyEndpoint(name="only the first chunk read", breaks="request-framing", handler=ReadsFirstChunk),
+    FaultyEndpoint(
+        name="only the first read used",
+        breaks="request-framing",
+        handler=ReadsOnce,
+        implies=frozenset({"expect-continue"}),
+    ),
+    FaultyEndpoint(name="a slow body rejected", breaks="request-framing", handler=ImpatientReader),
+    FaultyEndpoint(name="header names in other letter case ignored", breaks="request-framing", handler=CaseSensitive),
+    FaultyEndpoint(name="more than 40 header fields rejected", breaks="request-framing", handler=LimitsFields),
+    FaultyEndpoint(name="`Expect: 100-continue` rejected", breaks="request-framing", handler=RejectsExpect),
+    FaultyEndpoint(
+        name="a query rejected",
+        breaks="request-framing",
+        server=lambda: when(lambda request: "?a=b" in request.path, lambda request, answer: error(404, None)),
+    ),
+    FaultyEndpoint(
+        name="an empty line before a request rejected", breaks="leading-empty-line", handler=RejectsEmptyLine
+    ),
+)
+
+
+class PrefersLength(EndpointHandler):
+    """Ignores chunked framing if there is a Content-Length."""
+
+    def check_head(self, request: EndpointRequest) -> None:
+        if not (request.values("content-length") and request.values("transfer-encoding")):
+            super().check_head(request)
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        lengths = request.values("content-length")
+        if lengths:
+            return self.rfile.read(int(lengths[0]))
+        return super().read_body(request)
+
+
+class UsesFirstLength(EndpointHandler):
+    """Uses the first of several lengths."""
+
+    def check_head(self, request: EndpointRequest) -> None:
+        fields = {name.lower(): (name, value) for name, value in reversed(request.fields)}
+        super().check_head(replace(request, fields=tuple(fields.values())))
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        lengths = request.values("content-length")
+        return self.rfile.read(int(lengths[0])) if lengths else super().read_body(request)
+
+
+class IgnoresUnknownCoding(EndpointHandler):
+    """Ignores an unknown transfer coding."""
+
+    def check_head(self, request: EndpointRequest) -> None:
+        understood = tuple(
+            (name, value)
+            for name, value in request.fields
+            if name.lower() != "transfer-encoding" or value.lower() == "chunked"
+        )
+        super().check_head(replace(request, fields=understood))
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        if request.values("transfer-encoding") == ["chunked"]:
+            return super().read_body(request)
+        return self.rfile.read(int("".join(request.values("content-length")) or 0))
+
+
+class AcceptsIncomplete(EndpointHandler):
+    """Accepts an incomplete body when the connection ends."""
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        length = "".join(request.values("content-length"))
+        return self.rfile.read(int(length)) if length else super().read_body(request)
+
+    def read_chunks(self) -> bytes | None:
+        pieces = []
+        while size := int(self.rfile.readline() or b"0", 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.read(2)
+        self.rfile.readline()
+        return b"".join(pieces)
+
+
+class WrapsChunkSizes(EndpointHandler):
+    """Reads chunk sizes as 32-bit integers."""
+
+    def read_chunks(self) -> bytes | None:
+        pieces = []
+        while size := int(self.rfile.readline(), 16) & 0xFFFFFFFF:
+            pieces.append(self.rfile.read(size))
+            self.rfile.read(2)
+        self.read_fields()
+        return b"".join(pieces)
+
+
+class FailsOnInvalid(EndpointHandler):
+    """Answers 500 to a request that it cannot read."""
+
+    def handle_request(self) -> bool:
+        try:
+            request = self.read_request()
+        except InvalidRequest:
+            self.wfile.write(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self.drain()
+            return False
+        return False if request is None else self.send_answer(request, type(self).answer_function(request))
+
+
+class TrustsConnection(EndpointHandler):
+    """Checks the key once per connection."""
+
+    trusted = False
+
+    def read_request(self) -> EndpointRequest | None:
+        request = super().read_request()
+        if request is None:
+            return None
+        self.trusted |= request.authorized
+        return with_right_key(request) if self.trusted and not request.values("authorization") else request
+
+
+MALFORMED = (
+    FaultyEndpoint(
+        name="the Content-Length used despite chunked", breaks="chunked-overrides-length", handler=PrefersLength
+    ),
+    FaultyEndpoint(
+        name="the first of two Content-Length fields used", breaks="length-conflict", handler=UsesFirstLength
+    ),
+    FaultyEndpoint(
+        name="an unknown transfer coding ignored", breaks="transfer-coding-known", handler=IgnoresUnknownCoding
+    ),
+    FaultyEndpoint(name="an incomplete body accepted", breaks="incomplete-body", handler=AcceptsIncomplete),
+    FaultyEndpoint(name="chunk sizes read as 32-bit integers", breaks="chunk-size-overflow", handler=WrapsChunkSizes),
+    FaultyEndpoint(name="500 for an invalid message", breaks="malformed-answered", handler=FailsOnInvalid),
+    FaultyEndpoint(name="the key checked once per connection", breaks="message-boundary", handler=TrustsConnection),
+)
+
+
+# ------------------------------------------------------------------ shared state
+
+
+class Caching:
+    """An endpoint with a cache whose key is too simple."""
+
+    def __init__(self, cache_key: Callable[[EndpointRequest], object]) -> None:
+        self._cache_key = cache_key
+        self._cache: dict[object, bytes] = {}
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        key = self._cache_key(request)
+        if answer.status != 200 or key is None:
+            return answer
+        return replace(answer, body=self._cache.setdefault(key, answer.body))
+
+
+class Merging:
+    """An endpoint that adds the members of earlier objects."""
+
+    def __init__(self) -> None:
+        self._members: dict[bytes, bytes] = {}
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        pairs = re.findall(rb'"(member\d+)":("[0-9a-f]{16}"|\d+)', request.body)
+        if answer.status != 200 or not pairs:
+            return answer
+        self._members |= dict(pairs)
+        return replace(answer, body=b"{" + b",".join(b'"%b":%b' % pair for pair in self._members.items()) + b"}")
+
+
+class FailsAfter:
+    """An endpoint that fails after some kind of request."""
+
+    def __init__(self, trigger: Callable[[EndpointRequest, EndpointAnswer], bool], times: int = 1) -> None:
+        self._trigger = trigger
+        self._times = times
+        self._lock = threading.Lock()
+        self._received = 0
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        with self._lock:
+            if answer.status == 200 and self._received >= self._times:
+                self._received = 0
+                return error(400, "client_error")
+            self._received += self._trigger(request, answer)
+        return answer
+
+
+class KeepsIncomplete(EndpointHandler):
+    """Carries over the state of an incomplete body to the next request."""
+
+    spoiled = False
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        body = super().read_body(request)
+        if body is None:
+            KeepsIncomplete.spoiled = True
+        elif KeepsIncomplete.spoiled:
+            KeepsIncomplete.spoiled = False
+            return b"{" + body
+        return body
+
+
+STATE = (
+    FaultyEndpoint(
+        name="answers cached by the body's length",
+        breaks="answer-matches-request",
+        server=lambda: Caching(lambda request: len(request.body) if b"token" in request.body else None),
+    ),
+    FaultyEndpoint(
+        name="answers cached by the body's beginning",
+        breaks="answer-matches-request",
+        server=lambda: Caching(lambda request: request.body[:128] if len(request.body) > 128 else None),
+    ),
+    FaultyEndpoint(
+        name="answers cached by the query",
+        breaks="answer-matches-request",
+        server=lambda: Caching(lambda request: request.path.partition("?")[2] or None),
+    ),
+    FaultyEndpoint(
+        name="answers cached by X-Request-Id",
+        breaks="answer-matches-request",
+        server=lambda: Caching(lambda request: "".join(request.values("x-request-id")) or None),
+    ),
+    FaultyEndpoint(name="members of earlier objects returned", breaks="answer-matches-request", server=Merging),
+    FaultyEndpoint(
+        name="the request after a malformed body rejected",
+        breaks="request-isolation",
+        server=lambda: FailsAfter(lambda request, answer: request.body == b'{"a":'),
+    ),
+    FaultyEndpoint(
+        name="clients locked out after rejections",
+        breaks="request-isolation",
+        server=lambda: FailsAfter(lambda request, answer: answer.status == 401, 8),
+    ),
+    FaultyEndpoint(
+        name="the request after an interrupted body rejected", breaks="request-isolation", handler=KeepsIncomplete
+    ),
+)
+
+
+def with_request_ids(make: Callable[[EndpointRequest, int], str]) -> Callable[[], AnswerFunction]:
+    """The correct endpoint with other request ids."""
+
+    def make_server() -> AnswerFunction:
+        numbers = itertools.count()
+        lock = threading.Lock()
+
+        def server(request: EndpointRequest) -> EndpointAnswer:
+            with lock:
+                number = next(numbers)
+            return replace(correct_endpoint(request), request_id=make(request, number))
+
+        return server
+
+    return make_server
+
+
+class PerConnection(EndpointHandler):
+    """Counts the requests of each connection."""
+
+    number = 0
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.number += 1
+        return super().send_answer(request, replace(answer, request_id=f"request-{self.number}"))
+
+
+_CHANCE = random.Random(1)
+
+IDS = (
+    FaultyEndpoint(name="ids counted per connection", breaks="request-id-unique", handler=PerConnection),
+    FaultyEndpoint(
+        name="ids made from the body",
+        breaks="request-id-unique",
+        server=with_request_ids(lambda request, number: hashlib.sha256(request.body).hexdigest()),
+    ),
+    FaultyEndpoint(
+        name="ids made from the clock",
+        breaks="request-id-unique",
+        server=with_request_ids(lambda request, number: f"{time.time() * 100:.0f}"),
+    ),
+    FaultyEndpoint(
+        name="ids with a constant one before them",
+        breaks="request-id-unique",
+        server=with_request_ids(lambda request, number: f"proxy-1, {number}"),
+    ),
+    FaultyEndpoint(
+        name="ids that differ only in letter case",
+        breaks="request-id-unique",
+        server=with_request_ids(
+            lambda request, number: (
+                f"request-{'abcdefghij'[number // 2 % 10]}-{number // 2}".title()
+                if number % 2
+                else f"request-{'abcdefghij'[number // 2 % 10]}-{number // 2}"
+            )
+        ),
+    ),
+    FaultyEndpoint(
+        name="the client's X-Request-Id used",
+        breaks="request-id-unique",
+        server=with_request_ids(lambda request, number: "".join(request.values("x-request-id")) or f"own-{number}"),
+    ),
+    FaultyEndpoint(
+        name="a constant id for HEAD",
+        breaks="request-id-unique",
+        server=with_request_ids(lambda request, number: "0" if request.method == "HEAD" else f"own-{number}"),
+    ),
+    FaultyEndpoint(
+        name="short random ids",
+        breaks="request-id-unique",
+        server=with_request_ids(lambda request, number: f"{_CHANCE.getrandbits(14):04x}"),
+    ),
+)
+
+
+# ------------------------------------------------------------------ rare defects
+
+
+def every(
+    count: int,
+    change: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer],
+    condition: Callable[[EndpointRequest, EndpointAnswer], bool],
+) -> Callable[[], AnswerFunction]:
+    """The correct endpoint with a change to every n-th answer that meets a condition."""
+
+    def make_server() -> AnswerFunction:
+        numbers = itertools.count(1)
+        lock = threading.Lock()
+
+        def server(request: EndpointRequest) -> EndpointAnswer:
+            answer = correct_endpoint(request)
+            if not condition(request, answer):
+                return answer
+            with lock:
+                number = next(numbers)
+            return answer if number % count else change(request, answer)
+
+        return server
+
+    return make_server
+
+
+def is_output(request: EndpointRequest, answer: EndpointAnswer) -> bool:
+    """True if it is an output of the chain."""
+    return answer.status == 200
+
+
+RARE = (
+    FaultyEndpoint(
+        name="500 sometimes", breaks="status", server=every(70, lambda request, answer: error(500, None), is_output)
+    ),
+    FaultyEndpoint(
+        name="no answer sometimes",
+        breaks="request-answered",
+        server=every(
+            8,
+            lambda request, answer: replace(answer, raw=b""),
+            lambda request, answer: answer.status == 401,
+        ),
+    ),
+    FaultyEndpoint(
+        name="authentication skipped sometimes",
+        breaks="authentication-required",
+        server=every(
+            15,
+            lambda request, answer: correct_endpoint(with_right_key(request)),
+            lambda request, answer: answer.status == 401 and not request.values("authorization"),
+        ),
+    ),
+    FaultyEndpoint(
+        name="truncated sometimes",
+        breaks="response-framing",
+        server=every(70, lambda request, answer: replace(answer, raw=answer_bytes(answer)[:-1]), is_output),
+    ),
+    FaultyEndpoint(
+        name="a repeated id sometimes",
+        breaks="request-id-unique",
+        server=every(70, lambda request, answer: replace(answer, request_id="again"), is_output),
+    ),
+    FaultyEndpoint(
+        name="without a media type sometimes",
+        breaks="output-media-type",
+        server=every(70, lambda request, answer: replace(answer, media_type=None), is_output),
+    ),
+)
+
+
+class Overloaded:
+    """An endpoint that fails under concurrent requests."""
+
+    def __init__(self, overflow: EndpointAnswer) -> None:
+        self._overflow = overflow
+        self._in_flight = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        with self._lock:
+            self._in_flight += 1
+            is_overloaded = self._in_flight > 6
+        try:
+            time.sleep(0.02)
+            return replace(self._overflow, request_id=uuid.uuid4().hex) if is_overloaded else correct_endpoint(request)
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+
+
+OVERLOAD = (
+    FaultyEndpoint(
+        name="connections closed under load",
+        breaks="overload",
+        server=lambda: Overloaded(EndpointAnswer(status=0, raw=b"")),
+        options={"overload": True},
+    ),
+    FaultyEndpoint(
+        name="500 under load",
+        breaks="overload",
+        server=lambda: Overloaded(error(500, None)),
+        options={"overload": True},
+    ),
+)
+
+FAULTS = (*FRAMING, *CODING, *CONNECTION, *PARSING, *MALFORMED, *STATE, *IDS, *RARE, *OVERLOAD)
+
+_FAULTS_BY_MODULE = {
+    "framing": FRAMING,
+    "identity": IDS,
+    "repetition": (*RARE, *OVERLOAD),
+    "state": STATE,
+    "connection": CONNECTION,
+    "malformed": MALFORMED,
+}
+
+
+def checks_for(fault: FaultyEndpoint) -> list[object]:
+    """The checks on the wire that should find a fault."""
+    module = next((module for module, faults in _FAULTS_BY_MODULE.items() if fault in faults), "framing")
+    repetition_check = (
+        "overload_gets_documented_answers"
+        if fault.breaks == "overload"
+        else "repeated_requests_are_answered_consistently"
+    )
+    return [
+        check
+        for check in WIRE_CHECKS
+        if check.module == module and (module != "repetition" or check.name == repetition_check)
+    ]
+
+
+@pytest.mark.parametrize("fault", sample(FAULTS, lambda fault: fault.breaks), ids=lambda fault: fault.name)
+def test_a_fault_on_the_wire_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
+    """A fault is reported for its clause only, other warnings aside."""
+    with serve(fault.server(), handler=fault.handler) as url:
+        result = run_suite(url, checks=checks_for(fault), **fault.options)
+
+    warnings = {clause.id for clause in CLAUSES if clause.level is Level.SHOULD}
+    assert {fault.breaks} == result.clauses - fault.implies - (warnings - {fault.breaks}), result.lines
+
+
+def test_the_endpoint_without_faults_has_no_findings(run_suite: RunSuite) -> None:
+    """The endpoint without faults has no findings from these checks."""
+    result = run_suite(correct_endpoint, checks=WIRE_CHECKS, overload=True)
+
+    assert [] == result.lines
+    assert KEY not in "".join(found.reproduce for found in result.findings)

@@ -1,0 +1,130 @@
+"""Inputs with texts, names and values of every kind that a schema accepts, and what is found with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chainproof.chain_schema.inputs import InputGenerator
+from chainproof.chain_schema.schema import Schema
+from chainproof.conformance.checks import Check
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.inputs.bound_values import bound_inputs, without_optional_members
+
+from ..conftest import RunSuite
+from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+
+Value = dict[str, Any]
+
+PROPERTIES: Value = {
+    "text": {"type": "string", "minLength": 1, "maxLength": 40},
+    "counts": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 100}, "maxItems": 9},
+    "weights": {"type": "object", "additionalProperties": {"type": "number"}},
+    "scale": {"type": "number", "minimum": 1, "maximum": 8},
+}
+SCHEMA = Schema(
+    source="totals.json", document={"type": "object", "properties": PROPERTIES, "required": ["text", "counts"]}
+)
+
+
+def check(name: str) -> tuple[Check, ...]:
+    """The check of a name."""
+    return tuple(each for each in ALL_CHECKS if each.name == name)
+
+
+def total(value: Value) -> Value:
+    """The output of a chain that adds numbers: 0 for the simplest input, whatever the scale."""
+    return {"text": value["text"], "total": sum(value["counts"]) * value.get("scale", 1)}
+
+
+def serving(answer: Callable[[Value], Value | None]) -> Callable[[EndpointRequest], EndpointAnswer]:
+    """An endpoint whose outputs come from a function; None is a failure."""
+
+    def endpoint(request: EndpointRequest) -> EndpointAnswer:
+        rejected = rejection(request)
+        if rejected is not None:
+            return rejected
+        value = json.loads(request.body)
+        if not SCHEMA.accepts(value):
+            return error(400, "client_error")
+        output = answer(value)
+        return error(500, None) if output is None else EndpointAnswer(status=200, body=json.dumps(output).encode())
+
+    return endpoint
+
+
+def failing_for(condition: Callable[[Value], bool]) -> Callable[[Value], Value | None]:
+    """A chain that fails for some inputs."""
+    return lambda value: None if condition(value) else total(value)
+
+
+FAILURES: dict[str, Callable[[Value], bool]] = {
+    "a text of spaces": lambda value: not value["text"].strip(),
+    "a line break": lambda value: "\n" in value["text"],
+    "a control character": lambda value: "\x1b" in value["text"],
+    "markup": lambda value: "<" in value["text"],
+    "the word null": lambda value: value["text"] == "null",
+    "a number as text": lambda value: value["text"].isdigit(),
+    "an empty name": lambda value: "" in value.get("weights", {}),
+    "a name beyond ASCII": lambda value: any(not name.isascii() for name in value.get("weights", {})),
+    "a long name": lambda value: any(len(name) > 64 for name in value.get("weights", {})),
+    "many names": lambda value: len(value.get("weights", {})) > 50,
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failure_at_a_permitted_value_is_found(name: str, run_suite: RunSuite) -> None:
+    """Texts of every kind, names of every kind, and many names."""
+    result = run_suite(
+        serving(failing_for(FAILURES[name])),
+        echo=False,
+        steerable=False,
+        input_schema=SCHEMA,
+        checks=check("values_at_their_bounds_are_accepted"),
+    )
+
+    assert result.clauses & {"status", "object-accepted"}, result.lines
+
+
+def test_correct_chain_has_no_findings(run_suite: RunSuite) -> None:
+    """All these inputs are valid."""
+    checks = (*check("values_at_their_bounds_are_accepted"), *check("arguments_of_one_request_do_not_affect_the_next"))
+
+    assert [] == run_suite(serving(total), echo=False, steerable=False, input_schema=SCHEMA, checks=checks).lines
+
+
+def test_argument_that_sticks_is_found_behind_other_values(run_suite: RunSuite) -> None:
+    """The simplest input hides it: its output is 0 with any scale."""
+    earlier: Value = {}
+
+    def sticky(value: Value) -> Value:
+        if "scale" in value:
+            earlier["scale"] = value["scale"]
+        return total({**earlier, **value})
+
+    checks = check("arguments_of_one_request_do_not_affect_the_next")
+    result = run_suite(serving(sticky), echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
+
+    assert {"request-isolation"} == result.clauses, result.lines
+
+
+def test_only_objects_with_free_names_get_other_names() -> None:
+    """A schema that ignores further members says nothing about their names, and a signature may reject them."""
+    value = InputGenerator(SCHEMA).rich().value
+    labels = [each.label for each in bound_inputs(value, SCHEMA.accepts, SCHEMA.document)]
+
+    assert [label for label in labels if "names" in label] == [
+        "`weights` with names of every kind",
+        "`weights` with 100 names",
+    ]
+
+
+def test_members_that_may_be_absent_are_removed() -> None:
+    """What remains is required."""
+    value = {"text": "Ada", "counts": [1], "scale": 2, "weights": {"a": 1}}
+
+    assert without_optional_members(value, SCHEMA.accepts, nested=False) == {"text": "Ada", "counts": [1]}
+    assert without_optional_members(value, SCHEMA.accepts, nested=True) == {**value, "weights": {}}

@@ -1,0 +1,83 @@
+"""The judge and the search for the cause of an authentication bypass are pure functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.conformance.judging.auth_bypass_cause import auth_bypass_cause
+from chainproof.conformance.judging.expectation import Expectation, Terms, expectation
+from chainproof.conformance.judging.judge import History, Judgement, is_busy, judge, with_bypass_cause
+from chainproof.conformance.transport.connection import TransportResult
+from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.violations import Violation
+from chainproof.results.exchange import Transport
+
+from ..endpoints import KEY
+
+TERMS = Terms(key=ApiKey(KEY), echo=True)
+WRONG = CheckRequest(fields=(("Authorization", f"Bearer {KEY}"), JSON_TYPE), body=b"{}")
+OK = Answer(status=200, headers=(JSON_TYPE, ("X-Baseten-Request-Id", "1")), body=b"{}")
+UNAUTHORIZED = Answer(status=401, headers=())
+BUSY = Answer(status=503, headers=())
+
+
+def judgement_of(request: CheckRequest, answer: Answer, history: History | None = None) -> Judgement:
+    """The judgement of an answer by what the contract expects."""
+    received = TransportResult(transport=Transport.ANSWERED, answer=answer, raw=b"HTTP/1.1")
+    return judge(request, received, expectation(request, TERMS), TERMS, history or History(), deadline=1.0)
+
+
+def expected_of(request: CheckRequest) -> Expectation:
+    """The expectation of a request that has one."""
+    expected = expectation(request, TERMS)
+    assert expected is not None
+    return expected
+
+
+def test_the_judge_leaves_the_cause_of_an_authentication_bypass_to_probes() -> None:
+    """The violation is not final until probes have found its cause."""
+    judgement = judgement_of(WRONG, OK)
+
+    assert judgement.violations == ()
+    assert judgement.auth_bypass is not None
+    assert "key-prefix" == judgement.auth_bypass.clause.id
+
+
+@pytest.mark.parametrize(
+    ("answers", "clause"),
+    [
+        ([OK, UNAUTHORIZED], "authentication-required"),
+        ([OK, OK, OK, OK], "authentication-required"),
+        ([OK, OK, OK, UNAUTHORIZED, OK], "key-verified"),
+        ([OK, OK, OK, UNAUTHORIZED, UNAUTHORIZED], "key-prefix"),
+        ([None, BUSY, None, None, BUSY], "key-prefix"),
+    ],
+)
+def test_probes_find_the_weakest_accepted_credential(answers: list[Answer | None], clause: str) -> None:
+    """The probes repeat the request, then omit the credentials, then use a wrong key. The cause masks the original clause."""
+    judgement = judgement_of(WRONG, OK)
+    assert judgement.auth_bypass is not None
+    steps = [
+        auth_bypass_cause(WRONG, judgement.auth_bypass, expected_of(WRONG), TERMS, answers[:count])
+        for count in range(len(answers) + 1)
+    ]
+    cause = steps[-1]
+
+    assert all(isinstance(step, CheckRequest) for step in steps[:-1])
+    assert isinstance(cause, Violation)
+    final = with_bypass_cause(judgement, cause, WRONG, TERMS)
+    assert [clause] == [violation.clause.id for violation in final.violations]
+    assert (clause != "key-prefix") == ("key-prefix" in {each.id for each in final.not_exercised})
+
+
+def test_a_busy_status_is_judged_only_if_it_is_about_the_request() -> None:
+    """A 503 may be unrelated to the request, unless repeated requests of the same kind got it."""
+    expected = expected_of(WRONG)
+    conclusive = {(expected.clause.id, 503)}
+
+    assert is_busy(BUSY, expected, ())
+    assert not is_busy(BUSY, expected, conclusive)
+    assert expected.clause not in judgement_of(WRONG, BUSY).exercised
+    assert expected.clause in judgement_of(WRONG, BUSY, History(conclusive=conclusive)).exercised

@@ -1,0 +1,423 @@
+"""A run keeps its time, sends the requests that find most faults first, and notices when the target stops answering."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.chain_schema.schema import Schema
+from chainproof.clock import Seconds
+from chainproof.conformance.checks import Check, body, repetition
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.command import main
+from chainproof.conformance.inputs.chain_schema import ChainSchema
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
+from chainproof.conformance.judging.unbounded_input import large_numbers
+from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.probing.budget import CheckScope, Limits, ResponseTimes, Round, TimeBudget
+from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
+from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.runner import schedule as schedule_module
+from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run
+from chainproof.conformance.runner.power_order import CheckPower
+from chainproof.conformance.runner.schedule import CheckRunner, Schedule
+from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
+from chainproof.conformance.transport.client import Client
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.target import parse_target
+
+from ..conftest import SHORT_WAITS
+from ..endpoints import KEY, AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
+
+UNLIMITED = float("inf")
+
+
+class FakeClock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now: Seconds = 100.0
+
+    def __call__(self) -> Seconds:
+        """The time."""
+        return self.now
+
+    def sleep(self, seconds: Seconds) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+# ------------------------------------------------------------------ time
+
+
+@given(seconds=st.floats(0.1, 1e4), passed=st.floats(0, 2e4), deadline=st.floats(0.01, 100))
+def test_no_answer_is_awaited_beyond_the_end_of_the_run(seconds: float, passed: float, deadline: float) -> None:
+    """A deadline ends before the run does, and after its end nothing is sent."""
+    clock = FakeClock()
+    budget = TimeBudget(seconds, clock=clock)
+    clock.sleep(passed)
+    try:
+        allowed = budget.deadline(deadline)
+    except RunCut:
+        assert passed >= seconds * 0.9 - 0.01
+    else:
+        assert 0 < allowed <= deadline
+        assert passed + allowed <= seconds
+
+
+@given(part=st.floats(0.1, 100), passed=st.floats(0, 200))
+def test_a_part_of_a_budget_ends_with_the_whole(part: float, passed: float) -> None:
+    """A check never has more time left than the run, and stopping one stops both."""
+    clock = FakeClock()
+    whole = TimeBudget(50.0, clock=clock)
+    some = whole.part(part)
+    clock.sleep(passed)
+
+    assert some.left <= whole.left
+    some.stop("the target is gone")
+    assert (0.0, 0.0) == (some.left, whole.left)
+
+
+# ------------------------------------------------------------------ rounds
+
+
+@given(st.lists(st.sampled_from("abcde")), st.none() | st.dictionaries(st.sampled_from("abcde"), st.integers(0, 3)))
+def test_two_rounds_send_each_request_once(labels: list[str], first: dict[str, int] | None) -> None:
+    """What the first round leaves out is what the second sends."""
+    rounds = [CheckScope(round=turn, labels=first) for turn in (Round.FIRST, Round.REST)]
+    sent = [[scope.is_selected(label) for label in labels] for scope in rounds]
+
+    assert [True] * len(labels) == [one is not other for one, other in zip(*sent, strict=True)]
+    assert rounds[0].left_out == sent[1].count(True)
+
+
+@given(st.integers(0, 3000), st.integers(1, 20), st.floats(0, 1))
+def test_two_rounds_share_the_generated_examples(planned: int, first: int, scale: float) -> None:
+    """Both rounds together draw as many examples as one does."""
+    shares = {turn: CheckScope(round=turn, examples_scale=scale).share(planned, first) for turn in Round}
+
+    assert shares[Round.ALL] == shares[Round.FIRST] + shares[Round.REST]
+    assert min(first, planned) == shares[Round.FIRST]
+
+
+# ------------------------------------------------------------------ the plan
+
+
+@pytest.mark.parametrize(
+    ("accepted", "limits", "expected"),
+    [
+        (0.001, Limits(concurrency=8), (1, False)),
+        (0.030, Limits(concurrency=8), (8, False)),
+        (0.300, Limits(concurrency=8), (8, False)),
+        (0.300, Limits(concurrency=8, seconds=180.0), (8, True)),
+        (0.001, Limits(concurrency=8, seconds=5.0), (1, True)),
+        (0.001, Limits(concurrency=8, requests=100), (1, True)),
+        (0.001, Limits(concurrency=8, rate=20.0, seconds=90.0), (1, True)),
+        (0.030, Limits(concurrency=1), (1, False)),
+    ],
+)
+def test_a_run_without_enough_time_or_requests_has_two_rounds(
+    accepted: float, limits: Limits, expected: tuple[int, bool]
+) -> None:
+    """Only slow targets are sent several requests at the same time."""
+    times = ResponseTimes(accepted=accepted, rejected=accepted)
+    plan = plan_run(ALL_CHECKS, times, depth=Depth.STANDARD, limits=limits)
+
+    assert expected == (plan.concurrency, plan.two_rounds)
+    assert plan.two_rounds == (plan.examples_scale < 1)
+
+
+def test_checks_that_find_more_faults_per_second_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At equal power, the check of requests that never reach the chain comes before the one of requests that do."""
+    power = CheckPower(found=3, gain=3, labels={"one": 1})
+    monkeypatch.setattr("chainproof.conformance.runner.plan.power_of", lambda check: power)
+    times = ResponseTimes(accepted=3.0, rejected=0.01)
+    ordered = in_order(ALL_CHECKS, times, depth=Depth.QUICK, turn=Round.REST)
+    counts = [count_of(check, Depth.QUICK) for check in ordered]
+    seconds = [count.reached * 3.0 + (count.requests - count.reached) * 0.01 for count in counts]
+
+    assert sorted(seconds) == seconds
+    assert {check.id for check in ALL_CHECKS} == {check.id for check in ordered}
+
+
+# ------------------------------------------------------------------ a target that stops answering
+
+
+def answer(status: int, *fields: tuple[str, str]) -> Answer:
+    """An answer without a body."""
+    return Answer(status=status, headers=fields, body=b"")
+
+
+def liveness(*answers: Answer | None, pauses: tuple[float, ...] = (1.0, 2.0)) -> tuple[Liveness, list[float]]:
+    """A liveness whose probes get these answers, and the pauses that it makes."""
+    clock, slept, probes = FakeClock(), [], iter(answers)
+
+    def pause(seconds: float) -> None:
+        clock.sleep(seconds + 0.001)
+        slept.append(seconds)
+
+    return Liveness(lambda: next(probes), pauses=pauses, pause=pause, clock=clock), slept
+
+
+def test_an_input_without_an_answer_costs_one_deadline() -> None:
+    """If the simplest input is answered, the run goes on, and requests of that kind are not sent again."""
+    watched, _ = liveness(answer(200))
+
+    assert "" == watched.add_miss("a check", "a hog", 30.0, by_input=False)
+    assert not watched.was_answered("a check", "a hog")
+    assert watched.was_answered("a check", "another kind")
+
+
+def test_the_rest_of_a_check_without_answers_is_not_sent() -> None:
+    """Two kinds of request without an answer end a check, and no other."""
+    watched, _ = liveness(answer(200), answer(200))
+    for label in "ab":
+        watched.require_answers("a check")
+        assert "" == watched.add_miss("a check", label, 30.0, by_input=False)
+
+    with pytest.raises(CheckSkipped, match="2 of its requests got none"):
+        watched.require_answers("a check")
+    watched.require_answers("another check")
+
+
+@pytest.mark.parametrize(
+    ("answers", "recovers"),
+    [
+        ([None, None, None], False),
+        ([None, None, answer(400)], True),
+        ([answer(503), answer(429), answer(200)], True),
+        ([answer(503), answer(429), answer(503)], False),
+    ],
+)
+def test_a_target_has_time_to_recover(answers: list[Answer | None], recovers: bool) -> None:
+    """The simplest input is sent again after pauses. Any answer but a busy one shows that the target is alive."""
+    watched, slept = liveness(*answers)
+
+    assert recovers == (not watched.add_miss("a check", "a hog", 30.0, by_input=False))
+    assert [0.0, 1.0, 2.0] == slept
+
+
+def test_a_busy_target_is_asked_again_after_retry_after() -> None:
+    """Each pause is as long as the target says, up to a limit."""
+    busy = answer(429, ("Retry-After", "7"))
+    watched, slept = liveness(busy, answer(503, ("Retry-After", "3600")), answer(503))
+    reasons = [watched.add_answer(busy) for _ in range(15)]
+
+    assert [""] * 14 == reasons[:14]
+    assert "429" in reasons[14]
+    assert [7.0, 7.0, MAX_RETRY_AFTER] == slept
+
+
+@given(st.text(max_size=6))
+def test_any_retry_after_is_read(value: str) -> None:
+    """Whatever the field says, the pause is finite and not negative."""
+    assert 0 <= retry_after(answer(429, ("Retry-After", value))) <= MAX_RETRY_AFTER
+
+
+def test_a_rejection_does_not_hide_that_the_chain_is_gone() -> None:
+    """A gateway may answer 401 although the chain behind it answers nothing but 503."""
+    watched, _ = liveness(None, None, None)
+    reasons = [watched.add_answer(answer(status)) for status in (503, 401) * 15]
+
+    assert any(reasons)
+
+
+def test_large_numbers_are_found_anywhere() -> None:
+    """The largest comes first, with the members that lead to it."""
+    found = large_numbers(b'{"a":[{"delay":1e308},{"delay":31}],"b":29,"c":true,"d":"99"}', 30.0)
+
+    assert [("a.*.delay", 1e308), ("a.*.delay", 31.0)] == [(each.name, each.value) for each in found]
+
+
+# ------------------------------------------------------------------ runs
+
+
+@contextmanager
+def requester_for(server: AnswerFunction, **options: object) -> Iterator[Requester]:
+    """A requester for a server in this process."""
+    schema = options.pop("input_schema", None)
+    with serve(server) as url:
+        settings = Settings(**{"depth": Depth.QUICK, "seed": 1, "echo": True, **options})  # type: ignore[arg-type]
+        client = Client(parse_target(url), settings.deadline)
+        minimal = b'{"delay":0}' if schema else b"{}"
+        chain_schema = ChainSchema(input_schema=schema, minimal_input=minimal)  # type: ignore[arg-type]
+        yield Requester(
+            client,
+            FindingRecorder(None, client.target, 1),
+            key=ApiKey(KEY),
+            settings=settings,
+            chain_schema=chain_schema,
+            waits=replace(SHORT_WAITS, probe_deadline=0.2),
+            pause=lambda seconds: None,
+        )
+        client.close()
+
+
+def check_that(run: Callable[[Requester], None], *, exclusive: bool = False) -> Check:
+    """A check that tests no clause."""
+    return Check(name=run.__name__, module="tests", clauses=(), run=run, title=run.__name__, exclusive=exclusive)
+
+
+DELAY = {"type": "object", "properties": {"delay": {"type": "number", "minimum": 0}}, "required": ["delay"]}
+
+
+def test_a_number_without_a_bound_is_named_and_left_out() -> None:
+    """A valid input that keeps the chain busy beyond the deadline is no violation. It is sent once, and a note asks for a bound."""
+    hogs: list[bytes] = []
+
+    def sleeping_chain(request: EndpointRequest) -> EndpointAnswer:
+        received = correct_endpoint(request)
+        if received.status == 200 and any(each.name == "delay" for each in large_numbers(request.body, 0.3)):
+            hogs.append(request.body)
+            return EndpointAnswer(status=200, raw=b"", stays_open=True)
+        return received
+
+    with requester_for(
+        sleeping_chain, deadline=0.3, echo=False, input_schema=Schema(source="a chain", document=DELAY)
+    ) as requester:
+        body.generated_objects_are_accepted(requester)
+
+    assert 1 == len(hogs)
+    assert () == requester.finding_recorder.findings
+    assert any("delay" in note and "maximum" in note for note in requester.notes)
+
+
+def test_a_target_that_is_gone_leaves_the_run_cut() -> None:
+    """When nothing but 503 comes back, the run stops early and says why."""
+    sent: list[int] = []
+
+    def failing(request: EndpointRequest) -> EndpointAnswer:
+        sent.append(1)
+        return correct_endpoint(request) if len(sent) < 20 else error(503, "model_unavailable")
+
+    with requester_for(failing) as requester:
+        runner = CheckRunner(requester)
+        for check in ALL_CHECKS[:6]:
+            runner.run(check)
+
+    assert "503" in requester.finding_recorder.cut_by
+    assert len(sent) < 200
+
+
+def test_checks_of_a_slow_target_run_at_the_same_time_in_two_rounds() -> None:
+    """Each check sends its first requests before any sends the rest, as far as the time goes; an exclusive one runs alone."""
+    order: list[str] = []
+
+    def check(name: str) -> Callable[[Requester], None]:
+        def run(requester: Requester) -> None:
+            for number in range(4):
+                requester.submit(requester.build_request(label=f"{name} {number}"))
+
+        run.__name__ = name
+        return run
+
+    def alone(requester: Requester) -> None:
+        order.append("alone")
+        requester.send(requester.build_request(label="alone"))
+
+    checks = [check_that(check("one")), check_that(check("two")), check_that(alone, exclusive=True)]
+    with requester_for(correct_endpoint) as requester:
+        plan = RunPlan(concurrency=2, two_rounds=True, examples_scale=0.5)
+        schedule = Schedule(checks, requester, plan, ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        progress = [schedule.progress(each) for each in checks]
+
+    assert [(4, 0), (4, 0), (1, 0)] == [(each.sent, each.left_out) for each in progress]
+    assert ["alone"] == order
+    assert "" == requester.finding_recorder.cut_by
+
+
+def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
+    """A check that was not begun cuts the run."""
+    with requester_for(correct_endpoint) as requester:
+        requester.time_budget = TimeBudget(1e-6)
+        schedule = Schedule(ALL_CHECKS[:3], requester, RunPlan(concurrency=2), ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        reasons = [str(schedule.progress(check).skipped) for check in ALL_CHECKS[:3]]
+
+    assert 1 == len(set(reasons))
+    assert "--time-budget" in requester.finding_recorder.cut_by
+
+
+def test_an_error_outside_the_checks_is_an_error_of_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that was never run does not count as passed."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise ValueError("no order")
+
+    monkeypatch.setattr(schedule_module, "in_order", failing)
+    with requester_for(correct_endpoint) as requester:
+        plan = RunPlan(concurrency=2, two_rounds=True, examples_scale=0.5)
+        schedule = Schedule(ALL_CHECKS[:3], requester, plan, ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        errors = [str(schedule.progress(each).error) for each in ALL_CHECKS[:3]]
+
+    assert ["no order"] * 3 == errors
+
+
+def late(server: AnswerFunction, seconds: float) -> AnswerFunction:
+    """A server whose answers come later."""
+
+    def answer_later(request: EndpointRequest) -> EndpointAnswer:
+        time.sleep(seconds)
+        return server(request)
+
+    return answer_later
+
+
+def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 30 ms per answer, valid, unauthenticated and invalid requests are sent, however short the time on a fast target."""
+    limits = repetition.RepetitionLimits(requests=300, seconds=0.0)
+    monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, limits)
+    with requester_for(late(correct_endpoint, 0.03)) as requester:
+        requester.concurrency = 8
+        repetition.repeated_requests_are_answered_consistently(requester)
+
+    [counts] = [note for note in requester.notes if "probability of detecting" in note]
+    assert all(kind in counts for kind in ("valid requests", "unauthenticated requests", "invalid requests"))
+
+
+def test_a_run_ends_with_its_time() -> None:
+    """Checks that wait for a slow target end with the budget, and nothing that they did not see is a finding."""
+    with requester_for(late(correct_endpoint, 0.4), steerable=True) as requester:
+        requester.time_budget = TimeBudget(2.0)
+        plan, times = (
+            RunPlan(concurrency=8, two_rounds=True, examples_scale=0.1),
+            ResponseTimes(accepted=0.4, rejected=0.4),
+        )
+        schedule = Schedule(ALL_CHECKS, requester, plan, times, Depth.QUICK)
+        began = time.monotonic()
+        schedule.start()
+        progress = [schedule.progress(check) for check in ALL_CHECKS]
+        took = time.monotonic() - began
+
+    assert [] == [each.error for each in progress if each.error is not None]
+    assert 1.5 < took < 4.5  # a busy machine needs time after the last answer
+    assert sum(each.sent for each in progress) > 10
+    assert () == requester.finding_recorder.findings
+    assert requester.finding_recorder.cut_by
+
+
+# ------------------------------------------------------------------ --plan
+
+
+def test_the_plan_counts_requests_by_kind_and_sends_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """The kinds add up to the total, and a slower target takes longer."""
+    assert 0 == main(["--plan", "--depth", "quick", "--target", "http://127.0.0.1:9", "--max-requests", "500"])
+    lines = capsys.readouterr().out.splitlines()
+
+    rows = [line.split() for line in lines if re.search(r"\d +[\d,]+$", line)]
+    counts = [[int(cell.replace(",", "")) for cell in row[-2:]] for row in rows]
+    assert counts[-1] == [sum(column) for column in zip(*counts[:-1], strict=True)]
+    assert ["30 ms", "300 ms", "3 s"] == [line.split(" per ")[0].strip() for line in lines if " per answer" in line]
+    assert any("at most 500 requests" in line for line in lines)

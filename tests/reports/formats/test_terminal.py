@@ -1,0 +1,93 @@
+"""The terminal summary: at most 100 columns, plain by default, with commands that can be copied."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.reports.formats import terminal
+from chainproof.reports.formatting import quantities, safe_text
+from chainproof.results.curl import request_command
+from chainproof.results.shell_words import variable_secret
+
+from ..sample_reports import SAMPLES, reports_of
+
+COMMAND = re.compile(r"^ +(?:curl|printf|--data-binary|'|-H)")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_line_has_more_than_100_columns(name, tmp_path):
+    """Only a word of a shell command may be longer than a line."""
+    lines = terminal.render(reports_of(name, tmp_path)).splitlines()
+
+    assert [] == [line for line in lines if len(line) > terminal.WIDTH and not COMMAND.match(line)]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_colour_changes_nothing_else(name, tmp_path):
+    """Without colour there are no control characters; with colour the text is the same."""
+    found = reports_of(name, tmp_path)
+    plain = terminal.render(found)
+
+    assert [] == [character for character in plain if not character.isprintable() and character != "\n"]
+    assert plain == re.sub(r"\x1b\[[\d;]*m", "", terminal.render(found, colour=True))
+
+
+@pytest.mark.parametrize(("name", "word"), [("both", "FAIL"), ("unfinished", "INVALID"), ("broken", "ERROR")])
+def test_the_verdict_comes_first(name, word, tmp_path):
+    """The first line starts with the verdict."""
+    first = terminal.render(reports_of(name, tmp_path)).splitlines()[0]
+
+    assert first.startswith(word + "  ")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.from_regex(r"[A-Za-z-]{1,20}", fullmatch=True),
+            st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=80),
+        ),
+        max_size=5,
+    ),
+    st.none() | st.binary(max_size=300),
+)
+def test_a_wrapped_curl_command_is_the_same_command(headers, body):
+    """A curl command on several lines has the same words for a shell."""
+    url, secret = "https://a.example/x?y=1", variable_secret("secret", "KEY")
+    line = request_command(method="POST", url=url, headers=headers, body=body, secret=secret)
+    shown = "\n".join(terminal._shell_line(line))
+
+    assert shlex.split(line, comments=False) == shlex.split(shown.replace("\\\n", " "), comments=False)
+
+
+def test_the_comment_of_a_wrapped_command_is_a_line_of_its_own():
+    """A backslash at the end of a comment does not continue it, so the rest would be another command."""
+    line = f"chainproof conformance -k {'x' * 40} --seed 1  # one request alone does not show it"
+
+    assert ["      # one request alone does not show it", f"      chainproof conformance -k {'x' * 40} --seed 1"] == (
+        terminal._shell_line(line)
+    )
+
+
+@given(st.text())
+def test_escaped_text_is_printable(text):
+    """Escaped text is printable, and printable text is not changed."""
+    shown = safe_text.escape_unprintable(text)
+
+    assert shown.isprintable()
+    assert shown == (text if text.isprintable() else shown)
+
+
+@given(st.floats(0, 1))
+def test_a_share_is_not_rounded_to_0_or_100_percent(share):
+    """One failure in a million remains visible."""
+    text = quantities.percent(share)
+
+    if 1e-8 < share < 1 - 1e-8:
+        assert text not in ("0 %", "100 %")
+        assert float(text.removesuffix(" %")) not in (0.0, 100.0)
+    assert abs(float(text.removesuffix(" %")) - share * 100) <= 0.051

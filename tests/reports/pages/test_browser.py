@@ -1,0 +1,82 @@
+"""The HTML page in a browser: complete without scripts, as wide as the window, without requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chainproof.reports.formats import html
+
+from ..sample_reports import reports_of
+from .browser import Page, browser, executable
+
+pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
+
+NAMES = (
+    "both",
+    "phases",
+    "accepted",
+    "strange parts",
+    "hostile",
+    "huge",
+    "nothing at all",
+    "one second",
+    "every objective",
+)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, Path]:
+    """Pages written to files."""
+    folder = tmp_path_factory.mktemp("pages")
+    written = {name: folder / f"{name}.html" for name in NAMES}
+    for name, path in written.items():
+        path.write_text(html.render(reports_of(name, folder / f"runs of {name}")), encoding="utf-8")
+    return written
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory) -> Page:
+    """One tab for all tests of this file."""
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_fits_and_sends_no_request(name, width, dark, pages, tab):
+    """A page is never wider than the window, and the only request is for the page itself."""
+    tab.open(pages[name], width=width, dark=dark)
+
+    assert [pages[name].as_uri()] == tab.requests
+    assert tab.size()[0] <= width
+    assert tab.size()[1] > 900
+
+
+def test_a_screen_reader_gets_the_verdict_and_every_chart(pages, tab):
+    """The first heading is the verdict, and every chart is one picture with a name and a description."""
+    tab.open(pages["both"], width=1280)
+    nodes = tab.accessibility()
+    headings = [node["name"]["value"] for node in nodes if node["role"]["value"] == "heading"]
+    pictures = [node for node in nodes if node["role"]["value"] in ("image", "img")]
+
+    assert "Fail" == headings[0]
+    assert [
+        "Response time over time",
+        "All response times over time",
+        "Distribution of times",
+        "Percentile spectrum",
+        "Throughput and requests in flight",
+        "Outcomes over time",
+    ] == [node["name"]["value"] for node in pictures]
+    assert all(node["description"]["value"] for node in pictures)
+
+
+def test_the_whole_page_can_be_printed(pages, tab):
+    """The PDF contains the whole page."""
+    tab.open(pages["both"], width=1280, medium="print")
+    printed = tab.send("Page.printToPDF", printBackground=True)["data"]
+
+    assert len(printed) > 50_000
