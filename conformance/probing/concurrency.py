@@ -56,7 +56,9 @@ def run_in_threads(function: Callable[[Item], object], items: Iterable[Item], *,
             try:
                 function(item)
             except BaseException as error:  # noqa: BLE001  # raised again below
-                raised.append(error)
+                with lock:
+                    if not raised:  # the others would keep the answers that they refer to
+                        raised.append(error)
 
     workers = [Thread(target=work, daemon=True) for _ in range(threads)]
     for worker in workers:
@@ -64,7 +66,7 @@ def run_in_threads(function: Callable[[Item], object], items: Iterable[Item], *,
     for worker in workers:
         worker.join()
     if raised:
-        raise raised[0]
+        raise raised.pop()  # so that it does not refer to itself, by its frames, and is freed at once
 
 
 class _NoItem:

@@ -161,7 +161,7 @@ def test_the_comparison_fails_on_a_regression_only(project: Callable[[str], tupl
     assert first[1].startswith("# ✅ pass")
     assert "regressed" in slower[1]
     assert 0 == same[0], same
-    assert ["01", "02"] == stored == sorted(path.name for path in (tmp_path / "baseline").iterdir())
+    assert ["01", "02", "series.json"] == stored == sorted(path.name for path in (tmp_path / "baseline").iterdir())
 
 
 def test_the_comparison_workflow_has_ten_lines() -> None:
