@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.reports.browser import Page, browser  # noqa: E402  # the folder of the tests is no package
+from tests.reports.pages.browser import Page, browser  # noqa: E402  # the folder of the tests is no package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
