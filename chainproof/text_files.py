@@ -98,7 +98,7 @@ def _read_pipe(path: Path) -> bytes:
         while not (first := pipe.raw.read(1)) and first is not None:  # None: there is a process, and no byte yet
             if time.monotonic() > give_up:
                 raise UsageError(f"expected a process that writes to the pipe {path}, found none")
-            time.sleep(_PIPE_INTERVAL)
+            time.sleep(_PIPE_INTERVAL)  # the kernel does not tell when a process opens the pipe
         os.set_blocking(descriptor, True)
         return (first or b"") + read_stream(pipe, str(path))
 
@@ -117,7 +117,7 @@ def open_pipe_for_writing(path: Path) -> int:
             return descriptor
         if time.monotonic() > give_up:
             raise UsageError(f"expected a process that reads the pipe {path}, found none")
-        time.sleep(_PIPE_INTERVAL)
+        time.sleep(_PIPE_INTERVAL)  # the kernel does not tell when a process opens the pipe
 
 
 def _read_all(file: BinaryIO, path: Path) -> bytes:

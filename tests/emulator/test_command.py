@@ -169,7 +169,7 @@ def test_signal_is_forwarded_to_command(number):
         "import signal, sys, time\n"
         f"signal.signal({int(number)}, lambda *_: sys.exit(7))\n"
         "print('ready', flush=True)\n"
-        "time.sleep(600)"
+        "time.sleep(600)"  # until the signal
     )
     with start_emulator_process("--", sys.executable, "-c", script) as (child, line):
         assert "ready\n" == line

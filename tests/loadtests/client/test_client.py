@@ -242,7 +242,7 @@ def test_read_delay_is_not_part_of_the_service_time(run_server: RunServer) -> No
             start = time.monotonic()
             caller = gevent.spawn(call, server.target, client=client)
             gevent.sleep(0.001)  # the request is sent
-            time.sleep(1.0)  # this process is busy
+            time.sleep(1.0)  # stands for work of this process, which must not count as the target's time
             reply = caller.get()
             if reply.read_at - start >= 1.0:
                 break  # on a busy machine the answer may have arrived before
