@@ -31,7 +31,7 @@ from ..transport.connection import TRAILING_BYTES, TransportResult
 from ..transport.request import CheckRequest
 from .allow_header import allow_header_violations, is_allow_header_due
 from .auth_bypass_cause import AUTHENTICATION_CLAUSES
-from .credential_leaks import leak_locations, redact, redact_values
+from .credential_leaks import has_secret, leak_locations, redact, redact_values
 from .echo import RecentBodies, echo_violation
 from .error_code_cause import error_code_violation
 from .expectation import STEERING_HEADER, Expectation, Terms, excerpt, is_undocumented_rejection
@@ -135,12 +135,12 @@ def judge(
     _judge_transport(draft, request, received, deadline)
     _judge_content_coding(draft, request, received)
     if received.answer is None:
-        draft.add(*_leaks(request, Answer(status=0, headers=(), body=received.raw), terms))
+        draft.add(*_leaks(request, Answer(status=0, headers=(), body=received.raw), terms, is_redacted=True))
         return draft.judgement(request, terms)
     answer = _redacted_answer(received.answer, request, terms)
     is_readable = not received.framing_error and not received.coding_error
     draft.exercise(clauses.NO_CREDENTIAL_LEAK)
-    draft.add(*_leaks(request, received.answer, terms))
+    draft.add(*_leaks(request, received.answer, terms, is_redacted=answer is not received.answer))
     if is_readable:
         _judge_message(draft, request, answer, history)
         if _is_operation_answer(request, answer):
@@ -258,11 +258,14 @@ def _redacted_answer(answer: Answer, request: CheckRequest, terms: Terms) -> Ans
     """
     The answer without credentials, as it may be shown and stored.
 
-    A long body is left as it is, because this takes time. What a finding quotes of it is redacted in any case.
+    The same object is returned if there are none. A long body is left as it is, because this takes time. What a finding quotes
+    of it is redacted in any case.
     """
     secrets = request_secrets(request, terms)
     body = answer.body
     if len(body) <= _MAX_REDACTED:
+        if not has_secret(answer, secrets):
+            return answer
         body = redact(body.decode("latin-1"), secrets, REDACTED).encode("latin-1")
     values = redact_values([value for _, value in answer.headers], secrets, REDACTED)
     fields = tuple(
@@ -425,13 +428,13 @@ def _judge_error_code(draft: _Draft, request: CheckRequest, answer: Answer, expe
         draft.add(violation)
 
 
-def _leaks(request: CheckRequest, answer: Answer, terms: Terms) -> Iterable[Violation]:
+def _leaks(request: CheckRequest, answer: Answer, terms: Terms, *, is_redacted: bool) -> Iterable[Violation]:
     """The violation of an answer that repeats the client's credentials, unless the client sent them in the body or the path."""
     sent = (request.body or b"") + request.path.encode("latin-1")
     is_ours = request.secret is not None and not request.secret.from_target
     # A target may repeat the value of an added header, such as a trace id.
     secrets = (terms.key.reveal(), *((request.secret.text,) if is_ours and request.secret is not None else ()))
-    found = leak_locations(answer, secrets, sent)
+    found = leak_locations(answer, secrets, sent, is_redacted=is_redacted)
     # A server that cannot parse a message may quote the line it could not parse.
     if found and request.is_valid:
         yield Violation(

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from chainproof.conformance.judging.credential_leaks import leak_locations, redact_values
+from chainproof.conformance.judging.credential_leaks import encodings, has_secret, leak_locations, redact_values
 from chainproof.contract.answer import Answer
 
 KEY = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"
@@ -35,6 +35,14 @@ def test_a_part_of_the_key_is_found_in_every_encoding(name: str) -> None:
     assert ["the body"] == leak_locations(answer(text), [KEY], b"{}")
     assert ["X-Any"] == leak_locations(answer("{}", ("X-Other", "a"), ("X-Any", text)), [KEY], b"{}")
     assert [] == leak_locations(answer(text), [KEY], text.encode("latin-1"))
+
+
+@pytest.mark.parametrize("text", [*ENCODED.values(), *encodings(KEY)], ids=str)
+def test_an_answer_with_a_part_of_the_key_is_never_seen_as_clean(text: str) -> None:
+    """The search of the whole answer finds whatever the searches of its parts would find."""
+    assert has_secret(answer(text), [KEY])
+    assert has_secret(answer("{}", ("X-Any", text), ("X-Other", "a")), [KEY])
+    assert not has_secret(answer("{}", ("X-Any", "a")), [KEY])
 
 
 def test_words_of_a_key_are_no_leak() -> None:
