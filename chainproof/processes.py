@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from chainproof.command import PARENT_VARIABLE
 from chainproof.errors import UsageError
+from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import end_with_parent
 from chainproof.signals import handle_signals
 
@@ -45,9 +47,11 @@ class ProcessExit:
     """How a child process ended."""
 
     code: int
-    """Its exit code as a shell gives it: 128 + n for death by signal n."""
+    """Its exit code; that of an invalid run if a signal killed it."""
     interrupted: bool
     """Whether a signal was passed on to it."""
+    killed: bool = False
+    """Whether a signal of somebody else ended it. That is printed."""
 
 
 def run_process(
@@ -78,7 +82,11 @@ def run_process(
 
     with handle_signals(forward):
         code = child.wait()
-    return ProcessExit(code=shell_exit_code(code), interrupted=bool(forwarded))
+    killed = code < 0 and not forwarded
+    if killed:
+        name = f"chainproof {command[command.index('chainproof') + 1]}"
+        print(f"{name}: killed by {signal.Signals(-code).name}, not by chainproof; run it again", file=sys.stderr)
+    return ProcessExit(code=ExitCode.INVALID if code < 0 else code, interrupted=bool(forwarded), killed=killed)
 
 
 def allow_open_files(needed: int) -> None:
@@ -89,8 +97,3 @@ def allow_open_files(needed: int) -> None:
             f"expected a limit of at least {needed} open files, found {hard}: raise it with `ulimit -n {needed}`"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def shell_exit_code(code: int) -> int:
-    """An exit code as a shell gives it: subprocess reports death by signal n as -n."""
-    return code if code >= 0 else 128 - code

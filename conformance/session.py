@@ -200,10 +200,11 @@ def _report(setup: RunSetup) -> None:
     sys.stdout.flush()
     path = conformance_run.folder.path
     try:
-        code = run_process(chainproof_command("reports", str(path)), shows_results=True).code
+        exited = run_process(chainproof_command("reports", str(path)), shows_results=True)
+        is_shown = exited.code not in (ExitCode.USAGE, ExitCode.SOFTWARE) and not exited.killed
     except OSError:  # no process can be started
-        code = ExitCode.USAGE
-    if code in (ExitCode.USAGE, ExitCode.SOFTWARE):
+        is_shown = False
+    if not is_shown:
         evidence = conformance_run.evidence
         for found in conformance_run.requester.finding_recorder.findings:
             print(f"\n{'accepted: ' * evidence.is_accepted(found)}{finding_text(found)}")

@@ -86,6 +86,8 @@ def main(arguments: Sequence[str]) -> int:
     kind = _kind_of_report(options)
     # A missing package is reported before anything is read or removed.
     otlp = None if options.otlp is None else _load(".formats.otlp", "otlp")
+    if otlp is not None:
+        otlp.check_url(options.otlp)
     renders = {output.format: _render(output.format, kind.formats) for output in outputs}
     for path in _pruned(options):
         _print_removal(remove_old_runs(path.resolve(), options.keep))

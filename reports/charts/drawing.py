@@ -18,7 +18,7 @@ from functools import cache
 
 import vl_convert
 
-from chainproof.machine_faults import MachineFault
+from chainproof.machine_faults import MachineFault, system_fault
 from chainproof.stored_text import shortened
 
 from .plot import WIDE, Band, Cell, Panel, Rule, Scale, Series, Shape, XAxis, YAxis
@@ -50,6 +50,7 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
 
 def _rendered(specification: dict[str, object]) -> str:
     """A plot as SVG. Raises MachineFault if the library ends in a panic, as it does without files, memory or threads."""
+    _require_files()
     _require_address_space()
     try:
         return vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
@@ -61,6 +62,22 @@ def _rendered(specification: dict[str, object]) -> str:
             f"cannot draw a chart ({shortened(' '.join(str(error).split()), 200)}): raise the limits (`ulimit -n`, `ulimit -u` and `ulimit -v`, or those "
             "of the container)"
         ) from None
+
+
+_FILES = 24
+"""Files that the library opens, and some more."""
+
+
+def _require_files() -> None:
+    """Raise MachineFault if few more files can be opened: the library would print a panic, or fail in an internal error."""
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
+    except OSError as error:
+        raise MachineFault(system_fault(f"cannot draw a chart: expected {_FILES} more files to open", error)) from None
+    finally:
+        for each in opened:
+            os.close(each)
 
 
 @cache

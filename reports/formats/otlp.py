@@ -7,12 +7,19 @@ It needs the SDK of OpenTelemetry and its exporter. The exporter also reads the 
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from chainproof import __version__
 from chainproof.clock import Seconds
+from chainproof.contract.redaction import REDACTED_HEADER, redactor
 from chainproof.errors import UsageError
 from chainproof.judgement.summary import Report
 from chainproof.open_metrics import BOUNDS, Family, Labels, bucket_counts
@@ -27,31 +34,119 @@ REQUIRED = (
     "opentelemetry.sdk.resources",
     "opentelemetry.sdk.util.instrumentation",
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "requests",
 )
 """Modules that are loaded when metrics are sent: they are optional."""
 
 TIMEOUT: Seconds = 10.0
+_GRACE: Seconds = 1.0
+"""How much longer than its timeout the exporter may take."""
+_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+_METRICS_HEADERS = "OTEL_EXPORTER_OTLP_METRICS_HEADERS"
+_HEADER_LOGGER = "opentelemetry.util.re"
+"""Logs header fields of the environment that it cannot read."""
+
 _Span = tuple[int, int]
 """Start and end of a run, in nanoseconds since the epoch."""
 
 
-def send(report: Report, url: str) -> None:
-    """Send the metrics to the collector at a URL, which ends in `/v1/metrics`. Raises UsageError if it does not take them."""
-    export, *_, exporters = map(import_module, REQUIRED)
-    exporter = exporters.OTLPMetricExporter(endpoint=url, timeout=TIMEOUT)
+def check_url(url: str) -> None:
+    """Raise UsageError if a URL cannot be that of a collector. A password in it would be shown."""
+    expected = "--otlp: expected a URL such as http://127.0.0.1:4318/v1/metrics"
     try:
-        result = exporter.export(metrics(report), timeout_millis=TIMEOUT * 1e3)
-    except Exception as error:  # whatever the exporter raises: the collector is not reached
-        raise UsageError(f"--otlp {url}: {type(error).__name__}: {error}") from error
+        parts = urlsplit(url)
+        is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise UsageError(f"{expected}, found {url!r}")
+    if parts.username is not None:
+        raise UsageError(f"{expected}, without user name and password; use OTEL_EXPORTER_OTLP_HEADERS")
+
+
+def send(report: Report, url: str, *, timeout: Seconds = TIMEOUT) -> None:
+    """Send the metrics to the collector at a URL, which ends in `/v1/metrics`. Raises UsageError if it does not accept them."""
+    option = f"--otlp {url.partition('?')[0]}"
+    message = metrics(report)
+    exported = _Export()
+    with _recorded_messages() as messages:
+        # In a thread, since the exporter waits without end for a collector that sends byte after byte.
+        thread = threading.Thread(target=exported.run, args=(message, url, timeout), daemon=True)
+        thread.start()
+        thread.join(timeout + _GRACE)
+    if any(record.name == _HEADER_LOGGER for record in messages):
+        raise UsageError(
+            f"{_HEADERS}: expected name=value, separated by commas, found something else, which is not shown: it may be secret"
+        )
+    if exported.status is not None and exported.status not in range(200, 300):
+        raise UsageError(
+            f"{option}: expected an answer with status 200, found {exported.status}: check the URL and {_HEADERS}"
+        )
+    if thread.is_alive():
+        raise UsageError(
+            f"{option}: expected an answer within {timeout:g} s, found none: check that the collector works"
+        )
+    if not exported.has_succeeded:
+        reason = exported.error or (messages[0].getMessage() if messages else "no reason was given")
+        secrets = tuple(
+            unquote(part.partition("=")[2])
+            for name in (_HEADERS, _METRICS_HEADERS)
+            for part in os.environ.get(name, "").split(",")
+        )
+        raise UsageError(f"{option}: the metrics were not sent: {redactor(secrets, REDACTED_HEADER).redact(reason)}")
+
+
+class _Export:
+    """One export, and its result."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        """The status of the last answer. A redirect is not followed: the header fields may have a secret."""
+        self.error = ""
+        self.has_succeeded = False
+
+    def run(self, message: Any, url: str, timeout: Seconds) -> None:
+        """Send the metrics. The body of an answer is not read: it may be endless, or expand."""
+        export, *_, exporters, requests = map(import_module, REQUIRED)
+        session = requests.Session()
+        session.stream = True
+        session.max_redirects = 0
+        session.hooks["response"] = [self._note_status]
+        try:
+            exporter = exporters.OTLPMetricExporter(endpoint=url, timeout=timeout, session=session)
+            self.has_succeeded = (
+                exporter.export(message, timeout_millis=timeout * 1e3) is export.MetricExportResult.SUCCESS
+            )
+            exporter.shutdown()
+        except Exception as error:  # noqa: BLE001  # whatever the exporter raises: the collector is not reached
+            self.error = f"{type(error).__name__}: {error}"
+
+    def _note_status(self, response: Any, *_: object, **__: object) -> None:
+        self.status = response.status_code
+
+
+@contextmanager
+def _recorded_messages() -> Iterator[list[logging.LogRecord]]:
+    """The log messages of OpenTelemetry, which are not shown: they repeat what the collector sent, and header fields."""
+    logger, messages = logging.getLogger("opentelemetry"), list[logging.LogRecord]()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record)
+
+    handler = Handler()
+    propagates, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield messages
     finally:
-        exporter.shutdown()
-    if result is not export.MetricExportResult.SUCCESS:
-        raise UsageError(f"--otlp {url}: the collector did not take the metrics; see the message of the exporter above")
+        logger.removeHandler(handler)
+        logger.propagate = propagates
 
 
 def metrics(report: Report) -> Any:
     """The metrics of a report in the data model of OpenTelemetry."""
-    export, resources, instrumentation, _ = map(import_module, REQUIRED)
+    export, resources, instrumentation, *_ = map(import_module, REQUIRED)
     spans = {summary.run.path.name: _span(summary.run) for summary in report.summaries}
     scope = export.ScopeMetrics(
         scope=instrumentation.InstrumentationScope("chainproof", __version__),

@@ -121,6 +121,18 @@ def test_outputs_are_checked_first(tmp_path, capsys):
     assert "no folder" in capsys.readouterr().err
 
 
+def test_too_few_files_for_charts_are_reported_in_one_line(tmp_path):
+    """Without a panic of the drawing library; other formats are written."""
+    flaky_load(tmp_path / "run")
+    program = f"ulimit -n 12; exec {sys.executable} -P -m chainproof reports run --html a.html --json b.json"
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
+
+    assert ExitCode.USAGE == done.returncode
+    assert b"cannot write --html: cannot draw a chart: expected" in done.stderr.splitlines()[-1]
+    assert b"panicked" not in done.stderr
+    assert ["b.json", "run"] == sorted(path.name for path in tmp_path.iterdir())
+
+
 def test_the_terminal_summary_does_not_import_the_chart_library(tmp_path):
     """The summary imports none of `charts/drawing.py`, Jinja, Locust and gevent."""
     flaky_load(tmp_path / "run")
