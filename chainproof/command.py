@@ -28,7 +28,7 @@ EXIT_CODES = """\
 exit codes:
   0    pass, or help was shown
   1    fail: a clause of the contract is violated, or an objective is missed
-  2    usage error, or cannot start or go on: bad option, no API key, target not reachable, disk full; or the output is lost
+  2    usage error, or cannot start or go on: bad option, no API key, target not reachable, disk full; or the output could not be written
   3    inconclusive: too little was observed for a verdict
   4    invalid: the measurement cannot be trusted, or a problem of this machine ended it
   70   error in chainproof, or in your own check or locustfile; it says nothing about the target

@@ -17,7 +17,7 @@ from chainproof.judgement.severity import failing_levels
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
 from chainproof.text_files import read_bytes, read_stream
 
-from .inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, initial_inputs
+from .inputs.chain_inputs import initial_inputs
 from .inputs.chain_schema import ChainSchema, load_chain_schema
 from .judging.credential_leaks import redact
 from .judging.expectation import Terms, expectation
@@ -157,10 +157,7 @@ def _rejection(status: int) -> str:
     return f"The request was answered {status}{_REMEDIES.get(status, '')}."
 
 
-_REJECTED_INPUT = (
-    ": the chain does not accept this input, or rejects every input; "
-    f"{HOW_TO_PROVIDE_INPUTS.replace('payloads', 'payload')}"
-)
+_REJECTED_INPUT = ": the chain rejects this input; check it, or give another one with --payload or --input-schema"
 _REMEDIES: Mapping[int, str] = {
     400: _REJECTED_INPUT,
     401: ": the key was rejected; check the variable that has it, and --auth-scheme",

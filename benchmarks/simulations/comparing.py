@@ -62,12 +62,12 @@ class Counts:
 
     comparisons: int = 0
     found: dict[Metric, int]
-    """How often a metric was said to differ."""
+    """How often a metric was reported as different."""
     any_found: int = 0
     regressed: int = 0
-    """How often any metric was said to be worse by more than the tolerance of 10 %."""
+    """How often any metric was reported as worse by more than the tolerance of 10 %."""
     passed: int = 0
-    """How often every metric was said not to be."""
+    """How often every metric was reported as not worse."""
 
     def add(self, changes: Sequence[MetricChange]) -> None:
         """Count a comparison."""

@@ -16,7 +16,7 @@ from chainproof.results.finding import Finding
 from chainproof.results.integrity import damage_text
 from chainproof.results.manifest import Ending
 
-NO_SUCCESS = "No request was answered 200: give --input-schema or --payloads"
+NO_SUCCESS = "No request was answered 200: the run needs inputs that the chain accepts (--input-schema or --payloads)"
 """Why a run shows nothing about a chain whose inputs are unknown."""
 
 

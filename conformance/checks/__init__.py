@@ -7,12 +7,10 @@ requests, each with a label that names what is special about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from types import ModuleType
-from typing import TypeVar
 
 from chainproof.contract.clauses import Clause
 
@@ -21,7 +19,6 @@ from ..probing.leak_confirmation import confirm_leaks
 from ..probing.requester import Requester
 
 CheckCallable = Callable[[Requester], None]
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +75,6 @@ def check_for(*clauses: Clause, title: str = "", exclusive: bool = False) -> Cal
 def checks_in(module: ModuleType) -> tuple[Check, ...]:
     """The checks that a module defines."""
     return tuple(check for check in CHECKS if check.module == _short_name(module.__name__))
-
-
-def run_concurrently(function: Callable[[_Item], object], items: Iterable[_Item], *, threads: int) -> None:
-    """Call a function for each item, on several threads."""
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(function, items))
 
 
 def _short_name(module: str) -> str:

@@ -12,11 +12,12 @@ from chainproof.results.exchange import Transport
 
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth
+from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 _THREADS = 8
 _UNANNOUNCED_CLOSE_TIMEOUT: Seconds = 0.06
@@ -74,7 +75,7 @@ def connections_are_closed_on_request(requester: Requester) -> None:
                 clauses.CONNECTION_PERSISTENCE, None if closed_in_time else violation, request, received.answer
             )
 
-    run_concurrently(check, _requests_to_close(requester), threads=_THREADS)
+    run_in_threads(check, _requests_to_close(requester), threads=_THREADS)
 
 
 def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
@@ -104,7 +105,7 @@ def connection_close_is_honoured(requester: Requester) -> None:
     answered like the first, even if the previous body was not read.
     """
     reference = send_reference_request(requester)
-    run_concurrently(
+    run_in_threads(
         lambda first_request: _check_next_request(requester, first_request, reference),
         tuple(_requests_rejected_early(requester)),
         threads=_THREADS,
@@ -243,8 +244,8 @@ def _http_1_0_fault(requester: Requester, reference: ReferenceAnswer, number: in
             if received.answer is None and received.raw and received.transport is Transport.DEADLINE:
                 return request, "an answer whose end is unknown: no length, and the connection stays open"
             if received.answer is None:
-                is_promised = position == "next"
-                return request, "no answer to the next request after `Connection: keep-alive`" if is_promised else ""
+                is_announced = position == "next"
+                return request, "no answer to the next request after `Connection: keep-alive`" if is_announced else ""
             requester.record(request, received, None)
             options = ",".join(received.answer.fields("connection")).lower()
             if received.answer.status != reference.status or "keep-alive" not in options or connection.is_closed:

@@ -9,10 +9,11 @@ import orjson
 
 from chainproof.contract import clauses
 
-from ..probing.requester import Requester
+from ..probing.concurrency import run_in_threads
+from ..probing.requester import NEEDS_ECHO, Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 _BURST_SIZE = 12
 
@@ -69,19 +70,19 @@ def request_ids_sent_by_the_client_are_not_reused(requester: Requester) -> None:
 @check_for(clauses.REQUEST_ID_UNIQUE)
 def concurrent_requests_get_unique_request_ids(requester: Requester) -> None:
     """Concurrent requests get different ids, equal and rejected ones included."""
-    run_concurrently(requester.send, _distinct_requests(requester, "id"), threads=_BURST_SIZE)
+    run_in_threads(requester.send, _distinct_requests(requester, "id"), threads=_BURST_SIZE)
     equal = [requester.build_request(label="one of a burst of equal requests") for _ in range(5 * _BURST_SIZE)]
     rejected = [requester.build_request(b"[]", label="one of a burst of equal requests") for _ in range(_BURST_SIZE)]
-    run_concurrently(requester.send, equal + rejected, threads=_BURST_SIZE)
+    run_in_threads(requester.send, equal + rejected, threads=_BURST_SIZE)
 
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST)
 def concurrent_requests_get_their_own_answers(requester: Requester) -> None:
     """Each of a dozen concurrent requests gets its own object back."""
     if not requester.settings.echo:
-        raise CheckSkipped("needs --echo: a chain that returns its input")
+        raise CheckSkipped(NEEDS_ECHO)
     for number in range(6):
-        run_concurrently(requester.send, _distinct_requests(requester, f"round {number}"), threads=_BURST_SIZE)
+        run_in_threads(requester.send, _distinct_requests(requester, f"round {number}"), threads=_BURST_SIZE)
 
 
 def _distinct_requests(requester: Requester, purpose: str) -> Iterable[CheckRequest]:

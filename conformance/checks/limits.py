@@ -19,9 +19,8 @@ from ..inputs.sizes import DIMENSIONS, REQUIRED_BODY_BYTES, Dimension
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
 from ..probing.answer_recorder import JudgedAnswer
-from ..probing.raw_requests import chunked, exchange_raw, raw_request, send_reference_request
+from ..probing.raw_requests import chunked, exchange_raw, raw_request, send_accepted_reference_request
 from ..probing.requester import Requester
-from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult
 from ..transport.request import CheckRequest
 from . import check_for
@@ -117,10 +116,8 @@ def body_limits_hold_in_every_framing(requester: Requester) -> None:
     A body that is accepted with a Content-Length is accepted in chunks too, and with `Content-Encoding: gzip` if small
     bodies are.
     """
-    reference = send_reference_request(requester)
-    if reference.status is None or reference.status >= 300:
-        raise CheckSkipped("needs an input that the chain accepts")
-    framings = tuple(_accepted_framings(requester, reference.status))
+    status = send_accepted_reference_request(requester).status
+    framings = tuple(_accepted_framings(requester, status))
     failed: set[str] = set()
     for size in (*_SENT_SIZES[requester.settings.depth], REQUIRED_BODY_BYTES):
         for label, clause, framed in framings:
@@ -138,9 +135,7 @@ def oversized_bodies_get_a_documented_answer_in_every_framing(requester: Request
     the target.
     """
     requester.require_permission(Permission.HUGE_BODIES)
-    status = send_reference_request(requester).status
-    if status is None or status >= 300:
-        raise CheckSkipped("needs an input that the chain accepts")
+    status = send_accepted_reference_request(requester).status
     size = _OVERSIZED[requester.settings.depth]
     for label, _, framed in _accepted_framings(requester, status):
         body = _sized_input(requester, size, label)
@@ -152,7 +147,7 @@ def oversized_bodies_get_a_documented_answer_in_every_framing(requester: Request
         requester.record(request, received, None)
 
 
-def _accepted_framings(requester: Requester, usual: int) -> Iterator[tuple[str, Clause, _Framing]]:
+def _accepted_framings(requester: Requester, usual: int | None) -> Iterator[tuple[str, Clause, _Framing]]:
     """The ways to send a body, beside a Content-Length, in which the target accepts a small one: label, clause, and request."""
     for label, clause, framed in (
         ("in chunks", clauses.REQUEST_FRAMING, _in_chunks),

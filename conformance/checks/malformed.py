@@ -18,18 +18,19 @@ from chainproof.contract.violations import Violation
 
 from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
+from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import (
     HTTP_REJECTION_STATUSES,
     ReferenceAnswer,
     accepts_chunks,
     chunked,
     raw_request,
-    send_reference_request,
+    send_accepted_reference_request,
 )
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 _THREADS = 8
 _MAX_ANSWERS = 4
@@ -285,17 +286,9 @@ def invalid_http_messages_are_rejected(requester: Requester) -> None:
 
 
 def _accepted_reference(requester: Requester) -> ReferenceAnswer:
-    """
-    The answer to a valid request. If that is not accepted, the rejection of an invalid one shows nothing: the check is
-    skipped.
-    """
+    """The answer to a valid request. Raises CheckSkipped if it is not accepted: then a rejection shows nothing."""
     requester.require_permission(Permission.SMUGGLING)
-    reference = send_reference_request(requester)
-    if reference.status is None or not 200 <= reference.status < 300:
-        raise CheckSkipped(
-            "needs an input that the target accepts: a rejection of an invalid request shows nothing else"
-        )
-    return reference
+    return send_accepted_reference_request(requester)
 
 
 @check_for(http_clauses.BARE_CR, http_clauses.FOLDED_FIELD, title="only a line end begins another header field")
@@ -422,7 +415,7 @@ def bodies_cannot_smuggle_requests(requester: Requester) -> None:
                 return
         requester.record_rejection(clause)
 
-    run_concurrently(check, SMUGGLING_HEADERS, threads=_THREADS)
+    run_in_threads(check, SMUGGLING_HEADERS, threads=_THREADS)
 
 
 @check_for(http_clauses.MESSAGE_BOUNDARY)
@@ -492,7 +485,7 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
             clause = http_clauses.INCOMPLETE_AT_CLOSE if looks_complete else http_clauses.INCOMPLETE_BODY
             _record_rejection(requester, request, [] if answer is None else [answer], clause)
 
-    run_concurrently(check, _TRUNCATIONS, threads=_THREADS)
+    run_in_threads(check, _TRUNCATIONS, threads=_THREADS)
 
 
 _LOOKS_COMPLETE = "a body shorter than its Content-Length"

@@ -15,13 +15,19 @@ from chainproof.results.exchange import Transport
 from ..judging.expectation import expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
-from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request
+from ..probing.concurrency import run_in_threads
+from ..probing.raw_requests import (
+    ReferenceAnswer,
+    raw_request,
+    send_accepted_reference_request,
+    send_reference_request,
+)
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 _IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408 ")
 """The answer by which a server may end an idle connection (RFC 9110 §15.5.9)."""
@@ -146,10 +152,8 @@ def nothing_is_read_after_invalid_framing(requester: Requester) -> None:
     answered.
     """
     requester.require_permission(Permission.SMUGGLING)
-    reference = send_reference_request(requester)
-    if reference.status is None or reference.status >= 300:
-        raise CheckSkipped("needs an input that the chain accepts")
-    run_concurrently(
+    reference = send_accepted_reference_request(requester)
+    run_in_threads(
         lambda framing: _check_boundary(requester, framing, reference),
         _INVALID_FRAMINGS,
         threads=len(_INVALID_FRAMINGS),
@@ -215,7 +219,7 @@ def bad_requests_do_not_use_up_the_target(requester: Requester) -> None:
     count = requester.share(_REPEATS[requester.settings.depth])
     count = count if requester.on_loopback else max(1, count // _REMOTE_DIVISOR)
     for label, send_bad in _bad_requests(requester):
-        run_concurrently(lambda number, send=send_bad: send(requester, number), range(count), threads=_THREADS)  # type: ignore[misc]  # bound now
+        run_in_threads(lambda number, send=send_bad: send(requester, number), range(count), threads=_THREADS)  # type: ignore[misc]  # bound now
         if not _works(requester, before, f"{count} {label}"):
             return  # the other kinds would be blamed for it
 

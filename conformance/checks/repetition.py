@@ -22,12 +22,13 @@ from ..judging.expectation import Expectation, expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
 from ..probing.budget import Round
+from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import send_reference_request
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +108,8 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
             with lock:
                 counts[kind] += is_intended
 
-    run_concurrently(lambda row: _send_in_turn(requester, row, counts), range(min(4, requests // 100)), threads=threads)
-    run_concurrently(send_requests, range(threads), threads=threads)
+    run_in_threads(lambda row: _send_in_turn(requester, row, counts), range(min(4, requests // 100)), threads=threads)
+    run_in_threads(send_requests, range(threads), threads=threads)
     requester.note(_counts_text(counts))
     if requester.scope.round is not Round.FIRST and any(counts[kind] < _ENOUGH for kind in _KINDS):
         answered = ", ".join(f"{counts[kind]} {kind}" for kind in _KINDS)

@@ -17,11 +17,12 @@ from ..inputs.chain_inputs import padded, with_member
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth
+from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import raw_request
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 # ------------------------------------------------------------------ data of other requests
 
@@ -86,7 +87,7 @@ def no_answer_contains_data_of_another_request(requester: Requester) -> None:
                 _send_probe(requester, _Probe(request=_object(requester, _data(rng, 2 * _SIZES[-1]))), sent)
             _send_probe(requester, probe, sent)
         requester.rng(f"concurrent {turn}").shuffle(probes)
-        run_concurrently(lambda probe: _send_probe(requester, probe, sent), probes, threads=_THREADS)
+        run_in_threads(lambda probe: _send_probe(requester, probe, sent), probes, threads=_THREADS)
 
 
 def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:

@@ -16,11 +16,12 @@ from ..inputs.chain_inputs import padded
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
+from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import raw_request, send_reference_request
-from ..probing.requester import Requester
+from ..probing.requester import NEEDS_ECHO, Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 _BURST_SIZE = 12
 _ROUNDS = 6
@@ -88,7 +89,7 @@ def slow_and_fast_requests_get_their_own_answers(requester: Requester) -> None:
             for which in range(4)
             for size in (0, 700, 6_000, 200_000 if which == 0 else 50)
         ]
-        run_concurrently(requester.send, requests, threads=_BURST_SIZE)
+        run_in_threads(requester.send, requests, threads=_BURST_SIZE)
 
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ECHO_EXACT)
@@ -120,7 +121,7 @@ def no_data_leaks_from_one_request_into_later_ones(requester: Requester) -> None
 def _require_echo(requester: Requester) -> None:
     """Skip the check if the chain does not return its input."""
     if not requester.settings.echo:
-        raise CheckSkipped("needs --echo: a chain that returns its input")
+        raise CheckSkipped(NEEDS_ECHO)
 
 
 # ------------------------------------------------------------------ lasting effects

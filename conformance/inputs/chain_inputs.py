@@ -27,9 +27,6 @@ HARMLESS_VALUE = '{"a":["é",1.5,true,null]}'.encode()
 HARMLESS_TEXT = "Ada, Grüße, 日本".encode()
 """A text in several scripts. A chain that accepts it in place of a string accepts any text there."""
 
-HOW_TO_PROVIDE_INPUTS = "give --input-schema or --payloads"
-"""What to do if no input is known that the chain accepts."""
-
 _ANY_OBJECTS = (b"{}", b'{"a":1}', b'{"names":["Ada"]}')
 """Objects of which a chain that accepts any object accepts one, even if it has a defect."""
 

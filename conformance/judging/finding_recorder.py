@@ -34,7 +34,6 @@ from chainproof.stored_text import (
     shortened,
 )
 
-from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS
 from ..transport.request import CheckRequest, reproduction_command
 
 _MAX_CASES = 12
@@ -101,6 +100,8 @@ class FindingRecorder:
         self._coverage_due: Seconds = 0.0
         self.not_selected: frozenset[str] = frozenset()
         """Ids of the clauses that only checks which were not selected exercise."""
+        self.chain_reasons: Mapping[str, str] = {}
+        """Clause ids, and why they cannot be tested with what is known of the chain. They override the reasons of checks."""
         self._by_check: Counter[tuple[str, tuple[str, str, str]]] = Counter()
         self.request_count = 0
         """How many requests were sent."""
@@ -184,7 +185,7 @@ class FindingRecorder:
     def _reasons(self) -> dict[str, str]:
         """Why clauses may not have been exercised; the most frequent reason if checks had several."""
         skipped = {name: reasons.most_common(1)[0][0] for name, reasons in self._skip_reasons.items()}
-        return _CONDITIONAL | skipped | _UNKNOWN_CHAIN | dict.fromkeys(self.not_selected, NOT_SELECTED)
+        return _CONDITIONAL | skipped | dict(self.chain_reasons) | dict.fromkeys(self.not_selected, NOT_SELECTED)
 
     @staticmethod
     def finding_key(violation: Violation) -> tuple[str, str, str]:
@@ -315,6 +316,16 @@ _INVISIBLE_WITH_CURL = frozenset({clauses.RESPONSE_FRAMING, clauses.CONTENT_CODI
 """Clauses about bytes that curl decodes, or does not show."""
 
 _CONDITIONAL: dict[str, str] = {
+    clauses.OUTPUT_MEDIA_TYPE.id: "no answer was a 200",
+    clauses.OUTPUT_JSON.id: "no answer was a 200",
+    clauses.OUTPUT_OBJECT.id: "no answer was a 200",
+    clauses.ERROR_MEDIA_TYPE.id: "no answer was an error",
+    clauses.ERROR_JSON.id: "no answer was an error",
+    clauses.ERROR_OBJECT.id: "no answer was an error",
+    clauses.REQUEST_ID_ON_ERRORS.id: "no answer was an error",
+    clauses.NO_INTERNALS.id: "no answer was an error",
+    clauses.UNIQUE_MEMBER_NAMES.id: "no answer was JSON",
+    clauses.AUTHENTICATION_FIRST.id: "no invalid body without the right key got a documented status",
     clauses.RETRY_AFTER.id: "no answer had a Retry-After",
     clauses.REQUEST_ID_UNIQUE.id: "no answer had a request id",
     clauses.ALLOW_HEADER.id: "no answer was a 405",
@@ -325,9 +336,3 @@ _CONDITIONAL: dict[str, str] = {
     clauses.ERROR_DETAIL.id: "no error had the member",
 }
 """Clauses that only some answers exercise, and the reason if there was no such answer."""
-
-_UNKNOWN_CHAIN: dict[str, str] = {
-    clauses.OBJECT_ACCEPTED.id: f"no input is known that the chain accepts: {HOW_TO_PROVIDE_INPUTS}",
-    clauses.OUTPUT_SCHEMA.id: "needs --output-schema: what the chain returns is unknown",
-}
-"""Clauses that need to know the chain. These reasons override those of the checks."""

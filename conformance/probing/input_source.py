@@ -88,7 +88,7 @@ def input_source(requester: Requester, purpose: str) -> InputSource:
     if requester.settings.echo:
         raise CheckSkipped("needs a chain that does not return its input: --echo tests the same in another way")
     if not requester.inputs.is_accepted:
-        raise CheckSkipped("needs an accepted input: give --input-schema or --payloads")
+        raise CheckSkipped(requester.no_accepted_input)
     schema, rng = requester.terms.input_schema, requester.rng(purpose)
     accepts = schema.accepts if schema is not None else _asking(requester)
     value = _rich_value(requester, accepts)

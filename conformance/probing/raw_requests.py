@@ -16,6 +16,7 @@ from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
+from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TRAILING_BYTES, TransportResult, with_trailing_bytes
 from ..transport.request import CheckRequest
 from .answer_recorder import JudgedAnswer
@@ -58,6 +59,14 @@ def send_reference_request(requester: Requester) -> ReferenceAnswer:
     answer = requester.send_valid_body(requester.unique_input("plainly"))
     status = None if answer is None or answer.status in BUSY_STATUSES else answer.status
     return ReferenceAnswer(status=status, duration=monotonic() - began)
+
+
+def send_accepted_reference_request(requester: Requester) -> ReferenceAnswer:
+    """Send a valid request with normal framing. Raises CheckSkipped if it is not accepted."""
+    reference = send_reference_request(requester)
+    if reference.status is None or reference.status >= 300:
+        raise CheckSkipped("needs an input that the chain accepts")
+    return reference
 
 
 def raw_request(

@@ -30,7 +30,7 @@ from chainproof.results.exchange import Transport
 from chainproof.results.shell_words import Secret
 
 from ..inputs.bodies import describe_body
-from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, ChainInputs, initial_inputs
+from ..inputs.chain_inputs import ChainInputs, initial_inputs
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..inputs.generated_inputs import input_label
 from ..inputs.input_variations import leaf_places, unique_input
@@ -55,6 +55,9 @@ from .liveness import Liveness
 from .waits import TargetBehaviour, Waits
 
 TOO_MANY_REQUESTS = 429
+
+NEEDS_ECHO = "needs --echo: a chain that returns its input"
+"""Why a check is skipped that compares outputs with inputs."""
 
 _REST_SEED = 2**20
 """Which of the derived seeds the second round of a check has; `--duration` uses the first ones."""
@@ -83,9 +86,6 @@ _CONTROL_ATTEMPTS = 2
 """How often it is sent: a rare defect may hit it."""
 
 _RUN_ENDED = "the run ended before the unchanged request could be sent"
-
-NO_ACCEPTED_INPUT = f"no input is known that the chain accepts: {HOW_TO_PROVIDE_INPUTS}"
-"""Why a check is skipped, or a rejection shows nothing."""
 
 
 class DefaultBody(Enum):
@@ -139,6 +139,7 @@ class Requester:
         self.slow_input = chain_schema.slow_input
         """An input that takes the chain long, if the user names one."""
         self._has_user_inputs = bool(chain_schema.input_schema or chain_schema.payloads or settings.echo)
+        finding_recorder.chain_reasons = self._chain_reasons()
         self._unchanged: bytes | None = None
         self.secret = key_secret(key, settings.api_key_env)
         self.waits = waits or Waits.for_depth(settings.depth)
@@ -208,10 +209,27 @@ class Requester:
             self.terms = replace(self.terms, accepted_inputs=accepted - {""}, ignores_unnamed=inputs.ignores_unnamed)
             self._recorder.use_terms(self.terms)
 
+    def _chain_reasons(self) -> dict[str, str]:
+        """Clause ids, and why they are not exercised if they are not: what is known of the chain."""
+        is_output_known = self.terms.output_schema is not None or self.terms.echo
+        needs_schema = "needs --output-schema: what the chain returns is unknown"
+        reasons = {
+            clauses.OBJECT_ACCEPTED.id: self.no_accepted_input,
+            clauses.OUTPUT_SCHEMA.id: "no output was a JSON object" if is_output_known else needs_schema,
+        }
+        return reasons if self.terms.echo else reasons | {clauses.ECHO_EXACT.id: NEEDS_ECHO}
+
+    @property
+    def no_accepted_input(self) -> str:
+        """Why nothing can be said about inputs if none was accepted: none were given, or the chain rejected them."""
+        if self._has_user_inputs:
+            return "the chain accepted none of the given or generated inputs"
+        return "no input is known that the chain accepts: give --input-schema or --payloads"
+
     def require_accepted_input(self) -> None:
         """Raises CheckSkipped if no input is known that the chain accepts."""
         if self.inputs.is_accepted is False:
-            raise CheckSkipped(NO_ACCEPTED_INPUT)
+            raise CheckSkipped(self.no_accepted_input)
 
     @contextmanager
     def confirming_rejections(self, unchanged: bytes | None = None) -> Iterator[None]:
@@ -258,7 +276,7 @@ class Requester:
     def _why_not_accepted(self) -> str:
         """Why a rejection shows nothing: the unchanged request is not accepted. Empty if it is."""
         if self.inputs.is_accepted is False:
-            return NO_ACCEPTED_INPUT
+            return self.no_accepted_input
         answer = None
         body = self.inputs.base if self._unchanged is None else self._unchanged
         try:

@@ -26,7 +26,7 @@ _UNKNOWN_COUNT = RequestCount(requests=10, reached=10)
 """The requests of a check that was added after the last count."""
 
 _BLIND_GAIN = 0.1
-"""Faults that the first requests of a check are taken to find besides those that were measured."""
+"""Faults that the first requests of a check are assumed to find besides those that were measured."""
 
 _SAFETY = 0.85
 """Share of the time that is planned for; the rest is for answers slower than the first ones."""

@@ -27,6 +27,8 @@ class ProgressPlugin:
         self._done = 0
         self._skipped: tuple[str, int] = ("", 0)
         """The reason why the last check was skipped, and how many lines with it were left out since."""
+        self._printed: set[tuple[str, str, str]] = set()
+        """The findings whose clauses were printed."""
         self.errors: list[str] = []
         """Errors in chainproof: in collection, in pytest or in a check."""
 
@@ -73,10 +75,26 @@ class ProgressPlugin:
         self._end_skipped(words if outcome == "skipped" else "")
         start = "\r\x1b[K" if self._live else ""
         mark = _NOT_RUN if outcome == "passed" and progress is not None and not progress.sent else _MARKS[outcome]
-        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words}){_violated(item, conformance_run)}\n")
+        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words}){self._violated(item, conformance_run)}\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)
+
+    def _violated(self, item: pytest.Item, conformance_run: ConformanceRun | None) -> str:
+        """
+        The clauses of the new findings that make a check fail, and the number of those that checks above had as well. Any
+        check may see a violation of another clause than its own.
+        """
+        if conformance_run is None:
+            return ""
+        found = conformance_run.requester.finding_recorder.findings_of(_title(item))
+        failing = {each.key: each.clause for each in found if conformance_run.evidence.has_failing_level(each)}
+        new = dict.fromkeys(clause for key, clause in failing.items() if key not in self._printed)
+        known = len(self._printed & failing.keys())
+        self._printed |= failing.keys()
+        parts = [", ".join(new)] if new else []
+        parts += [f"{known} finding{'s' * (known != 1)} from above"] if known else []
+        return f": {'; '.join(parts)}" if parts else ""
 
     def pytest_sessionfinish(self) -> None:
         """Count the skipped checks at the end."""
@@ -102,15 +120,6 @@ def _effort(progress: CheckProgress) -> str:
     seconds = f", {progress.seconds:.0f} s" if progress.seconds >= 1 else ""
     left_out = f"; {progress.left_out} left out" if progress.left_out else ""
     return f"{progress.sent} request{'s' * (progress.sent != 1)}{seconds}{left_out}"
-
-
-def _violated(item: pytest.Item, conformance_run: ConformanceRun | None) -> str:
-    """The violated clauses that make a check fail. Any check may see a violation of another clause than its own."""
-    if conformance_run is None:
-        return ""
-    found = conformance_run.requester.finding_recorder.findings_of(_title(item))
-    violated = dict.fromkeys(each.clause for each in found if conformance_run.evidence.has_failing_level(each))
-    return f": {', '.join(violated)}" if violated else ""
 
 
 def _check_id(item: pytest.Item) -> str:

@@ -75,7 +75,7 @@ def when(run: HistoryRun) -> str:
 
 
 def no_change(found: WorkloadHistory) -> str:
-    """What is said if no change of level was found."""
+    """The text if no change of level was found."""
     valid = _valid_runs(found)
     if valid < MIN_RUNS:
         return f"At least {MIN_RUNS} valid runs are needed to find a change of level; there {'is' if valid == 1 else 'are'} {valid}."

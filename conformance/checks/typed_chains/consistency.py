@@ -24,12 +24,13 @@ from ...inputs.member_names import is_identifier, tells_of_cache
 from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
 from ...options import Depth
 from ...probing.answer_recorder import JudgedAnswer
+from ...probing.concurrency import run_in_threads
 from ...probing.difference_confirmation import send_alone
 from ...probing.input_source import InputSource, distinct_bodies, input_source
 from ...probing.requester import Requester
 from ...transport.check_skipped import CheckSkipped
 from ...transport.request import JSON_TYPE, CheckRequest
-from .. import check_for, run_concurrently
+from .. import check_for
 
 _INPUTS: dict[Depth, int] = {Depth.QUICK: 4, Depth.STANDARD: 8, Depth.DEEP: 16}
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 3, Depth.STANDARD: 8, Depth.DEEP: 20}
@@ -146,7 +147,7 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     for _ in range(_ROUNDS[requester.settings.depth]):
         batch = list(own) * 2
         rng.shuffle(batch)
-        run_concurrently(send, batch, threads=_THREADS)
+        run_in_threads(send, batch, threads=_THREADS)
 
 
 def _can_show_owner(requester: Requester, alone: dict[bytes, JudgedAnswer], own: dict[bytes, frozenset[bytes]]) -> bool:

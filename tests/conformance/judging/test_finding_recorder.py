@@ -7,15 +7,22 @@ from dataclasses import replace
 import pytest
 
 from chainproof.conformance.checks import CHECKS
+from chainproof.conformance.inputs.chain_schema import ANY_OBJECT, ChainSchema
+from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
 from chainproof.conformance.judging.finding_recorder import Evidence, FindingRecorder
+from chainproof.conformance.options import Settings
+from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.request import CheckRequest
 from chainproof.contract import clauses
+from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import parse_target
 from chainproof.contract.violations import Violation
 from chainproof.results.finding import Finding
 
 from ..conftest import RunSuite
-from ..endpoints import correct_endpoint, with_right_key
+from ..endpoints import KEY, EndpointAnswer, correct_endpoint, with_right_key
+from ..in_process import INPUT_CHECKS, run_suite_in_process
 
 
 @pytest.mark.parametrize("kinds", [1, 12, 13, 40])
@@ -62,3 +69,38 @@ def test_one_cause_is_one_finding_with_the_number_of_checks_that_saw_it() -> Non
 
     assert (finding.checks, finding.count, finding.check) == (3, 5, "first")
     assert Finding.from_json(finding.to_json()) == finding
+
+
+@pytest.mark.parametrize(("status", "body"), [(422, b"no"), (200, b"[1]"), (200, b"no"), (400, b"{}"), (204, b"")])
+def test_each_clause_of_every_answer_that_was_not_exercised_has_a_reason(status: int, body: bytes) -> None:
+    """Whatever a target always answers, the coverage says why the clauses that judge every answer were not exercised."""
+    answer = EndpointAnswer(status=status, body=body, media_type="text/plain", request_id=None)
+    finding_recorder = run_suite_in_process(lambda _: answer, checks=INPUT_CHECKS[:3], echo=False).finding_recorder
+    reasons = finding_recorder.coverage.not_exercised
+
+    assert [] == [
+        clause.id
+        for clause in EVERY_ANSWER_CLAUSES
+        if not finding_recorder.exercise_count(clause) and clause.id not in reasons
+    ]
+
+
+@pytest.mark.parametrize("echo", [False, True])
+@pytest.mark.parametrize(
+    ("option", "chain_schema"),
+    [
+        ("--input-schema", ChainSchema(input_schema=ANY_OBJECT)),
+        ("--payloads", ChainSchema(payloads=(b"{}",))),
+        ("--output-schema", ChainSchema(output_schema=ANY_OBJECT)),
+    ],
+)
+def test_no_reason_asks_for_an_option_that_was_given(option: str, chain_schema: ChainSchema, echo: bool) -> None:
+    """A clause that was not exercised names an option as remedy only if the user has not given it."""
+    target = parse_target("http://127.0.0.1:1")
+    finding_recorder = FindingRecorder(None, target, 1)
+    settings = Settings(seed=1, echo=echo)
+    Requester(Client(target), finding_recorder, key=ApiKey(KEY), settings=settings, chain_schema=chain_schema)
+    reasons = " ".join(finding_recorder.coverage.not_exercised.values())
+
+    assert option not in reasons
+    assert ("--echo" in reasons) is not echo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -327,7 +328,10 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
 
 
 def test_an_accepted_violation_is_shown_and_fails_nothing(tmp_path: Path) -> None:
-    """It is in the run folder, and its test fails as expected; a warning fails with `--fail-on should`."""
+    """
+    It is in the run folder, and its test fails as expected; a warning fails with `--fail-on should`. Progress names the
+    clause of a finding once.
+    """
 
     def faulty(request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
@@ -344,6 +348,7 @@ def test_an_accepted_violation_is_shown_and_fails_nothing(tmp_path: Path) -> Non
     assert [{"clause": "error-message", "until": None}] == run.manifest.settings["accept"]
     assert "accepted requests without a body are rejected" in ended.stdout
     assert "FAILED   other methods are rejected" in ended.stdout
+    assert 1 == len(re.findall(r"\): allow-header\b", ended.stdout))
 
 
 def test_the_route_to_the_target_is_in_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:

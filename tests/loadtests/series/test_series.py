@@ -1,4 +1,4 @@
-"""Tests of series of runs as child processes: which requests the targets get, and what is kept and said."""
+"""Tests of series of runs as child processes: which requests the targets get, and what is stored and printed."""
 
 from __future__ import annotations
 
