@@ -19,6 +19,7 @@ from chainproof.command import build_parser, command
 from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import SHARE_TOLERANCE, TOLERANCE, Tolerance
 from chainproof.judgement.comparison.comparison import Comparison, compare
+from chainproof.judgement.comparison.copied_runs import SeenRuns
 from chainproof.judgement.comparison.history import History, history
 from chainproof.judgement.comparison.metrics import Metric
 from chainproof.judgement.comparison.search_comparison import compare_searches
@@ -208,13 +209,18 @@ def _pruned(options: argparse.Namespace) -> list[Path]:
 
 def _load_summaries(folder: Path, left_out: list[str]) -> Iterator[LoadSummary]:
     """The load runs in a folder, one at a time. What cannot be read is added to *left_out*. Raises UsageError if there is no run."""
+    seen = SeenRuns()
     for path in _folders([folder]):
         try:
-            found = summary(read_run(path))
+            run = read_run(path)
+            original = seen.original_of(run)
+            found = summary(run)
         except (UsageError, OSError) as error:
             left_out.append(f"{path.name}: {error}")
             continue
-        if isinstance(found, LoadSummary):
+        if original is not None:
+            left_out.append(f"{path.name}: the same run as {original.name}")
+        elif isinstance(found, LoadSummary):
             yield found
         else:
             left_out.append(f"{path.name}: a conformance run has no figures over time")

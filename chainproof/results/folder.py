@@ -376,6 +376,8 @@ class Run:
     """None if the run was killed."""
     damage: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with each damaged file, by its name; empty if all are as the run wrote them."""
+    digests: Mapping[str, FileDigestData] = field(default_factory=dict)
+    """Of each file that was read, but not of `end.json`."""
 
     @property
     def workers(self) -> frozenset[str]:
@@ -417,6 +419,7 @@ def read_run(path: Path) -> Run:
         recorded_requests=recorded,
         end=end,
         damage=reader.damage | _lost_findings(counts, findings),
+        digests=reader.digests,
     )
 
 
@@ -432,7 +435,8 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._digests: dict[str, FileDigestData] = {}
+        self.digests: dict[str, FileDigestData] = {}
+        """Of the files that have been read."""
         self._written: Mapping[str, FileDigestData] | None = None
         """The digests in `end.json`; None without it."""
         self._unreadable: dict[str, str] = {}
@@ -440,7 +444,7 @@ class _Reader:
     @property
     def damage(self) -> dict[str, str]:
         """What is wrong with each damaged file that has been read, by its name."""
-        return self._unreadable | ({} if self._written is None else damage(self._written, self._digests))
+        return self._unreadable | ({} if self._written is None else damage(self._written, self.digests))
 
     def manifest(self) -> Manifest:
         """The manifest. Raises FolderError if it cannot be read."""
@@ -459,7 +463,7 @@ class _Reader:
             raise FolderError(f"cannot understand {self._path / MANIFEST}: {error}") from error
         digest = FileDigest()
         digest.add(content)
-        self._digests[MANIFEST] = digest.to_json()
+        self.digests[MANIFEST] = digest.to_json()
         return manifest
 
     def lines(self, name: str, from_json: Callable[[_Data], _Line], kind: str = "") -> list[_Line]:
@@ -492,7 +496,7 @@ class _Reader:
         except OSError as error:
             self._unreadable[name] = f"it cannot be read: {error.strerror}"
             return []
-        self._digests[name] = digest.to_json()
+        self.digests[name] = digest.to_json()
         if unreadable:
             more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
             self._unreadable[name] = f"{unreadable[0]}{more}"
@@ -510,7 +514,7 @@ class _Reader:
         except OSError as error:
             self._unreadable[name] = f"it cannot be read: {error.strerror}"
             return None
-        self._digests[name] = digest.to_json()
+        self.digests[name] = digest.to_json()
         return max(digest.lines - 1, 0)
 
     def end(self) -> RunEnd | None:

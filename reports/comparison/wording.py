@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, change_text
+from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, change_text, interval_text
 from chainproof.judgement.comparison.differences import Design
 from chainproof.judgement.comparison.load_comparison import LoadComparison
 from chainproof.judgement.comparison.metrics import Metric, MetricKind
@@ -16,7 +16,7 @@ COLUMNS = ("metric", "result", "change", "95 % interval", "baseline", "candidate
 """The columns of `row`."""
 
 LEGEND = (
-    "Result: the change, compared with the tolerance. 95 % interval: the true change is in it, except in one comparison of 20. "
+    "p50, p95, p99: the response time within which 50, 95 and 99 % of the ok answers came. Result: the change, compared with the tolerance. 95 % interval: the true change is in it, except in one comparison of 20. "
     "Detectable: the smallest change that such runs detect with a probability of 80 %. Runs: how many runs of each version (or "
     "pairs of runs) detect a change as large as the tolerance with that probability."
 )
@@ -52,10 +52,7 @@ def amount(size: float | None, kind: MetricKind) -> str:
 
 def interval(change: MetricChange) -> str:
     """The 95 % interval of a change."""
-    if change.low is None or change.high is None:
-        return UNKNOWN if change.size is not None else quantities.NOTHING
-    ends = [amount(end, change.kind) for end in (change.low, change.high)]
-    return f"{ends[0].rpartition(' ')[0]} to {ends[1]}"
+    return interval_text(change) or (UNKNOWN if change.size is not None else quantities.NOTHING)
 
 
 def result(change: MetricChange) -> str:
@@ -87,7 +84,7 @@ def runs_needed(change: MetricChange, tolerance: Tolerance) -> str:
 
 def sentence(change: MetricChange, tolerance: Tolerance) -> str:
     """What became of a metric and how certain it is, in a sentence; empty if nothing is known but the ratio."""
-    limit = amount(tolerance.size(change.kind), change.kind).lstrip("+")
+    limit = tolerance.text(change.kind)
     if change.size is None:
         return f"{change.kind.title}: a run has too few requests for it."
     found = f"{change.kind.title} changed by {amount(change.size, change.kind)}"

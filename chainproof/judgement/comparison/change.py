@@ -55,6 +55,10 @@ class Tolerance:
         """The size of the smallest change that matters, in the units of `MetricKind.change`."""
         return self.share if kind.is_share else self.relative
 
+    def text(self, kind: MetricKind) -> str:
+        """The size of the smallest change that matters: `10 %`, of shares `0.5 pp`."""
+        return f"{100 * self.size(kind):g} {'pp' if kind.is_share else '%'}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricChange:
@@ -104,7 +108,17 @@ def change_text(size: float, kind: MetricKind) -> str:
     percent = 100 * size
     if kind.is_share:
         return f"{percent:+.2f} pp"
-    return f"{percent:+.3g} %" if abs(percent) >= 0.05 else "±0 %"
+    if abs(percent) < 0.05:
+        return "±0 %"
+    return f"{percent:+.1f} %" if abs(percent) < 99.95 else f"{percent:+,.0f} %"
+
+
+def interval_text(change: MetricChange) -> str:
+    """The 95 % interval of a change, `-1.0 to +2.3 %`; empty if it is unknown."""
+    if change.low is None or change.high is None:
+        return ""
+    low, high = (change_text(end, change.kind) for end in (change.low, change.high))
+    return f"{low.rpartition(' ')[0]} to {high}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from chainproof.judgement.comparison.copied_runs import copies
 from chainproof.judgement.summary import Summary
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import Ending, Manifest, RunKind
@@ -75,13 +77,19 @@ def obstacles(candidates: Sequence[Summary], baselines: Sequence[Summary]) -> li
     """Every reason not to compare these runs, of the same kind; empty if they can be compared."""
     runs = (*baselines, *candidates)
     first = baselines[0].run.manifest
-    found = [Obstacle(text) for each in runs[1:] for text in _differences(first, each.run.manifest)]
+    found = [Obstacle(same_run(*folders)) for folders in copies(each.run for each in runs)]
+    found += [Obstacle(text) for each in runs[1:] for text in _differences(first, each.run.manifest)]
     found += [
         Obstacle(f"the run {each.run.path.name} is {each.verdict.value}: {each.reason}", is_invalid_run=True)
         for each in runs
         if each.verdict in (Verdict.INVALID, Verdict.ERROR)
     ]
     return list(dict.fromkeys(found))
+
+
+def same_run(first: Path, other: Path) -> str:
+    """Why the same run, or the same search, in two folders is an obstacle."""
+    return f"{first} and {other} contain the same run: counted twice, it would make the result look more certain than it is"
 
 
 def forced_caveat(obstacle: str) -> ComparisonCaveat:

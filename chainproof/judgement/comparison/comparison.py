@@ -24,7 +24,8 @@ from chainproof.judgement.verdict import Verdict, worst_verdict
 
 _Kind = TypeVar("_Kind", LoadSummary, ConformanceSummary)
 
-_FORCE = "Compare runs of the same plan, or use --force if you know why the difference does not matter."
+_FORCED = "The comparison was forced (--force): see the caveats."
+_FORCE = "Compare different runs of the same plan, or use --force if you know why this does not matter."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class Comparison:
     caveats: tuple[ComparisonCaveat, ...]
     invalid: tuple[str, ...] = ()
     """Runs that cannot be trusted, with the reason; then nothing is compared."""
+    is_forced: bool = False
+    """Whether the first caveat is a reason to refuse the comparison, but for --force."""
 
     @property
     def parts(self) -> tuple[LoadComparison | ConformanceComparison, ...]:
@@ -56,7 +59,8 @@ class Comparison:
         """The verdict in a sentence."""
         if self.invalid:
             return f"Nothing was compared: {'; '.join(self.invalid)}"
-        return " ".join(part.reason for part in self.parts if part.verdict is self.verdict)
+        reasons = [part.reason for part in self.parts if part.verdict is self.verdict]
+        return " ".join([*reasons, *([_FORCED] if self.is_forced else [])])
 
     @property
     def next_steps(self) -> tuple[str, ...]:
@@ -106,6 +110,7 @@ def compare(
         conformance=conformance_part,
         caveats=(*caveats, *(caveat for part in parts for caveat in part.caveats)),
         invalid=invalid,
+        is_forced=force and bool(found),
     )
 
 

@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
-from chainproof.judgement.comparison.change import Change, MetricChange, Tolerance, change_text, judge_changes
+from chainproof.judgement.comparison.change import (
+    Change,
+    MetricChange,
+    Tolerance,
+    change_text,
+    interval_text,
+    judge_changes,
+)
 from chainproof.judgement.comparison.comparability import ComparisonCaveat, is_same_workload
+from chainproof.judgement.comparison.copied_runs import copies
 from chainproof.judgement.comparison.differences import Design, correlation_times_of_duets, metric_differences
 from chainproof.judgement.comparison.metrics import Measurements, Metric, measure
 from chainproof.judgement.load_summary import LoadSummary
@@ -84,7 +92,7 @@ def conclude(
         raise UsageError(
             f"expected --metric with a figure that these runs have ({found}); throughput needs the closed model"
         )
-    verdict, reason = _verdict(changes)
+    verdict, reason = _verdict(changes, tolerance)
     return LoadComparison(
         candidates=tuple(candidates),
         baselines=tuple(baselines),
@@ -133,13 +141,14 @@ def _kind(summary: LoadSummary) -> SeriesKind | None:
 
 
 def _usable(history: Iterable[LoadSummary], runs: Sequence[LoadSummary]) -> list[LoadSummary]:
-    """The earlier valid runs of the same workload on one of the same targets, the oldest first."""
-    compared = {each.run.path for each in runs}
+    """The earlier valid runs of the same workload on one of the same targets, the oldest first; each run once."""
+    earlier = list(history)
+    known = {path for _, path in copies(each.run for each in (*runs, *earlier))}
     first, targets = runs[-1].run.manifest, {target_of(each) for each in runs}
     found = [
         each
-        for each in history
-        if each.run.path not in compared
+        for each in earlier
+        if each.run.path not in known
         and each.verdict not in (Verdict.INVALID, Verdict.ERROR)
         and target_of(each) in targets
         and is_same_workload(first, each.run.manifest)
@@ -153,27 +162,34 @@ def target_of(summary: LoadSummary) -> str:
     return "emulator" if manifest.emulated else manifest.target
 
 
-def _verdict(changes: Sequence[MetricChange]) -> tuple[Verdict, str]:
-    """The verdict, and why."""
+def _verdict(changes: Sequence[MetricChange], tolerance: Tolerance) -> tuple[Verdict, str]:
+    """The verdict, and why: what changed, and how certain it is."""
     deciding = [each for each in changes if each.decides]
+    known = [each for each in deciding if each.size is not None]
     regressed = [each for each in deciding if each.change is Change.REGRESSED]
     if regressed:
-        return Verdict.FAIL, f"Worse by more than the tolerance: {_amounts(regressed)}."
-    if not any(each.size is not None for each in deciding):
+        return (
+            Verdict.FAIL,
+            f"Worse by more than the tolerance of {_limits(regressed, tolerance)}: {_amounts(regressed)}.",
+        )
+    if not known:
         return Verdict.INCONCLUSIVE, "A side has no figure that can be compared, such as too few ok answers."
-    if all(each.low is None for each in deciding if each.size is not None):
+    if all(each.low is None for each in known):
         return Verdict.INCONCLUSIVE, (
-            "One run on each side shows a ratio, but not how much of it is chance: runs of the same version differ, too."
+            f"One run on each side: {_amounts([each for each in known if each.size] or known)}. How much of this is chance is unknown, because runs of the same version "
+            "differ, too."
         )
     is_open = [each for each in deciding if not each.excludes_regression]
     if is_open:
+        limits = _limits(is_open, tolerance)
         return (
             Verdict.INCONCLUSIVE,
-            f"These runs do not show whether this is worse by more than the tolerance: {_amounts(is_open)}.",
+            f"These runs do not show whether the candidate is worse by more than the tolerance of {limits}: {_amounts(is_open)}.",
         )
     improved = [each for each in deciding if each.change is Change.IMPROVED]
     better = f" Better by more than that: {_amounts(improved)}." if improved else ""
-    return Verdict.PASS, f"Nothing is worse by more than the tolerance.{better}"
+    limits = _limits(deciding, tolerance)
+    return Verdict.PASS, f"With 95 % certainty, nothing is worse by more than the tolerance of {limits}.{better}"
 
 
 def _titles(changes: Iterable[MetricChange]) -> str:
@@ -181,18 +197,28 @@ def _titles(changes: Iterable[MetricChange]) -> str:
     return ", ".join(each.kind.title for each in changes)
 
 
+def _limits(changes: Iterable[MetricChange], tolerance: Tolerance) -> str:
+    """The tolerances that apply to some metrics: `10 % or 0.5 pp`."""
+    return " or ".join(dict.fromkeys(tolerance.text(each.kind) for each in changes))
+
+
 def _amounts(changes: Iterable[MetricChange]) -> str:
-    """The names of some metrics, each with its change."""
-    return ", ".join(
-        each.kind.title if each.size is None else f"{each.kind.title} {change_text(each.size, each.kind)}"
-        for each in changes
-    )
+    """Some metrics with their changes and intervals: `p50 +12.3 % (95 % interval +9.8 to +14.9 %), p95 +8.0 % (+6.2 to …)`."""
+    texts, name = list[str](), "95 % interval "
+    for each in changes:
+        size = "" if each.size is None else f" {change_text(each.size, each.kind)}"
+        interval = interval_text(each)
+        texts.append(f"{each.kind.title}{size}" + (f" ({name}{interval})" if interval else ""))
+        name = "" if interval else name
+    return ", ".join(texts)
 
 
 def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Design) -> Iterable[str]:
     """What to do after this verdict."""
     if verdict is Verdict.FAIL:
-        yield "Do not release the candidate, or accept the change with a higher --tolerance."
+        shares = {each.kind.is_share for each in changes if each.decides and each.change is Change.REGRESSED}
+        options = " and ".join("--share-tolerance" if each else "--tolerance" for each in sorted(shares))
+        yield f"Do not release the candidate, or accept the change with a higher {options}."
         yield (
             "Find the cause: the report on a run of the candidate (`chainproof reports RUN --html FILE`) has its errors, its "
             "slowest requests, and their request ids."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from statistics import fmean
 
 from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import MetricDifference, Tolerance, judge_changes
-from chainproof.judgement.comparison.comparability import ComparisonCaveat, forced_caveat
+from chainproof.judgement.comparison.comparability import ComparisonCaveat, forced_caveat, same_run
 from chainproof.judgement.comparison.comparison import Comparison
 from chainproof.judgement.comparison.differences import Design
 from chainproof.judgement.comparison.load_comparison import conclude
@@ -64,6 +65,7 @@ def compare_searches(candidate: Side, baseline: Side, tolerance: Tolerance, *, f
         load=part,
         conformance=None,
         caveats=part.caveats,
+        is_forced=bool(obstacles),
     )
 
 
@@ -77,7 +79,10 @@ def _value(search: SearchRecord) -> RunValue | None:
 
 
 def _obstacles(searches: Sequence[SearchRecord]) -> Iterator[str]:
-    """What must be equal and is not."""
+    """What must be equal and is not, and what must not be equal."""
+    for one, other in combinations(searches, 2):
+        if one.probes and (one.target, one.probes) == (other.target, other.probes):
+            yield same_run(one.path, other.path)
     first = searches[0]
     for other in searches[1:]:
         if other.workload != first.workload:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -112,6 +114,10 @@ def test_every_format_names_verdict_reason_and_next_step(
 
     page = (tmp_path / "h").read_text()
     assert 1 == page.count("<script>")
+    banner = page.partition("<main")[0]
+    assert all(
+        words in banner for words in ("tolerance of 10 %: p50 +", "95 % interval +", "Do not release", "Caveat:")
+    )
     for text in (terminal, (tmp_path / "m").read_text(), page):
         for words in ("p95", "95 % certainty", "Do not release", "detectable"):
             assert words in text
@@ -289,19 +295,80 @@ def test_a_wrong_comparison_is_a_usage_error(
     assert words in capsys.readouterr().err
 
 
+def linked(original: Path, copy: Path) -> None:
+    """A folder with a link to the run."""
+    copy.mkdir()
+    (copy / "link").symlink_to(original)
+
+
+def without_end(original: Path, copy: Path) -> None:
+    """A copy that was made while the run went on."""
+    shutil.copytree(original, copy, ignore=lambda *_: ["end.json"])
+
+
+def relabelled(original: Path, copy: Path) -> None:
+    """A copy with another label."""
+    shutil.copytree(original, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "settings": {**manifest["settings"], "label": "x"}}))
+
+
+@pytest.mark.parametrize("is_other_side", [True, False])
+@pytest.mark.parametrize("make_copy", [shutil.copytree, linked, without_end, relabelled])
+def test_a_copy_of_a_run_is_refused(
+    make_copy: Callable[[Path, Path], object],
+    runs: dict[str, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    is_other_side: bool,
+) -> None:
+    """The message names both folders, whichever sides they are on; --force makes it a caveat."""
+    original, copy = Path(runs["slower"][0]), tmp_path / "copy"
+    make_copy(original, copy)
+    sides = [[str(original)], [runs["baseline"][0]]]
+    sides[is_other_side].append(str(copy))
+    arguments = [*sides[0], "--against", *sides[1]]
+
+    assert ExitCode.USAGE == main(arguments)
+    message = capsys.readouterr().err
+    assert all(str(path) in message for path in (original, copy))
+    _, forced = compared(capsys, *arguments, "--force")
+    assert any("the same run" in each["text"] for each in forced["caveats"])
+
+
+def test_a_copy_in_the_history_counts_once(
+    runs: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copies of the compared runs and of other earlier runs do not make a comparison more precise."""
+    for name in ("a", "b"):
+        shutil.copytree(runs["equal"][0], tmp_path / name)
+    shutil.copytree(runs["slower"][0], tmp_path / "c")
+    pair = (runs["slower"][0], "--against", runs["baseline"][0])
+    histories = [Path(runs["equal"][0]), tmp_path]
+    results = [compared(capsys, *pair, "--history", each)[1]["load"]["metrics"] for each in histories]
+
+    assert results[0] == results[1]
+
+
 def test_machines_are_described() -> None:
     """The reason of a refusal names processor, cores and memory."""
     assert "1 core of an unknown processor, 8 GiB" == str(Hardware(cpu="", cores=1, memory_mib=8192))
 
 
 def test_searches_are_compared_by_their_saturation_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The saturation rate is the throughput; one search a side is inconclusive, and other objectives are refused."""
+    """The saturation rate is the throughput; one search a side is inconclusive; copies and other workloads are refused."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         finished_search(tmp_path / name)
-    code, result = compared(capsys, tmp_path / "a", "--against", tmp_path / "b")
     record = next((tmp_path / "b").glob("*/search.json"))
-    record.write_text(json.dumps({**json.loads(record.read_text()), "workload": "other"}))
+    search = json.loads(record.read_text())
+    assert ExitCode.USAGE == main([str(tmp_path / "a"), "--against", str(tmp_path / "b")])
+    assert "the same run" in capsys.readouterr().err
+    search["probes"][0]["in_flight"] += 0.1
+    record.write_text(json.dumps(search))
+    code, result = compared(capsys, tmp_path / "a", "--against", tmp_path / "b")
+    record.write_text(json.dumps({**search, "workload": "other"}))
 
     assert (ExitCode.INCONCLUSIVE, "searches") == (code, result["load"]["design"])
     assert {"throughput": "inconclusive"} == classes(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     damaged = write_run(root / "damaged", 50, factor=9.0)
     (damaged / "end.json").write_text((damaged / "end.json").read_text().replace('"sha256": "', '"sha256": "0'))
     conformance(root / "conformance")
+    shutil.copytree(root / "run-3", root / "copy")
     (root / "unreadable").mkdir()
     (root / "unreadable" / "manifest.json").write_text("{}")
     return root
@@ -53,7 +55,8 @@ def test_a_change_of_level_is_dated_and_named(folder: Path, capsys: pytest.Captu
     assert (STEP, f"run-{STEP}", True) == (change["place"], change["run"], change["is_worse"])
     assert change["change"] == pytest.approx(0.3, abs=0.05)
     assert ["damaged"] == [run["run"] for run in steady["runs"] if not run["counts"]]
-    assert ["conformance", "unreadable"] == sorted(text.partition(":")[0] for text in found["left_out"])
+    assert ["conformance", "run-3", "unreadable"] == sorted(text.partition(":")[0] for text in found["left_out"])
+    assert "run-3: the same run as copy" in found["left_out"]
 
 
 def test_the_terminal_and_the_page_show_it(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +123,7 @@ def test_what_is_left_of_a_change_is_named() -> None:
     """If a regression was undone in part, its sentence has the latest figure, compared with that before it."""
     found = workload([1.0, 1.5, 1.3])
 
-    assert "p50 200 ms → 300 ms (+50 %), now 260 ms (+30 %)" in history_wording.joint_change(
+    assert "p50 200 ms → 300 ms (+50.0 %), now 260 ms (+30.0 %)" in history_wording.joint_change(
         found, found.joint_changes[0]
     )
 
