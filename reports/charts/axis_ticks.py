@@ -19,13 +19,28 @@ def range_of(times: Sequence[Histogram]) -> tuple[Seconds, Seconds]:
 
 
 def log_ticks(low: float, high: float, max_ticks: int) -> list[float]:
-    """Round numbers between the ends of a logarithmic axis: 1, 2 and 5 times powers of ten, fewer if those are too many."""
+    """
+    Round numbers between the ends of a logarithmic axis, with room for their labels.
+
+    They are 1, 2 and 5 times powers of ten; only powers of ten if those are too many, other multiples if they are too few.
+    """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     candidates = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
     ticks = [tick for tick in candidates if low <= tick <= high]
     if len(ticks) < 3:
         ticks = _multiples(low, high)
-    return ticks if len(ticks) <= max_ticks else [tick for tick in ticks if f"{tick:e}".startswith("1")]
+    if len(ticks) > max_ticks:
+        ticks = [tick for tick in ticks if f"{tick:e}".startswith("1")]
+    return _apart(ticks, (high / low) ** (1 / (max_ticks + 1)))
+
+
+def _apart(ticks: Sequence[float], ratio: float) -> list[float]:
+    """The ticks, without those that are less than *ratio* times the one before: their labels would overlap."""
+    kept = list(ticks[:1])
+    for tick in ticks[1:]:
+        if tick >= kept[-1] * ratio:
+            kept.append(tick)
+    return kept
 
 
 def _multiples(low: float, high: float) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from chainproof.judgement.comparison.history import LevelChange, WorkloadHistory
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, QUANTILES, Metric
@@ -22,8 +23,8 @@ def history_chart(found: WorkloadHistory) -> Chart | None:
     if len(numbers) < 2:
         return None
     description = (
-        f"p50, p95 and p99 of the response time and the error rate of {len(found.runs)} runs, numbered from the oldest one. Steps are the "
-        "medians between changes of level; a vertical line marks a change. Invalid runs are drawn and do not count."
+        f"p50, p95 and p99 of the response time and the error rate of {len(found.runs)} runs, numbered from the oldest one. Lines are "
+        "the medians between changes of level; a vertical line marks a change. Invalid runs are drawn and do not count."
     )
     legend = (
         *(LegendEntry(colour=metric.value, label=METRIC_KINDS[metric].title, shape="dots") for metric in _TIMES),
@@ -94,17 +95,20 @@ def _end_of_axis(
 
 
 def _series(found: WorkloadHistory, metric: Metric, colour: str, scale: float) -> list[Series]:
-    """A dot for each run, and the levels."""
+    """A dot for each run, and the levels; without a change of level, the median of the runs that count."""
     values = [(place + 1.0, run.values.get(metric)) for place, run in enumerate(found.runs)]
     dots: list[Point] = [(place, value * scale) for place, value in values if value is not None]
     changes = sorted((each for each in found.changes if each.metric is metric), key=lambda each: each.place)
-    line: list[Point] = []
-    if changes:
-        starts = [0.5, *(each.place + 0.5 for each in changes)]
-        levels = [changes[0].before, *(each.after for each in changes)]
-        line = [(start, level * scale) for start, level in zip(starts, levels, strict=True)]
-        line.append((len(found.runs) + 0.5, levels[-1] * scale))
-    return [Series(shape=Shape.STEPS, colour=colour, points=tuple(line or dots), width=1.5, dots=tuple(dots))]
+    starts = [0.5, *(each.place + 0.5 for each in changes), len(found.runs) + 0.5]
+    levels = [changes[0].before, *(each.after for each in changes)] if changes else _median(found, metric)
+    line = [(start, level * scale) for start, level in zip(starts, [*levels, *levels[-1:]], strict=False)]
+    return [Series(shape=Shape.STEPS, colour=colour, points=tuple(line), width=1.5, dots=tuple(dots))]
+
+
+def _median(found: WorkloadHistory, metric: Metric) -> list[float]:
+    """The median of the runs that count; empty if none has the metric."""
+    values = [value for run in found.runs if run.counts and (value := run.values.get(metric)) is not None]
+    return [median(values)] if values else []
 
 
 def _rules(changes: Sequence[LevelChange], metrics: Sequence[Metric]) -> tuple[Rule, ...]:

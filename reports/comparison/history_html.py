@@ -15,6 +15,9 @@ from ..formats.html import frame
 from . import history_wording
 from .html import TEMPLATES
 
+MAX_SHOWN = 20
+"""Runs of a table that are shown at first, the latest ones; earlier ones are folded."""
+
 
 def render(history: History, *, folder: Path) -> str:
     """The history as an HTML page in *folder*."""
@@ -26,6 +29,7 @@ def render(history: History, *, folder: Path) -> str:
         kinds=METRIC_KINDS,
         link=partial(link, folder=folder),
         max_runs=history_wording.MAX_RUNS,
+        max_shown=MAX_SHOWN,
         has_charts=any(charts),
         **frame(),
     )

@@ -45,18 +45,20 @@ def compare_conformance(
     gone = [found for key, found in before.items() if key not in after]
     lost = tuple(sorted(covered_before - covered))
     failing = tuple(found for found in new if _fails(found, candidates[-1]))
+    fixed = sort_findings(found for found in gone if found.clause in covered)
+    unchanged = sort_findings(found for key, found in after.items() if key in before)
     verdict, reason = _verdict(failing, lost, candidates)
     return ConformanceComparison(
         candidates=tuple(candidates),
         baselines=tuple(baselines),
         new=new,
         failing=failing,
-        fixed=sort_findings(found for found in gone if found.clause in covered),
-        unchanged=sort_findings(found for key, found in after.items() if key in before),
+        fixed=fixed,
+        unchanged=unchanged,
         lost_coverage=lost,
         gained_coverage=tuple(sorted(covered - covered_before)),
         verdict=verdict,
-        reason=reason,
+        reason=f"{reason} Findings: {len(new)} new, {len(fixed)} fixed, {len(unchanged)} unchanged.",
         next_steps=tuple(_next_steps(verdict, lost)),
         caveats=tuple(_seeds(candidates, baselines, new)),
     )
