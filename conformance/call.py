@@ -21,14 +21,14 @@ from .inputs.chain_inputs import initial_inputs
 from .inputs.chain_schema import ChainSchema, load_chain_schema
 from .judging.credential_leaks import redact
 from .judging.expectation import Terms, expectation
-from .judging.judge import History, Judgement, judge, request_secrets, with_bypass_cause
+from .judging.judge import AnswerHistory, Judgement, judge, request_secrets, with_bypass_cause
 from .options import CALL_OPTIONS, Settings, settings_from
 from .runner.call_text import call_text
 from .runner.setup import EMULATOR_SCENARIO, requested_target
 from .transport.check_skipped import AnswerNotRead
 from .transport.client import Client
 from .transport.request import JSON_TYPE, CheckRequest, key_secret
-from .transport.single_exchange import Exchange, exchange, request_from_bytes
+from .transport.single_exchange import SingleExchange, exchange, request_from_bytes
 
 
 @command("call")
@@ -121,16 +121,16 @@ def _terms(endpoint: Endpoint, settings: Settings, chain_schema: ChainSchema) ->
     )
 
 
-def _judgement(made: Exchange, terms: Terms, deadline: Seconds) -> Judgement:
+def _judgement(made: SingleExchange, terms: Terms, deadline: Seconds) -> Judgement:
     """The judgement of the answer."""
     request = made.request
-    judgement = judge(request, made.received, expectation(request, terms), terms, History(), deadline=deadline)
+    judgement = judge(request, made.received, expectation(request, terms), terms, AnswerHistory(), deadline=deadline)
     if judgement.auth_bypass is None:
         return judgement
     return with_bypass_cause(judgement, judgement.auth_bypass, request, terms)
 
 
-def _verdict(judgement: Judgement, made: Exchange) -> tuple[Verdict, str]:
+def _verdict(judgement: Judgement, made: SingleExchange) -> tuple[Verdict, str]:
     """The verdict on the answer, and the reason in a sentence."""
     failing = failing_levels(Level.ASSUMED)
     answer = made.received.answer

@@ -234,6 +234,14 @@ def test_no_folder_has_too_many_files() -> None:
     assert {folder: count for folder, count in counts.items() if count > MAX_FILES} == {}
 
 
+def test_a_class_name_has_one_meaning() -> None:
+    """Two classes share a name only if they are the same thing in two tools."""
+    same = {"ResponseMemory", "RetryPolicy", "Client"}
+    names = (name for path in SOURCES for name in re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.M))
+
+    assert {name for name, count in Counter(names).items() if count > 1 and not name.startswith("_")} == same
+
+
 def test_the_table_of_changes_names_files_that_exist() -> None:
     """Every path in ARCHITECTURE.md is there."""
     paths = re.findall(r"`([\w./-]+/[\w./-]*)`", PAGE.partition("## How changes land")[2])

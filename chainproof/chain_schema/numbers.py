@@ -20,7 +20,7 @@ _DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class NumberRange:
     """The numbers that a conjunction of schemas allows."""
 
     low: Fraction | None
@@ -44,7 +44,7 @@ class Interval:
 
 
 @lru_cache(maxsize=1024)
-def interval(nodes: tuple[Node, ...], *, integers: bool) -> Interval:
+def interval(nodes: tuple[Node, ...], *, integers: bool) -> NumberRange:
     """The numbers that all schemas allow."""
     low: tuple[Fraction, bool] | None = None
     high: tuple[Fraction, bool] | None = None
@@ -56,7 +56,7 @@ def interval(nodes: tuple[Node, ...], *, integers: bool) -> Interval:
             high = min(high, (value, not is_open)) if high is not None else (value, not is_open)
         if "multipleOf" in (node.schema if isinstance(node.schema, dict) else {}):
             step = _common_multiple(step, _fraction(node.get("multipleOf")))
-    return Interval(
+    return NumberRange(
         low=low[0] if low else None,
         high=high[0] if high else None,
         low_open=bool(low and low[1]),
@@ -96,7 +96,7 @@ def _common_multiple(one: Fraction | None, other: Fraction) -> Fraction:
     return Fraction(math.lcm(one.numerator, other.numerator), math.gcd(one.denominator, other.denominator))
 
 
-def simplest_number(allowed: Interval) -> int | float | None:
+def simplest_number(allowed: NumberRange) -> int | float | None:
     """The allowed number nearest to 0; None if there is none."""
     if allowed.step is not None:
         factors = allowed.factors()
@@ -115,7 +115,7 @@ def simplest_number(allowed: Interval) -> int | float | None:
     return None
 
 
-def any_number(allowed: Interval, source: Random) -> int | float | None:
+def any_number(allowed: NumberRange, source: Random) -> int | float | None:
     """An allowed number, often one of the bounds; None if there is none."""
     if allowed.step is not None:
         factors = allowed.factors()
@@ -136,7 +136,7 @@ def any_number(allowed: Interval, source: Random) -> int | float | None:
     return next((_number(candidate) for candidate in candidates if _is_allowed(candidate, allowed)), None)
 
 
-def bounds(allowed: Interval) -> tuple[int | float, ...]:
+def bounds(allowed: NumberRange) -> tuple[int | float, ...]:
     """The smallest and the largest allowed number, where the schema sets them."""
     if allowed.step is not None:
         factors = allowed.factors()
@@ -149,7 +149,7 @@ def bounds(allowed: Interval) -> tuple[int | float, ...]:
     )
 
 
-def _is_allowed(number: Fraction, allowed: Interval) -> bool:
+def _is_allowed(number: Fraction, allowed: NumberRange) -> bool:
     """True if the number, as a float, is within the bounds."""
     low, high = allowed.reach
     exact = Fraction(_number(number))

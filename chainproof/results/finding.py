@@ -32,9 +32,6 @@ class FindingData(TypedDict):
     """Only with --keep-bodies."""
 
 
-_TEXTS = ("clause", "level", "source", "quotation", "expected", "actual", "reproduce")
-
-
 _CLAUSES_WITH_BYTE_COUNTS = frozenset({RESPONSE_FRAMING.id, REQUEST_ANSWERED.id})
 """Clauses whose violations contain numbers of bytes."""
 

@@ -18,8 +18,6 @@ from chainproof.statistics.dependence import Dependence, independent
 from chainproof.statistics.histogram import Histogram
 
 CONFIDENCE = 0.95
-ONE_SIDED = 1.0 - 2 * (1.0 - CONFIDENCE)
-"""The confidence of a two-sided interval whose ends are one-sided 95 % bounds."""
 _INDEPENDENT = independent()
 
 

@@ -22,7 +22,7 @@ from ..inputs.chain_inputs import padded
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import NO_ERROR, STEERING_HEADER, expectation
 from ..options import Depth, Permission
-from ..probing.answer_recorder import JudgedAnswer
+from ..probing.answer_recorder import JudgedExchange
 from ..probing.requester import Requester
 from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT, RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
@@ -170,7 +170,7 @@ def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
         _send_upgrade_request(requester, protocol)
 
 
-def _accepts(judged: JudgedAnswer) -> bool:
+def _accepts(judged: JudgedExchange) -> bool:
     """True if the target accepts the request, that is, requires no key at all."""
     return judged.answer is not None and 200 <= judged.answer.status < 300
 
@@ -399,7 +399,7 @@ def _unauthenticated_requests(requester: Requester, times: int) -> Iterator[Chec
 _UNKNOWN_SCHEME: Sequence[HeaderField] = (("Authorization", f"Chainproof {WRONG_KEY}"),)
 
 
-def _is_rate_limited(judged: JudgedAnswer) -> bool:
+def _is_rate_limited(judged: JudgedExchange) -> bool:
     """True if the target limits the rate of unauthenticated requests, which it may."""
     return judged.answer is None or judged.answer.status == 429
 
@@ -434,7 +434,7 @@ def _concurrent_requests(requester: Requester, turn: int) -> Iterator[CheckReque
         yield request_without_key(requester, *fields, label="one of a dozen concurrent requests, without a valid key")
 
 
-def _record_leaked_key(requester: Requester, judged: JudgedAnswer, requests: Sequence[CheckRequest]) -> None:
+def _record_leaked_key(requester: Requester, judged: JudgedExchange, requests: Sequence[CheckRequest]) -> None:
     """Report an answer that contains the credentials of another request."""
     answer = judged.answer
     if answer is None:

@@ -26,7 +26,7 @@ from ..inputs.valid_json import (
     raw_text,
 )
 from ..options import Depth
-from ..probing.answer_recorder import JudgedAnswer
+from ..probing.answer_recorder import JudgedExchange
 from ..probing.hypothesis_runner import run_property
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
@@ -188,7 +188,7 @@ def _send_all(requester: Requester, bodies: Iterable[BodyCase]) -> None:
     requester.send_all(requester.build_request(body.content, label=body.label) for body in bodies)
 
 
-def _send(requester: Requester, body: BodyCase) -> JudgedAnswer:
+def _send(requester: Requester, body: BodyCase) -> JudgedExchange:
     """The judged answer to a body sent with the right key and media type."""
     return requester.send(requester.build_request(body.content, label=body.label))
 

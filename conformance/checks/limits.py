@@ -18,7 +18,7 @@ from chainproof.results.exchange import Transport
 from ..inputs.sizes import DIMENSIONS, REQUIRED_BODY_BYTES, Dimension
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
-from ..probing.answer_recorder import JudgedAnswer
+from ..probing.answer_recorder import JudgedExchange
 from ..probing.raw_requests import chunked, exchange_raw, raw_request, send_accepted_reference_request
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
@@ -83,14 +83,14 @@ def _is_available(requester: Requester, dimension: Dimension) -> bool:
     return requester.inputs.is_accepted is not False and dimension.make(requester.inputs, 2) is not None
 
 
-def _send(requester: Requester, dimension: Dimension, size: int, label: str = "") -> JudgedAnswer:
+def _send(requester: Requester, dimension: Dimension, size: int, label: str = "") -> JudgedExchange:
     """Send an object of a size. All sizes on the way share one label."""
     body = dimension.make(requester.inputs, size)
     assert body is not None
     return requester.send(requester.build_request(body, label=label or dimension.name.replace("{}", "n")))
 
 
-def _is_accepted(judged: JudgedAnswer) -> bool:
+def _is_accepted(judged: JudgedExchange) -> bool:
     """True if the answer is an output of the chain."""
     return judged.answer is not None and judged.answer.status == 200
 
@@ -183,7 +183,7 @@ def _sized_input(requester: Requester, size: int, purpose: str) -> bytes:
     return requester.unique_input(f"{size} {purpose}", size)
 
 
-def _send_sized(requester: Requester, body: bytes, size: int) -> JudgedAnswer:
+def _send_sized(requester: Requester, body: bytes, size: int) -> JudgedExchange:
     """Send a body with a Content-Length."""
     return requester.send(requester.build_request(body, label=f"a body of {size} bytes"))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from threading import Lock
 
@@ -94,6 +95,11 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
     counts: Counter[str] = Counter()
     lock = Lock()
 
+    def record(kind: str, request: CheckRequest, received: TransportResult) -> None:
+        is_intended = _record(requester, request, received)
+        with lock:
+            counts[kind] += is_intended
+
     def send_requests(worker: int) -> None:
         rng = requester.rng(f"rare {worker}")
         for kind, request, on_own_connection in islice(_mixed_requests(requester, rng), requests // threads):
@@ -104,11 +110,12 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
             received = (
                 _send_on_own_connection(requester, request) if on_own_connection else requester.send_once(request)
             )
-            is_intended = _record(requester, request, received)
-            with lock:
-                counts[kind] += is_intended
+            record(kind, request, received)
 
-    run_in_threads(lambda row: _send_in_turn(requester, row, counts), range(min(4, requests // 100)), threads=threads)
+    def send_in_turn(row: int) -> None:
+        _send_in_turn(requester, row, partial(record, "valid"))
+
+    run_in_threads(send_in_turn, range(min(4, requests // 100)), threads=threads)
     run_in_threads(send_requests, range(threads), threads=threads)
     requester.note(_counts_text(counts))
     if requester.scope.round is not Round.FIRST and any(counts[kind] < _ENOUGH for kind in _KINDS):
@@ -160,7 +167,7 @@ def _record(requester: Requester, request: CheckRequest, received: TransportResu
     return answer.status == 200 if expected is None else expected.is_met_by(answer)
 
 
-def _send_in_turn(requester: Requester, row: int, counts: Counter[str]) -> None:
+def _send_in_turn(requester: Requester, row: int, record: Callable[[CheckRequest, TransportResult], None]) -> None:
     """Send valid requests one after another on one connection, so that defects of the n-th request show."""
     with requester.raw_connection() as connection:
         for number in range(_REQUESTS_PER_CONNECTION):
@@ -170,7 +177,7 @@ def _send_in_turn(requester: Requester, row: int, counts: Counter[str]) -> None:
             received = connection.read_answer(request)
             if number and received.transport is Transport.CONNECTION_LOST and not received.raw:
                 return  # the target may close a connection at any time
-            counts["valid"] += _record(requester, request, received)
+            record(request, received)
             if connection.is_closed or received.closes_connection or received.answer is None:
                 return
 

@@ -31,7 +31,6 @@ REQUIRED_NAME_LENGTH = 32_768
 REQUIRED_FIELD_BYTES = 4_096
 """Bytes of a request header's value."""
 
-_KIB = 2**10
 _MIB = 2**20
 
 

@@ -34,7 +34,7 @@ from .auth_bypass_cause import AUTHENTICATION_CLAUSES
 from .credential_leaks import has_secret, leak_locations, redact, redact_values
 from .echo import RecentBodies, echo_violation
 from .error_code_cause import error_code_violation
-from .expectation import STEERING_HEADER, Expectation, Terms, excerpt, is_undocumented_rejection
+from .expectation import STEERING_HEADER, Expectation, Terms, excerpt
 from .field_syntax import field_violations, has_judged_field
 from .json_equality import duplicate_names
 from .request_ids import repeated_id_violation
@@ -84,7 +84,7 @@ _TRAILING_BYTES = re.compile(rf"(\d+) bytes? {TRAILING_BYTES}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class AnswerHistory:
     """What earlier answers of the run have shown, as far as a further answer is judged by it."""
 
     recent_bodies: RecentBodies = field(default_factory=RecentBodies)
@@ -122,7 +122,7 @@ def judge(
     received: TransportResult,
     expected: Expectation | None,
     terms: Terms,
-    history: History,
+    history: AnswerHistory,
     *,
     deadline: Seconds,
 ) -> Judgement:
@@ -294,7 +294,7 @@ def _judge_content_coding(draft: _Draft, request: CheckRequest, received: Transp
     draft.add(*coding_violations(received.coding_error, received.warning))
 
 
-def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history: History) -> None:
+def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history: AnswerHistory) -> None:
     """Judge what every HTTP server has to keep, also for requests that are not for the operation."""
     if is_allow_header_due(request, answer):
         draft.exercise(clauses.ALLOW_HEADER)
@@ -350,7 +350,7 @@ def _judge_by_user(draft: _Draft, request: CheckRequest, answer: Answer, terms: 
         draft.add(violation)
 
 
-def _judge_echo(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms, history: History) -> None:
+def _judge_echo(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms, history: AnswerHistory) -> None:
     """Judge whether an echo chain returned the object that it was sent."""
     has_echo = terms.echo and request.is_for_operation and answer.status == 200
     if not has_echo or not isinstance(parse_json(request.body or b""), dict):
@@ -364,20 +364,17 @@ def _judge_echo(draft: _Draft, request: CheckRequest, answer: Answer, terms: Ter
 
 
 def _judge_expected(
-    draft: _Draft, request: CheckRequest, answer: Answer, expected: Expectation, *, terms: Terms, history: History
+    draft: _Draft, request: CheckRequest, answer: Answer, expected: Expectation, *, terms: Terms, history: AnswerHistory
 ) -> Violation | None:
     """Judge the answer by what was expected. Returns the violation instead of adding it if its cause has to be found."""
     if is_invalid_error(expected, draft.violations) or is_busy(answer, expected, history.conclusive):
         return None
-    # An undocumented status has its violation already.
     if _is_rejected_otherwise(request, answer, expected, terms):
         draft.rejected = expected.clause
         return None
-    is_documented = answer.status in allowed_statuses(terms.contract)
-    if request.is_for_operation and not expected.violated_by_request and not is_documented:
-        return None
-    if is_undocumented_rejection(request, answer, terms.contract):
-        return None
+    is_undocumented = request.is_for_operation and answer.status not in allowed_statuses(terms.contract)
+    if is_undocumented and not (expected.violated_by_request and _is_success(answer)):
+        return None  # it violates the status clause already
     violation = expected.violation(answer)
     if violation is not None and violation.clause in AUTHENTICATION_CLAUSES and _is_success(answer):
         return violation

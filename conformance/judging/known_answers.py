@@ -60,7 +60,7 @@ class KnownAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class OutputDifference:
     """An output that differs from the first one for an equal input."""
 
     known: KnownAnswer
@@ -79,7 +79,7 @@ class KnownAnswers:
         self._bytes = 0
         self._varying: frozenset[Path] = frozenset()
         self._exceptions: Counter[Path] = Counter()
-        self._differences: list[Difference] = []
+        self._differences: list[OutputDifference] = []
         self._mixed_up: Violation | None = None
         self._lock = Lock()
 
@@ -101,7 +101,7 @@ class KnownAnswers:
             self._known.move_to_end(key)
             if len(self._differences) < _MAX_DIFFERENCES and self._changed(known.output, output):
                 self._differences.append(
-                    Difference(known=known, request=request, answer=answer, output=output, check=check)
+                    OutputDifference(known=known, request=request, answer=answer, output=output, check=check)
                 )
             return bool(without(output.keys(), self._varying))
 
@@ -111,7 +111,7 @@ class KnownAnswers:
             known = self._known.get(input_key(request) or "")
         return None if known is None else known.output
 
-    def take_differences(self) -> list[Difference]:
+    def take_differences(self) -> list[OutputDifference]:
         """The differences that were found since the last call."""
         with self._lock:
             found, self._differences = self._differences, []
@@ -140,7 +140,7 @@ class KnownAnswers:
         with self._lock:
             return self._changed(first, second)
 
-    def owner(self, difference: Difference, output: Leaves, paths: Collection[Path]) -> KnownAnswer | None:
+    def owner(self, difference: OutputDifference, output: Leaves, paths: Collection[Path]) -> KnownAnswer | None:
         """The answer to another input that has the values of *output* at some paths; None if that may be chance."""
         if not is_distinctive(paths, output):
             return None
@@ -151,7 +151,7 @@ class KnownAnswers:
             (each for each in others if agree_at(paths, each.output, output) and input_key(each.request) != own), None
         )
 
-    def share_of_choice(self, difference: Difference, paths: Collection[Path]) -> float:
+    def share_of_choice(self, difference: OutputDifference, paths: Collection[Path]) -> float:
         """
         The smallest share of outputs that have a value of the different one at one of the paths, of those paths where outputs
         have few different values that are no text of the input. 0 if there is no such path: then they are no choice of the chain.

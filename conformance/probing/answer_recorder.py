@@ -20,7 +20,7 @@ from ..judging.auth_bypass_cause import AUTHENTICATION_CLAUSES
 from ..judging.echo import RecentBodies
 from ..judging.expectation import Expectation, Terms
 from ..judging.finding_recorder import Evidence, FindingRecorder
-from ..judging.judge import History, Judgement, is_busy, judge, misframed, request_secrets
+from ..judging.judge import AnswerHistory, Judgement, is_busy, judge, misframed, request_secrets
 from ..judging.known_answers import KnownAnswers
 from ..judging.request_ids import SeenRequestIds
 from ..judging.request_texts import RequestTexts
@@ -34,7 +34,7 @@ _LARGE_BODY = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedAnswer:
+class JudgedExchange:
     """One request, its answer without credentials, and what the answer violates."""
 
     request: CheckRequest
@@ -83,7 +83,7 @@ class AnswerRecorder:
         """The judgement of what came back. Bytes that arrived after earlier answers are entered first."""
         self._record_late_bytes()
         answer, is_readable = received.answer, not received.framing_error and not received.coding_error
-        history = History(
+        history = AnswerHistory(
             recent_bodies=self._recent_bodies,
             has_repeated_request_id=answer is not None and is_readable and self._request_ids.add(answer),
             conclusive=self._conclusive,
@@ -98,7 +98,7 @@ class AnswerRecorder:
         received: TransportResult,
         judgement: Judgement,
         bypassing: CheckRequest | None = None,
-    ) -> JudgedAnswer:
+    ) -> JudgedExchange:
         """Enter a judgement. *bypassing* is the request that shows its authentication bypass, if that is another one."""
         answer = judgement.answer
         if answer is not None and not (self._terms.echo and answer.status == 200):  # an echo is judged by its input
@@ -122,7 +122,7 @@ class AnswerRecorder:
         self._finding_recorder.record((*judgement.exercised, *self._repeated(request, answer)), found, evidence)
         if judgement.rejected is not None:
             self._rejections.add(judgement.rejected)
-        return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
+        return JudgedExchange(request=request, answer=answer, violations=judgement.violations)
 
     def record_rejection(self, clause: Clause) -> None:
         """Enter that a request was rejected as the clause says; it counts once the unchanged request is accepted."""
@@ -165,7 +165,7 @@ class AnswerRecorder:
         """True if an answer says that the target was busy, and is not known to be about the request."""
         return is_busy(answer, expected, self._conclusive)
 
-    def record_conclusive(self, judged: JudgedAnswer, expected: Expectation) -> JudgedAnswer:
+    def record_conclusive(self, judged: JudgedExchange, expected: Expectation) -> JudgedExchange:
         """Enter the violation of a busy status that is about the request. Later ones of its kind are judged at once."""
         assert judged.answer is not None
         self._conclusive.add((expected.clause.id, judged.answer.status))

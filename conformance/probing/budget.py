@@ -8,7 +8,7 @@ check; the second sends the rest until the time is over.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
@@ -17,7 +17,6 @@ from chainproof.clock import Clock, PerSecond, Seconds, monotonic
 from chainproof.durations import format_duration
 
 from ..transport.check_skipped import RunCut
-from ..transport.request import CheckRequest
 
 FIRST_EXAMPLES = 3
 """Examples that a generating check draws in the first round."""
@@ -43,7 +42,7 @@ class ResponseTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RunLimits:
     """What a run may spend from now on; infinite where there is no limit."""
 
     seconds: Seconds = float("inf")
@@ -142,10 +141,6 @@ class CheckScope:
         """Count an answer that came from the chain: an output or a failure."""
         with self._lock:
             self.reached_count += status == 200 or status >= 500
-
-    def selected(self, requests: Iterable[CheckRequest]) -> Iterator[CheckRequest]:
-        """The requests of this round, of several that are independent of each other."""
-        return (request for request in requests if self.is_selected(request.label))
 
     def is_selected(self, label: str) -> bool:
         """Whether the next request with a label belongs to this round."""

@@ -19,7 +19,7 @@ from chainproof.stored_text import beginning
 
 from ..inputs.input_variations import encoded, unique_input, unique_places
 from ..inputs.member_names import may_vary
-from ..judging.known_answers import Difference, KnownAnswer
+from ..judging.known_answers import KnownAnswer, OutputDifference
 from ..judging.output_comparison import (
     Leaves,
     Path,
@@ -64,7 +64,7 @@ def send_alone(requester: Requester, body: bytes | None, label: str = "") -> Lea
     return leaves(value) if isinstance(value, dict | list | str) and is_comparable_size(value) else None
 
 
-def _confirm(requester: Requester, difference: Difference) -> None:
+def _confirm(requester: Requester, difference: OutputDifference) -> None:
     """Report one difference, or ignore its paths from now on."""
     known_answers, known = requester.known_answers, difference.known
     paths = known_answers.changed_paths(known.output, difference.output)
@@ -141,7 +141,9 @@ def _still_has(requester: Requester, owner: KnownAnswer, paths: Collection[Path]
     return output is not None and agree_at(paths, output, owner.output)
 
 
-def _usual_output(requester: Requester, difference: Difference, count: int, *, may_be_rare: bool) -> Leaves | None:
+def _usual_output(
+    requester: Requester, difference: OutputDifference, count: int, *, may_be_rare: bool
+) -> Leaves | None:
     """
     The output of the input sent alone several times. Paths at which it varies are ignored from now on.
 
@@ -184,7 +186,7 @@ def _send_alone_repeatedly(requester: Requester, request: CheckRequest, count: i
 
 def _report(
     requester: Requester,
-    difference: Difference,
+    difference: OutputDifference,
     owner: KnownAnswer | None,
     paths: Collection[Path],
     *,
@@ -215,7 +217,7 @@ def report_mixed_up(
     owner: KnownAnswer,
     paths: Collection[Path],
     request: CheckRequest,
-    difference: Difference,
+    difference: OutputDifference,
 ) -> None:
     """Enter the violation of an output with values that belong to another request. All of a run are one finding."""
     violation = requester.known_answers.first_mixed_up(mixed_up_violation(owner.request, paths))

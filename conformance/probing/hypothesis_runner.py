@@ -26,7 +26,7 @@ from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
 from ..transport.check_skipped import CheckSkipped
-from .answer_recorder import JudgedAnswer
+from .answer_recorder import JudgedExchange
 from .requester import Requester
 
 Drawn = TypeVar("Drawn")
@@ -95,7 +95,7 @@ class ExampleBudget:
         self.remaining = requester.max_examples
         """Examples that may still be drawn."""
 
-    def observe(self, send: Callable[[], JudgedAnswer]) -> None:
+    def observe(self, send: Callable[[], JudgedExchange]) -> None:
         """Send one example. Raises ViolationFound, a subclass for each clause, for a new violation, and BudgetSpent at the end."""
         if self._shrinks_left is None:
             self.remaining -= 1
@@ -125,7 +125,7 @@ def _violation_found(clause: str) -> ViolationFound:
 
 
 def run_property(
-    name: str, strategy: SearchStrategy[Drawn], requester: Requester, send: Callable[[Drawn], JudgedAnswer]
+    name: str, strategy: SearchStrategy[Drawn], requester: Requester, send: Callable[[Drawn], JudgedExchange]
 ) -> None:
     """Send as many examples as the depth says, and shrink those that violate the contract. The seed decides what is drawn."""
     budget = ExampleBudget(requester)

@@ -19,7 +19,7 @@ from ..judging.judge import BUSY_STATUSES
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TRAILING_BYTES, TransportResult, with_trailing_bytes
 from ..transport.request import CheckRequest
-from .answer_recorder import JudgedAnswer
+from .answer_recorder import JudgedExchange
 from .requester import Requester
 
 _MIN_TIMEOUT: Seconds = 2.0
@@ -121,7 +121,7 @@ def chunked(body: bytes, size: int, form: str = "%x", extension: bytes = b"", tr
 
 def record_framed(
     requester: Requester, request: CheckRequest, received: TransportResult, expected: Expectation | None
-) -> JudgedAnswer | None:
+) -> JudgedExchange | None:
     """Judge the answer to a request with special framing, and enter the result. Returns None if only one clause was judged."""
     answer = received.answer
     if expected is None:

@@ -13,7 +13,7 @@ from chainproof.results.exchange import Transport
 
 from ..judging.expectation import expectation
 from ..judging.finding_recorder import Evidence
-from ..judging.judge import History, judge
+from ..judging.judge import AnswerHistory, judge
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult, with_trailing_bytes
 from ..transport.request import CheckRequest, reproduction_command
@@ -88,6 +88,8 @@ def _sent_alone(requester: Requester, request: CheckRequest) -> TransportResult:
 def _violated_clauses(requester: Requester, request: CheckRequest, received: TransportResult) -> set[Clause]:
     """The clauses that an answer violates by itself."""
     expected = expectation(request, requester.terms)
-    judgement = judge(request, received, expected, requester.terms, History(), deadline=requester.settings.deadline)
+    judgement = judge(
+        request, received, expected, requester.terms, AnswerHistory(), deadline=requester.settings.deadline
+    )
     found = {each.clause for each in judgement.violations}
     return found if judgement.auth_bypass is None else found | {judgement.auth_bypass.clause}

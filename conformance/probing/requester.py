@@ -48,8 +48,8 @@ from ..transport.client import Client, connection_failure
 from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, key_secret
-from .answer_recorder import AnswerRecorder, JudgedAnswer
-from .budget import FIRST_EXAMPLES, CheckScope, Limits, ResponseTimes, Round, TimeBudget
+from .answer_recorder import AnswerRecorder, JudgedExchange
+from .budget import FIRST_EXAMPLES, CheckScope, ResponseTimes, Round, RunLimits, TimeBudget
 from .concurrency import ConcurrencyLimit, run_in_threads
 from .liveness import Liveness
 from .waits import TargetBehaviour, Waits
@@ -321,10 +321,10 @@ class Requester:
             raise CheckSkipped(f"{needs} --allow {permission}")
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> RunLimits:
         """What the run may spend from now on."""
         limiter = self._client.rate_limiter
-        return Limits(
+        return RunLimits(
             seconds=self.time_budget.left,
             requests=limiter.left,
             rate=limiter.rate or float("inf"),
@@ -371,7 +371,7 @@ class Requester:
         schema = self.terms.input_schema
         return describe_body(body) if schema is None else input_label(schema, body)
 
-    def send(self, request: CheckRequest, expected: Expectation | None = None) -> JudgedAnswer:
+    def send(self, request: CheckRequest, expected: Expectation | None = None) -> JudgedExchange:
         """
         Send a request and enter the judgement of its answer, by *expected* or else by what the contract expects.
 
@@ -380,7 +380,7 @@ class Requester:
         request = request.with_fields(self._client.fields)
         self._liveness.require_answers(self.check_name)
         if not self._may_be_answered(request):
-            return JudgedAnswer(request=request, answer=None)
+            return JudgedExchange(request=request, answer=None)
         expected = expected or expectation(request, self.terms)
         judged = self._exchange(request, expected)
         for pause in self.waits.retry_pauses:
@@ -481,13 +481,13 @@ class Requester:
         self._recorder.remember_body(request)
         return request.with_fields(self._client.fields)
 
-    def record(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> JudgedAnswer:
+    def record(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> JudgedExchange:
         """Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first."""
         if received.answer is not None:
             self.scope.count_answer(received.answer.status)
         if received.transport is Transport.DEADLINE and self._is_explained_by_input(request):
             self._watch(request, received, expected, by_input=True)
-            return JudgedAnswer(request=request, answer=None)
+            return JudgedExchange(request=request, answer=None)
         judgement = self._recorder.judgement(request, received, expected)
         bypassing = None
         if judgement.auth_bypass is not None and expected is not None:
@@ -512,7 +512,7 @@ class Requester:
         """The texts of the run's requests so far."""
         return self._recorder.request_texts
 
-    def _is_base_accepted(self, judged: JudgedAnswer) -> bool:
+    def _is_base_accepted(self, judged: JudgedExchange) -> bool:
         """True if the unchanged request was accepted."""
         request, answer = judged.request, judged.answer
         return (
@@ -546,7 +546,7 @@ class Requester:
         self.finding_recorder.count_request()
         self.scope.count_request()
 
-    def _exchange(self, request: CheckRequest, expected: Expectation | None) -> JudgedAnswer:
+    def _exchange(self, request: CheckRequest, expected: Expectation | None) -> JudgedExchange:
         """
         Send a request once, and enter the judgement of its answer.
 
@@ -658,7 +658,7 @@ class Requester:
             judgement = self._recorder.judgement(request, received, None)
             return self._recorder.record(request, received, judgement).answer
 
-    def _is_request_the_reason(self, judged: JudgedAnswer) -> bool:
+    def _is_request_the_reason(self, judged: JudgedExchange) -> bool:
         """True if other requests succeed where this one got a busy status several times. A 429 is never about the request."""
         assert judged.answer is not None
         if judged.answer.status == TOO_MANY_REQUESTS:

@@ -46,7 +46,7 @@ from chainproof.contract.violations import Violation
 from ..inputs.schemathesis_operation import Operation, schemathesis_operation
 from ..judging.expectation import Terms, expectation, is_undocumented_rejection
 from ..transport.request import CheckRequest
-from .answer_recorder import JudgedAnswer
+from .answer_recorder import JudgedExchange
 from .hypothesis_runner import ExampleBudget, generation_rounds, hypothesis_settings, run_hypothesis_test
 from .requester import Requester
 
@@ -103,7 +103,7 @@ def _fuzz(requester: Requester, budget: ExampleBudget, schema: Schema | None) ->
         phases = [HypothesisTestMode.FUZZING]
 
 
-def _send_case(requester: Requester, case: Case[Operation]) -> JudgedAnswer:
+def _send_case(requester: Requester, case: Case[Operation]) -> JudgedExchange:
     """Send a case. The answer is judged by our clauses and by Schemathesis."""
     parts = case.as_transport_kwargs(
         base_url=requester.target.origin, headers={"Authorization": requester.key.authorization}
@@ -145,8 +145,8 @@ def _label(request: CheckRequest, requester: Requester) -> str:
 
 
 def _with_schemathesis_violations(
-    requester: Requester, case: Case[Operation], prepared: requests.PreparedRequest, judged: JudgedAnswer
-) -> JudgedAnswer:
+    requester: Requester, case: Case[Operation], prepared: requests.PreparedRequest, judged: JudgedExchange
+) -> JudgedExchange:
     """The judged answer with the violations that only Schemathesis reports; enters them."""
     answer = judged.answer
     assert answer is not None

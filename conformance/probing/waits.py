@@ -55,7 +55,6 @@ class TargetBehaviour:
     """How fast the target has answered so far, and how long the run has waited for it."""
 
     def __init__(self, waits: Waits) -> None:
-        self._waits = waits
         self._accepted: Seconds | None = None
         self._rejected: Seconds | None = None
         self._busy_wait_left = waits.max_busy_wait

@@ -15,7 +15,7 @@ from chainproof.durations import format_duration
 from ..judging.credential_leaks import redact
 from ..judging.expectation import Terms
 from ..judging.judge import Judgement, request_secrets
-from ..transport.single_exchange import Exchange
+from ..transport.single_exchange import SingleExchange
 
 _MAX_SHOWN = 2**18
 """Bytes of an answer that are shown."""
@@ -27,12 +27,12 @@ _NEED_SEVERAL_ANSWERS = frozenset({clauses.REQUEST_ID_UNIQUE})
 """Clauses that a single answer cannot violate."""
 
 
-def call_text(made: Exchange, judgement: Judgement, terms: Terms) -> str:
+def call_text(made: SingleExchange, judgement: Judgement, terms: Terms) -> str:
     """The whole exchange in lines."""
     return "\n".join(_lines(made, judgement, terms))
 
 
-def _lines(made: Exchange, judgement: Judgement, terms: Terms) -> Iterator[str]:
+def _lines(made: SingleExchange, judgement: Judgement, terms: Terms) -> Iterator[str]:
     """The lines."""
     secrets = request_secrets(made.request, terms)
     yield "Request"

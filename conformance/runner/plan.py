@@ -9,7 +9,7 @@ from chainproof.clock import Seconds
 
 from ..checks import Check
 from ..options import DEFAULT_TIME_BUDGET, SLOW_TARGET, Depth, Settings
-from ..probing.budget import Limits, ResponseTimes, Round
+from ..probing.budget import ResponseTimes, Round, RunLimits
 from .forecast import RequestCount, forecast_counts
 from .power_order import power_of
 
@@ -59,7 +59,7 @@ def count_of(check: Check, depth: Depth) -> RequestCount:
 
 
 def expected_seconds(
-    counts: Iterable[RequestCount], times: ResponseTimes, *, depth: Depth, limits: Limits
+    counts: Iterable[RequestCount], times: ResponseTimes, *, depth: Depth, limits: RunLimits
 ) -> tuple[int, Seconds]:
     """The number of requests, and how long they take."""
     total = sum(counts, start=RequestCount())
@@ -70,7 +70,7 @@ def expected_seconds(
     )
 
 
-def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, limits: Limits) -> RunPlan:
+def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, limits: RunLimits) -> RunPlan:
     """The plan for some checks of a target with these response times."""
     counts = [count_of(check, depth) for check in checks]
     requests, seconds = expected_seconds(counts, times, depth=depth, limits=limits)

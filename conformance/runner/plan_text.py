@@ -11,7 +11,7 @@ from chainproof.durations import format_duration
 from ..checks import Check
 from ..inputs.chain_schema import ChainSchema
 from ..options import Settings
-from ..probing.budget import Limits, ResponseTimes
+from ..probing.budget import ResponseTimes, RunLimits
 from .check_list import skip_reason
 from .forecast import RequestCount, by_module
 from .plan import count_of, plan_run, time_limit
@@ -24,7 +24,7 @@ _REJECTION_TIME: Seconds = 0.03
 
 
 def plan_text(
-    settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check], limits: Limits, *, is_remote: bool
+    settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check], limits: RunLimits, *, is_remote: bool
 ) -> str:
     """The plan of a run of some checks within some limits."""
     skipped: dict[str, list[Check]] = {}
@@ -54,7 +54,7 @@ def _request_lines(counts: Mapping[str, RequestCount]) -> Iterator[str]:
         yield f"  {module.replace('_', ' '):<24}{count.requests:>10,}{count.reached:>18,}"
 
 
-def _duration_lines(settings: Settings, checks: list[Check], limits: Limits) -> Iterator[str]:
+def _duration_lines(settings: Settings, checks: list[Check], limits: RunLimits) -> Iterator[str]:
     """The duration of the run at each response time."""
     times = _RESPONSE_TIMES if settings.response_time is None else (settings.response_time,)
     yield "  expected duration, if a request that does not reach the chain is rejected within 30 ms"
@@ -68,7 +68,7 @@ def _duration_lines(settings: Settings, checks: list[Check], limits: Limits) -> 
         yield f"    {format_duration(seconds):>7} per answer{at_once}: about {format_duration(float(round(took)))}{share}"
 
 
-def _limit_lines(limits: Limits) -> Iterator[str]:
+def _limit_lines(limits: RunLimits) -> Iterator[str]:
     """The limits that hold whatever the response time is."""
     if limits.requests != float("inf"):
         yield f"  at most {limits.requests:,.0f} requests"

@@ -23,7 +23,7 @@ from chainproof.target_options import TargetOptions, parse_target_options
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.finding_recorder import FindingRecorder
 from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
-from ..probing.budget import Limits, TimeBudget
+from ..probing.budget import RunLimits, TimeBudget
 from ..probing.requester import Requester
 from ..transport.asgi import App, serve_app
 from ..transport.client import Client
@@ -106,12 +106,12 @@ def prepare_run(settings: Settings, loaded: LoadedOptions, endpoint: Endpoint) -
     return RunSetup(settings=resolved, endpoint=endpoint, path=path, loaded=loaded, forecast=forecast)
 
 
-def planned_limits(settings: Settings) -> tuple[Limits, bool]:
+def planned_limits(settings: Settings) -> tuple[RunLimits, bool]:
     """The limits of a run with these settings, and whether its target is remote. Raises UsageError."""
     target = requested_target(settings)
     is_remote = target.url is not None and not is_loopback(parse_target(target.url).host)
     limiter = _rate_limiter(settings, is_remote=is_remote)
-    limits = Limits(
+    limits = RunLimits(
         seconds=time_limit(settings, 0.0, is_remote=is_remote),
         requests=limiter.left,
         rate=limiter.rate or float("inf"),

@@ -20,7 +20,7 @@ _MORE_BYTES_TIMEOUT: Seconds = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class SingleExchange:
     """One request, and everything that came back."""
 
     request: CheckRequest
@@ -38,14 +38,14 @@ class Exchange:
     """Time from sending the request until the end of the answer."""
 
 
-def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> Exchange:
+def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> SingleExchange:
     """Send a request on a new connection and read the answer; of a raw request also further answers."""
     sent = request_bytes(request, client.target)
     began = monotonic()
     try:
         connection = client.open_raw_connection()
     except OSError as error:
-        return Exchange(
+        return SingleExchange(
             request=request, is_raw=is_raw, sent=sent, received=connection_failure(error), received_bytes=b""
         )
     with connection:
@@ -62,7 +62,7 @@ def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> 
     all_bytes = received.raw if received.raw.endswith(trailing) else received.raw + trailing
     if not is_raw or request.is_valid:  # one request has one answer
         received = with_trailing_bytes(received, trailing)
-    return Exchange(
+    return SingleExchange(
         request=request,
         is_raw=is_raw,
         sent=sent,

@@ -121,8 +121,6 @@ class RateEvidence:
     """True if the best estimate meets every objective."""
     shares: tuple[ShareEstimate, ...]
     """The share of good requests for each objective, with its interval."""
-    trend: Trend
-    """Of requests in flight."""
 
 
 def evidence(probes: Sequence[Probe]) -> list[RateEvidence]:
@@ -185,7 +183,6 @@ def _rate_evidence(probes: Sequence[Probe], pooled: Sequence[_Pooled], shares: S
         requests_needed=max((_needed(*pair) for pair in zip(shares, pooled, strict=True)), default=1),
         likely_met=likely,
         shares=tuple(shares),
-        trend=in_flight,
     )
 
 

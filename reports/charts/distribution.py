@@ -15,7 +15,7 @@ from ..formatting import quantities
 from ..time_series import Bin, bins
 from .axis_ticks import MIN_TIME, log_ticks, range_of
 from .chart import Chart, LegendEntry, build_chart
-from .plot import NARROW, WIDE, Panel, Rule, Scale, Series, Shape, XAxis, YAxis
+from .plot import NARROW, WIDE, ChartSeries, Panel, Rule, Scale, Shape, XAxis, YAxis
 from .readout import Readout, ReadoutRow
 
 _MAX_BINS = {WIDE: 80, NARROW: 40}
@@ -96,8 +96,8 @@ def shares_panel(line: Histogram, area: Histogram, rules: Iterable[tuple[str, Se
         # 30 % more than the highest step, for the labels of the rules.
         y=YAxis(title="share of ok answers (%)", high=1.3 * max(share for _, share in (*steps, *filled))),
         series=(
-            Series(shape=Shape.AREA, colour="service", points=filled, opacity=0.35),
-            Series(shape=Shape.STEPS, colour="response", points=steps),
+            ChartSeries(shape=Shape.AREA, colour="service", points=filled, opacity=0.35),
+            ChartSeries(shape=Shape.STEPS, colour="response", points=steps),
         ),
         rules=tuple(_rule(name, value) for name, value in rules),
     )

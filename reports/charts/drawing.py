@@ -21,7 +21,7 @@ import vl_convert
 from chainproof.machine_faults import MachineFault, system_fault
 from chainproof.stored_text import shortened
 
-from .plot import WIDE, Band, Cell, Panel, Rule, Scale, Series, Shape, XAxis, YAxis
+from .plot import WIDE, Band, Cell, ChartSeries, Panel, Rule, Scale, Shape, XAxis, YAxis
 
 Row = dict[str, float | str | None]
 Specification = Mapping[str, object]
@@ -228,7 +228,7 @@ def _y_axis(axis: YAxis) -> Specification:
     return {"field": "y", "type": "quantitative", "title": axis.title, "scale": scale, "axis": ticks}
 
 
-def _series(series: Series, x: Specification, y: Specification, data: Datasets) -> Iterator[Specification]:
+def _series(series: ChartSeries, x: Specification, y: Specification, data: Datasets) -> Iterator[Specification]:
     """The layers of one series."""
     colour = {"color": f"var(--{series.colour})"}
     rows: list[Row] = [{"x": place, "y": value} for place, value in series.points]

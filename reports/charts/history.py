@@ -10,7 +10,7 @@ from chainproof.judgement.comparison.metrics import METRIC_KINDS, QUANTILES, Met
 
 from ..formatting import quantities, safe_text
 from .chart import Chart, LegendEntry, build_chart
-from .plot import Panel, Point, Rule, Series, Shape, XAxis, YAxis
+from .plot import Panel, Point, Rule, ChartSeries, Shape, XAxis, YAxis
 from .readout import Readout, ReadoutRow
 from .timeline import axis_unit
 
@@ -94,7 +94,7 @@ def _end_of_axis(
     return 1.25 * highest if is_labelled else None
 
 
-def _series(found: WorkloadHistory, metric: Metric, colour: str, scale: float) -> list[Series]:
+def _series(found: WorkloadHistory, metric: Metric, colour: str, scale: float) -> list[ChartSeries]:
     """A dot for each run, and the levels; without a change of level, the median of the runs that count."""
     values = [(place + 1.0, run.values.get(metric)) for place, run in enumerate(found.runs)]
     dots: list[Point] = [(place, value * scale) for place, value in values if value is not None]
@@ -102,7 +102,7 @@ def _series(found: WorkloadHistory, metric: Metric, colour: str, scale: float) -
     starts = [0.5, *(each.place + 0.5 for each in changes), len(found.runs) + 0.5]
     levels = [changes[0].before, *(each.after for each in changes)] if changes else _median(found, metric)
     line = [(start, level * scale) for start, level in zip(starts, [*levels, *levels[-1:]], strict=False)]
-    return [Series(shape=Shape.STEPS, colour=colour, points=tuple(line), width=1.5, dots=tuple(dots))]
+    return [ChartSeries(shape=Shape.STEPS, colour=colour, points=tuple(line), width=1.5, dots=tuple(dots))]
 
 
 def _median(found: WorkloadHistory, metric: Metric) -> list[float]:

@@ -9,7 +9,7 @@ from chainproof.results.settings import PhaseSpan
 from ..formatting import quantities
 from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
-from .plot import Panel, Point, Series, Shape, YAxis
+from .plot import ChartSeries, Panel, Point, Shape, YAxis
 from .readout import ReadoutRow
 from .timeline import Timeline, TimeUnit, axis_unit, build_timeline, resolution_note, time_readout
 
@@ -69,19 +69,19 @@ def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = (
     )
 
 
-def _extremes(over_time: Sequence[Span], timeline: Timeline, unit: TimeUnit) -> tuple[Series, ...]:
+def _extremes(over_time: Sequence[Span], timeline: Timeline, unit: TimeUnit) -> tuple[ChartSeries, ...]:
     """The p99 from the fastest to the slowest second of each span, so that merging seconds hides none; no area without merging."""
     if over_time[0].seconds == 1:
         return ()
     found = [span.extremes(lambda each: each.ok_quantile("p99")) or (0.0, 0.0) for span in over_time]
     base = [low / unit.seconds for low, _ in found]
     points = timeline.steps([high / unit.seconds for _, high in found], over_time)
-    return (Series(shape=Shape.AREA, colour="p99", opacity=0.2, points=points, base=(*base, base[-1])),)
+    return (ChartSeries(shape=Shape.AREA, colour="p99", opacity=0.2, points=points, base=(*base, base[-1])),)
 
 
 def _percentile(
     name: str, fraction: float, over_time: Sequence[Span], *, dash: tuple[int, int], unit: TimeUnit, x_unit: TimeUnit
-) -> Series:
+) -> ChartSeries:
     """One percentile at the middle of every span, with a gap where there was no ok answer."""
     values = [span.ok_times.quantile(fraction) for span in over_time]
     points: list[Point] = [
@@ -93,7 +93,7 @@ def _percentile(
         for place, point in enumerate(points)
         if point[1] is not None and (len(points) <= _FEW_SPANS or _is_isolated(values, place))
     )
-    return Series(shape=Shape.LINE, colour=name, points=tuple(points), dash=dash, width=2, dots=dots)
+    return ChartSeries(shape=Shape.LINE, colour=name, points=tuple(points), dash=dash, width=2, dots=dots)
 
 
 def _is_isolated(values: Sequence[float | None], place: int) -> bool:

@@ -14,7 +14,7 @@ from ..formatting.outcomes import outcome_text
 from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
 from .colours import OTHER, Palette
-from .plot import Panel, Series, Shape, YAxis
+from .plot import ChartSeries, Panel, Shape, YAxis
 from .readout import ReadoutRow
 from .timeline import Timeline, build_timeline, resolution_note, time_readout
 
@@ -77,20 +77,22 @@ def _legend(summary: LoadSummary, colours: Palette) -> tuple[LegendEntry, ...]:
     return tuple(LegendEntry(colour=colour, label=label) for colour, label in labels.items())
 
 
-def _stacked(rates: Mapping[str, Sequence[float]], over_time: Sequence[Span], timeline: Timeline) -> tuple[Series, ...]:
+def _stacked(
+    rates: Mapping[str, Sequence[float]], over_time: Sequence[Span], timeline: Timeline
+) -> tuple[ChartSeries, ...]:
     """Rates by colour as areas on top of each other."""
     floor = [0.0] * len(over_time)
-    areas: list[Series] = []
+    areas: list[ChartSeries] = []
     for colour, values in rates.items():
         top = [low + value for low, value in zip(floor, values, strict=True)]
         points = timeline.steps(top, over_time)
-        areas.append(Series(shape=Shape.AREA, colour=colour, points=points, base=(*floor, floor[-1])))
+        areas.append(ChartSeries(shape=Shape.AREA, colour=colour, points=points, base=(*floor, floor[-1])))
         floor = top
     return tuple(areas)
 
 
 def _panels(
-    everything: tuple[Series, ...], not_ok: tuple[Series, ...], timeline: Timeline, width: int
+    everything: tuple[ChartSeries, ...], not_ok: tuple[ChartSeries, ...], timeline: Timeline, width: int
 ) -> Sequence[Panel]:
     """All outcomes above, and below those that are not ok if there are any."""
     titles = ("all, per second", "not ok, per second") if not_ok else ("requests per second",)

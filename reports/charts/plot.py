@@ -66,7 +66,7 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class ChartSeries:
     """One series of a panel."""
 
     shape: Shape
@@ -120,7 +120,7 @@ class Panel:
     """In pixels, in a wide drawing."""
     x: XAxis
     y: YAxis
-    series: tuple[Series, ...]
+    series: tuple[ChartSeries, ...]
     rules: tuple[Rule, ...] = ()
     bands: tuple[Band, ...] = ()
     cells: tuple[Cell, ...] = ()

@@ -13,7 +13,7 @@ from ..formatting import quantities
 from ..formatting.searches import MAX_PROBES
 from .chart import Chart, LegendEntry, build_chart
 from .latency import PERCENTILES
-from .plot import Panel, Point, Rule, Series, Shape, XAxis, YAxis
+from .plot import ChartSeries, Panel, Point, Rule, Shape, XAxis, YAxis
 from .readout import Readout, ReadoutRow
 from .timeline import TimeUnit, axis_unit
 
@@ -73,7 +73,7 @@ def _panels(probes: Sequence[ProbeRecord], highest: PerSecond, rules: tuple[Rule
     """Response time, throughput and requests in flight, one below the other."""
     limit = _time_limit(probes)
     unit = axis_unit(limit)
-    planned = Series(shape=Shape.LINE, colour="planned", points=((0.0, 0.0), (highest, highest)), dash=(5, 3))
+    planned = ChartSeries(shape=Shape.LINE, colour="planned", points=((0.0, 0.0), (highest, highest)), dash=(5, 3))
     percentiles = tuple(_curve(name, dash, probes, _percentile(name, limit, unit)) for name, _, _, dash in PERCENTILES)
     # 25 % more than the highest value, for the labels of the rules.
     times = YAxis(title=f"response time ({unit.name})", high=1.25 * limit / unit.seconds)
@@ -118,7 +118,7 @@ def _percentile(name: str, limit: float, unit: TimeUnit) -> Callable[[ProbeRecor
 
 def _curve(
     colour: str, dash: tuple[int, int], probes: Sequence[ProbeRecord], value: Callable[[ProbeRecord], float | None]
-) -> Series:
+) -> ChartSeries:
     """A dot for each probe, and a line through the mean at each rate."""
     by_rate: dict[PerSecond, list[float]] = defaultdict(list)
     for probe in probes:
@@ -126,7 +126,7 @@ def _curve(
             by_rate[probe.rate].append(number)
     dots: list[Point] = [(rate, number) for rate in sorted(by_rate) for number in by_rate[rate]]
     points: list[Point] = [(rate, fmean(by_rate[rate])) for rate in sorted(by_rate)]
-    return Series(shape=Shape.LINE, colour=colour, points=tuple(points), dash=dash, width=2, dots=tuple(dots))
+    return ChartSeries(shape=Shape.LINE, colour=colour, points=tuple(points), dash=dash, width=2, dots=tuple(dots))
 
 
 def _rules(search: SearchRecord) -> tuple[Rule, ...]:

@@ -11,7 +11,7 @@ from chainproof.judgement.spectrum import SpectrumPoint
 from ..formatting import quantities
 from .axis_ticks import MIN_TIME, log_ticks
 from .chart import Chart, LegendEntry, build_chart
-from .plot import NARROW, WIDE, Panel, Scale, Series, Shape, XAxis, YAxis
+from .plot import NARROW, WIDE, ChartSeries, Panel, Scale, Shape, XAxis, YAxis
 from .readout import Readout, ReadoutRow
 
 _TICKS = {WIDE: (1.0, 2.0, 4.0, 10.0, 20.0, 100.0, 1000.0, 10000.0), NARROW: (2.0, 10.0, 100.0, 1000.0, 10000.0)}
@@ -82,7 +82,7 @@ def _panel(points: Sequence[SpectrumPoint], axis: XAxis) -> Panel:
     """The interval as a ribbon, the percentiles as a line."""
     low = _milliseconds(min(point.low for point in points)) / 1.1
     high = _milliseconds(max(point.high for point in points)) * 1.1
-    ribbon = Series(
+    ribbon = ChartSeries(
         shape=Shape.RIBBON,
         colour="interval",
         points=tuple((_place(point), _milliseconds(point.high)) for point in points),
@@ -99,7 +99,7 @@ def _panel(points: Sequence[SpectrumPoint], axis: XAxis) -> Panel:
             scale=Scale.TIME,
             ticks=tuple(log_ticks(low, high, 8)),
         ),
-        series=(ribbon, Series(shape=Shape.LINE, colour="response", points=line, width=2)),
+        series=(ribbon, ChartSeries(shape=Shape.LINE, colour="response", points=line, width=2)),
     )
 
 

@@ -10,7 +10,7 @@ from chainproof.results.settings import PhaseSpan
 from ..formatting import quantities
 from ..time_series import Span
 from .chart import Chart, LegendEntry, build_chart
-from .plot import Panel, Series, Shape, YAxis
+from .plot import ChartSeries, Panel, Shape, YAxis
 from .readout import ReadoutRow
 from .timeline import Timeline, build_timeline, resolution_note, time_readout
 
@@ -25,12 +25,12 @@ def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> C
         ("planned", (5, 3), [span.rate(span.counts.planned) for span in over_time]),
     )
     series = _extremes(over_time, timeline) + tuple(
-        Series(shape=Shape.STEPS, colour=name, dash=dash, points=timeline.steps(values, over_time))
+        ChartSeries(shape=Shape.STEPS, colour=name, dash=dash, points=timeline.steps(values, over_time))
         for name, dash, values in rates
     )
     merged = over_time[0].seconds > 1
     in_flight = [float(span.in_flight_max) for span in over_time]
-    area = Series(shape=Shape.AREA, colour="in-flight", opacity=0.6, points=timeline.steps(in_flight, over_time))
+    area = ChartSeries(shape=Shape.AREA, colour="in-flight", opacity=0.6, points=timeline.steps(in_flight, over_time))
     description = (
         f"Requests planned, sent and answered ok per second{resolution_note(over_time)}. Below: the largest number of "
         f"requests in flight at once, {quantities.count(round(max(in_flight)))} at its peak."
@@ -73,14 +73,14 @@ def _legend(*, merged: bool) -> tuple[LegendEntry, ...]:
     )
 
 
-def _extremes(over_time: Sequence[Span], timeline: Timeline) -> tuple[Series, ...]:
+def _extremes(over_time: Sequence[Span], timeline: Timeline) -> tuple[ChartSeries, ...]:
     """The ok answers from the worst to the best second of each span; no area if no seconds are merged."""
     if over_time[0].seconds == 1:
         return ()
     found = [span.extremes(lambda each: float(each.count(Result.OK))) or (0.0, 0.0) for span in over_time]
     lowest = [0.0 if len(span.parts) < span.seconds else low for span, (low, _) in zip(over_time, found, strict=True)]
     points = timeline.steps([high for _, high in found], over_time)
-    return (Series(shape=Shape.AREA, colour="ok", opacity=0.2, points=points, base=(*lowest, lowest[-1])),)
+    return (ChartSeries(shape=Shape.AREA, colour="ok", opacity=0.2, points=points, base=(*lowest, lowest[-1])),)
 
 
 def _readout_rows(

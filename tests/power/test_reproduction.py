@@ -18,7 +18,7 @@ import pytest
 
 from chainproof.conformance.inputs.chain_schema import ANY_OBJECT
 from chainproof.conformance.judging.expectation import Terms, expectation
-from chainproof.conformance.judging.judge import History, judge
+from chainproof.conformance.judging.judge import AnswerHistory, judge
 from chainproof.conformance.transport.connection import TransportResult
 from chainproof.conformance.transport.request import CheckRequest
 from chainproof.contract.answer import Answer
@@ -133,7 +133,7 @@ def shows(found: Finding, code: int, output: str, cwd: Path) -> bool:
     terms = Terms(key=ApiKey(EMULATOR_KEY), echo=True, input_schema=None, output_schema=ANY_OBJECT)
     request = request_of_curl(line)
     received = TransportResult(transport=Transport.ANSWERED, answer=answer, raw=b"-")
-    judgement = judge(request, received, expectation(request, terms), terms, History(), deadline=1.0)
+    judgement = judge(request, received, expectation(request, terms), terms, AnswerHistory(), deadline=1.0)
     return bool({each.clause.id for each in judgement.violations} & wanted)
 
 

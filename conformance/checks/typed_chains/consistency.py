@@ -23,7 +23,7 @@ from ...inputs.input_variations import Place, encoded, format_place, unique_inpu
 from ...inputs.member_names import is_identifier, tells_of_cache
 from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
 from ...options import Depth
-from ...probing.answer_recorder import JudgedAnswer
+from ...probing.answer_recorder import JudgedExchange
 from ...probing.concurrency import run_in_threads
 from ...probing.difference_confirmation import send_alone
 from ...probing.input_source import InputSource, distinct_bodies, input_source
@@ -150,7 +150,9 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
         run_in_threads(send, batch, threads=_THREADS)
 
 
-def _can_show_owner(requester: Requester, alone: dict[bytes, JudgedAnswer], own: dict[bytes, frozenset[bytes]]) -> bool:
+def _can_show_owner(
+    requester: Requester, alone: dict[bytes, JudgedExchange], own: dict[bytes, frozenset[bytes]]
+) -> bool:
     """True if answers show to which input they belong: by a unique text in them, or since they are repeatable and differ."""
     answers = [(each.answer, own[body]) for body, each in alone.items()]
     if any(answer is not None and token in answer.body for answer, tokens in answers for token in tokens):
@@ -162,7 +164,7 @@ def _can_show_owner(requester: Requester, alone: dict[bytes, JudgedAnswer], own:
     )
 
 
-def _judge_tokens(requester: Requester, judged: JudgedAnswer, others: Collection[bytes]) -> None:
+def _judge_tokens(requester: Requester, judged: JudgedExchange, others: Collection[bytes]) -> None:
     """Record whether an answer contains a unique text of another request."""
     answer = judged.answer
     if answer is None or answer.status != 200:

@@ -6,7 +6,7 @@ import pytest
 
 from chainproof.conformance.judging.auth_bypass_cause import auth_bypass_cause
 from chainproof.conformance.judging.expectation import Expectation, Terms, expectation
-from chainproof.conformance.judging.judge import History, Judgement, is_busy, judge, with_bypass_cause
+from chainproof.conformance.judging.judge import AnswerHistory, Judgement, is_busy, judge, with_bypass_cause
 from chainproof.conformance.transport.connection import TransportResult
 from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
 from chainproof.contract.answer import Answer
@@ -23,10 +23,10 @@ UNAUTHORIZED = Answer(status=401, headers=())
 BUSY = Answer(status=503, headers=())
 
 
-def judgement_of(request: CheckRequest, answer: Answer, history: History | None = None) -> Judgement:
+def judgement_of(request: CheckRequest, answer: Answer, history: AnswerHistory | None = None) -> Judgement:
     """The judgement of an answer by what the contract expects."""
     received = TransportResult(transport=Transport.ANSWERED, answer=answer, raw=b"HTTP/1.1")
-    return judge(request, received, expectation(request, TERMS), TERMS, history or History(), deadline=1.0)
+    return judge(request, received, expectation(request, TERMS), TERMS, history or AnswerHistory(), deadline=1.0)
 
 
 def expected_of(request: CheckRequest) -> Expectation:
@@ -80,4 +80,4 @@ def test_a_busy_status_is_judged_only_if_it_is_about_the_request() -> None:
     assert is_busy(BUSY, expected, ())
     assert not is_busy(BUSY, expected, conclusive)
     assert expected.clause not in judgement_of(WRONG, BUSY).exercised
-    assert expected.clause in judgement_of(WRONG, BUSY, History(conclusive=conclusive)).exercised
+    assert expected.clause in judgement_of(WRONG, BUSY, AnswerHistory(conclusive=conclusive)).exercised

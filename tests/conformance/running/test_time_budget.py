@@ -21,7 +21,7 @@ from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.unbounded_input import large_numbers
 from chainproof.conformance.options import Depth, Settings
-from chainproof.conformance.probing.budget import CheckScope, Limits, ResponseTimes, Round, TimeBudget
+from chainproof.conformance.probing.budget import CheckScope, ResponseTimes, Round, RunLimits, TimeBudget
 from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.runner import schedule as schedule_module
@@ -114,18 +114,18 @@ def test_two_rounds_share_the_generated_examples(planned: int, first: int, scale
 @pytest.mark.parametrize(
     ("accepted", "limits", "expected"),
     [
-        (0.001, Limits(concurrency=8), (1, False)),
-        (0.030, Limits(concurrency=8), (8, False)),
-        (0.300, Limits(concurrency=8), (8, False)),
-        (0.300, Limits(concurrency=8, seconds=180.0), (8, True)),
-        (0.001, Limits(concurrency=8, seconds=5.0), (1, True)),
-        (0.001, Limits(concurrency=8, requests=100), (1, True)),
-        (0.001, Limits(concurrency=8, rate=20.0, seconds=90.0), (1, True)),
-        (0.030, Limits(concurrency=1), (1, False)),
+        (0.001, RunLimits(concurrency=8), (1, False)),
+        (0.030, RunLimits(concurrency=8), (8, False)),
+        (0.300, RunLimits(concurrency=8), (8, False)),
+        (0.300, RunLimits(concurrency=8, seconds=180.0), (8, True)),
+        (0.001, RunLimits(concurrency=8, seconds=5.0), (1, True)),
+        (0.001, RunLimits(concurrency=8, requests=100), (1, True)),
+        (0.001, RunLimits(concurrency=8, rate=20.0, seconds=90.0), (1, True)),
+        (0.030, RunLimits(concurrency=1), (1, False)),
     ],
 )
 def test_a_run_without_enough_time_or_requests_has_two_rounds(
-    accepted: float, limits: Limits, expected: tuple[int, bool]
+    accepted: float, limits: RunLimits, expected: tuple[int, bool]
 ) -> None:
     """Only slow targets are sent several requests at the same time."""
     times = ResponseTimes(accepted=accepted, rejected=accepted)
