@@ -282,7 +282,7 @@ def _add_comparison_options(options: argparse.ArgumentParser) -> None:
         "--share-tolerance",
         metavar="POINTS",
         type=_tolerance,
-        help=f"change of the error rate and of ok ÷ planned that does not matter, in points (default: {SHARE_TOLERANCE:.1%}%)",
+        help=f"change of the error rate and of ok ÷ planned that does not matter, in percentage points (default: {SHARE_TOLERANCE:.1%}%)",
     )
     group.add_argument(
         "--metric",

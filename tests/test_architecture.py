@@ -237,7 +237,9 @@ def test_no_folder_has_too_many_files() -> None:
 def test_a_class_name_has_one_meaning() -> None:
     """Two classes share a name only if they are the same thing in two tools."""
     same = {"ResponseMemory", "RetryPolicy", "Client"}
-    names = (name for path in SOURCES for name in re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.M))
+    names = (
+        name for path in SOURCES for name in re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
     assert {name for name, count in Counter(names).items() if count > 1 and not name.startswith("_")} == same
 

@@ -17,7 +17,7 @@ from .references import Node, SchemaReader
 from .schema import Schema
 
 _MAX_REPAIRS = 20
-"""How often the parts that the model rejects are made again."""
+"""How often the parts that the model rejects are generated again."""
 _ATTEMPTS = 100
 _HOPELESS = 30
 """Attempts without any success after which no more are made."""
@@ -133,7 +133,7 @@ class InputGenerator:
         return InstanceGenerator(self._alternatives, source, style, any_format=self.schema.model is not None)
 
     def _repaired(self, value: JSON, positions: list[Position], source: Random, style: Style) -> JSON:
-        """The value, with the parts made again that the model rejects."""
+        """The value; the parts that the model rejects are generated again."""
         model = self.schema.model
         for _ in range(_MAX_REPAIRS if model is not None else 0):
             assert model is not None
@@ -158,7 +158,7 @@ def _deepest(positions: list[Position], path: tuple[str | int, ...]) -> Position
 
 
 def _has_path(value: Any, path: tuple[str | int, ...]) -> bool:
-    """True if a value has a part at a path; one that was made again may have other parts."""
+    """True if a value has a part at a path; one that was generated again may have other parts."""
     try:
         for step in path:
             value = value[step]

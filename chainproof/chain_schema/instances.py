@@ -103,7 +103,7 @@ class InstanceGenerator:
     _parts: int = 0
     _characters: int = 0
     _differs: bool = False
-    """True while an item is made again that was equal to another one."""
+    """True while an item is generated again that was equal to another one."""
     _last_work: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

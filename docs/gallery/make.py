@@ -149,7 +149,7 @@ def page() -> str:
         "",
         "<!-- Written by make.py; edit there. -->",
         "",
-        "Reports on real runs against the emulator. `tox -e gallery` makes them again in about a quarter of an hour; it needs Chromium.",
+        "Reports on real runs against the emulator. `tox -e gallery` regenerates them in about a quarter of an hour; it needs Chromium.",
         "Figures differ from run to run.",
         "",
     ]

@@ -10,7 +10,7 @@ from chainproof.judgement.comparison.metrics import METRIC_KINDS, QUANTILES, Met
 
 from ..formatting import quantities, safe_text
 from .chart import Chart, LegendEntry, build_chart
-from .plot import Panel, Point, Rule, ChartSeries, Shape, XAxis, YAxis
+from .plot import ChartSeries, Panel, Point, Rule, Shape, XAxis, YAxis
 from .readout import Readout, ReadoutRow
 from .timeline import axis_unit
 
