@@ -212,7 +212,8 @@ ECHO_EXACT = _clause(
     Level.ASSUMED,
     source=f"{OPERATION}/description",
     quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
-    statement="An echo chain returns exactly what it was sent: every member, every digit of an integer, every code point.",
+    statement="What a chain returns of its input is what was sent. An echo chain returns every member, every digit of an "
+    "integer and every code point; other chains return a value that they repeat in each output unchanged.",
 )
 REQUEST_ISOLATION = _clause(
     "request-isolation",
@@ -282,7 +283,7 @@ AUTHENTICATION_FIRST = _clause(
     source=ASSUMED,
     quotation="The document does not say what is checked first. Baseten describes that its gateway authenticates a "
     "request before it does anything else.",
-    statement="A request without the right key is rejected for that, even if its body is invalid as well.",
+    statement="A request without the right key is rejected for that, even if its body or media type is invalid as well.",
 )
 
 # ------------------------------------------------------------------ accepted and rejected requests

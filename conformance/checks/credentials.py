@@ -50,9 +50,17 @@ def wrong_keys_are_rejected(requester: Requester) -> None:
         requester.submit(request_without_key(requester, ("Authorization", value), label=label))
 
 
+_INVALID_CONTENTS: tuple[tuple[str, bytes, tuple[HeaderField, ...]], ...] = (
+    ("a body that is not JSON", b"{", (JSON_TYPE,)),
+    ("an array as the body", b"[]", (JSON_TYPE,)),
+    ("an input without arguments", b"{}", (JSON_TYPE,)),
+    ("another media type", b"{}", (("Content-Type", "text/plain"),)),
+)
+
+
 @check_for(clauses.AUTHENTICATION_FIRST)
 def keys_are_checked_before_bodies(requester: Requester) -> None:
-    """Without the right key, an invalid body is answered like a valid one, if that is rejected."""
+    """Without the right key, an invalid body or media type is answered like a valid one, if that is rejected."""
     rejected = statuses(ErrorCode.UNAUTHORIZED, requester.settings.contract)
     about_body = statuses(ErrorCode.CLIENT_ERROR, requester.settings.contract) - rejected | {422}
     expected = Expectation(
@@ -65,8 +73,9 @@ def keys_are_checked_before_bodies(requester: Requester) -> None:
         answer = requester.send(request_without_key(requester, *fields, label=f"a request {credentials}")).answer
         if answer is None or answer.status not in rejected:
             continue  # the key is not verified at all, or another status is used: other findings
-        for body, content in ((b"{", "a body that is not JSON"), (b"[]", "an array as the body")):
+        for content, body, others in _INVALID_CONTENTS:
             request = request_without_key(requester, *fields, label=f"a request {credentials} and {content}", body=body)
+            request = replace(request, fields=(*fields, *others))
             received = requester.send_once(request)
             if received.answer is None or expected.is_met_by(received.answer):
                 requester.record(requester.prepare(request), received, expected)

@@ -45,6 +45,13 @@ SCRIPTS: dict[str, str] = {
 _WORDS = ("null", "true", "0", "-1e5", "NaN", "[]")
 """Texts that a lenient parser reads as another type."""
 
+_INSTANTS = (
+    "0001-01-01", "2024-02-29", "9999-12-31", "00:00:00", "23:59:59.999999", "00:00:00Z", "23:59:59Z",
+    *(f"{day}{zone}" for day in ("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999") for zone in ("", "Z")),
+    "2024-02-29T23:59:59+14:00", "2024-12-31T00:00:00.000001-12:00",
+)  # fmt: skip  # one line for each kind
+"""The first and the last dates and times, leap days, and offsets that reach another day."""
+
 _NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, "__class__", "0")
 """Names of members where the schema permits any."""
 _MANY_NAMES = 100
@@ -134,6 +141,9 @@ def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
         yield from _combined(value, accepts, shortest, f"the shortest text, of {name}")
     for word in _WORDS:
         yield from _combined(value, accepts, dict.fromkeys(lengths, word), f"the text {word}")
+    formatted = [place for place in places if place not in lengths]
+    for instant in _INSTANTS:
+        yield from _combined(value, accepts, dict.fromkeys(formatted, instant), instant)
 
 
 def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:

@@ -79,6 +79,10 @@ class TimeBudget:
         """A part of this budget, for one check."""
         return TimeBudget(seconds, clock=self._clock, within=self)
 
+    def end_within(self, seconds: Seconds) -> None:
+        """Let the run last this long from now on."""
+        self.seconds = self._clock() - self.began + seconds
+
     def stop(self, why: str) -> None:
         """Let no more requests be sent."""
         self.stopped = self.stopped or why

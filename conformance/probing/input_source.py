@@ -51,6 +51,10 @@ class InputSource:
         """An input with a unique value at every place that takes one."""
         return unique_input(self.value, self.places, self.accepts, self.rng)
 
+    def with_value(self, value: JSON) -> Self:
+        """A source of inputs like another accepted one."""
+        return replace(self, value=value, places=unique_places(value, self.accepts, self.rng))
+
     def longer(self, length: int) -> Self:
         """A source of inputs whose texts have so many characters, as far as they are accepted."""
         return replace(self, value=lengthened(self.value, self.places, self.accepts, length))

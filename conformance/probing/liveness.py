@@ -21,8 +21,14 @@ MAX_RETRY_AFTER: Seconds = 30.0
 
 _MAX_MISSES_OF_CHECK = 2
 """Requests without an answer, after which the rest of a check is not sent."""
-_MAX_MISSES = 10
+_MAX_MISSES = 20
 """Requests without an answer, after which a run sends no more, although the target answers other requests."""
+_MAX_PATIENT_MISSES = 3
+"""Requests without an answer by the deadline, after which later answers get less time. A violation was found by then."""
+_LARGE = 4096
+"""Bytes from which a body counts as large."""
+_MAX_LARGE_MISSES = 2
+"""Large bodies without an answer, after which bodies as large as the smallest of them are not sent."""
 _MAX_BUSY = 15
 """Busy answers without a 200 between them, after which the simplest input is sent."""
 _MAX_FAILED_CONNECTS = 3
@@ -52,6 +58,34 @@ class Liveness:
         self.slow_members: set[tuple[str, ...]] = set()
         """Paths of members whose large values the chain does not answer."""
         self._misses_by_check: dict[str, int] = {}
+        self._large_misses: dict[bool, list[int]] = {}
+        """Bytes of large bodies without an answer since the last answer to one as large, of accepted and of other requests."""
+
+    @property
+    def is_impatient(self) -> bool:
+        """Whether so many answers are missing that the next ones get less time, and a missing one is no further violation."""
+        return self._misses >= _MAX_PATIENT_MISSES
+
+    def may_be_answered(self, size: int, *, is_valid: bool) -> bool:
+        """False for a body as large as several that got no answer, while none as large got one."""
+        misses = self._large_misses.get(is_valid, [])
+        return len(misses) < _MAX_LARGE_MISSES or size < min(misses)
+
+    def add_large(self, size: int, *, is_valid: bool, is_answered: bool) -> int:
+        """
+        Enter a request with a body of some bytes, and whether it has to be accepted. Returns the bytes from which such bodies
+        are left out from now on; 0 if that has not changed.
+        """
+        if size < _LARGE:
+            return 0
+        with self._lock:
+            misses = self._large_misses.setdefault(is_valid, [])
+            if not is_answered:
+                misses.append(size)
+                return min(misses) if len(misses) == _MAX_LARGE_MISSES else 0
+            if misses and size >= min(misses):
+                misses.clear()
+            return 0
 
     def was_answered(self, check: str, label: str) -> bool:
         """False if a request of this kind was not answered before."""

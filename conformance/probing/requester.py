@@ -42,10 +42,10 @@ from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
 from ..judging.request_texts import RequestTexts
 from ..judging.unbounded_input import large_numbers
-from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
+from ..options import DEFAULT_TIME_BUDGET, EXAMPLES_BY_DEPTH, SLOW_TARGET, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client, connection_failure
-from ..transport.connection import TransportResult
+from ..transport.connection import TransportResult, is_being_sent
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, key_secret
 from .answer_recorder import AnswerRecorder, JudgedExchange
@@ -80,6 +80,8 @@ LabelledItem = TypeVar("LabelledItem", bound=Labelled)
 _WITHOUT_ANSWER = frozenset({Transport.DEADLINE, Transport.TOO_LARGE})
 """Transport errors of a target that may never send a complete answer again, and that cost much time."""
 
+_MAX_SLOW_DEADLINES = 2
+"""How many deadlines slow answers of a fast target may take together before the rest of the run gets a time limit."""
 _CONTROL_INTERVAL = 200
 """Rejections after which the unchanged request is sent, besides at the end of each check."""
 _CONTROL_ATTEMPTS = 2
@@ -107,6 +109,16 @@ def _terms(key: ApiKey, settings: Settings, chain_schema: ChainSchema) -> Terms:
         output_schema=chain_schema.output_schema,
         user_check=chain_schema.user_check,
     )
+
+
+def _is_valid(expected: Expectation | None) -> bool:
+    """Whether a request has to be accepted."""
+    return expected is not None and not expected.is_rejection
+
+
+def _is_accepted(received: TransportResult) -> bool:
+    """Whether a request was answered 200."""
+    return received.answer is not None and received.answer.status == 200
 
 
 class Requester:
@@ -379,9 +391,9 @@ class Requester:
         """
         request = request.with_fields(self._client.fields)
         self._liveness.require_answers(self.check_name)
-        if not self._may_be_answered(request):
-            return JudgedExchange(request=request, answer=None)
         expected = expected or expectation(request, self.terms)
+        if not self._may_be_answered(request, expected):
+            return JudgedExchange(request=request, answer=None)
         judged = self._exchange(request, expected)
         for pause in self.waits.retry_pauses:
             if not self._recorder.is_busy(judged.answer, expected):
@@ -456,20 +468,45 @@ class Requester:
         """Send a request once. The caller decides whether to `record` what came back."""
         request = self.prepare(request)
         with self.in_flight:
-            deadline = self.time_budget.deadline(self._client.deadline)
+            deadline = self._limited(self._client.deadline)
             began = monotonic()
             received = self._client.send(request, deadline=deadline)
             self._count_request()
-            self._behaviour.add_duration(monotonic() - began, received.answer)
+            self._behaviour.add_duration(began, monotonic(), received.answer)
         if received.transport is Transport.DEADLINE:
             self.time_budget.deadline(deadline)  # raises if the answer is missing because the run ended
+        self._limit_slow_answers()
         return received
+
+    def _limited(self, deadline: Seconds) -> Seconds:
+        """The time limit for the next answer: less after several that were missing. Raises RunCut if nothing is left."""
+        return self.time_budget.deadline(
+            min(deadline, self._short_deadline) if self._liveness.is_impatient else deadline
+        )
+
+    @property
+    def _short_deadline(self) -> Seconds:
+        """The time limit for the answer to a simple input, and to every input after several answers that were missing."""
+        return max(self.waits.probe_deadline, 20 * self._behaviour.response_times.accepted)
+
+    def _limit_slow_answers(self) -> None:
+        """Limit the rest of a run without a time budget once slow answers have taken as long as several missing ones."""
+        budget, settings = self.time_budget, self.settings
+        limit = _MAX_SLOW_DEADLINES * self._client.deadline
+        if budget.seconds < float("inf") or settings.duration is not None or self._behaviour.slow_seconds < limit:
+            return
+        rest = DEFAULT_TIME_BUDGET[settings.depth]
+        budget.end_within(rest)
+        self.note(
+            f"the target is fast, but some answers took more than {format_duration(SLOW_TARGET)}, together more than "
+            f"{format_duration(limit)}. So the rest of the run was limited to {format_duration(rest)}: --time-budget changes that"
+        )
 
     @contextmanager
     def raw_connection(self) -> Iterator[RawConnection]:
         """A new connection for requests in any form. The caller decides whether to `record` what comes back."""
         try:
-            connection = self._client.open_raw_connection(self._count_request, limit=self.time_budget.deadline)
+            connection = self._client.open_raw_connection(self._count_request, limit=self._limited)
         except OSError as error:
             self.record(self.build_request(), connection_failure(error), None)
             raise CheckSkipped("the target accepts no connection") from None
@@ -485,9 +522,11 @@ class Requester:
         """Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first."""
         if received.answer is not None:
             self.scope.count_answer(received.answer.status)
-        if received.transport is Transport.DEADLINE and self._is_explained_by_input(request):
-            self._watch(request, received, expected, by_input=True)
-            return JudgedExchange(request=request, answer=None)
+        if received.transport is Transport.DEADLINE:
+            by_input = not is_being_sent(received) and self._is_explained_by_input(request)
+            if by_input or self._liveness.is_impatient:
+                self._watch(request, received, expected, by_input=by_input)
+                return JudgedExchange(request=request, answer=None)
         judgement = self._recorder.judgement(request, received, expected)
         bypassing = None
         if judgement.auth_bypass is not None and expected is not None:
@@ -558,13 +597,19 @@ class Requester:
         other = self._with_other_identifiers(request, received.answer, expected)
         if other is not None:
             other_received = self.send_once(other)
-            if other_received.answer is not None and other_received.answer.status == 200:
+            if _is_accepted(other_received) and not self._is_form_the_reason(request):
                 self.note(
                     "an input was rejected, and accepted with another identifier: the chain remembers what it got with one, "
                     "so the rejection is no finding"
                 )
                 request, received = other, other_received
         return self.record(request, received, expected)
+
+    def _is_form_the_reason(self, request: CheckRequest) -> bool:
+        """True if a rejected input is accepted with the same values, written in the usual form."""
+        value = parse_json(request.body or b"")
+        usual = replace(request, body=b"" if isinstance(value, InvalidJson | TooComplex) else encode_json(value))
+        return usual.body != request.body and _is_accepted(self.send_once(usual))
 
     def _with_other_identifiers(
         self, request: CheckRequest, answer: Answer | None, expected: Expectation | None
@@ -581,9 +626,11 @@ class Requester:
         new = unique_input(value, places, schema.accepts, self.rng(f"identifiers {request.body!r}"))
         return None if new == value else replace(request, body=encode_json(new))
 
-    def _may_be_answered(self, request: CheckRequest) -> bool:
+    def _may_be_answered(self, request: CheckRequest, expected: Expectation | None) -> bool:
         """False for a request of a kind that the target has left without an answer before: it costs one deadline, not many."""
         if not self._liveness.was_answered(self.check_name, request.label):
+            return False
+        if not self._liveness.may_be_answered(len(request.body or b""), is_valid=_is_valid(expected)):
             return False
         slow = self._liveness.slow_members
         if not slow or self.terms.input_schema is None or request.body is None:
@@ -614,6 +661,8 @@ class Requester:
     ) -> None:
         """Stop the run if this answer, or none, shows that the target does not answer any more."""
         why, answer = "", received.answer
+        if received.transport is Transport.DEADLINE or answer is not None:
+            self._watch_size(len(request.body or b""), is_valid=_is_valid(expected), is_answered=answer is not None)
         if received.transport in _WITHOUT_ANSWER:
             why = self._liveness.add_miss(self.check_name, request.label, self._missing(received), by_input=by_input)
         elif received.transport is Transport.CONNECT_FAILED:
@@ -623,6 +672,16 @@ class Requester:
         if why:
             self.time_budget.stop(why)
 
+    def _watch_size(self, size: int, *, is_valid: bool, is_answered: bool) -> None:
+        """Leave out bodies as large as those that got no answer."""
+        left_out = self._liveness.add_large(size, is_valid=is_valid, is_answered=is_answered)
+        if left_out:
+            kind = "valid" if is_valid else "other"
+            self.note(
+                f"several {kind} requests with a body of {left_out} bytes or more got no complete answer in time; further "
+                f"{kind} requests of that size were left out"
+            )
+
     def _missing(self, received: TransportResult) -> str:
         """What a request got in place of an answer, in words."""
         if received.transport is Transport.TOO_LARGE:
@@ -631,8 +690,7 @@ class Requester:
 
     def _send_probe(self) -> Answer | None:
         """The answer to the simplest input that the chain accepts, if it comes soon."""
-        limit = max(self.waits.probe_deadline, 20 * self._behaviour.response_times.accepted)
-        deadline = self.time_budget.deadline(min(self._client.deadline, limit))
+        deadline = self.time_budget.deadline(min(self._client.deadline, self._short_deadline))
         received = self._client.send(self.build_request().with_fields(self._client.fields), deadline=deadline)
         self._count_request()
         return received.answer

@@ -8,7 +8,7 @@ from typing import Self
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 
-from ..options import MAX_BUSY_WAIT, Depth
+from ..options import MAX_BUSY_WAIT, SLOW_TARGET, Depth
 from .budget import ResponseTimes
 
 _IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 2.5, Depth.STANDARD: 6.0, Depth.DEEP: 16.0}
@@ -56,27 +56,31 @@ class TargetBehaviour:
 
     def __init__(self, waits: Waits) -> None:
         self._accepted: Seconds | None = None
-        self._rejected: Seconds | None = None
+        self._rejected: dict[int, Seconds] = {}
+        """By status: a gateway may be fast where the chain is slow."""
+        self.slow_seconds: Seconds = 0.0
+        """Time in which the run waited for slow answers. Requests at the same time count once."""
+        self._slow_until: Seconds = float("-inf")
         self._busy_wait_left = waits.max_busy_wait
 
-    def add_duration(self, seconds: Seconds, answer: Answer | None) -> None:
-        """Add how long one exchange took."""
+    def add_duration(self, began: Seconds, ended: Seconds, answer: Answer | None) -> None:
+        """Add when one exchange began and ended."""
         if answer is None:
             return
+        seconds = ended - began
+        if seconds > SLOW_TARGET:
+            self.slow_seconds += max(0.0, ended - max(began, self._slow_until))
+            self._slow_until = max(ended, self._slow_until)
         if 400 <= answer.status < 500:
-            self._rejected = seconds if self._rejected is None else min(seconds, self._rejected)
+            self._rejected[answer.status] = min(seconds, self._rejected.get(answer.status, seconds))
         else:
             self._accepted = seconds if self._accepted is None else min(seconds, self._accepted)
 
     @property
     def response_times(self) -> ResponseTimes:
         """How long the target has taken to answer so far, at best."""
-        known = [seconds for seconds in (self._accepted, self._rejected) if seconds is not None]
-        slowest = max(known, default=0.0)
-        return ResponseTimes(
-            accepted=slowest if self._accepted is None else self._accepted,
-            rejected=slowest if self._rejected is None else self._rejected,
-        )
+        rejected = max(self._rejected.values(), default=self._accepted or 0.0)
+        return ResponseTimes(accepted=rejected if self._accepted is None else self._accepted, rejected=rejected)
 
     def take_pause(self, pause: Seconds) -> bool:
         """Take a pause from the time left to wait for a busy target. Returns False if less than that is left."""

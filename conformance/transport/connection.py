@@ -26,6 +26,7 @@ from .response_parser import AnswerParser, UnparsableAnswer
 _READ_SIZE = 65536
 _TUNNEL_OPEN = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
 """RFC 9110 §9.3.6: any 2xx opens the tunnel."""
+_LENGTH_IN_HEAD = re.compile(rb"\r\ncontent-length:[ \t]*[0-9]+.*\r\n\r\n", re.IGNORECASE | re.DOTALL)
 TRAILING_BYTES = "after the end of the answer"
 
 
@@ -202,6 +203,11 @@ class TargetConnection:
             self._socket.sendall(sent)
         except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def is_being_sent(received: TransportResult) -> bool:
+    """Whether the length of an answer had arrived by the deadline: the chain had ended its work, unlike with a stream."""
+    return _LENGTH_IN_HEAD.search(received.raw) is not None
 
 
 def trailing_bytes_error(trailing: bytes) -> str:

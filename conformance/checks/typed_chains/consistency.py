@@ -19,7 +19,7 @@ from chainproof.json_text import JSON, parse_json
 
 from ...inputs.bound_values import without_optional_members
 from ...inputs.chain_inputs import UNNAMED_MEMBER
-from ...inputs.input_variations import Place, encoded, format_place, unique_input, value_at, with_value
+from ...inputs.input_variations import Place, encoded, format_place, unique_input, unique_text, value_at, with_value
 from ...inputs.member_names import is_identifier, tells_of_cache
 from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
 from ...options import Depth
@@ -45,6 +45,10 @@ _FAST: Seconds = 1.0
 _LONG_KEY = 36
 """Characters of texts that differ at their end only."""
 _SIMILAR_PLACES = 3
+_SIMILAR_INPUTS = 5
+_BARE_INPUTS = 3
+_SPELLINGS = (("\u00e9", "e\u0301"), ("q", "Q"), ("x y", "x  y"), ("1", "\uff11"))
+"""Texts that are equal for a cache that normalizes its keys: composed and decomposed, and in another case, space or width."""
 _UNIQUE_PLACES = 2
 """Arguments that get a unique value in turn: a cache may ignore one of them."""
 _CONFIRMATIONS = 5
@@ -100,9 +104,20 @@ def _forms(requester: Requester, body: bytes, number: int) -> Iterator[CheckRequ
     build = requester.build_request
     yield build(reordered, label="an input with its members in reverse order")
     yield build(spaced, label="an input with whitespace")
+    yield build(_with_escaped_names(value), label="an input with its member names written as escapes")
     yield build(body, chunked=True, label="an input in chunks")
     yield build(body, fields=(JSON_TYPE, ("Accept-Encoding", "gzip")), label="an input with Accept-Encoding: gzip")
     yield build(body, path=f"{requester.target.path}?version=2", label="an input with a query")
+
+
+def _with_escaped_names(value: dict[str, JSON]) -> bytes:
+    """An input whose member names are written as escapes, as RFC 8259 §7 permits."""
+    members = []
+    for name, item in value.items():
+        units = name.encode("utf-16-be", "surrogatepass").hex()
+        escapes = "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+        members.append(b'"%s":%s' % (escapes.encode(), encoded(item)))
+    return b"{" + b",".join(members) + b"}"
 
 
 def _send_on_one_connection(requester: Requester, bodies: Sequence[bytes]) -> None:
@@ -129,7 +144,13 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     long = source.longer(_LONG_TEXTS[0])
     if _is_fast(requester, encoded(long.unique())):
         values += [long.unique(), long.unique()]
-    own = {encoded(value): source.tokens(value) for value in values}
+    # Requests that differ in one value only: a server may give the answer that it is working on to all of them.
+    similar = _similar_inputs(replace(source, value=values[0]))
+    # Optional arguments may make the output one of chance, such as a temperature.
+    bare = source.with_value(without_optional_members(source.value, source.accepts, nested=False))
+    theirs = frozenset().union(*map(source.tokens, similar))  # a store may know them by what they have in common
+    own = {encoded(value): source.tokens(value) for value in values} | dict.fromkeys(map(encoded, similar), theirs)
+    own |= {encoded(value): bare.tokens(value) for value in (bare.unique() for _ in range(_BARE_INPUTS))}
     own |= {body: frozenset() for body in requester.inputs.others[:4]}
     every_token = frozenset().union(*own.values())
 
@@ -147,7 +168,13 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     for _ in range(_ROUNDS[requester.settings.depth]):
         batch = list(own) * 2
         rng.shuffle(batch)
-        run_in_threads(send, batch, threads=_THREADS)
+        run_in_threads(send, [*batch, *map(encoded, rng.sample(similar, len(similar)))], threads=_THREADS)
+
+
+def _similar_inputs(source: InputSource) -> list[JSON]:
+    """An input, and the same with another value of one argument each."""
+    changes = source.variations_by_argument()[:_SIMILAR_INPUTS]
+    return [source.value, *(with_value(source.value, each.place, each.value) for each in changes)]
 
 
 def _can_show_owner(
@@ -199,6 +226,7 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
     limit = _VARIATIONS[requester.settings.depth]
     _compare_with_unnamed_members(requester, source)
     _compare_similar_texts(requester, source)
+    _compare_spellings(requester, source)
     source = source.longer(_LONG_KEY)  # a cache may know an input by the beginning of a text
     for place in list(by_argument.values())[:_UNIQUE_PLACES]:
         if _is_cached_on_a_part(requester, source, place, limit):
@@ -329,6 +357,43 @@ def _compare_similar_texts(requester: Requester, source: InputSource) -> None:
             encoded(second), label="one of two inputs with similar texts", is_compared=False
         )
         _judge_tokens(requester, requester.send(request), theirs - source.tokens(second))
+
+
+def _compare_spellings(requester: Requester, source: InputSource) -> None:
+    """
+    Two spellings of a text, each after the other one. A chain may normalize texts, and then returns the same one for both. With
+    a cache that normalizes its keys, the answers have the spelling that came first.
+    """
+    place = next((each for each in source.places if isinstance(value_at(source.value, each), str)), None)
+    if place is None:
+        return
+    for spellings in _SPELLINGS:
+        orders = (spellings, spellings[::-1])
+        if all(_has_first_spelling(requester, source, place, order) for order in orders):
+            request = requester.build_request(label=f"the texts {spellings[0]!r} and {spellings[1]!r}")
+            violation = Violation(
+                clause=clauses.ANSWER_MATCHES_REQUEST,
+                expected="the answer to the own input",
+                actual=f"the answer to an earlier input with another spelling of `{format_place(place)}`",
+            )
+            requester.record_clause(violation.clause, violation, request)
+            return
+
+
+def _has_first_spelling(requester: Requester, source: InputSource, place: Place, order: tuple[str, str]) -> bool:
+    """True if the second of two spellings of a new text gets an answer with the first one, and not with its own."""
+    stem, output = unique_text(source.rng, 8), None
+    texts = [stem + spelling for spelling in order]
+    for text in texts:
+        value = with_value(source.value, place, text)
+        output = send_alone(requester, encoded(value), "two spellings of a text") if source.accepts(value) else None
+        if output is None:
+            return False
+    found = [
+        any(text in leaf for values in (output or {}).values() for leaf in values if isinstance(leaf, str))
+        for text in texts
+    ]
+    return found == [True, False]
 
 
 def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -111,6 +113,88 @@ def test_argument_that_sticks_is_found_behind_other_values(run_suite: RunSuite) 
     assert {"request-isolation"} == result.clauses, result.lines
 
 
+REFERENCES = {
+    "integers": {"type": "integer"},
+    "integers and texts": {"type": ["integer", "string"], "maxLength": 50},
+    "numbers": {"type": "number"},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "read", "is_found"),
+    [
+        ("integers", lambda value: value, False),
+        ("integers", float, True),
+        ("integers", lambda value: value + 1, False),
+        ("integers and texts", lambda value: value, False),
+        ("integers and texts", lambda value: int(value) if str(value).isdigit() else value, True),
+        ("integers and texts", lambda value: value[:4] if isinstance(value, str) else value, False),
+        ("numbers", float, False),
+    ],
+)
+def test_values_that_come_back_are_compared(
+    kind: str, read: Callable[[Any], Any], is_found: bool, run_suite: RunSuite
+) -> None:
+    """An integer that loses digits and a text that becomes a number are found, if other values come back unchanged."""
+    document = {"type": "object", "properties": {"id": REFERENCES[kind]}, "required": ["id"]}
+    schema = Schema(source="references.json", document=document)
+
+    def endpoint(request: EndpointRequest) -> EndpointAnswer:
+        rejected = rejection(request)
+        if rejected is not None:
+            return rejected
+        value = json.loads(request.body)
+        if not schema.accepts(value):
+            return error(400, "client_error")
+        return EndpointAnswer(status=200, body=json.dumps({"reference": read(value["id"]), "kind": kind}).encode())
+
+    checks = check("values_at_their_bounds_are_accepted")
+    result = run_suite(endpoint, echo=False, steerable=False, input_schema=schema, checks=checks)
+
+    assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
+
+
+@pytest.mark.parametrize(
+    ("key", "read", "is_found"),
+    [
+        (lambda text: unicodedata.normalize("NFC", text), str, True),
+        (str.casefold, str, True),
+        (str, str, False),
+        (str, lambda text: unicodedata.normalize("NFC", text).casefold(), False),
+        (str, str.swapcase, False),
+    ],
+)
+def test_a_cache_that_normalizes_its_keys_is_found(
+    key: Callable[[str], str], read: Callable[[str], str], is_found: bool, run_suite: RunSuite
+) -> None:
+    """A chain that normalizes texts itself is correct."""
+    cache: Value = {}
+
+    def cached(value: Value) -> Value:
+        rest = {name: item for name, item in value.items() if name != "text"}
+        return cache.setdefault((key(value["text"]), json.dumps(rest)), total({**value, "text": read(value["text"])}))
+
+    checks = check("answers_depend_on_the_whole_input")
+    result = run_suite(serving(cached), echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
+
+    assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
+
+
+def test_some_concurrent_inputs_differ_in_one_value_only(run_suite: RunSuite) -> None:
+    """A server may give the answer that it is working on to every request with the same text."""
+    others: defaultdict[str, set[str]] = defaultdict(set)
+
+    def remembering(value: Value) -> Value:
+        others[value["text"]].add(json.dumps({**value, "text": ""}))
+        return total(value)
+
+    checks = check("concurrent_inputs_get_their_own_answers")
+    result = run_suite(serving(remembering), echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
+
+    assert [] == result.lines
+    assert 4 <= max(map(len, others.values()))
+
+
 def test_only_objects_with_free_names_get_other_names() -> None:
     """A schema that ignores further members says nothing about their names, and a signature may reject them."""
     value = InputGenerator(SCHEMA).rich().value
@@ -128,3 +212,16 @@ def test_members_that_may_be_absent_are_removed() -> None:
 
     assert without_optional_members(value, SCHEMA.accepts, nested=False) == {"text": "Ada", "counts": [1]}
     assert without_optional_members(value, SCHEMA.accepts, nested=True) == {**value, "weights": {}}
+
+
+@pytest.mark.parametrize(
+    ("form", "last"), [("date", "9999-12-31"), ("date-time", "9999-12-31T23:59:59.999999Z"), ("time", "23:59:59Z")]
+)
+def test_the_first_and_last_instants_are_tried(form: str, last: str) -> None:
+    """Such as the last date, whose next day does not exist."""
+    document = {"type": "object", "properties": {"at": {"type": "string", "format": form}}, "required": ["at"]}
+    schema = Schema(source="a chain", document=document)
+    value = InputGenerator(schema).rich().value
+    sent = {json.loads(each.content)["at"] for each in bound_inputs(value, schema.accepts, document)}
+
+    assert last in sent, sent

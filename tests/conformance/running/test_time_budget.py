@@ -24,6 +24,7 @@ from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope, ResponseTimes, Round, RunLimits, TimeBudget
 from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.probing.waits import TargetBehaviour
 from chainproof.conformance.runner import schedule as schedule_module
 from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run
 from chainproof.conformance.runner.power_order import CheckPower
@@ -230,6 +231,49 @@ def test_a_rejection_does_not_hide_that_the_chain_is_gone() -> None:
     assert any(reasons)
 
 
+def test_only_the_first_missing_answers_get_the_whole_deadline() -> None:
+    """Three missing answers show the violation; later ones cost less."""
+    watched, _ = liveness(*[answer(200)] * 3)
+    seen = []
+    for number in range(3):
+        seen.append(watched.is_impatient)
+        watched.add_miss(f"check {number}", "a hog", 30.0, by_input=False)
+
+    assert [False] * 3 == seen
+    assert watched.is_impatient
+
+
+def test_large_bodies_without_answers_are_left_out_until_one_is_answered() -> None:
+    """Two are enough, of requests that have to be accepted or of others; smaller bodies are sent on."""
+    watched, _ = liveness()
+    entered = [watched.add_large(size, is_valid=True, is_answered=False) for size in (100, 9000, 8000)]
+
+    assert [0, 0, 8000] == entered
+    assert [True, False, False] == [watched.may_be_answered(size, is_valid=True) for size in (7999, 8000, 10**6)]
+    assert watched.may_be_answered(8000, is_valid=False)
+    watched.add_large(8001, is_valid=True, is_answered=True)
+    assert watched.may_be_answered(10**6, is_valid=True)
+
+
+def test_slow_answers_at_the_same_time_count_once() -> None:
+    """The time of the run counts, and fast or missing answers do not."""
+    behaviour = TargetBehaviour(SHORT_WAITS)
+    for began, ended, status in ((0, 10, 200), (4, 12, 400), (5, 6, 400), (20, 20.05, 200), (30, 33, 400)):
+        behaviour.add_duration(began, ended, answer(status))
+    behaviour.add_duration(40, 70, None)
+
+    assert 15 == pytest.approx(behaviour.slow_seconds)
+
+
+def test_slow_rejections_are_no_fast_ones() -> None:
+    """A gateway may answer 401 at once where the chain takes its time for each 400."""
+    behaviour = TargetBehaviour(SHORT_WAITS)
+    for status, seconds in ((200, 0.01), (401, 0.001), (400, 3.0), (400, 2.0)):
+        behaviour.add_duration(0.0, seconds, answer(status))
+
+    assert ResponseTimes(accepted=0.01, rejected=2.0) == behaviour.response_times
+
+
 def test_large_numbers_are_found_anywhere() -> None:
     """The largest comes first, with the members that lead to it."""
     found = large_numbers(b'{"a":[{"delay":1e308},{"delay":31}],"b":29,"c":true,"d":"99"}', 30.0)
@@ -288,6 +332,66 @@ def test_a_number_without_a_bound_is_named_and_left_out() -> None:
     assert 1 == len(hogs)
     assert () == requester.finding_recorder.findings
     assert any("delay" in note and "maximum" in note for note in requester.notes)
+
+
+UNFINISHED = {
+    "a dripping header section": b"HTTP/1.1 200 OK\r\nContent-",
+    "a dripping body": b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{"',
+    "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("raw", UNFINISHED.values(), ids=UNFINISHED)
+def test_large_answers_that_never_end_cost_a_few_deadlines(raw: bytes) -> None:
+    """Two large bodies without a complete answer show the defect. Others are left out, and small ones are tested on."""
+    unfinished: list[int] = []
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        received = correct_endpoint(request)
+        if received.status == 200 and len(request.body) > 5000:
+            unfinished.append(len(request.body))
+            return EndpointAnswer(status=200, raw=raw, stays_open=True)
+        return received
+
+    with requester_for(server, deadline=0.2) as requester:
+        for size in (6000, 7000, 8000) * 20:
+            requester.check_name = f"check {len(unfinished)}"
+            requester.send(requester.build_request(b'{"a":"%s"}' % (b"x" * size), label=f"a text of {size} bytes"))
+            requester.send(requester.build_request(b"{}"))
+        requester.time_budget.deadline(1.0)  # raises if the run ended
+
+    assert [6008, 7008] == unfinished
+    assert {"request-answered"} == {each.clause for each in requester.finding_recorder.findings}
+    assert any("6008 bytes or more" in note for note in requester.notes)
+
+
+def test_a_large_output_that_stalls_is_no_input_without_a_bound() -> None:
+    """An answer whose length has arrived shows that the chain had ended its work."""
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        received = correct_endpoint(request)
+        stalls = received.status == 200 and b"40" in request.body
+        return EndpointAnswer(status=200, raw=UNFINISHED["a dripping body"], stays_open=True) if stalls else received
+
+    schema = Schema(source="a chain", document=DELAY)
+    with requester_for(server, deadline=0.2, echo=False, input_schema=schema) as requester:
+        requester.send(requester.build_request(b'{"delay":40}'))
+
+    assert {"request-answered"} == {each.clause for each in requester.finding_recorder.findings}
+
+
+def test_slow_answers_of_a_fast_target_limit_the_run() -> None:
+    """Two deadlines of slow answers are enough; then the run has the time of a slow target."""
+    with requester_for(correct_endpoint, deadline=30.0) as requester:
+        requester.send(requester.build_request())
+        is_unlimited = requester.time_budget.left == UNLIMITED
+        requester._behaviour.slow_seconds = 61.0
+        requester.send(requester.build_request())
+
+    assert is_unlimited
+    assert 0 < requester.time_budget.left <= 75
+    assert any("--time-budget" in note for note in requester.notes)
 
 
 def test_a_target_that_is_gone_leaves_the_run_cut() -> None:
