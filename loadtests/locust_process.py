@@ -65,8 +65,8 @@ class LocustRun:
     """The user's arguments for Locust."""
     series: Series | None = None
 
-    def command(self) -> list[str]:
-        """The command line of the process. The API key is not in it."""
+    def command(self, port: int) -> list[str]:
+        """The command line of the process, with a free port for the master of --processes. The API key is not in it."""
         # The key of an emulator is in the default variable, even with --api-key-env.
         named = self.requested.key_variable
         variable = named if named in self.endpoint.environment else DEFAULT_KEY_VARIABLE
@@ -74,7 +74,7 @@ class LocustRun:
         python = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE)]
         series = [] if self.series is None else [f"--series-json={json.dumps(self.series.to_json())}"]
         arguments = [*locust_arguments(self.options, target, self.folder), *series]
-        return [*python, *_FIXED, *arguments, *_distribution_options(self.options), *self.locust_arguments]
+        return [*python, *_FIXED, *arguments, *_distribution_options(self.options, port), *self.locust_arguments]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +151,9 @@ class _Process:
         self.is_stopped = False
         """Whether it was stopped because another one ended early."""
         self._folder = run.folder
+        self._reserved = reserve_port()
         self._child = subprocess.Popen(
-            run.command(),
+            run.command(self._reserved.getsockname()[1]),
             env={**_inherited(os.environ, run.options), **run.endpoint.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -213,6 +214,7 @@ class _Process:
         with suppress(BrokenPipeError):
             self._child.stdin.close()
         self.wait()
+        self._reserved.close()
 
 
 def _await_first_end(processes: Sequence[_Process]) -> bool:
@@ -255,14 +257,25 @@ def _relay(stream: IO[bytes], key: ApiKey, display: ProgressDisplay) -> None:
     display.write(key.redact(rest.decode("utf-8", "replace")))
 
 
-def _distribution_options(options: argparse.Namespace) -> list[str]:
+def reserve_port() -> socket.socket:
+    """
+    A socket that is bound to a free port of loopback and does not listen.
+
+    As long as it is open, the system gives the port to nobody who asks for any port. A server that asks for this one, with
+    SO_REUSEADDR as ZeroMQ does, gets it.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
+
+
+def _distribution_options(options: argparse.Namespace, port: int) -> list[str]:
     """Locust's options for `--processes` or `--workers`."""
     if options.workers:
         return ["--master", f"--expect-workers={options.workers}"]
     if not options.processes:
         return []
     # On loopback and a port of its own, so that concurrent runs do not share a master.
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     address = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
     return [f"--processes={options.processes}", *address]

@@ -39,18 +39,18 @@ from .locust_messages import KINDS, Ignored
 from .merge import REPORT_TIMEOUT, DistributedRun, WorkerState
 from .messages import BEGIN, CHANGE_PLAN, HALT, PREPARE, READY, REPORT, Assignment, ReadyMessage, WorkerReport
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
-from .transport import IGNORED
+from .transport import IGNORED, print_message
 from .worker_token import required_token
 
 START_DELAY: Seconds = 1.0
 """Time from the message to begin to second 0: it must reach every worker, and all users must be started."""
-READY_TIMEOUT: Seconds = 60.0
+READY_TIMEOUT: Seconds = 300.0
 """Time for every worker to draw the plan and check the connection to the target."""
 
 REJOIN_TIMEOUT: Seconds = 5.0
 """Time for workers to be ready again after a run."""
-
-
+_WAIT_NOTICE: Seconds = 10.0
+"""A master that waits for workers says so as often as this."""
 _OUT_OF_MEMORY = "killed by the kernel because memory ran out"
 _MAX_KEPT = 10_000
 """Names and errors in Locust's tables; no more are added to them."""
@@ -84,10 +84,19 @@ class Master(WriterSession):
         self.runner.handle_message = self.handle_message
         self.runner.register_message(READY, self.on_ready)
         self.runner.register_message(REPORT, self.on_report)
+        if self.options.skip_log_setup and (self.options.headless or self.options.autostart):
+            gevent.spawn_later(_WAIT_NOTICE / 5, self._report_missing_workers)  # else Locust's log says it
         # Locust's own wait would end with exit code 1, which is that of a failed target.
         if self.options.expect_workers_max_wait > 0:
             gevent.spawn_later(self.options.expect_workers_max_wait, self._give_up_waiting, self.options.expect_workers)
             self.options.expect_workers_max_wait = 0
+
+    def _report_missing_workers(self) -> None:
+        """Say how many workers the run still needs, until they are there."""
+        expected, address = self.options.expect_workers, f"{self.options.master_bind_host}:{self.runner.server.port}"
+        while self.run is None and (ready := len(self.runner.clients.ready)) < expected:
+            print_message(f"waiting for workers: {ready} of {expected} are connected to {address}")
+            gevent.sleep(_WAIT_NOTICE)
 
     def _give_up_waiting(self, expected: int) -> None:
         """End a process that starts its run by itself if it waits for more workers than there are."""
@@ -210,13 +219,23 @@ class Master(WriterSession):
 
     def _await_ready(self) -> None:
         """Wait until every worker is ready. Raises UsageError if one is not."""
-        deadline, own_digest = time.monotonic() + READY_TIMEOUT, digest(self.plan)
+        began, own_digest = time.monotonic(), digest(self.plan)
+        notice = began + _WAIT_NOTICE
         while len(self._ready) < len(self._members):
             missing = [state for state in self._members if state.client not in self._ready]
             gone = [state for state in missing if state.client not in self.runner.clients]
-            if gone or time.monotonic() > deadline:
-                names = ", ".join(f"{state.worker} ({state.host})" for state in gone or missing)
-                raise UsageError(f"worker {names} {'left' if gone else 'was not ready'} before the run: start it again")
+            names = ", ".join(f"{state.worker} ({state.host})" for state in gone or missing)
+            now = time.monotonic()
+            if gone:
+                raise UsageError(f"worker {names} left before the run: start it again")
+            if now > began + READY_TIMEOUT:
+                raise UsageError(
+                    f"expected worker {names} to draw the plan and connect to the target within {READY_TIMEOUT:.0f} s: "
+                    "see whether that machine is overloaded and reaches the target, then start it again"
+                )
+            if now > notice:
+                print_message(f"waiting for worker {names} to draw the plan and connect to the target")
+                notice = now + _WAIT_NOTICE
             self._ready_changed.wait(1.0)
             self._ready_changed.clear()
         for state in self._members:

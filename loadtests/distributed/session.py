@@ -177,6 +177,9 @@ class Session:
         """Drain the run, before Locust stops its users."""
         self._stopping = True
         self._close()
+        # Users end with the run, and their group forgets them later. Until then Locust could not tell what to stop.
+        while any(user.dead for user in self.runner.user_greenlets):
+            gevent.sleep(0)
 
     @abort_on_error
     def on_quitting(self, **_: Any) -> None:

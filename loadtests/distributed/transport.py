@@ -19,6 +19,7 @@ from typing import Any
 
 import gevent
 import zmq
+from gevent.event import Event
 from locust import runners
 from locust.exception import RPCError
 from locust.rpc import Message, zmqrpc
@@ -57,6 +58,8 @@ _FAMILY_TOKEN = new_token()
 
 IGNORED = Counter[str]()
 """What this master ignored since its last run. Locust creates the sockets, so they share this counter."""
+LISTENING = Event()
+"""Set once this worker listens to messages of our kinds. Locust connects before that, and would lose the ones that arrive."""
 
 
 class Server(zmqrpc.Server):
@@ -95,7 +98,7 @@ class Server(zmqrpc.Server):
         IGNORED[Ignored.CONNECTION] += 1
         if not self._warned:
             self._warned = True
-            _print(
+            print_message(
                 f"rejected a connection without the shared token: if it was a worker, give it the {TOKEN_VARIABLE} of "
                 "this master; further ones are only counted"
             )
@@ -115,10 +118,17 @@ class Client(zmqrpc.Client):
         gevent.spawn(_watch_handshakes, self.socket.get_monitor_socket(_WATCHED), self._on_rejection)
         self.socket.connect(f"tcp://{host}:{port}")
 
+    def recv(self) -> Message:
+        """The next message. Only the master's acknowledgement is returned before this worker listens."""
+        message: Message = super().recv()  # type: ignore[no-untyped-call]  # Locust has no type hints here
+        if message.type != "ack":
+            LISTENING.wait()
+        return message
+
     def _on_rejection(self) -> None:
         if not self._warned:
             self._warned = True
-            _print(
+            print_message(
                 f"the master at {self._master} rejects this worker, which tries again: expected the {TOKEN_VARIABLE} and "
                 "the version of chainproof of the master"
             )
@@ -163,7 +173,7 @@ def _own_token(*, is_worker: bool) -> str:
             return required_token(os.environ)
         return find_token(os.environ) or _FAMILY_TOKEN
     except UsageError as error:
-        _print(str(error))
+        print_message(str(error))
         sys.exit(ExitCode.USAGE)
 
 
@@ -176,5 +186,6 @@ def _watch_handshakes(monitor: Any, on_failure: Any) -> None:
         return  # the process ends
 
 
-def _print(message: str) -> None:
+def print_message(message: str) -> None:
+    """Print a line for the user."""
     print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)

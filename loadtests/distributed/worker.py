@@ -8,7 +8,6 @@ master is silent or its parent process has ended, since its results would be los
 from __future__ import annotations
 
 import os
-import sys
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -53,6 +52,7 @@ from .messages import (
     start_delay,
 )
 from .session import Session, abort_on_error, add_listener, freeze_garbage_collector, unhandled_error
+from .transport import LISTENING, print_message
 
 MASTER_TIMEOUT: Seconds = 10.0
 """A master that is silent for this long is gone: it answers Locust's heartbeat every second."""
@@ -124,9 +124,7 @@ class Worker(Session):
         self._last_heartbeat = time.monotonic()
         unused = given_options(self.options)
         if unused and not self.options.processes:  # a forked worker has the options of its master
-            print(
-                f"chainproof loadtests: a worker does not use {', '.join(unused)}: its master decides", file=sys.stderr
-            )
+            print_message(f"a worker does not use {', '.join(unused)}: its master decides")
 
     def attach(self) -> None:
         """Also listen to the master's messages."""
@@ -139,6 +137,7 @@ class Worker(Session):
         ):
             self.runner.register_message(kind, listener)
         add_listener(self.environment.events.heartbeat_received, self.on_heartbeat)
+        LISTENING.set()
         gevent.spawn(self._watch_master)
 
     # ------------------------------------------------------------------ messages of the master
@@ -157,7 +156,7 @@ class Worker(Session):
         except UsageError as usage_error:
             error = str(usage_error)
             if not self.options.processes:  # then the master shares our terminal
-                print(f"chainproof loadtests: {error}", file=sys.stderr, flush=True)
+                print_message(error)
         else:
             plan = assignment.demand.plan(pause=lambda: gevent.sleep(0))
             plan_digest = digest(plan)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgpack
@@ -34,6 +35,7 @@ from chainproof.loadtests.distributed.worker_token import (
     required_token,
     secret_key,
 )
+from chainproof.loadtests.locust_process import reserve_port
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, RunEnd
@@ -110,6 +112,43 @@ def parse_message(monkeypatch: pytest.MonkeyPatch) -> Parse:
     from chainproof.loadtests.distributed import transport  # noqa: PLC0415  # after the variable is set
 
     return transport.parse_message
+
+
+def test_a_worker_loses_no_message_that_arrives_before_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the acknowledgement, which Locust's connection waits for, is returned before."""
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")
+    import gevent  # noqa: PLC0415  # after the variable is set
+    from gevent.event import Event  # noqa: PLC0415
+
+    from chainproof.loadtests.distributed import transport  # noqa: PLC0415
+
+    messages = iter(msgpack.dumps([kind, None, "worker"]) for kind in ("ack", "chainproof.prepare"))
+    client = transport.Client.__new__(transport.Client)
+    client.socket = SimpleNamespace(recv=messages.__next__)
+    monkeypatch.setattr(transport, "LISTENING", Event())
+    first, second = client.recv(), gevent.spawn(client.recv)
+    gevent.sleep(0)
+    waits = not second.ready()
+    transport.LISTENING.set()
+
+    assert "ack" == first.type
+    assert waits
+    assert "chainproof.prepare" == second.get(timeout=PATIENCE).type
+
+
+def test_the_port_of_a_master_is_reserved_until_the_master_has_it() -> None:
+    """Another server cannot bind it, before and while the master listens."""
+    with reserve_port() as reserved, socket.socket() as master:
+        address = reserved.getsockname()
+        with pytest.raises(OSError, match="in use"), socket.socket() as other:
+            other.bind(address)
+        master.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        master.bind(address)
+        master.listen()
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(address)
+        with socket.create_connection(address):
+            pass
 
 
 def mutated(value: Any, chance: random.Random) -> Any:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, median, pstdev
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,3 +101,24 @@ def test_users_in_step_are_concentrated() -> None:
 
     assert concentration(spread, 0.5) < 0.1
     assert concentration(together, 0.5) > 0.9
+
+
+def test_locust_stops_no_users_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that ended with the run is still in Locust's group for a moment; Locust would print an error for it."""
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")
+    import gevent  # noqa: PLC0415  # after the variable is set
+    from gevent.pool import Group  # noqa: PLC0415
+
+    from chainproof.loadtests.distributed.session import Session  # noqa: PLC0415
+
+    users = Group()
+    ended, running = users.spawn(str), users.spawn(gevent.sleep, 600)
+    gevent.sleep(0)
+    before = set(users)
+    session = Session.__new__(Session)
+    session.run, session.runner = None, SimpleNamespace(user_greenlets=users)
+    session.on_test_stopping()
+
+    assert {ended, running} == before
+    assert {running} == set(users)
+    users.kill()
