@@ -7,7 +7,7 @@ import difflib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn, TextIO, cast
@@ -230,6 +230,9 @@ def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:
 class CommandParser(argparse.ArgumentParser):
     """A parser whose errors are one line, with the nearest option in place of an unknown one."""
 
+    hints: Mapping[str, str]
+    """What to do in place of an option that another tool has."""
+
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with 2."""
         words = message.partition("unrecognized arguments: ")[2].split()
@@ -238,7 +241,8 @@ class CommandParser(argparse.ArgumentParser):
         names = [word.partition("=")[0] for word in words if word.startswith("-")]
         # Values of unknown options are left out: a value may be a secret.
         if names:
-            message = f"unknown option {names[0]}{did_you_mean(names[0], options)}"
+            hint = self.hints.get(names[0])
+            message = f"unknown option {names[0]}{f'; {hint}' if hint else did_you_mean(names[0], options)}"
         self.exit(ExitCode.USAGE, one_line(f"{self.prog}: {message}") + "\n")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
@@ -255,9 +259,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def build_parser(
-    tool: str, description: str, epilog: str = "", *, options: Iterable[Option] = ()
+    tool: str,
+    description: str,
+    epilog: str = "",
+    *,
+    options: Iterable[Option] = (),
+    hints: Mapping[str, str] | None = None,
 ) -> argparse.ArgumentParser:
-    """The argument parser of a command: its options, no abbreviations, and the exit codes at the end of `--help`."""
+    """
+    The argument parser of a command: its options, no abbreviations, and the exit codes at the end of `--help`.
+
+    *hints* say what to do in place of options that another tool has.
+    """
     parser = CommandParser(
         prog=f"chainproof {tool}",
         description=description,
@@ -265,5 +278,6 @@ def build_parser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.hints = hints or {}
     add_options(parser, options)
     return parser

@@ -32,6 +32,7 @@ from chainproof.workload.workload import Workload, WorkloadModel
 
 from .catalogue import workload_list
 from .demand import demand
+from .locust_options import hints
 from .locust_process import LOCUSTFILE, LocustExit, LocustRun, run_locust
 from .options import OPTIONS
 from .search.calibration import run_calibration
@@ -112,6 +113,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "Send run_remote requests to a target, by a schedule (open model) or by users (closed model), and judge the answers.",
         workload_list(),
         options=OPTIONS,
+        hints=hints(),
     )
     parser.usage = "chainproof loadtests [WORKLOAD] [OPTIONS] [-- LOCUST_OPTIONS]"
     return parser.parse_args(arguments)

@@ -57,7 +57,7 @@ LOCUST_OPTIONS: tuple[LocustOption, ...] = (
     *_works("--users", "users of the closed model; rejected in the open model, where --rate says how much is sent"),
     _rejected(
         "--spawn-rate",
-        "users start when the run starts; for a load that rises use --workload ramp or a workload file with phases",
+        "users start when the run starts; for a load that rises use the workload ramp, or a workload file with phases",
         "-r",
     ),
     _same("--run-time", "-t", "--duration"),
@@ -95,3 +95,21 @@ def locust_names(name: str) -> tuple[str, ...]:
     """The names that one of our options has in Locust; none if Locust has no such option."""
     same = (option for option in LOCUST_OPTIONS if option.treatment is Treatment.SAME and option.text == name)
     return tuple(each for option in same for each in (option.short, option.name))
+
+
+_ROLES = ("--worker", "--master", "--expect-workers")
+"""Options that `chainproof loadtests` sets itself, because of --workers."""
+
+
+def hints() -> dict[str, str]:
+    """What to use in place of an option of Locust in `chainproof loadtests`, by each name of the option."""
+    found = {"-u": "use --users"}
+    for option in LOCUST_OPTIONS:
+        hint = {
+            Treatment.SAME: f"use {option.text}",
+            Treatment.REJECTED: option.text,
+            Treatment.WORKS: "" if option.name in _ROLES else "it is an option of Locust: give it after a bare --",
+            Treatment.OBSOLETE: "",
+        }[option.treatment]
+        found |= {name: hint for name in (option.short, option.name) if name and hint}
+    return found

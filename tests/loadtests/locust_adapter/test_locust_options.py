@@ -381,6 +381,29 @@ def test_a_load_shape_is_a_usage_error(tmp_path: Path) -> None:
     assert "expected no load shape, found Shape" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("--host", "use --target"),
+        ("-t", "use --duration"),
+        ("-u", "use --users"),
+        ("-s", "use --drain"),
+        ("-r", "users start when the run starts"),
+        ("--csv", "it is an option of Locust: give it after a bare --"),
+        ("--worker", "did you mean --workers?"),
+    ],
+)
+def test_the_command_names_its_own_option_for_one_of_locust(
+    capsys: pytest.CaptureFixture[str], word: str, hint: str
+) -> None:
+    """A user of Locust need not look for it."""
+    with pytest.raises(SystemExit) as ended:
+        main([word, "5"])
+
+    assert 2 == ended.value.code
+    assert f"unknown option {word}; {hint}" in capsys.readouterr().err
+
+
 def test_two_variables_with_different_targets_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither LOCUST_HOST nor CHAINPROOF_TARGET is ignored; an option on the command line comes before both."""
     monkeypatch.setenv("LOCUST_HOST", "http://127.0.0.1:1")
