@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -133,9 +134,20 @@ def imports_of(path: Path) -> Iterator[Import]:
             )
 
 
-IMPORTS = [found for path in SOURCES for found in imports_of(path)]
-THIRD_PARTY = [f for f in IMPORTS if f.package not in sys.stdlib_module_names and f.package != "chainproof"]
-SHARED = [found for found in IMPORTS if found.folder == "chainproof"]
+@cache
+def all_imports() -> list[Import]:
+    """Every import of the product. Not when this file is imported, because every worker of pytest-xdist imports it."""
+    return [found for path in SOURCES for found in imports_of(path)]
+
+
+def third_party_imports() -> list[Import]:
+    """Those of other packages than Python's and ours."""
+    return [f for f in all_imports() if f.package not in sys.stdlib_module_names and f.package != "chainproof"]
+
+
+def shared_imports() -> list[Import]:
+    """Those of the shared package."""
+    return [found for found in all_imports() if found.folder == "chainproof"]
 
 
 def described(wrong: Iterator[Import]) -> list[str]:
@@ -145,8 +157,8 @@ def described(wrong: Iterator[Import]) -> list[str]:
 
 def test_imports_are_found() -> None:
     """The imports that the other tests check are found; without them those tests would pass on nothing."""
-    assert {found.folder for found in IMPORTS} == {"chainproof", *TOOLS}
-    assert any(found.name == "chainproof.contract.clauses" for found in SHARED)
+    assert {found.folder for found in all_imports()} == {"chainproof", *TOOLS}
+    assert any(found.name == "chainproof.contract.clauses" for found in shared_imports())
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -154,24 +166,24 @@ def test_no_tool_imports_another(tool: str) -> None:
     """No tool imports another."""
     others = [f"chainproof.{other}" for other in TOOLS if other != tool] + list(TOOLS)
 
-    assert described(found for found in IMPORTS if found.folder == tool and any(map(found.of, others))) == []
+    assert described(found for found in all_imports() if found.folder == tool and any(map(found.of, others))) == []
 
 
 def test_the_shared_package_imports_no_tool() -> None:
     """The shared package imports no tool."""
     tools = [*TOOLS, *(f"chainproof.{tool}" for tool in TOOLS)]
 
-    assert described(found for found in SHARED if any(map(found.of, tools))) == []
+    assert described(found for found in shared_imports() if any(map(found.of, tools))) == []
 
 
 def test_only_some_shared_modules_use_the_network_or_processes() -> None:
     """Contract, results, statistics and judgement open no socket and start no process."""
-    assert described(f for f in SHARED if any(map(f.of, NETWORK)) and f.part not in MAY_USE_NETWORK) == []
+    assert described(f for f in shared_imports() if any(map(f.of, NETWORK)) and f.part not in MAY_USE_NETWORK) == []
 
 
 def test_only_the_edges_of_conformance_import_pytest() -> None:
     """Checks, judging and transport do not depend on pytest."""
-    own = (found for found in IMPORTS if found.folder == "conformance" and found.of("pytest"))
+    own = (found for found in all_imports() if found.folder == "conformance" and found.of("pytest"))
 
     assert described(found for found in own if found.part not in MAY_USE_PYTEST) == []
 
@@ -193,7 +205,7 @@ def test_no_part_imports_a_higher_layer(folder: str) -> None:
     """A part imports only parts of lower layers, of its own group, or itself."""
     parts, prefix = LAYERS[folder], "chainproof" if folder == "chainproof" else f"chainproof.{folder}"
     wrong = []
-    for found in IMPORTS:
+    for found in all_imports():
         if found.folder != folder or found.part == "__init__" or not found.of(prefix):
             continue
         name = found.name.removeprefix(prefix).removeprefix(".").partition(".")[0]
@@ -286,7 +298,7 @@ def test_every_dependency_is_imported_by_its_owner_alone() -> None:
     """A third-party package is imported by the folders that own it, and by no others."""
     names = packages_distributions()
     imported: dict[str, set[str]] = {}
-    for found in THIRD_PARTY:
+    for found in third_party_imports():
         imported.setdefault(normal(names[found.package][0]), set()).add(found.folder)
 
     assert owners() == imported
@@ -294,7 +306,9 @@ def test_every_dependency_is_imported_by_its_owner_alone() -> None:
 
 def test_only_the_drawing_imports_the_chart_library() -> None:
     """Another chart library changes one module."""
-    users = {found.path.name for found in THIRD_PARTY if found.path.is_relative_to(ROOT / "reports" / "charts")}
+    users = {
+        found.path.name for found in third_party_imports() if found.path.is_relative_to(ROOT / "reports" / "charts")
+    }
 
     assert users <= {"drawing.py"}
 
@@ -305,7 +319,7 @@ def test_every_dependency_is_declared_where_it_is_imported() -> None:
     extras = {"chainproof": [], **project["optional-dependencies"]}
     names = packages_distributions()
     wrong = []
-    for found in THIRD_PARTY:
+    for found in third_party_imports():
         lines = [*project["dependencies"], *extras[found.folder]]
         declared = {normal(re.split(r"[^A-Za-z0-9._-]", line)[0]) for line in lines}
         if not declared & {normal(name) for name in names.get(found.package, ())}:
@@ -316,7 +330,7 @@ def test_every_dependency_is_declared_where_it_is_imported() -> None:
 
 def test_imports_inside_functions_give_a_reason() -> None:
     """An import inside a function says why on its line; it is not there to avoid a cycle."""
-    assert described(found for found in IMPORTS if found.inside and not found.excused) == []
+    assert described(found for found in all_imports() if found.inside and not found.excused) == []
 
 
 def test_inside_a_tool_its_own_files_are_imported_relatively() -> None:
