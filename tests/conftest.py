@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,3 +57,11 @@ def child_processes() -> Iterator[None]:
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hangup_signal() -> Iterator[None]:
+    """SIGHUP has its usual effect, here and in child processes, also if the tests run under `nohup`, which ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
