@@ -2,7 +2,7 @@
 The addresses of run_remote: the hosts and paths under which Baseten's inference API offers the operation.
 
 The published document (`openapi.yaml`) has the first address only. The other rows come from Baseten's inference document
-for the whole family of operations, which declares the same statuses for all five.
+for the whole family of operations, which declares the same statuses for all of them.
 """
 
 from __future__ import annotations
