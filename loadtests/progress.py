@@ -34,6 +34,8 @@ RECENT = 10
 _REDRAW_INTERVAL: Seconds = 1.0
 _PLAIN_INTERVAL: Seconds = 5.0
 """Time between two lines where the output is no terminal."""
+_USUAL_WIDTH = 80
+"""Columns of a terminal that does not say how wide it is: the system call fails, or returns 0."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -230,9 +232,9 @@ class ProgressDisplay:
     def _drawn(self, lines: list[str]) -> str:
         """The lines, cut to the width of the terminal: a line that wraps could not be removed."""
         try:
-            width = os.get_terminal_size(self._stream.fileno()).columns
+            width = os.get_terminal_size(self._stream.fileno()).columns or _USUAL_WIDTH
         except OSError:
-            width = 80
+            width = _USUAL_WIDTH
         self._lines = lines
         return "".join(f"{line[: max(width - 1, 1)]}\n" for line in lines)
 

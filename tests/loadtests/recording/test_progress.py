@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -149,6 +150,16 @@ def test_lines_are_drawn_in_place_below_other_output(monkeypatch: pytest.MonkeyP
     assert ["a warning", "two", "three", "four"] == stream.screen()
     display.close()
     assert ["a warning"] == stream.screen()
+
+
+def test_lines_have_the_usual_width_on_a_terminal_that_does_not_say_its_own() -> None:
+    """A new pseudo-terminal, as of `script` or a container, has 0 columns."""
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0), open(theirs, "w") as stream:  # noqa: PTH123  # descriptors
+        ProgressDisplay(stream).show(["x" * 100])
+        drawn = os.read(ours, 1000)
+
+    assert b"x" * 79 == drawn.rstrip()
 
 
 def test_a_log_gets_plain_lines() -> None:
