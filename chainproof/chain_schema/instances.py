@@ -20,7 +20,7 @@ from chainproof.json_text import JSON, encode_json
 
 from .alternatives import TYPES, Alternatives, Choose, TooLarge, Unsatisfiable
 from .error_text import format_path, truncated
-from .numbers import any_number, interval, simplest_number
+from .numbers import any_number, interval, next_number, simplest_number
 from .objects_and_arrays import (
     Items,
     Nodes,
@@ -104,6 +104,7 @@ class InstanceGenerator:
     _characters: int = 0
     _differs: bool = False
     """True while an item is generated again that was equal to another one."""
+    _turn: int = 0
     _last_work: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -355,7 +356,8 @@ class InstanceGenerator:
                     raise
                 break
             encoded = encode_json(item)
-            attempts = _UNIQUE_ATTEMPTS + (_MORE_ATTEMPTS * len(result) if items.are_unique else 0)
+            is_needed = items.are_unique and len(result) < low
+            attempts = _UNIQUE_ATTEMPTS + (_MORE_ATTEMPTS * len(result) if is_needed else 0)
             if encoded in seen and (items.are_unique or self.style is Style.RICH) and failures < attempts:
                 failures += 1
                 self._differs = items.are_unique
@@ -434,7 +436,12 @@ class InstanceGenerator:
     def _number(self, nodes: Nodes) -> JSON:
         allowed = interval(nodes, integers=allowed_types(nodes)[0] == "integer")
         is_simple = self.style is Style.SIMPLE
-        number = simplest_number(allowed) if is_simple else any_number(allowed, self.source)
+        number = None
+        if self._differs:  # random numbers would find the last of a thousand only after thousands of attempts
+            self._turn += 1
+            number = next_number(allowed, self._turn)
+        if number is None:
+            number = simplest_number(allowed) if is_simple else any_number(allowed, self.source)
         if number is None:
             raise Unsatisfiable
         return number

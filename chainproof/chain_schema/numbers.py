@@ -115,6 +115,9 @@ def simplest_number(allowed: NumberRange) -> int | float | None:
     return None
 
 
+_FEW_NUMBERS = 100_000
+
+
 def any_number(allowed: NumberRange, source: Random) -> int | float | None:
     """An allowed number, often one of the bounds; None if there is none."""
     if allowed.step is not None:
@@ -134,6 +137,15 @@ def any_number(allowed: NumberRange, source: Random) -> int | float | None:
                 return quick
     candidates = (low if kind == 0 else high, low + (high - low) * Fraction(share), (low + high) / 2)
     return next((_number(candidate) for candidate in candidates if _is_allowed(candidate, allowed)), None)
+
+
+def next_number(allowed: NumberRange, turn: int) -> int | float | None:
+    """Another allowed number each turn, until there is none left; None if there are more than a few, or no multiples."""
+    factors = allowed.factors() if allowed.step is not None else None
+    if factors is None or factors[1] - factors[0] >= _FEW_NUMBERS:
+        return None
+    assert allowed.step is not None
+    return _number((factors[0] + turn % (factors[1] - factors[0] + 1)) * allowed.step)
 
 
 def bounds(allowed: NumberRange) -> tuple[int | float, ...]:

@@ -220,6 +220,14 @@ LARGE: dict[str, Form] = {
     "different items of an enumeration": of(
         {"type": "array", "uniqueItems": True, "minItems": 60, "items": {"enum": list(range(60))}}
     ),
+    "all integers of a range": of(
+        {
+            "type": "array",
+            "uniqueItems": True,
+            "minItems": 500,
+            "items": {"type": "integer", "minimum": 1, "maximum": 500},
+        }
+    ),
     "dependent schemas": {
         "type": "object",
         "required": ["p0"],
