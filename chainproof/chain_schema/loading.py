@@ -16,8 +16,10 @@ from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, 
 from .schema import Schema
 from .validation_cost import require_little_work
 
-_MAX_CONTAINERS = 50_000
-"""Objects and arrays in a schema. A validator takes up to 1 KB for each, and there are three of them."""
+_MAX_CONTAINERS = 22_000
+"""Objects and arrays in a schema. A conformance run takes up to 12 KB for each, and less than 400 MB in all."""
+_MAX_VALUES = 120_000
+"""Members of all objects and arrays. A conformance run takes up to 2 KB for each."""
 
 
 def load_input_schema(text: str) -> Schema:
@@ -94,12 +96,16 @@ def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
 def _require_readable_size(document: dict[str, JSON], text: str) -> None:
     """Raise SchemaError if validators of a schema would take too much memory. Names its largest part."""
     sizes = list(_sizes(document))
-    if len(sizes) > _MAX_CONTAINERS:
-        size, place = max(sizes)
-        raise SchemaError(
-            f"{text}: expected a schema of at most {_MAX_CONTAINERS} objects and arrays, found {len(sizes)}; the largest is "
-            f"`{place}`, with {size} members"
-        )
+    counts = (
+        (len(sizes), _MAX_CONTAINERS, "objects and arrays"),
+        (sum(size for size, _ in sizes), _MAX_VALUES, "values"),
+    )
+    for number, limit, what in counts:
+        if number > limit:
+            size, place = max(sizes)
+            raise SchemaError(
+                f"{text}: expected a schema of at most {limit} {what}, found {number}; the largest is `{place}`, with {size} members"
+            )
 
 
 def _sizes(document: JSON) -> Iterator[tuple[int, str]]:
