@@ -484,9 +484,15 @@ def replace_run(run: str) -> bytes:
 
 
 def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
-    """Without a token master and worker end with exit code 2; a worker with another token says so and tries again."""
+    """
+    Without a token master and worker end with exit code 2; a worker with another token says so and tries again, and the
+    master says that it waits.
+    """
     port = free_port()
-    process, tokenless = master(port, tmp_path / "run"), master(free_port(), tmp_path / "none", token="")
+    process, tokenless = (
+        master(port, tmp_path / "run", "--skip-log-setup"),
+        master(free_port(), tmp_path / "none", token=""),
+    )
     words = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--worker", f"--master-port={port}"]
     workers = [
         subprocess.Popen(
@@ -506,6 +512,8 @@ def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
         while "rejects this worker" not in line:
             line = workers[1].stdout.readline()
             assert line, "the worker ended"
+        assert process.stdout is not None
+        waiting = next((each for each in process.stdout if "waiting for workers" in each), "the master ended")
     finally:
         for each in (process, tokenless, *workers):
             each.kill()
@@ -515,3 +523,4 @@ def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
     assert all("expected a shared token for master and workers in CHAINPROOF_WORKER_TOKEN" in each for each in without)
     assert not any("Traceback" in each for each in without)
     assert f"the master at 127.0.0.1:{port} rejects this worker" in line
+    assert f"chainproof loadtests: waiting for workers: 0 of 1 are connected to 127.0.0.1:{port}\n" == waiting
