@@ -253,6 +253,22 @@ def simulate_history(comparisons: int, source: np.random.Generator) -> dict[int 
     return found
 
 
+def simulate_segments(comparisons: int, source: np.random.Generator) -> dict[tuple[float, int], float]:
+    """How often both ends of a level of +10 % that lasts a few runs are found within 2 runs, by noise and length."""
+    found: dict[tuple[float, int], float] = {}
+    for noise in (0.05, 0.02):
+        for length in (3, 5, 8):
+            hits = 0
+            for _ in range(comparisons):
+                start = int(source.integers(15, 40))
+                values = noise * source.standard_normal(60)
+                values[start : start + length] += SHIFT
+                points = change_points(values.tolist())
+                hits += all(any(abs(point - end) <= 2 for point in points) for end in (start, start + length))
+            found[noise, length] = hits / comparisons
+    return found
+
+
 def row(name: str, equal: Counts, slower: Counts) -> str:
     """A row of the table."""
     shares = [
@@ -327,6 +343,11 @@ def show_history(comparisons: int, limit: float, source: np.random.Generator) ->
     """Changes of level in a history. Yields the missed goals."""
     points = simulate_history(comparisons, source)
     print("change points of 60 runs: " + ", ".join(f"{place}: {value:.3f}" for place, value in points.items()))
+    segments = simulate_segments(comparisons, source)
+    print(
+        "levels of +10 % for a few runs: "
+        + ", ".join(f"{noise:.0%}/{runs}: {value:.3f}" for (noise, runs), value in segments.items())
+    )
     if (points[None] or 0.0) > limit:
         yield f"history: false alarms {points[None]:.3f}"
     for place in (10, 20, 30, 40, 50):

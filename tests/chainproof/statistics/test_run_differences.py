@@ -207,6 +207,16 @@ def test_a_large_step_is_found_after_few_runs(count: int, place: int) -> None:
     assert [place] == change_points(list(values))
 
 
+@pytest.mark.parametrize("length", [3, 5, 8])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_level_of_few_runs_is_found(length: int, sign: float) -> None:
+    """Both ends of a level that lasts a few runs are found, also if it lies far from the ends of the series."""
+    values = np.random.default_rng(9).normal(0.0, 0.02, 60)
+    values[27 : 27 + length] += sign * 0.15
+
+    assert [27, 27 + length] == change_points(list(values))
+
+
 @pytest.mark.parametrize("values", [[], [1.0] * 40, [1.0, 9.0] * 2, list(np.random.default_rng(5).normal(0, 1, 30))])
 def test_a_series_without_a_step_has_no_change_point(values: list[float]) -> None:
     """Too few runs, equal runs and noise have no change point."""
