@@ -416,7 +416,7 @@ UNKNOWN_METHODS = _clause(
     quotation="An origin server that receives a request method that is unrecognized or not implemented SHOULD respond with "
     "the 501 (Not Implemented) status code.",
     statement="A method that nobody has registered is rejected with a 4xx or 501, not with another 5xx or a closed "
-    "connection.",
+    "connection. `post` is not POST: methods are case-sensitive.",
 )
 UNKNOWN_ENVIRONMENT_REJECTED = _clause(
     "unknown-environment-rejected",

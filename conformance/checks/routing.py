@@ -102,7 +102,7 @@ _UNIQUE_OBJECT = b'{"chainproof":"%s"}' % (b"x" * 1234)
 """An object that no target returns by chance, nor another body of its length."""
 
 
-@check_for(clauses.OTHER_METHODS_REJECTED, clauses.ALLOW_HEADER)
+@check_for(clauses.OTHER_METHODS_REJECTED, clauses.UNKNOWN_METHODS, clauses.ALLOW_HEADER)
 def other_methods_are_rejected(requester: Requester) -> None:
     """GET, PUT and other methods do not run the chain, with or without a body."""
     for method in (*_METHODS, *_ALMOST_POST):

@@ -181,7 +181,9 @@ def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectatio
     if request.host is not None:
         clause = clauses.REGIONAL_HOST if _is_documented_form(request.host) else clauses.REGIONAL_HOST_FORMS
     elif request.method != METHOD:
-        clause = clauses.OTHER_METHODS_REJECTED
+        # Common frameworks read methods in upper case, Django and Hypercorn among them.
+        is_post = request.method.upper() == METHOD
+        clause = clauses.UNKNOWN_METHODS if is_post else clauses.OTHER_METHODS_REJECTED
     elif is_same_path(request.path, request.operation):
         return None
     else:

@@ -209,7 +209,7 @@ def absolute_form_not_found(context: RequestContext) -> Answer:
     return error(answer, 400, "client_error") if absolute else answer
 
 
-@_faults.on_read(OTHER_METHODS_REJECTED)
+@_faults.on_read(UNKNOWN_METHODS)
 def method_case_insensitive(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
     """The method `post` is accepted as POST."""
     return b"POST" + data[4:] if begins and data[:5].lower() == b"post " else data

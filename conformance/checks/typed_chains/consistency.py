@@ -228,7 +228,8 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
     _compare_similar_texts(requester, source)
     _compare_spellings(requester, source)
     source = source.longer(_LONG_KEY)  # a cache may know an input by the beginning of a text
-    for place in list(by_argument.values())[:_UNIQUE_PLACES]:
+    # An identifier shows nothing: a chain may remember what it got with one.
+    for place in sorted(by_argument.values(), key=is_identifier)[:_UNIQUE_PLACES]:
         if _is_cached_on_a_part(requester, source, place, limit):
             return
     if requester.inputs.ignores_unnamed and isinstance(source.value, dict):

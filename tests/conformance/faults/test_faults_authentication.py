@@ -361,6 +361,9 @@ ACCEPTED_METHODS: dict[str, Condition] = {
 }
 """Requests that some servers handle like POST."""
 
+LETTER_CASES = {"post", "any letter case"}
+"""Those that common frameworks accept."""
+
 ACCEPTED_PATHS: dict[str, Callable[[str], bool]] = {
     "a trailing slash": lambda path: path == f"{PATH}/",
     "any suffix": lambda path: path.startswith(PATH),
@@ -494,7 +497,11 @@ FAULTS: tuple[FaultyEndpoint, ...] = (
     ),
     # methods and paths
     *(
-        FaultyEndpoint(name=f"method: {name}", breaks={"other-methods-rejected"}, server=accepting_methods(condition))
+        FaultyEndpoint(
+            name=f"method: {name}",
+            breaks={"unknown-methods" if name in LETTER_CASES else "other-methods-rejected"},
+            server=accepting_methods(condition),
+        )
         for name, condition in ACCEPTED_METHODS.items()
     ),
     *(
