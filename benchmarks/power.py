@@ -192,12 +192,17 @@ def _run_chainproof(
             "--steerable",
             *(("--echo",) if echo else ()),
         )
-        slow = Path(folder) / "slow.json"
-        slow.write_bytes(b'{"slow":true,"text":"an input that takes long"}')
-        options = [value for each in options for value in ((each, str(slow)) if each == "--slow-payload" else (each,))]
+        options = with_slow_payload(options, Path(folder))
         command = chainproof_command("conformance", *target, "--seed", str(seed), "--out", str(out), *options)
         code, _, seconds = _run(command, endpoint, folder)
         return _record(side, name, seed, code=code, found=_clauses(out / "findings.jsonl"), seconds=seconds)
+
+
+def with_slow_payload(options: Iterable[str], folder: Path) -> Iterable[str]:
+    """Options that a fault needs, with the file of `--slow-payload`, which is written into a folder."""
+    slow = folder / "slow.json"
+    slow.write_bytes(b'{"slow":true,"text":"an input that takes long"}')
+    return [value for each in options for value in ((each, str(slow)) if each == "--slow-payload" else (each,))]
 
 
 def _clauses(path: Path) -> set[str]:

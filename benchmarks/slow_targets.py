@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from delaying_proxy import delaying_proxy
+from power import with_slow_payload
 
 from chainproof.clock import Seconds
 from chainproof.conformance.options import Depth
@@ -79,7 +80,8 @@ def measure(fault: str, depth: Depth, delay: Seconds) -> Record:
         tempfile.TemporaryDirectory() as folder,
     ):
         out = Path(folder) / "run"
-        options = ("--depth", depth.value, "--seed", str(SEED), "--steerable", "--echo", *FAULTS[fault].needs_options)
+        needed = with_slow_payload(FAULTS[fault].needs_options, Path(folder))
+        options = ("--depth", depth.value, "--seed", str(SEED), "--steerable", "--echo", *needed)
         command = chainproof_command("conformance", "--target", f"http://127.0.0.1:{port}", "--out", str(out), *options)
         environment = {**os.environ, "BASETEN_API_KEY": endpoint.key.reveal()}
         start = time.monotonic()
