@@ -92,7 +92,11 @@ def main(arguments: Sequence[str]) -> int:
     renders = {output.format: _render(output.format, kind.formats) for output in outputs}
     for path in _pruned(options):
         _print_removal(remove_old_runs(path.resolve(), options.keep))
-    result = kind.read(options)
+    try:
+        result = kind.read(options)
+    except UsageError as error:
+        _write_refusal(outputs, error)
+        raise
     # Everything is rendered before anything is written: either all files are written, or none.
     texts, faults = _rendered(renders, result, outputs)
     for output, text in texts.items():
@@ -421,6 +425,13 @@ def _write(path: Path | None, text: str) -> None:
         draft.replace(path)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _write_refusal(outputs: Sequence[ReportOutput], error: UsageError) -> None:
+    """Write why there is no report to the Markdown file: the summary of a CI job would otherwise be empty."""
+    for output in outputs:
+        if output.format == "markdown" and output.path is not None:
+            _write(output.path, f"# No report\n\n{_load('.formats.markdown', 'markdown').plain(str(error))}\n")
 
 
 def _print_written(result: Result, outputs: Sequence[ReportOutput]) -> None:

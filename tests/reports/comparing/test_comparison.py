@@ -323,14 +323,15 @@ def test_a_copy_of_a_run_is_refused(
     *,
     is_other_side: bool,
 ) -> None:
-    """The message names both folders, whichever sides they are on; --force makes it a caveat."""
+    """The message names both folders, whichever sides they are on; so does a CI job's summary; --force makes it a caveat."""
     original, copy = Path(runs["slower"][0]), tmp_path / "copy"
     make_copy(original, copy)
     sides = [[str(original)], [runs["baseline"][0]]]
     sides[is_other_side].append(str(copy))
     arguments = [*sides[0], "--against", *sides[1]]
 
-    assert ExitCode.USAGE == main(arguments)
+    assert ExitCode.USAGE == main([*arguments, "--markdown", str(tmp_path / "summary")])
+    assert "the same run" in (tmp_path / "summary").read_text()
     message = capsys.readouterr().err
     assert all(str(path) in message for path in (original, copy))
     _, forced = compared(capsys, *arguments, "--force")
