@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 # Neither the time that an example takes nor the examples that chance draws decide whether CI passes.
 WITHOUT_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("all", WITHOUT_TIME)
-settings.register_profile("sample", WITHOUT_TIME, max_examples=50, derandomize=True)
+settings.register_profile("sample", WITHOUT_TIME, max_examples=25, derandomize=True)
 settings.load_profile("all" if os.environ.get("CHAINPROOF_SAMPLE") == "all" else "sample")
 
 SLOWEST_FIRST = (

@@ -37,6 +37,8 @@ MIN_RUNS = 6
 MAX_SEGMENT = 10
 """Runs that a segment has at most; longer ones are found by their ends."""
 _PERMUTATIONS = 999
+_SHORT, _MORE_PERMUTATIONS = 12, 49_999
+"""Runs of a series so short that the probability of its rarest order is near the limit, and is estimated more closely."""
 _BLOCK = 1 << 20
 """Numbers that are computed at once, so that long series need little memory."""
 
@@ -102,12 +104,13 @@ def _segments_of(count: int) -> _Spans:
 def _changed_span(scores: _Floats, spans: _Spans, level: float, source: np.random.Generator) -> tuple[int, int] | None:
     """The span whose level differs most from that of the other runs, as start and end; None if that may be chance."""
     observed = _contrasts(scores[np.newaxis], spans)[0]
-    shuffled = source.permuted(np.tile(scores, (_PERMUTATIONS, 1)), axis=1)
-    blocks = np.array_split(shuffled, 1 + _PERMUTATIONS * len(observed) // _BLOCK)
+    count = _MORE_PERMUTATIONS if len(scores) <= _SHORT else _PERMUTATIONS
+    shuffled = source.permuted(np.tile(scores, (count, 1)), axis=1)
+    blocks = np.array_split(shuffled, 1 + count * len(observed) // _BLOCK)
     least = observed.max() - 1e-9
     larger = sum(int((_contrasts(block, spans).max(axis=1) >= least).sum()) for block in blocks)
     place = observed.argmax()
-    is_change = (larger + 1) / (_PERMUTATIONS + 1) <= level
+    is_change = (larger + 1) / (count + 1) <= level
     return (int(spans[0][place]), int(spans[1][place])) if is_change else None
 
 

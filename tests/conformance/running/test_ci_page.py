@@ -107,7 +107,8 @@ def test_the_workflow_defines_the_variables_of_its_steps() -> None:
 
 
 COMPARISON = block("comparison")
-LOAD, COMPARE = (step["run"] for step in yaml.safe_load(COMPARISON)["jobs"]["compare"]["steps"] if "run" in step)
+COMPARISON_STEPS = yaml.safe_load(COMPARISON)["jobs"]["compare"]["steps"]
+LOAD, COMPARE = (step["run"] for step in COMPARISON_STEPS if "run" in step)
 
 
 @pytest.fixture
@@ -144,6 +145,11 @@ def project(tmp_path: Path, environment: dict[str, str]) -> Callable[[str], tupl
         return ended.returncode, summary.read_text() + ended.stderr
 
     return workflow
+
+
+def test_runs_are_compared_also_if_one_of_them_failed() -> None:
+    """A run that misses an objective ends its step with 1, and the summary has to say so."""
+    assert "!cancelled()" == COMPARISON_STEPS[-1]["if"]
 
 
 def test_the_comparison_fails_on_a_regression_only(project: Callable[[str], tuple[int, str]], tmp_path: Path) -> None:

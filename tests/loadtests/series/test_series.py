@@ -101,7 +101,7 @@ folder = pathlib.Path(sys.argv[1])
 def test_the_runs_of_a_duet_get_the_same_second_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their processes are told the same instant, to the last digit, once both are prepared."""
     folders = {side: tmp_path / side for side in (CANDIDATE, BASELINE)}
-    monkeypatch.setattr(LocustRun, "command", lambda run: [sys.executable, "-c", WAITING, str(run.folder)])
+    monkeypatch.setattr(LocustRun, "command", lambda run, port: [sys.executable, "-c", WAITING, str(run.folder)])
     options = build_parser("loadtests", "…", options=OPTIONS).parse_args(["--quiet"])
     endpoint = Endpoint(target=parse_target("http://127.0.0.1:1"), key=ApiKey("a-key"), environment={})
     for folder in folders.values():
