@@ -105,6 +105,7 @@ class InstanceGenerator:
     _differs: bool = False
     """True while an item is generated again that was equal to another one."""
     _turn: int = 0
+    """How many such items have been numbers: each gets the next one of its range."""
     _last_work: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -116,6 +116,7 @@ def simplest_number(allowed: NumberRange) -> int | float | None:
 
 
 _FEW_NUMBERS = 100_000
+"""Numbers of a range up to which each turn gets the next one."""
 
 
 def any_number(allowed: NumberRange, source: Random) -> int | float | None:

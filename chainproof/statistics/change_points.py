@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 SPLIT_OF_VALUES, SPLIT_OF_RANKS, SEGMENTS = 0.02, 0.006, 0.007
 """
-The probability of a false alarm of each test; of segments, that of values and that of ranks. In all at most 4 %:
-less than 5 %, since a simulation must not exceed it.
+The probability of a false alarm of the test of splits by values, of that by ranks, and of each of the two tests of segments.
 
-The first one is the largest: in 12 runs, three of which are slower, no order has a probability below 0.9 %.
+In all four at most 4 %: less than 5 %, since a simulation must not exceed it. The first one is the largest, for short series:
+in 12 runs, three of which are slower, no order has a probability below 0.9 %.
 """
 MIN_LEVEL = 2
 """Runs that a level lasts at least."""
@@ -38,7 +38,7 @@ MAX_SEGMENT = 10
 """Runs that a segment has at most; longer ones are found by their ends."""
 _PERMUTATIONS = 999
 _SHORT, _MORE_PERMUTATIONS = 12, 49_999
-"""Runs of a series so short that the probability of its rarest order is near the limit, and is estimated more closely."""
+"""Runs of a short series, and its permutations. Its rarest orders have a probability near the limit, so it is estimated closely."""
 _BLOCK = 1 << 20
 """Numbers that are computed at once, so that long series need little memory."""
 

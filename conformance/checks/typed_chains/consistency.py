@@ -46,7 +46,9 @@ _LONG_KEY = 36
 """Characters of texts that differ at their end only."""
 _SIMILAR_PLACES = 3
 _SIMILAR_INPUTS = 5
+"""Inputs, each of which differs from another one in one argument."""
 _BARE_INPUTS = 3
+"""Inputs without optional arguments."""
 _SPELLINGS = (("\u00e9", "e\u0301"), ("q", "Q"), ("x y", "x  y"), ("1", "\uff11"))
 """Texts that are equal for a cache that normalizes its keys: composed and decomposed, and in another case, space or width."""
 _UNIQUE_PLACES = 2

@@ -42,15 +42,17 @@ def total(value: Value) -> Value:
     return {"text": value["text"], "total": sum(value["counts"]) * value.get("scale", 1)}
 
 
-def serving(answer: Callable[[Value], Value | None]) -> Callable[[EndpointRequest], EndpointAnswer]:
-    """An endpoint whose outputs come from a function; None is a failure."""
+def serving(
+    answer: Callable[[Value], Value | None], schema: Schema = SCHEMA
+) -> Callable[[EndpointRequest], EndpointAnswer]:
+    """An endpoint whose outputs come from a function; None is a failure. Inputs that do not match the schema are rejected."""
 
     def endpoint(request: EndpointRequest) -> EndpointAnswer:
         rejected = rejection(request)
         if rejected is not None:
             return rejected
         value = json.loads(request.body)
-        if not SCHEMA.accepts(value):
+        if not schema.accepts(value):
             return error(400, "client_error")
         output = answer(value)
         return error(500, None) if output is None else EndpointAnswer(status=200, body=json.dumps(output).encode())
@@ -138,15 +140,7 @@ def test_values_that_come_back_are_compared(
     """An integer that loses digits and a text that becomes a number are found, if other values come back unchanged."""
     document = {"type": "object", "properties": {"id": REFERENCES[kind]}, "required": ["id"]}
     schema = Schema(source="references.json", document=document)
-
-    def endpoint(request: EndpointRequest) -> EndpointAnswer:
-        rejected = rejection(request)
-        if rejected is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not schema.accepts(value):
-            return error(400, "client_error")
-        return EndpointAnswer(status=200, body=json.dumps({"reference": read(value["id"]), "kind": kind}).encode())
+    endpoint = serving(lambda value: {"reference": read(value["id"]), "kind": kind}, schema)
 
     checks = check("values_at_their_bounds_are_accepted")
     result = run_suite(endpoint, echo=False, steerable=False, input_schema=schema, checks=checks)
