@@ -682,11 +682,10 @@ class Requester:
                 f"{kind} requests of that size were left out"
             )
 
-    def _missing(self, received: TransportResult) -> str:
+    @staticmethod
+    def _missing(received: TransportResult) -> str:
         """What a request got in place of an answer, in words."""
-        if received.transport is Transport.TOO_LARGE:
-            return received.reason
-        return f"no answer within {format_duration(self._client.deadline)}"
+        return received.reason if received.transport is Transport.TOO_LARGE else "no answer in time"
 
     def _send_probe(self) -> Answer | None:
         """The answer to the simplest input that the chain accepts, if it comes soon."""
