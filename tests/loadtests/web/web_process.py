@@ -52,9 +52,10 @@ class Ui:
 
     @property
     def runs(self) -> list[Run]:
-        """The run folders so far."""
-        runs = self.folder / "runs"
-        return [read_run(path) for path in find_runs(runs)] if runs.exists() else []
+        """The runs so far, in the order of their start: names of runs that start in the same second differ by the port."""
+        folder = self.folder / "runs"
+        runs = [read_run(path) for path in find_runs(folder)] if folder.exists() else []
+        return sorted(runs, key=lambda run: run.manifest.started)
 
 
 def is_listening(port: int) -> bool:
