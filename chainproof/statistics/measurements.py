@@ -128,6 +128,7 @@ def duet_difference(candidate: Measurement, baseline: Measurement, *, correlatio
         error=error or RELATIVE_ERROR,  # nothing varies, such as throughputs of a constant number of answers
         degrees_of_freedom=freedom,
         pairs=True,
+        freedom_of_duet=freedom,
     )
 
 

@@ -57,8 +57,12 @@ class Difference:
     """Whether runs are compared in pairs."""
     runs: float = 1
     """Runs of a side, or pairs; if one side has more than the other, their harmonic mean."""
+    freedom_of_duet: float = 0.0
+    """The degrees of freedom that each duet adds; 0 if the standard error is known from run to run only."""
     history: int = 0
     """Earlier runs that the variance was taken from too."""
+    freedom_of_history: int = 0
+    """The degrees of freedom that these add."""
 
     @property
     def is_known(self) -> bool:
@@ -85,7 +89,7 @@ class Difference:
     @property
     def p_value(self) -> float:
         """The probability of a difference at least as large, in either direction, if there is none."""
-        return 2 * min(self.p_value_above(0.0), self.p_value_below(0.0))
+        return min(2 * self.p_value_above(0.0), 2 * self.p_value_below(0.0), 1.0)
 
     def smallest_detectable(self, error: float = ERROR) -> float:
         """
@@ -102,8 +106,10 @@ class Difference:
         The variance of a run is assumed to stay as it is. With *k* runs the standard error falls with 1 / √k.
         """
         variance_of_one = self.error**2 * self.runs
-        for count in range(1 if self.history else 2, MAX_RUNS + 1):
-            freedom = (count - 1) * (1 if self.pairs else 2) + max(self.history - 1, 0)
+        for count in range(1, MAX_RUNS + 1):
+            freedom: float = (count - 1) * (1 if self.pairs else 2) + self.freedom_of_history
+            if self.freedom_of_duet:
+                freedom = count * self.freedom_of_duet
             if _margin(freedom, error) * math.sqrt(variance_of_one / count) <= size:
                 return count
         return None
@@ -135,6 +141,7 @@ def difference(
         degrees_of_freedom=float(freedom),
         runs=2.0 / share,
         history=sum(map(len, groups)) if used else 0,
+        freedom_of_history=earlier_freedom if used else 0,
     )
 
 
@@ -142,7 +149,7 @@ def paired_difference(pairs: Sequence[tuple[RunValue, RunValue]]) -> Difference:
     """The mean difference of pairs of a candidate and a baseline run."""
     values = [candidate.value - baseline.value for candidate, baseline in pairs]
     within = [math.hypot(candidate.error, baseline.error) for candidate, baseline in pairs]
-    return _mean(values, within, len(pairs) - 1.0)
+    return _mean(values, within, freedom=len(pairs) - 1.0)
 
 
 def mean_of_duets(duets: Sequence[Difference]) -> Difference:
@@ -150,14 +157,17 @@ def mean_of_duets(duets: Sequence[Difference]) -> Difference:
     if len(duets) == 1:
         return duets[0]
     freedom = sum(each.degrees_of_freedom for each in duets)
-    return _mean([each.value for each in duets], [each.error for each in duets], freedom)
+    values, errors = [each.value for each in duets], [each.error for each in duets]
+    return _mean(values, errors, freedom=freedom, freedom_of_duet=freedom / len(duets))
 
 
-def _mean(values: Sequence[float], errors: Sequence[float], freedom: float) -> Difference:
+def _mean(
+    values: Sequence[float], errors: Sequence[float], *, freedom: float, freedom_of_duet: float = 0.0
+) -> Difference:
     """
     The mean of the differences of pairs, with a variance from pair to pair that is at least that within them.
 
-    *freedom* are the degrees of freedom of the latter.
+    *freedom* are the degrees of freedom of the latter, of which each duet adds *freedom_of_duet*.
     """
     within = sum(error**2 for error in errors) / len(errors) ** 2
     between = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
@@ -167,6 +177,7 @@ def _mean(values: Sequence[float], errors: Sequence[float], freedom: float) -> D
         degrees_of_freedom=freedom if within >= between else len(values) - 1.0,
         pairs=True,
         runs=len(values),
+        freedom_of_duet=freedom_of_duet if within >= between else 0.0,
     )
 
 

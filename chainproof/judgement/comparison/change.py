@@ -9,6 +9,7 @@ regression needs no correction, since every metric must show it.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,8 @@ TOLERANCE = 0.1
 """The relative change of a time or a rate that does not matter, by default."""
 SHARE_TOLERANCE = 0.005
 """The change of a share that does not matter, by default: half a percentage point."""
+_MOST_PERCENT = 100_000
+"""The largest change that is written as a number: runs that tell nearly nothing have intervals up to any number."""
 
 
 class Change(StrEnum):
@@ -79,7 +82,10 @@ class MetricChange:
     excludes_regression: bool = False
     """Whether it is not worse by more than the tolerance."""
     smallest_detectable: float | None = None
-    """The change that would be told from none with a probability of 80 %; if the interval is unknown, at least this."""
+    """
+    The change that would be told from none with a probability of 80 %; if the interval is unknown, at least this. None if there
+    is none.
+    """
     runs_needed: int | None = None
     """Runs per side, or pairs, with which a change as large as the tolerance would be; None: no practical number."""
     history: int = 0
@@ -104,12 +110,16 @@ def change_text(size: float, kind: MetricKind) -> str:
 
     >>> change_text(0.1234, METRIC_KINDS[Metric.P50]), change_text(-0.001, METRIC_KINDS[Metric.ERROR_RATE])
     ('+12.3 %', '-0.10 pp')
+    >>> change_text(1e9, METRIC_KINDS[Metric.P99])
+    '>100,000 %'
     """
     percent = 100 * size
     if kind.is_share:
         return f"{percent:+.2f} pp"
     if abs(percent) < 0.05:
         return "±0 %"
+    if percent > _MOST_PERCENT:
+        return f">{_MOST_PERCENT:,} %"
     return f"{percent:+.1f} %" if abs(percent) < 99.95 else f"{percent:+,.0f} %"
 
 
@@ -197,11 +207,17 @@ def _change(
         high=None if ends is None else kind.change(ends[1]),
         differs=found.p_value <= errors[2],
         excludes_regression=ends is not None and not _reaches_worse(kind, ends, tolerance.band(kind)),
-        smallest_detectable=kind.change(found.smallest_detectable(family_error)),
+        smallest_detectable=_smallest_detectable(kind, found, family_error),
         runs_needed=found.runs_needed(tolerance.band(kind)[1], family_error),
         history=found.history,
         decides=decides,
     )
+
+
+def _smallest_detectable(kind: MetricKind, found: Difference, error: float) -> float | None:
+    """The smallest detectable change; None if such runs detect none."""
+    size = found.smallest_detectable(error)
+    return None if size > (1.0 if kind.is_share else sys.float_info.max) else kind.change(size)
 
 
 def _class(

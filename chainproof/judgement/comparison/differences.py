@@ -63,8 +63,13 @@ def _difference(
         difference=combine(candidate, baseline, earlier) if complete else None,
         candidate=fmean(run.value for run in candidate) if candidate else None,
         baseline=fmean(run.value for run in baseline) if baseline else None,
-        never_varies=not any(run.parts.any() for run in (*candidate, *baseline)),
+        never_varies=_never_varies((*candidate, *baseline)),
     )
+
+
+def _never_varies(runs: Sequence[Measurement]) -> bool:
+    """True if a figure is the same in all runs, and in every second of them."""
+    return len({run.value for run in runs}) == 1 and not any(run.parts.any() for run in runs)
 
 
 def _known(metric: Metric, runs: Sequence[Measurements]) -> list[Measurement]:

@@ -216,8 +216,7 @@ def _amounts(changes: Iterable[MetricChange]) -> str:
 def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Design) -> Iterable[str]:
     """What to do after this verdict."""
     if verdict is Verdict.FAIL:
-        shares = {each.kind.is_share for each in changes if each.decides and each.change is Change.REGRESSED}
-        options = " and ".join("--share-tolerance" if each else "--tolerance" for each in sorted(shares))
+        options = _tolerance_options(each for each in changes if each.decides and each.change is Change.REGRESSED)
         yield f"Do not release the candidate, or accept the change with a higher {options}."
         yield (
             "Find the cause: the report on a run of the candidate (`chainproof reports RUN --html FILE`) has its errors, its "
@@ -242,6 +241,12 @@ def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Desig
         yield _more_runs(measured, design)
 
 
+def _tolerance_options(changes: Iterable[MetricChange]) -> str:
+    """The options for the tolerances of some metrics."""
+    options = dict.fromkeys("--share-tolerance" if each.kind.is_share else "--tolerance" for each in changes)
+    return " and ".join(options)
+
+
 _WHAT = {
     Design.INDEPENDENT: "runs of each version",
     Design.PAIRS: "pairs of runs",
@@ -249,6 +254,13 @@ _WHAT = {
     Design.SEARCHES: "searches of each version",
 }
 """What there can be more of."""
+_MORE_PRECISE = {
+    Design.INDEPENDENT: "make longer runs, use --duet",
+    Design.PAIRS: "make longer runs, use --duet",
+    Design.DUETS: "make longer duets",
+    Design.SEARCHES: "search with a smaller --search-resolution",
+}
+"""What is more precise than more of them."""
 
 
 def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
@@ -257,7 +269,8 @@ def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
     what = _WHAT[design]
     if None in needed:
         return (
-            f"More {what} do not decide this in practice: make longer runs, use --duet, or allow a higher --tolerance."
+            f"More {what} do not decide this in practice: {_MORE_PRECISE[design]}, or allow a higher "
+            f"{_tolerance_options(changes)}."
         )
     count = max(number for number in needed if number is not None)
     return (

@@ -41,8 +41,12 @@ class MetricKind:
         return measured if self.is_share else math.exp(measured)
 
     def change(self, difference: float) -> float:
-        """The change that a difference of measurements is: of shares the difference, else candidate ÷ baseline − 1."""
-        return difference if self.is_share else math.expm1(min(difference, 700.0))
+        """
+        The change that a difference of measurements is: of shares the difference, else candidate ÷ baseline − 1.
+
+        Shares differ by at most 1, also at the end of an interval.
+        """
+        return min(max(difference, -1.0), 1.0) if self.is_share else math.expm1(min(difference, 700.0))
 
 
 METRIC_KINDS: dict[Metric, MetricKind] = {

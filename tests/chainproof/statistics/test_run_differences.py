@@ -222,3 +222,27 @@ def test_a_series_without_a_step_has_no_change_point(values: list[float]) -> Non
     """Too few runs, equal runs and noise have no change point."""
     assert [] == change_points(values)
     assert len(values) < MIN_RUNS or [values] == segments(values)
+
+
+@given(st.floats(1.0, 200.0), st.integers(1, 4), st.floats(0.001, 0.2))
+def test_duets_that_detect_a_size_are_enough(freedom: float, count: int, error: float) -> None:
+    """Duets whose smallest detectable difference is at most a size need no more duets for it."""
+    one = Difference(value=0.0, error=error, degrees_of_freedom=freedom, pairs=True, freedom_of_duet=freedom)
+    found = mean_of_duets([one] * count)
+    size = found.smallest_detectable()
+
+    assert found.runs_needed(1.0001 * size) == count
+
+
+def test_the_mean_of_each_level_of_a_history_costs_a_degree_of_freedom() -> None:
+    """The number of runs needed counts only the degrees of freedom that a history of several levels has."""
+    levels = [[place, place + 0.01] for place in (0.0, 5.0, 9.0)]
+    found = difference(runs(0.0, 0.01), runs(0.0, 0.01), levels)
+    needed = found.runs_needed(1.0001 * found.smallest_detectable())
+
+    assert (5.0, 2) == (found.degrees_of_freedom, needed)
+
+
+def test_a_p_value_is_at_most_one() -> None:
+    """Also if nothing is known, and if two runs agree exactly."""
+    assert 1.0 == difference(runs(1.0), runs(0.0)).p_value == difference(runs(1.0, 1.0), runs(1.0, 1.0)).p_value

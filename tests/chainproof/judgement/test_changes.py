@@ -1,0 +1,59 @@
+"""What a difference means is said in numbers that can be true, however little is known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.judgement.comparison.change import (
+    MetricDifference,
+    Tolerance,
+    change_text,
+    interval_text,
+    judge_changes,
+)
+from chainproof.judgement.comparison.differences import Design, metric_differences
+from chainproof.judgement.comparison.load_comparison import conclude
+from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
+from chainproof.statistics.measurements import share
+from chainproof.statistics.run_differences import Difference
+
+_SIZES = st.floats(0.0, 1e6)
+
+
+@given(st.sampled_from(list(Metric)), st.floats(-50.0, 50.0), _SIZES, st.floats(0.0, 300.0))
+def test_a_change_has_possible_and_short_numbers(metric: Metric, value: float, error: float, freedom: float) -> None:
+    """Shares change by at most 100 points, and no number is longer than a table has room for."""
+    found = Difference(value=value, error=error + 1e-9, degrees_of_freedom=freedom, pairs=True)
+    change = judge_changes([MetricDifference(metric=metric, difference=found)], Tolerance())[0]
+    sizes = [size for size in (change.size, change.low, change.high, change.smallest_detectable) if size is not None]
+
+    assert all(map(math.isfinite, sizes))
+    assert all(abs(size) <= 1 for size in sizes if METRIC_KINDS[metric].is_share)
+    assert all(len(change_text(size, change.kind)) <= 12 for size in sizes)
+    assert len(interval_text(change)) <= 26
+
+
+def test_a_target_that_always_fails_is_a_change_like_any_other() -> None:
+    """Only a share that is the same in all runs is left out of the tests that share a probability of error."""
+    never, always = ({Metric.ERROR_RATE: share([count] * 9, [50] * 9)} for count in (0, 50))
+
+    assert [True] == [each.never_varies for each in metric_differences([never], [never, never])]
+    assert [False] == [each.never_varies for each in metric_differences([always], [never, never])]
+
+
+@pytest.mark.parametrize("design", list(Design))
+def test_a_next_step_fits_the_kind_of_runs(design: Design) -> None:
+    """If more of them do not help, the options that are named can be used with such runs, and apply to the figure."""
+    metric = Metric.THROUGHPUT if design is Design.SEARCHES else Metric.ERROR_RATE
+    found = Difference(value=0.0, error=9.0, degrees_of_freedom=4.0)
+    changes = judge_changes([MetricDifference(metric=metric, difference=found)], Tolerance())
+    steps = " ".join(conclude([], [], changes, tolerance=Tolerance(), design=design).next_steps)
+
+    assert ("--duet" in steps) is (design in (Design.INDEPENDENT, Design.PAIRS))
+    assert ("--search-resolution" in steps) is (design is Design.SEARCHES)
+    assert ("--share-tolerance" in steps) is (metric is Metric.ERROR_RATE)
+    assert (" --tolerance" in steps) is (metric is Metric.THROUGHPUT)
