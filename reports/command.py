@@ -29,7 +29,7 @@ from chainproof.judgement.summary import Report, report, summary
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.machine_faults import MachineFault
 from chainproof.options import count
-from chainproof.results.folder import Run, find_runs, find_searches, read_run
+from chainproof.results.folder import Run, distinct_names, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
 from chainproof.results.series_record import check_series
 from chainproof.text_files import open_pipe_for_writing
@@ -167,16 +167,19 @@ def _kind_of_report(options: argparse.Namespace) -> KindOfReport:
 
 def _report(options: argparse.Namespace) -> Report:
     """The report on the runs."""
-    return report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
+    folders = _folders(options.runs)
+    names = distinct_names(folders)
+    return report((_read(path, names[path]) for path in folders), _searches(options.runs))
 
 
 def _compare(options: argparse.Namespace) -> Comparison:
     """The comparison that the options ask for. Raises UsageError if the runs cannot be compared."""
-    sides = [[_read(path) for path in _folders(paths)] for paths in (options.runs, options.against)]
-    both = {run.path for run in sides[0]} & {run.path for run in sides[1]}
+    sides = [_folders(paths) for paths in (options.runs, options.against)]
+    both = set(sides[0]) & set(sides[1])
     if both:
         raise UsageError(f"expected different runs on both sides, found {min(both)} on both")
-    candidates, baselines = (list(map(summary, side)) for side in sides)
+    names = distinct_names(path for side in sides for path in side)
+    candidates, baselines = ([summary(_read(path, names[path])) for path in side] for side in sides)
     searches = [_searches(paths) for paths in (options.runs, options.against)]
     given = {"relative": options.tolerance, "share": options.share_tolerance}
     tolerance = Tolerance(**{name: value for name, value in given.items() if value is not None})
@@ -213,21 +216,21 @@ def _pruned(options: argparse.Namespace) -> list[Path]:
 
 def _load_summaries(folder: Path, left_out: list[str]) -> Iterator[LoadSummary]:
     """The load runs in a folder, one at a time. What cannot be read is added to *left_out*. Raises UsageError if there is no run."""
-    seen = SeenRuns()
-    for path in _folders([folder]):
+    seen, names = SeenRuns(), distinct_names(_folders([folder]))
+    for path, name in names.items():
         try:
-            run = read_run(path)
+            run = read_run(path, alias=name)
             original = seen.original_of(run)
             found = summary(run)
         except (UsageError, OSError) as error:
-            left_out.append(f"{path.name}: {error}")
+            left_out.append(f"{name}: {error}")
             continue
         if original is not None:
-            left_out.append(f"{path.name}: the same run as {original.name}")
+            left_out.append(f"{name}: the same run as {names[original]}")
         elif isinstance(found, LoadSummary):
             yield found
         else:
-            left_out.append(f"{path.name}: a conformance run has no figures over time")
+            left_out.append(f"{name}: a conformance run has no figures over time")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -393,10 +396,10 @@ def _searches(paths: Sequence[Path]) -> list[SearchRecord]:
     return list(searches.values())
 
 
-def _read(folder: Path) -> Run:
-    """The run in a folder. Raises UsageError if its files cannot be read."""
+def _read(folder: Path, name: str) -> Run:
+    """The run in a folder, which is called *name*. Raises UsageError if its files cannot be read."""
     try:
-        return read_run(folder)
+        return read_run(folder, alias=name)
     except OSError as error:
         raise UsageError(f"cannot read the run folder {folder}: {error.strerror}") from error
 

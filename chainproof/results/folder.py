@@ -17,7 +17,7 @@ import errno
 import itertools
 import os
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -378,6 +378,13 @@ class Run:
     """What is wrong with each damaged file, by its name; empty if all are as the run wrote them."""
     digests: Mapping[str, FileDigestData] = field(default_factory=dict)
     """Of each file that was read, but not of `end.json`."""
+    alias: str = ""
+    """A name that no other run of a report has, if that of the folder is not one."""
+
+    @property
+    def name(self) -> str:
+        """What reports call the run: the name of its folder, with those of folders above it where necessary."""
+        return self.alias or self.path.name
 
     @property
     def workers(self) -> frozenset[str]:
@@ -390,7 +397,28 @@ def read_manifest(path: Path) -> Manifest:
     return _Reader(path).manifest()
 
 
-def read_run(path: Path) -> Run:
+def distinct_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """
+    A different name for each path: as many of its last parts as are necessary.
+
+    >>> list(distinct_names([Path("before/01"), Path("after/01"), Path("after/02")]).values())
+    ['before/01', 'after/01', '02']
+    """
+    names = {path: path.name for path in paths}
+    for depth in itertools.count(2):
+        counts = Counter(names.values())
+        longer = {
+            path: "/".join(path.parts[-depth:])
+            for path, name in names.items()
+            if counts[name] > 1 and depth <= len(path.parts)
+        }
+        if not longer:
+            return names
+        names |= longer
+    raise AssertionError("unreachable: the loop has no end")
+
+
+def read_run(path: Path, *, alias: str = "") -> Run:
     """The run in a folder, finished or not. Raises FolderError if it is not a run folder or its manifest is not readable."""
     if not path.is_dir():
         raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
@@ -410,6 +438,7 @@ def read_run(path: Path) -> Run:
     end = reader.end()
     return Run(
         path=path,
+        alias=alias,
         manifest=apply_plan_changes(manifest, plan_changes),
         intervals=tuple(intervals),
         exemplars=tuple({found.number: found for found in exemplars}.values()),

@@ -89,7 +89,7 @@ def _workload(found: WorkloadHistory) -> WorkloadHistoryData:
 def _run(run: HistoryRun) -> HistoryRunData:
     """One run."""
     return {
-        "run": run.path.name,
+        "run": run.name,
         "label": run.label or None,
         "started": run.started,
         "verdict": run.verdict.value,
@@ -103,7 +103,7 @@ def _change(found: WorkloadHistory, change: LevelChange) -> LevelChangeData:
     return {
         "metric": change.metric.value,
         "place": change.place,
-        "run": found.runs[change.place].path.name,
+        "run": found.runs[change.place].name,
         "before": change.before,
         "after": change.after,
         "change": change.change,

@@ -127,7 +127,7 @@ def _run(summary: Summary) -> ComparedRunData:
     """A run that was compared."""
     manifest = summary.run.manifest
     return {
-        "run": summary.run.path.name,
+        "run": summary.run.name,
         "kind": manifest.kind.value,
         "label": manifest.label or None,
         "started": manifest.started,

@@ -40,14 +40,14 @@ def render(report: Report) -> str:
         lines.append(f"#[StartTime: {begin:.3f} (seconds since epoch), {runs[0].run.manifest.started}]")
     rows: list[tuple[float, str]] = []
     for summary, start in zip(runs, starts, strict=True):
-        prefix = f"{_tag(summary.run.path.name)}." if len(runs) > 1 else ""
+        prefix = f"{_tag(summary.run.name)}." if len(runs) > 1 else ""
         rows += _rows(summary.run, start - begin, prefix)
     return "\n".join([*lines, _LEGEND, *(line for _, line in sorted(rows, key=lambda row: row[0]))]) + "\n"
 
 
 def _tag(text: str) -> str:
     """A text without what ends a tag."""
-    return re.sub(r"[^\w.:-]", "_", text)
+    return re.sub(r"[^\w.:/-]", "_", text)
 
 
 def _rows(run: Run, offset: float, prefix: str) -> Iterator[tuple[float, str]]:

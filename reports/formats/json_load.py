@@ -138,7 +138,7 @@ _UNITS: dict[Indicator, str] = dict.fromkeys(DURATIONS, "s") | {Indicator.ERROR_
 
 def _objectives(summary: LoadSummary) -> list[JSON]:
     """Objectives with their observed values."""
-    return [_objective(result, summary.run.path.name) for result in summary.objectives]
+    return [_objective(result, summary.run.name) for result in summary.objectives]
 
 
 def _objective(result: ObjectiveResult, run: str) -> Object:

@@ -96,7 +96,7 @@ def _manifest(summary: Summary) -> Object:
 
 def _run_name(summary: Summary) -> str:
     """The name of the run folder, which identifies a run in every row."""
-    return summary.run.path.name
+    return summary.run.name
 
 
 def _search(search: SearchRecord) -> Object:

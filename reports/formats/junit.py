@@ -106,7 +106,7 @@ def _suite(summary: Summary) -> Suite:
     return Suite(
         name=f"{manifest.kind.value} {manifest.name}{runs.label(manifest.label)}",
         cases=list(_load(summary) if isinstance(summary, LoadSummary) else _conformance(summary)),
-        properties=facts | {"run": summary.run.path.name, "verdict": summary.verdict.value},
+        properties=facts | {"run": summary.run.name, "verdict": summary.verdict.value},
         started=manifest.started,
         seconds=end.seconds if end is not None else None,
     )

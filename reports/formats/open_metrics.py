@@ -28,7 +28,7 @@ def labels(summary: Summary) -> Labels:
     """The labels of every sample of a run."""
     manifest = summary.run.manifest
     named = {"label": manifest.label} if manifest.label else {}
-    return {"run": summary.run.path.name, "name": manifest.name, **named}
+    return {"run": summary.run.name, "name": manifest.name, **named}
 
 
 def _runs(report: Report) -> Iterator[Family]:

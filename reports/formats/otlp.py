@@ -147,7 +147,7 @@ def _recorded_messages() -> Iterator[list[logging.LogRecord]]:
 def metrics(report: Report) -> Any:
     """The metrics of a report in the data model of OpenTelemetry."""
     export, resources, instrumentation, *_ = map(import_module, REQUIRED)
-    spans = {summary.run.path.name: _span(summary.run) for summary in report.summaries}
+    spans = {summary.run.name: _span(summary.run) for summary in report.summaries}
     scope = export.ScopeMetrics(
         scope=instrumentation.InstrumentationScope("chainproof", __version__),
         metrics=[_metric(family, spans) for family in families(report) if family.samples],

@@ -22,7 +22,7 @@ def render(report: Report) -> str:
         if summary.run.recorded_requests is None or not path.exists():
             continue
         name = io.StringIO()
-        csv.writer(name, lineterminator="").writerow([summary.run.path.name])
+        csv.writer(name, lineterminator="").writerow([summary.run.name])
         with path.open(encoding="utf-8", errors="replace", newline="") as rows:
             next(rows, None)
             text.writelines(f"{name.getvalue()},{row}" for row in rows if row.endswith("\n"))

@@ -42,7 +42,7 @@ def _rows(summary: LoadSummary) -> Iterator[tuple[object, ...]]:
         counts = accounting(each).to_json()
         times = (each.ok_quantile(name) for name in TIME_NAMES)
         yield (
-            summary.run.path.name,
+            summary.run.name,
             each.second,
             *(counts[name] for name in COUNTS),
             each.in_flight,

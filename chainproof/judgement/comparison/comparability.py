@@ -80,7 +80,7 @@ def obstacles(candidates: Sequence[Summary], baselines: Sequence[Summary]) -> li
     found = [Obstacle(same_run(*folders)) for folders in copies(each.run for each in runs)]
     found += [Obstacle(text) for each in runs[1:] for text in _differences(first, each.run.manifest)]
     found += [
-        Obstacle(f"the run {each.run.path.name} is {each.verdict.value}: {each.reason}", is_invalid_run=True)
+        Obstacle(f"the run {each.run.name} is {each.verdict.value}: {each.reason}", is_invalid_run=True)
         for each in runs
         if each.verdict in (Verdict.INVALID, Verdict.ERROR)
     ]
@@ -151,7 +151,7 @@ def comparison_caveats(candidates: Sequence[Summary], baselines: Sequence[Summar
     if runs[0].manifest.kind is RunKind.LOAD and any(run.manifest.hardware is None for run in runs):
         text = "Some runs do not record the machine of the generator, so it may have been another one."
         found.append(ComparisonCaveat(text, "Make the runs again with this version."))
-    ended = [run.path.name for run in runs if run.end is None or run.end.ending is not Ending.COMPLETED]
+    ended = [run.name for run in runs if run.end is None or run.end.ending is not Ending.COMPLETED]
     if ended:
         found.append(ComparisonCaveat(f"These runs ended early: {', '.join(ended)}.", "Let them run to their end."))
     for name, side in (("candidate", candidates), ("baseline", baselines)):

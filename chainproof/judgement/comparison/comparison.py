@@ -129,7 +129,7 @@ def _left_out(
 ) -> Iterator[ComparisonCaveat]:
     """Runs of a kind that only one side has."""
     used = {id(each) for sides in compared for side in sides for each in side}
-    names = [each.run.path.name for each in (*candidates, *baselines) if id(each) not in used]
+    names = [each.run.name for each in (*candidates, *baselines) if id(each) not in used]
     if names:
         text = f"These runs were not compared, since the other side has no run of their kind: {', '.join(names)}."
         yield ComparisonCaveat(text, "Name runs of the same kinds on both sides.")

@@ -33,6 +33,8 @@ class HistoryRun:
 
     path: Path
     """Of the run folder."""
+    name: str
+    """What the run is called."""
     label: str
     started: str
     verdict: Verdict
@@ -179,6 +181,7 @@ def _run(summary: LoadSummary) -> tuple[HistoryRun, Measurements]:
     manifest, found = summary.run.manifest, measured(summary)
     run = HistoryRun(
         path=summary.run.path,
+        name=summary.run.name,
         label=manifest.label,
         started=manifest.started,
         verdict=summary.verdict,

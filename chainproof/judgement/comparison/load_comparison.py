@@ -282,7 +282,7 @@ def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
 def _unpaired(summaries: Sequence[LoadSummary]) -> Iterable[ComparisonCaveat]:
     """Runs that were left out."""
     if summaries:
-        names = ", ".join(each.run.path.name for each in summaries)
+        names = ", ".join(each.run.name for each in summaries)
         yield ComparisonCaveat(
             f"These runs have no partner and were left out: {names}.", "Name both runs of each pair."
         )

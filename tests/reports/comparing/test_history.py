@@ -75,6 +75,20 @@ def test_the_terminal_and_the_page_show_it(folder: Path, tmp_path: Path, capsys:
     assert 1 == page.read_text().count("<script>")
 
 
+def test_runs_of_several_series_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The history names runs whose folders have the same name by the folder of their series, also those left out."""
+    for place, series in enumerate(("before", "after")):
+        write_run(tmp_path / series / "01", place)
+        conformance(tmp_path / series / "02")
+    main(["--history", str(tmp_path), "--json", "-"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert ["before/01", "after/01"] == [run["run"] for run in found["workloads"][0]["runs"]]
+    assert ["after/02", "before/02"] == sorted(text.partition(":")[0] for text in found["left_out"])
+    main(["--history", str(tmp_path), "--html", "-"])
+    assert ">before/01</a>" in capsys.readouterr().out
+
+
 def workload(levels: list[float]) -> WorkloadHistory:
     """A history with twelve runs on each level, whose percentiles are these factors times 200 ms."""
     started = "2026-11-01T08:15:00.000Z"
@@ -91,7 +105,13 @@ def workload(levels: list[float]) -> WorkloadHistory:
     for place, level in enumerate(np.repeat(levels, RUNS)):
         value = Measurement(math.log(0.2 * level) + 0.001 * (1 - place % 3), 0.01, np.zeros(0))
         run = HistoryRun(
-            path=Path(f"run-{place}"), label="", started=started, verdict=Verdict.PASS, counts=True, values={}
+            path=Path(f"run-{place}"),
+            name=f"run-{place}",
+            label="",
+            started=started,
+            verdict=Verdict.PASS,
+            counts=True,
+            values={},
         )
         runs.append((run, dict.fromkeys(QUANTILES, value)))
     return _workload(_Group(manifest, manifest.target, runs))

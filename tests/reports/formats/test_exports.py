@@ -307,6 +307,30 @@ def test_every_report_can_be_exported(name: str, tmp_path: Path) -> None:
     ]
 
 
+def test_runs_whose_folders_have_the_same_name_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every format names them by the folders above, such as those of two series; no sample is there twice."""
+    for place in ("before/01", "after/01", "after/02"):
+        flaky_load(tmp_path / place)
+    names = {"before/01", "after/01", "02"}
+
+    def shown(name: str) -> str:
+        main([str(tmp_path / "before"), str(tmp_path / "after"), f"--{name}", "-"])
+        return capsys.readouterr().out
+
+    found = [(name, tuple(labels.items())) for name, labels, _ in samples(shown("openmetrics"))]
+    assert len(set(found)) == len(found)
+    assert names == {labels["run"] for _, labels, _ in samples(shown("openmetrics"))}
+    assert names == {row["run"] for row in csv.DictReader(io.StringIO(shown("csv")))}
+    assert names == {each["run"] for each in json.loads(shown("json"))["runs"]}
+    tags = [line.partition(",")[0] for line in shown("hdr").splitlines() if line.startswith("Tag=")]
+    assert names == {tag.removeprefix("Tag=").rpartition(".")[0] for tag in tags}
+    runs = [each.get("value") for each in ET.fromstring(shown("junit")).iter("property") if each.get("name") == "run"]
+    assert names == set(runs)
+    assert all(f"<code>{name}</code>" in shown("html") for name in names)
+
+
 def test_the_name_of_a_folder_need_not_be_utf_8(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Every format shows such a run, on standard output and in a file."""
     run = Path(os.fsdecode(os.fsencode(tmp_path) + b"/run-\xff"))
