@@ -286,9 +286,9 @@ class DistributedRun(BaseRun):
             self._write_rest()
         except Exception:  # noqa: BLE001  # a full disk, for example: the report is on what was written before
             self.abort_on_exception()
-        contradiction = self.accounting.contradiction() or self._plan_mismatch(self.accounting)
+        contradiction = self._contradiction()
         if contradiction:
-            self.abort(contradiction)
+            self.end_by_machine(contradiction)
         self._write_end(seconds)
         self._ignored.clear()
 
@@ -326,12 +326,28 @@ class DistributedRun(BaseRun):
             )
         )
 
-    def _plan_mismatch(self, cumulative: Accounting) -> str:
-        """A message if the workers planned a different number of requests than the plan has; else empty."""
-        retried = self.demand.retry is not None and cumulative.planned > len(self._plan)
-        if self.demand.workload.model is WorkloadModel.CLOSED or cumulative.planned == len(self._plan) or retried:
+    def _contradiction(self) -> str:
+        """
+        A message if the totals that a worker reported do not add up; else empty.
+
+        Every worker checks its own totals before it reports them, so the message is not the worker's, or was changed on its way.
+        """
+        for state in self.worker_states.values():
+            why = state.accounting.contradiction() or self._plan_mismatch(state)
+            if why:
+                return (
+                    f"worker {state.worker} on {state.host} reported totals that contradict each other ({why}): "
+                    "find out which program sends these reports"
+                )
+        return ""
+
+    def _plan_mismatch(self, state: WorkerState) -> str:
+        """A message if a worker planned a different number of requests than its share of the plan has; else empty."""
+        planned, share = state.accounting.planned, len(state.shard.request_numbers(len(self._plan)))
+        retried = self.demand.retry is not None and planned > share
+        if self.demand.workload.model is WorkloadModel.CLOSED or planned == share or retried:
             return ""
-        return f"expected {len(self._plan)} planned requests, found {cumulative.planned} at the workers"
+        return f"expected {share} planned requests, found {planned}"
 
     def _account_for_lost(self, state: WorkerState) -> None:
         """Account for all requests of a lost worker."""

@@ -365,6 +365,19 @@ def test_wrong_reports_are_ignored_and_missing_ones_make_a_worker_lost(change: A
     assert accounting["sent"] == accounting["ok"] + accounting["censored"]
 
 
+@pytest.mark.parametrize(("name", "why"), [("sent", "sent"), ("planned", "planned"), ("ok", "ok, failed")])
+def test_contradictory_totals_of_a_worker_make_the_run_invalid(name: str, why: str) -> None:
+    """They are not an error of the master; the message names the worker and the equation."""
+    reports = reports_of(1)
+    last = orjson.loads(reports[-1])
+    last["accounting"][name] += 1
+    end = run_of({"a": reports_of(0), "b": [*reports[:-1], orjson.dumps(last)]})
+
+    assert end.ending is Ending.MACHINE_FAULT
+    assert "worker 1 on b reported totals that contradict each other" in end.note
+    assert why in end.note
+
+
 def test_no_report_breaks_a_master() -> None:
     """A mutated report is ignored or counted: a run ends with every planned request, and never with an internal error."""
     chance, good = random.Random(12), (reports_of(0), reports_of(1))
@@ -380,7 +393,7 @@ def test_no_report_breaks_a_master() -> None:
         )
         second[place] = octets
         end = run_of({"a": good[0], "b": second})
-        if end.ending is Ending.INTERNAL_ERROR and "planned" not in end.note:
+        if end.ending is Ending.INTERNAL_ERROR:
             wrong.append((octets, end.note))
 
     assert wrong == []
