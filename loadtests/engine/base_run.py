@@ -110,8 +110,11 @@ class BaseRun(ABC):
 
     def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the run folder is complete, at most for *timeout*; returns whether it is."""
-        # gevent forgets a greenlet that waits for a set event while other waits for it time out: look first.
-        return self.finished or bool(self._finished.wait(timeout))
+        # gevent forgets a greenlet that waits for a set event while other waits for it time out: look first. A wait that timed
+        # out as the run finished returns False: look again, since nothing may be written after the end.
+        if not self.finished:
+            self._finished.wait(timeout)
+        return self.finished
 
     @property
     def finished(self) -> bool:

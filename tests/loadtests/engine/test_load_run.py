@@ -86,3 +86,30 @@ def test_no_wait_for_the_end_of_a_run_hangs(tmp_path: Path) -> None:
         gevent.joinall(waiting, timeout=2)
 
         assert all(greenlet.ready() for greenlet in waiting)
+
+
+def test_nothing_is_written_after_the_end_of_a_run(tmp_path: Path) -> None:
+    """The event loop gives up requests in flight until the next second is over: that second is not written again."""
+    demand = Demand(workload=Workload(name="test", rate=10.0, duration=1.0), contract=Contract.STRICT, seed=0)
+    manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+    endpoint = Endpoint(target=parse_target("http://127.0.0.1:9"), key=ApiKey("key"), environment={})
+    with RunWriter(tmp_path / "run", manifest) as writer:
+        run = LoadRun(demand, demand.plan(), endpoint, Recorder(writer, contract=Contract.STRICT, seed=0))
+        finish = run._finish
+
+        def finish_slowly() -> None:
+            finish()
+            for _ in range(60):  # the event loop looks at its timers after 50 callbacks
+                gevent.get_hub().loop.run_callback(time.sleep, 0.001)
+
+        run._finish = finish_slowly  # type: ignore[method-assign]
+        run.begin(time.monotonic() - 0.97)
+        run.stop()
+        flushing = gevent.spawn(run.flush_every_second)
+        gevent.sleep(0)
+        run.supervise()
+        flushing.join(timeout=2)
+    recorded = read_run(tmp_path / "run")
+
+    assert flushing.ready()
+    assert {} == recorded.damage
