@@ -23,6 +23,9 @@ from .interruption import END_TIME
 from .plan import RunPlan, in_order
 from .power_order import power_of
 
+_NO_REQUEST = "needs inputs that this chain does not accept"
+"""Why a check that had nothing to send was skipped: a check that sent nothing has not passed."""
+
 
 @dataclass(slots=True, kw_only=True)
 class CheckProgress:
@@ -77,6 +80,8 @@ class CheckRunner:
         if isinstance(progress.skipped, RunCut) and scope.sent_count and limits.seconds and limits.requests > 0:
             # Only the part of the time that this check gets is over.
             progress.skipped, progress.left_out = None, max(1, progress.left_out)
+        if not (progress.sent or progress.left_out or progress.skipped or progress.error):
+            progress.skipped = CheckSkipped(_NO_REQUEST)
         self._enter(check, progress, turn)
         return progress
 

@@ -411,6 +411,14 @@ def test_a_target_that_is_gone_leaves_the_run_cut() -> None:
     assert len(sent) < 200
 
 
+def test_a_check_that_sends_nothing_is_skipped() -> None:
+    """It has not passed: its requests cannot be made from an input of the chain."""
+    with requester_for(correct_endpoint) as requester:
+        progress = CheckRunner(requester).run(check_that(lambda requester: None))
+
+    assert "needs inputs that this chain does not accept" == str(progress.skipped)
+
+
 def test_checks_of_a_slow_target_run_at_the_same_time_in_two_rounds() -> None:
     """Each check sends its first requests before any sends the rest, as far as the time goes; an exclusive one runs alone."""
     order: list[str] = []
