@@ -265,6 +265,7 @@ def build_parser(
     *,
     options: Iterable[Option] = (),
     hints: Mapping[str, str] | None = None,
+    exit_codes: str = EXIT_CODES,
 ) -> argparse.ArgumentParser:
     """
     The argument parser of a command: its options, no abbreviations, and the exit codes at the end of `--help`.
@@ -274,7 +275,7 @@ def build_parser(
     parser = CommandParser(
         prog=f"chainproof {tool}",
         description=description,
-        epilog=f"{epilog}\n\n{EXIT_CODES}" if epilog else EXIT_CODES,
+        epilog=f"{epilog}\n\n{exit_codes}" if epilog else exit_codes,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -38,15 +38,28 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="--json", parse=None, help="print JSON in place of lines"),
 )
 
-EPILOG = """\
-Without --request at most three requests are sent: HEAD / on one connection, without the key. The exit code is 0 if nothing
-is missing (risks do not count), 1 if something is missing, and 2 for a usage error."""
+EPILOG = "Without --request at most three requests are sent: HEAD / on one connection, without the key."
+
+_EXIT_CODES = """\
+exit codes:
+  0    nothing is missing (risks do not count), or help was shown
+  1    something is missing
+  2    usage error
+  70   error in chainproof; it says nothing about the target
+  130  interrupted
+"""
 
 
 @command("doctor")
 def main(arguments: Sequence[str]) -> int:
     """Print one line for each thing; 1 if something is missing."""
-    parser = build_parser("doctor", "Check this machine, and the way to a target.", EPILOG, options=OPTIONS)
+    parser = build_parser(
+        "doctor",
+        "Check this machine, and the way to a target.",
+        EPILOG,
+        options=OPTIONS,
+        exit_codes=_EXIT_CODES,
+    )
     given = vars(parser.parse_args(arguments))
     url = given.pop("url")
     if url is not None and given["target"] is not None:

@@ -199,6 +199,15 @@ def test_a_port_without_tls_is_named(doctor: Doctor) -> None:
     assert "does not speak TLS on this port" in found.found["tls"]
 
 
+def test_help_lists_the_exit_codes_of_the_doctor_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no verdict on a contract or an objective."""
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+
+    assert "1    something is missing" in shown
+    assert "objective" not in shown
+
+
 def test_the_target_is_an_argument_or_an_option(doctor: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
     """`--target` works as in the other tools; both together are a usage error."""
     with serving() as server:
