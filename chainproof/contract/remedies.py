@@ -86,8 +86,8 @@ async def authenticate(request, call_next):
     Remedy(
         clauses=(clauses.INVALID_JSON_REJECTED,),
         framework="FastAPI",
-        text="Python's json accepts NaN and Infinity, which are not JSON. Parse bodies with orjson, which rejects them. Add "
-        "the route class before the routes.",
+        text="Python's json accepts NaN, Infinity, and texts in UTF-16 and UTF-32, none of which are JSON. Parse bodies with "
+        "orjson, which rejects them. Add the route class before the routes.",
         code="""\
 import orjson
 from fastapi import Request
@@ -140,7 +140,18 @@ async def add_request_id(request, call_next):
     Remedy(
         clauses=(clauses.OTHER_PATHS_REJECTED,),
         framework="FastAPI",
-        text="A path with a trailing slash is redirected. Use `FastAPI(redirect_slashes=False)`.",
+        text="A path with a trailing slash is redirected, and one with a line break (%0A) at its end is served. Use "
+        "`FastAPI(redirect_slashes=False)`, and reject line breaks in middleware.",
+        code="""\
+from fastapi.responses import JSONResponse
+
+@app.middleware("http")
+async def reject_line_breaks(request, call_next):
+    if request.scope["path"].endswith("\\n"):
+        content = {"error": "The path does not exist.", "error_code": "client_error"}
+        return JSONResponse(content, status_code=400)
+    return await call_next(request)
+""",
     ),
 )
 
@@ -169,7 +180,8 @@ def report_error(error):
     Remedy(
         clauses=(clauses.INVALID_JSON_REJECTED,),
         framework="Flask",
-        text="Python's json accepts NaN and Infinity, which are not JSON. Reject them with parse_constant.",
+        text="Python's json accepts NaN, Infinity, and texts in UTF-16 and UTF-32, none of which are JSON. Decode bodies as "
+        "UTF-8, and reject the constants with parse_constant.",
         code="""\
 from flask.json.provider import DefaultJSONProvider
 
@@ -178,6 +190,8 @@ class StrictJSON(DefaultJSONProvider):
         def reject(name):
             raise ValueError(f"{name} is not JSON")
 
+        if isinstance(text, bytes):
+            text = text.decode()
         return super().loads(text, parse_constant=reject, **options)
 
 app.json = StrictJSON(app)
