@@ -17,7 +17,7 @@ _DROPPED = frozenset(
 )  # fmt: skip
 
 
-def modern_document(document: dict[str, JSON], pointer: str) -> dict[str, Any]:
+def draft_2020_12_document(document: dict[str, JSON], pointer: str) -> dict[str, Any]:
     """The schema as draft 2020-12, to be placed at a JSON pointer: every reference is `$ref` to `POINTER/$defs/NUMBER`."""
     return _Rewriter(SchemaReader(document), pointer).document()
 

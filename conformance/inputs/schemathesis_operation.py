@@ -10,7 +10,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import APIOperation
 
-from chainproof.chain_schema.modern_document import modern_document
+from chainproof.chain_schema.draft_2020_12 import draft_2020_12_document
 from chainproof.chain_schema.schema import Schema
 from chainproof.contract.openapi import METHOD, PATH, document
 
@@ -34,7 +34,7 @@ def _document(schema: Schema | None) -> dict[str, Any]:
     """The OpenAPI document with its request schema replaced."""
     openapi: dict[str, Any] = copy.deepcopy(document())
     if schema is not None:
-        openapi["components"]["schemas"][_SCHEMA_PATH[-1]] = modern_document(schema.document, _POINTER)
+        openapi["components"]["schemas"][_SCHEMA_PATH[-1]] = draft_2020_12_document(schema.document, _POINTER)
         content = openapi["components"]["requestBodies"]["RunRemoteInput"]["content"]
         content["application/json"]["schema"] = {"$ref": _POINTER}
     return openapi
