@@ -33,7 +33,7 @@ from chainproof.loadtests.distributed.messages import (
     WorkerReport,
 )
 from chainproof.loadtests.distributed.worker_token import secret_key
-from chainproof.results.exchange import NotSent, Outcome, Result, Transport
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval
@@ -210,15 +210,6 @@ def interval_of(second: int, worker: str, planned: int, chance: random.Random) -
     for _ in range(20):
         health.add_sample(3, chance.random() * 1e-3, 0.05)
     health.add_cpu_time(0.1, 1.0)
-    return interval
-
-
-def not_sent_interval(second: int, worker: str, planned: int) -> Interval:
-    """One second in which no planned request was sent."""
-    interval = Interval(second=second, worker=worker)
-    for _ in range(planned):
-        interval.count_planned()
-        interval.count_not_sent(NotSent.STOPPED)
     return interval
 
 

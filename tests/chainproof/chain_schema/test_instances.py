@@ -20,7 +20,6 @@ from chainproof.workload.generated_payloads import generate_payloads
 
 Form = dict[str, Any]
 
-DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 DRAFT_2019 = "https://json-schema.org/draft/2019-09/schema"
 
@@ -39,7 +38,7 @@ def nested(levels: int) -> Form:
 
 
 SCHEMAS: dict[str, Form | bool] = {
-    "nothing is said": {},
+    "no keyword": {},
     "true as a property": of(True),
     "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2},
     "anchor": {"$ref": "#here", "$defs": {"x": {"$anchor": "here", **of({"type": "null"})}}},
@@ -247,7 +246,7 @@ def test_an_input_is_found_for_a_large_schema(document: Form) -> None:
 
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
 def test_references_that_multiply_are_rejected(keyword: str, tmp_path: Path) -> None:
-    """A schema of thirty lines that a validator would follow a thousand million times is rejected with the place."""
+    """A schema of thirty lines that a validator would follow a thousand million times is rejected, and the message names the place."""
     levels: Form = {
         f"level{n}": {keyword: [{"$ref": f"#/$defs/level{n - 1}"}, {"$ref": f"#/$defs/level{n - 1}"}]}
         for n in range(1, 31)
@@ -277,7 +276,7 @@ def test_payloads_of_a_schema_for_too_large_values_end_in_a_reason() -> None:
 
 
 def test_values_of_a_long_enumeration_are_generated() -> None:
-    """A few of them are tried, each of which would be compared with all of them."""
+    """Only a few values are tried, since each one is compared with the whole enumeration."""
     names = [f"name {number}" for number in range(20_000)]
     value: Any = InputGenerator(Schema(source="a test", document=of({"enum": names}))).simplest().value
 

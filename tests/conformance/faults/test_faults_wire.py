@@ -410,25 +410,6 @@ class RejectsExpect(EndpointHandler):
             raise InvalidRequest
 
 
-class DiscardsPipelined(EndpointHandler):
-    """Discards what has arrived after a request."""
-
-    def handle_request(self) -> bool:
-        stays_open = super().handle_request()
-        if self.rfile.peek(1) if self._more() else b"":  # type: ignore[attr-defined]  # it is a BufferedReader
-            self.rfile.read1(2**20)  # type: ignore[attr-defined]
-        return stays_open
-
-    def _more(self) -> bool:
-        self.connection.settimeout(0.002)
-        try:
-            return bool(self.rfile.peek(1))  # type: ignore[attr-defined]
-        except TimeoutError:
-            return False
-        finally:
-            self.connection.settimeout(None)
-
-
 class RejectsEmptyLine(EndpointHandler):
     """Rejects an empty line before a request."""
 
