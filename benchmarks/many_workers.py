@@ -161,7 +161,7 @@ def _show(workers: int, rate: float, run: dict[str, float], path: Path, accounts
     size = sum(each.stat().st_size for each in path.iterdir())
     print(
         f"{workers} workers, {rate * workers:g} requests/s: master {run['cpu']:.2f} of a core, {run['memory']:.0f} MB; "
-        f"last worker told at {run['late']:+.2f} s; page within {run['page']:.2f} s; complete {run['overrun']:.1f} s after the end; "
+        f"last worker notified at {run['late']:+.2f} s; page within {run['page']:.2f} s; complete {run['overrun']:.1f} s after the end; "
         f"run folder {size / 1e6 / run['seconds'] * 60:.1f} MB per minute; "
         f"run folder {'complete' if exact else f'NOT COMPLETE: {end}'}; web page {'the same' if same else 'DIFFERS'}",
         flush=True,

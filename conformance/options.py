@@ -183,13 +183,13 @@ _OPTIONS: tuple[Option, ...] = (
     Option(
         name="--list",
         parse=None,
-        help="print the checks with their clauses and what they need, and send nothing; `-k` selects",
+        help="print the checks with their clauses and what they need, and send nothing; with -k only those that match",
         valid_in=frozenset({Surface.COMMAND}),  # pytest has --collect-only
     ),
     Option(
         name="--plan",
         parse=None,
-        help="print how many requests of which kind a run sends and how long they take, and send nothing; `-k` selects",
+        help="print how many requests of each kind a run sends and how long they take, and send nothing; with -k only those of the checks that match",
         valid_in=frozenset({Surface.COMMAND}),
     ),
     Option(
@@ -324,7 +324,7 @@ _OPTIONS: tuple[Option, ...] = (
     replace(
         RESPONSE_MEMORY_OPTION,
         help="memory for the answers that are read and judged at the same time; an answer that does not fit is not judged, "
-        "and without a violation the result is inconclusive",
+        "and the run is inconclusive unless it finds a violation",
         group=_LIMITS,
     ),
     Option(

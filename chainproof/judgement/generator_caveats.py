@@ -152,7 +152,7 @@ def _stalls(
         text=f"The load generator{where} stood still for {format_duration(longest.seconds)} at "
         f"{format_duration(max(longest.start, 0.0))} of the run{others}: it was suspended, had no CPU or ran other code. "
         f"{affected:,} requests were due or in flight at such times."
-        + (f" Without its lag these would not be missed: {', '.join(missed)}." if missed else ""),
+        + (f" Without its lag these would not be missed or undecided: {', '.join(missed)}." if missed else ""),
         remedy="Run it again on a machine that is not suspended or overloaded; look for slow code in your own "
         "locustfile.",
         invalidates=lost > STALL_INVALID * workers * duration or _exhausted_budget(run, totals),
@@ -278,7 +278,7 @@ def _users_in_step(run: Run, judged: RequestStats, seconds: Sequence[Interval]) 
 
 def correlation(health: GeneratorHealth, users: float) -> float | None:
     """
-    The correlation of two users being in flight; None if it cannot be told.
+    The correlation of two users being in flight; None if it is unknown.
 
     With n users, each in flight for a share p of the time, the number in flight has the variance np(1-p)(1 + (n-1)r).
     """

@@ -39,7 +39,6 @@ class Coverage:
     """Reasons why clauses were not exercised, by clause id."""
     notes: tuple[str, ...] = ()
     """Observations that violate no clause, such as the size from which bodies are rejected."""
-
     cut_by: str = ""
     """What left the run incomplete, such as the end of `--time-budget`; empty if all planned requests were sent and judged."""
 

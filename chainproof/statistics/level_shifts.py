@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_SECONDS = 10
-"""Seconds below which a change cannot be told from chance."""
+"""Seconds below which a change cannot be distinguished from chance."""
 CRITICAL = 2.75
 """
 The largest |S| / √(n·v) without a change: exceeded in at most 5 % of runs without one, if they are 20 correlation times long

@@ -93,7 +93,7 @@ class Difference:
 
     def smallest_detectable(self, error: float = ERROR) -> float:
         """
-        The true difference that would be told from none with the probability `POWER`.
+        The true difference that would be detected with the probability `POWER`.
 
         If the standard error is unknown: at least this, since the runs differ by more than their requests tell.
         """
@@ -207,5 +207,5 @@ def _t(freedom: float, probability: float) -> float:
 
 
 def _margin(freedom: float, error: float) -> float:
-    """How many standard errors a difference must have to be told from none with the probability `POWER`."""
+    """How many standard errors a difference must have to be detected with the probability `POWER`."""
     return _t(freedom, 1.0 - error / 2) + _t(freedom, POWER) if freedom >= 1.0 else math.inf

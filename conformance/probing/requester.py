@@ -639,7 +639,7 @@ class Requester:
 
     def _is_explained_by_input(self, request: CheckRequest) -> bool:
         """
-        Whether a valid input has a number that may have told the chain to work beyond the deadline. Then the missing answer
+        Whether a valid input has a number that may have made the chain work beyond the deadline. Then the missing answer
         is no violation, and inputs like it are left out from now on.
         """
         if self.terms.input_schema is None or not accepts_body(self.terms, request.body):

@@ -50,10 +50,13 @@ class WorkerState:
     """The id of its Locust node."""
     shard: Shard
     pid: int = 0
+    """The id of its process; 0 if it runs on another machine."""
     reports: int = 0
+    """How many reports have arrived."""
     last_report_at: Seconds = 0.0
     """Time of its last report on the monotonic clock."""
     complete_until: Seconds = 0.0
+    """Seconds of the run up to which its reports are complete."""
     in_flight: int = 0
     accounting: Accounting = field(default_factory=Accounting)
     cumulative: Interval = field(default_factory=lambda: Interval(second=-1))
@@ -280,6 +283,7 @@ class DistributedRun(BaseRun):
     # ------------------------------------------------------------------ the end
 
     def _finish(self) -> None:
+        """Account for the requests of lost workers, compare the counts with the plan, and write the end."""
         ends = [state.end.seconds for state in self.worker_states.values() if state.end is not None]
         seconds = self.now() if self.lost else max(ends, default=0.0)
         try:

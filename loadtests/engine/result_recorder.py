@@ -44,7 +44,7 @@ SchemaCheck = Callable[[Answer, tuple[Violation, ...]], tuple[Violation, ...]]
 
 
 class ExchangeListener(Protocol):
-    """Who is told about settled requests: each by itself, or many at once."""
+    """What receives settled requests: each by itself, or many at once."""
 
     @property
     def wants_each(self) -> bool:
@@ -107,7 +107,7 @@ class ResultRecorder:
         if request.number not in state.requests or request.start is None:
             return end
         if self._listener is not None and self._listener.wants_each is (recorder.listener is not None):
-            recorder.count_buffered()  # these are told in bulk; the order is kept
+            recorder.count_buffered()  # these are passed on in bulk; the order is kept
             recorder.listener = None if self._listener.wants_each else self._listener.count
         request.end, request.reply = end, reply
         assessment = self._assess(request, reply)

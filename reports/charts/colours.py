@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chainproof.results.exchange import Outcome, Result
 
 MAX_SERIES = 7
-"""Outcomes that get a colour of their own. More colours cannot be told apart, so the rest share one."""
+"""Outcomes that get a colour of their own. More colours cannot be distinguished, so the rest share one."""
 
 OTHER = "other"
 

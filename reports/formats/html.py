@@ -232,7 +232,7 @@ def objective_bar(result: ObjectiveResult) -> dict[str, float] | None:
     Positions of the good share, its interval and the required share on a bar, in per cent of the bar's width.
 
     None if requests are not counted. The bar ends at 100 % and starts just below the lowest of these values, so that
-    99.2 % and 99.9 % can be told apart.
+    99.2 % and 99.9 % can be distinguished.
     """
     share = result.share
     if share is None or share.low is None or share.high is None:
