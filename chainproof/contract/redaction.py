@@ -2,8 +2,9 @@
 Removes secrets from texts that a target sent: whole or in part, as they are or in an encoding that anybody can decode.
 
 Of a secret no eight consecutive characters are left: in any letter case, reversed, percent-encoded, with the escapes of
-JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32 or hexadecimal digits. Escapes of escapes
-count too, and so do blanks, colons and the like between the characters, as in a dump. What was removed is marked.
+JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32 or hexadecimal digits, as a list of
+bytes, in wide or mathematical letters. Escapes of escapes count too, and so do blanks, colons, invisible characters and the like
+between the characters, as in a dump. What was removed is marked.
 
 Other ciphers, such as base64 of base64, are not recognised.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html.entities import html5
@@ -30,6 +32,12 @@ _BASE64_LENGTH = 10
 """Base64 digits that depend on eight bytes alone, wherever these begin."""
 _BASE32_LENGTH = 12
 """The same of base32."""
+_DECIMAL_LENGTH = 2 * MIN_LENGTH
+"""Decimal digits of eight bytes: a printable character has two or three."""
+_UTF16_HEX_LENGTH = 4 * MIN_LENGTH - 2
+"""Hexadecimal digits of eight characters in UTF-16 of either byte order, without the zero byte at an end."""
+_UTF16_BASE64_LENGTH = 19
+"""Base64 digits that depend on the same bytes alone."""
 
 _ENTITIES = {name: text for name, text in html5.items() if name.endswith(";") and len(text) == 1 and text.isascii()}
 _ESCAPE = re.compile(
@@ -53,18 +61,36 @@ _MAX_ROUNDS = 3
 _SEPARATORS = dict.fromkeys(
     [
         *range(33),
-        *map(ord, "\"',-:;=|"),
+        *map(ord, "\"',-:;=_|"),
         *range(0x7F, 0xA1),
         0xAD,
-        *range(0x200B, 0x2010),
-        0x2028,
-        0x2029,
-        0x2060,
+        *(0x34F, 0x61C, 0x180E),
+        *range(0x2000, 0x2010),
+        *range(0x2028, 0x2030),
+        *range(0x205F, 0x2070),
+        0x3000,
+        *range(0xFE00, 0xFE10),
         0xFEFF,
+        *range(0xE0000, 0xE0080),
     ]
 )
-"""Characters that may stand between those of a secret: in dumps of bytes, in UTF-16, where a long line is broken."""
+"""
+Characters that may stand between those of a secret: in dumps of bytes, in UTF-16, where a long line is broken, and those that
+nobody sees.
+"""
 _SEPARATOR_BYTES = bytes(each for each in _SEPARATORS if each < 0x100)
+_LETTER_BLOCKS = (range(0x2070, 0x2150), range(0x2460, 0x2500), range(0xFF01, 0xFF5F), range(0x1D400, 0x1D800))
+"""Blocks of Unicode with wide, mathematical, circled or raised forms of ASCII characters."""
+_PLAIN_LETTERS: dict[int, str | None] = {
+    **_SEPARATORS,
+    **{
+        each: plain
+        for block in _LETTER_BLOCKS
+        for each in block
+        if len(plain := unicodedata.normalize("NFKC", chr(each))) == 1 and plain.isascii()
+    },
+}
+"""Nothing for each separator, and the ASCII character for each of its other forms."""
 
 
 class Redactor:
@@ -77,10 +103,10 @@ class Redactor:
         """Secrets that are removed as a whole only."""
         self._parts: set[str] = set()
         """The parts of the secrets and of their encodings that may not be left, in lower case."""
-        self._lengths: set[int] = set()
-        """The lengths of such parts."""
-        self._fours: set[int] = set()
-        """Every four characters of such parts, as one number."""
+        self._lengths: dict[int, set[int]] = {}
+        """The lengths of such parts, by every four characters of them, as one number."""
+        self._fours: frozenset[int] = frozenset()
+        """Every such number."""
         self._have_separators = False
         for secret in sorted(set(filter(None, secrets)), key=len, reverse=True):
             if len(secret) < MIN_LENGTH or secret == EMULATOR_KEY:
@@ -91,15 +117,16 @@ class Redactor:
                 self._have_separators |= joined != form
                 for each in {form.lower(), joined.lower()}:
                     self._add(each, length)
+        self._fours = frozenset(self._lengths)
 
     def _add(self, form: str, length: int) -> None:
         """Look for all parts of a text with a length."""
         if len(form) < length:
             return
-        self._lengths.add(length)
         self._parts.update(form[start : start + length] for start in range(len(form) - length + 1))
         for start in range(4):
-            self._fours.update(_fours(form[start:]))
+            for four in _fours(form[start:]):
+                self._lengths.setdefault(four, set()).add(length)
 
     def redact(self, text: str) -> str:
         """A text without the secrets."""
@@ -158,8 +185,8 @@ class Redactor:
         """
         fours = _fours(lower)
         found = self._fours.intersection(fours)
-        for at in [4 * index for index, four in enumerate(fours) if four in found] if found else ():
-            for length in self._lengths:
+        for at, four in [(4 * index, four) for index, four in enumerate(fours) if four in found] if found else ():
+            for length in self._lengths[four]:
                 for start in range(max(at - length + 4, 0), at + 1):
                     part = lower[start : start + length]
                     if part in self._parts:
@@ -173,11 +200,11 @@ def _fours(text: str) -> memoryview:
 
 
 def _without_separators(text: str) -> str:
-    """A text without the characters that may stand between those of a secret."""
+    """A text without the characters that may stand between those of a secret, and with ASCII letters for their other forms."""
     try:  # many times as fast for long texts
         return text.encode("latin-1").translate(None, _SEPARATOR_BYTES).decode("latin-1")
     except UnicodeEncodeError:
-        return text.translate(_SEPARATORS)
+        return text.translate(_PLAIN_LETTERS)
 
 
 def _in_lower_case(text: str) -> str:
@@ -197,7 +224,13 @@ def _forms(secret: str) -> Iterator[tuple[str, int]]:
             middle = _digits(base64.b64encode(bytes(padding) + content), 6, padding, len(content))
             yield middle, _BASE64_LENGTH
             yield middle.translate(_URL_SAFE), _BASE64_LENGTH
-    content = secret.encode()
+    content, wide = secret.encode(), secret.encode("utf-16-le")
+    yield "".join(map(str, content)), _DECIMAL_LENGTH
+    yield wide.hex(), _UTF16_HEX_LENGTH
+    for padding in range(3):
+        middle = _digits(base64.b64encode(bytes(padding) + wide), 6, padding, len(wide))
+        yield middle, _UTF16_BASE64_LENGTH
+        yield middle.translate(_URL_SAFE), _UTF16_BASE64_LENGTH
     for padding in range(5):
         yield _digits(base64.b32encode(bytes(padding) + content), 5, padding, len(content)), _BASE32_LENGTH
 

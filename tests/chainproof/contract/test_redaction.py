@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import random
 import string
 import urllib.parse
 from collections.abc import Callable
@@ -79,6 +80,18 @@ WRITTEN = {
     "one character a line": "\n".join(KEY),
     "folded": "\r\n\t".join(KEY[start : start + 6] for start in range(0, len(KEY), 6)),
     "a list of characters": json.dumps(list(KEY)),
+    "a list of bytes": json.dumps(list(KEY.encode())),
+    "a list of bytes in lines": "\n".join(map(str, KEY.encode())),
+    "UTF-16 in hexadecimal digits": KEY.encode("utf-16-le").hex(),
+    "UTF-16 with the other order in hexadecimal digits": KEY.encode("utf-16-be").hex(" "),
+    "UTF-16 in base64": base64.b64encode(KEY.encode("utf-16-le")).decode(),
+    "UTF-16 with the other order in base64": base64.b64encode(KEY.encode("utf-16-be")).decode(),
+    "wide letters": "".join(chr(ord(each) + 0xFEE0) for each in KEY),
+    "mathematical letters": "".join(
+        chr(ord(each) - 65 + 0x1D400) if each.isupper() else chr(ord(each) - 97 + 0x1D41A) if each.islower() else each
+        for each in KEY
+    ),
+    **{f"with {ord(each):x} between": each.join(KEY) for each in "_- \t\u034f\u2009\u2062\u2066\u202e\ufe0f\U000e0041"},
     "zero-width spaces": "\u200b".join(KEY),
     "base64 in lines": "\r\n".join(
         base64.b64encode(KEY.encode()).decode()[start : start + 8] for start in range(0, 56, 8)
@@ -146,6 +159,22 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
     """Also with letters whose lower case is longer, and with escapes."""
     assert Redactor([KEY]).redact(text) == text
     assert not Redactor([KEY]).finds(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(list(random.Random(1).randbytes(20_000))),
+        json.dumps([random.Random(2).random() for _ in range(3000)]),
+        random.Random(3).randbytes(30_000).hex(),
+        base64.b64encode(random.Random(4).randbytes(40_000)).decode(),
+        "snake_case_names, kebab-case-names and ｗｉｄｅ ⓛⓔⓣⓣⓔⓡⓢ 𝐨𝐟 𝟐𝟎𝟐𝟔",
+    ],
+    ids=["bytes", "numbers", "hexadecimal digits", "base64", "names"],
+)
+def test_large_ordinary_answers_stay_as_they_are(text: str) -> None:
+    """Lists of bytes and numbers, digests, files in base64, and unusual letters."""
+    assert Redactor([KEY]).redact(text) == text
 
 
 @pytest.mark.parametrize("text", ["İİ" + KEY, KEY + "ẞ", f"%41{KEY}%", f"{KEY[:7]} {KEY[8:15]}"])
