@@ -234,7 +234,7 @@ def interrupted(inputs: CaveatInput) -> Iterator[Caveat]:
             text=f"The run was interrupted after {format_duration(inputs.run.end.seconds)}"
             f"{f' ({inputs.run.end.note})' if inputs.run.end.note else ''}; "
             f"{_requests(inputs.totals.not_sent[NotSent.STOPPED], 'planned request')} not sent.",
-            remedy="A pass needs the full run.",
+            remedy="Let it run to its end: a pass needs the full run.",
         )
 
 

@@ -49,9 +49,11 @@ def _verdict(
     own_faults = [caveat.code for caveat in caveats if caveat.invalidates_failures]
     if own_faults and verdict is not Verdict.INVALID and (verdict is not Verdict.PASS or not objectives):
         return Verdict.INVALID, f"The load generator may have caused this, see {_named(own_faults)}."
+    is_interrupted = end is not None and end.ending is Ending.INTERRUPTED
     if verdict is not Verdict.PASS:
-        return verdict, reason
-    if end is not None and end.ending is Ending.INTERRUPTED:
+        interruption = "The run was interrupted. " if is_interrupted and verdict is Verdict.INCONCLUSIVE else ""
+        return verdict, interruption + reason
+    if is_interrupted:
         return Verdict.INCONCLUSIVE, "The run was interrupted; a pass needs the full run."
     if guard is not None:
         return Verdict.INCONCLUSIVE, ended_by_guard

@@ -78,6 +78,8 @@ class KnownSettings:
     duration: Seconds | None = None
     rate: PerSecond | None = None
     """The planned rate of a run without phases; None for a replay and in the closed model."""
+    users: int | None = None
+    """Of the closed model."""
     deadline: Seconds | None = None
     max_requests: int | None = None
     cost_per_request: float | None = None
@@ -105,11 +107,12 @@ class KnownSettings:
         """The known ones among the settings of a manifest."""
         model, max_requests, fail_on = (settings.get(name) for name in ("model", "max_requests", "fail_on"))
         selection, label = settings.get("selection"), settings.get("label")
-        record_requests = settings.get("record_requests")
+        record_requests, users = settings.get("record_requests"), settings.get("users")
         return cls(
             model=model if isinstance(model, str) else None,
             duration=_number(settings.get("duration_s")),
             rate=None if settings.get("arrivals") == "replay" else _number(settings.get("rate_per_s")),
+            users=users if isinstance(users, int) else None,
             deadline=_number(settings.get("deadline_s")),
             max_requests=max_requests if isinstance(max_requests, int) else None,
             cost_per_request=_number(settings.get("cost_per_request")),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chainproof.durations import format_duration
 from chainproof.judgement.comparison.history import HistoryRun, JointChange, LevelChange, WorkloadHistory
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
+from chainproof.results.settings import KnownSettings
 from chainproof.statistics.change_points import MIN_RUNS
 
 from ..formatting import quantities, safe_text
@@ -16,12 +18,28 @@ MAX_RUNS = 500
 
 
 def title(found: WorkloadHistory) -> str:
-    """Workload and target."""
+    """Workload, plan and target."""
+    name = safe_text.escape_unprintable(found.workload)
     target = "chainproof's emulator" if found.emulated else safe_text.escape_unprintable(found.target)
     count = len(found.runs)
-    return (
-        f"{safe_text.escape_unprintable(found.workload)} on {target}: {quantities.count(count)} run{'s' * (count != 1)}"
-    )
+    return f"{name}{_plan(found.settings)} on {target}: {quantities.count(count)} run{'s' * (count != 1)}"
+
+
+def _plan(settings: KnownSettings) -> str:
+    """
+    The rate or the number of users, and the duration, which tell runs of a workload with other options apart.
+
+    >>> _plan(KnownSettings(rate=60, duration=6)), _plan(KnownSettings(users=10)), _plan(KnownSettings())
+    (' (60/s, 6 s)', ' (10 users)', '')
+    """
+    parts = []
+    if settings.rate is not None:
+        parts.append(quantities.rate(settings.rate))
+    if settings.users is not None:
+        parts.append(f"{quantities.count(settings.users)} user{'s' * (settings.users != 1)}")
+    if settings.duration is not None:
+        parts.append(format_duration(settings.duration))
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def joint_change(found: WorkloadHistory, joint: JointChange) -> str:
@@ -79,7 +97,7 @@ def no_change(found: WorkloadHistory) -> str:
     valid = _valid_runs(found)
     if valid < MIN_RUNS:
         return f"At least {MIN_RUNS} valid runs are needed to find a change of level; there {'is' if valid == 1 else 'are'} {valid}."
-    return f"No change of level was found in {quantities.count(len(found.runs))} runs."
+    return f"No change of level was found in {quantities.count(valid)} valid runs."
 
 
 def _valid_runs(found: WorkloadHistory) -> int:

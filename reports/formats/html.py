@@ -258,6 +258,7 @@ def _uncut(text: str) -> Markup:
 
 _CODE = re.compile(r"`([^`]+)`|(?<![\w-])(--[a-z][a-z-]*)")
 """Text between backticks, and the names of options."""
+_OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]*)")
 
 
 def _prose(text: str) -> Markup:
@@ -268,7 +269,10 @@ def _prose(text: str) -> Markup:
 
 def _as_code(found: re.Match[str]) -> str:
     """A match of `_CODE` as an element. The name of an option is not broken after its hyphens."""
-    return f"<code>{found[1]}</code>" if found[1] is not None else f'<code class="option">{found[2]}</code>'
+    if found[1] is None:
+        return f'<code class="option">{found[2]}</code>'
+    command = _OPTION.sub(r'<span class="option">\1</span>', found[1])
+    return f"<code>{command}</code>"
 
 
 EXEMPLAR_KINDS = {"slowest": "slowest", "outcome": "first of its outcome"}

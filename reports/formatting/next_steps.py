@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 from chainproof.contract.remedies import remedies_for
+from chainproof.judgement.capacity import capacity
+from chainproof.judgement.caveat import CaveatCode
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
+from chainproof.results.manifest import Ending
+from chainproof.results.search_record import SearchRecord
 from chainproof.workload.objectives import Indicator
 
 from . import objectives
@@ -21,19 +27,26 @@ def next_step(report: Report) -> str:
     """The next step in one or two sentences, for the search or run that decides the verdict."""
     for search in report.searches:
         if search.verdict == report.verdict:
-            return _SEARCH_STEPS[report.verdict]
+            return _of_search(search)
     decisive = (each for each in report.summaries if each.verdict is report.verdict and not report.is_probe(each))
     summary = next(decisive, None)
     return _of_run(summary) if summary is not None else ""
 
 
 _SEARCH_STEPS = {
-    Verdict.PASS: "Plan for the low end of the interval. See below what that means for concurrency_target and replicas.",
+    Verdict.PASS: "Plan for the low end of the interval.",
     Verdict.FAIL: "See the response times of the lowest rate in the table of probes.",
     Verdict.INCONCLUSIVE: "See in the table of probes which rate is undecided, and search again for longer.",
     Verdict.INVALID: "See the reasons in the table of probes, and search again from a machine with more capacity.",
     Verdict.ERROR: "Please report this error with the folder of the search.",
 }
+
+
+def _of_search(search: SearchRecord) -> str:
+    """The next step of a search."""
+    has_estimate = search.verdict == Verdict.PASS and not isinstance(capacity(search), str)
+    more = " See below what that means for concurrency_target and replicas." if has_estimate else ""
+    return _SEARCH_STEPS[Verdict(search.verdict)] + more
 
 
 def _of_run(summary: Summary) -> str:
@@ -48,19 +61,24 @@ def _of_run(summary: Summary) -> str:
         case Verdict.PASS:
             return _after_a_pass(summary)
     if isinstance(summary, ConformanceSummary):
-        return _of_findings(summary) or _remedy(summary) or _after_idle_clauses(summary)
+        return _of_findings(summary) or _of_obstacle(summary) or _remedy(summary) or _after_idle_clauses(summary)
     if summary.verdict is Verdict.FAIL:
         return _of_missed_objectives(summary) or _remedy(summary)
-    return _of_undecided_objectives(summary) or _remedy(summary)
+    return _of_interruption(summary) or _of_undecided_objectives(summary) or _remedy(summary)
 
 
 def _remedy(summary: Summary, *, invalidating: bool = False) -> str:
-    """The remedy of the first caveat that has one, or of the first that makes the run invalid."""
+    """
+    The remedy of the first caveat that has one, or of the first that makes the run invalid.
+
+    That the target is the emulator is no reason for any verdict.
+    """
     return next(
         (
             caveat.remedy
             for caveat in summary.caveats
-            if caveat.remedy and (caveat.invalidates or caveat.invalidates_failures or not invalidating)
+            if caveat.remedy and caveat.code is not CaveatCode.EMULATED
+            if (caveat.invalidates or caveat.invalidates_failures or not invalidating)
         ),
         "",
     )
@@ -116,9 +134,24 @@ def _is_missed_by_errors(result: ObjectiveResult, error_share: float) -> bool:
     return result.objective.indicator is Indicator.ERROR_RATE
 
 
+def _of_obstacle(summary: ConformanceSummary) -> str:
+    """What to do if the target rejects the key or is not ready, so that nothing was tested; empty otherwise."""
+    end = summary.run.end
+    if end is None or end.ending is not Ending.COMPLETED or not end.note:
+        return ""
+    return "Remove the cause, then run it again: `chainproof call` shows one request and its answer."
+
+
+def _of_interruption(summary: LoadSummary) -> str:
+    """What to do after an interruption; empty without one."""
+    return next((each.remedy for each in summary.caveats if each.code is CaveatCode.INTERRUPTED), "")
+
+
 def _of_undecided_objectives(summary: LoadSummary) -> str:
-    """What would decide the first undecided objective; empty without one."""
-    for result in summary.objectives:
-        if (text := objectives.more_requests_needed(result)) and not result.nothing_ok:
-            return f"`{result.objective.text}`: {text}."
-    return ""
+    """What would decide the undecided objective that needs most; empty without one."""
+    texts = {result: objectives.more_requests_needed(result) for result in summary.objectives if not result.nothing_ok}
+    undecided = [result for result, text in texts.items() if text]
+    if not undecided:
+        return ""
+    hardest = max(undecided, key=lambda result: result.more_requests_needed or math.inf)
+    return f"`{hardest.objective.text}`: {texts[hardest]}."

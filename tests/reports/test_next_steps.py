@@ -7,7 +7,8 @@ import pytest
 from chainproof.judgement.summary import report
 from chainproof.judgement.verdict import Verdict
 from chainproof.reports.formatting.next_steps import next_step
-from chainproof.results.folder import read_run
+from chainproof.results.folder import RunWriter, read_run
+from chainproof.results.manifest import Ending, RunEnd, RunKind
 
 from .sample_reports import SAMPLES, reports_of
 from .sample_runs import LOST, OK, drawn_intervals, load_manifest, write_load
@@ -61,3 +62,30 @@ def test_a_missed_objective_leads_to_its_cause(lost, objective, expected, tmp_pa
 
     assert found.verdict is Verdict.FAIL
     assert next_step(found).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [
+        (Ending.COMPLETED, "`error_rate < 2%`: a run with about "),
+        (Ending.INTERRUPTED, "Let it run to its end: a pass needs the full run."),
+    ],
+)
+def test_an_undecided_run_names_what_decides_all_of_it(ending, expected, tmp_path):
+    """That is the objective that needs most requests; of an interrupted run, its end."""
+    manifest = load_manifest(objectives=("p95 response_time < 10s", "error_rate < 2%"))
+    path = write_load(tmp_path / "a", drawn_intervals(2, 20, mixture=((OK, 1.0),)), manifest=manifest, ending=ending)
+    found = report([read_run(path)])
+
+    assert Verdict.INCONCLUSIVE is found.verdict
+    assert next_step(found).startswith(expected)
+    assert found.reason.startswith("The run was interrupted. ") is (ending is Ending.INTERRUPTED)
+
+
+def test_a_target_that_is_not_ready_is_looked_at_with_one_request(tmp_path):
+    """If nothing could be tested, the next step is no option of the emulator."""
+    manifest = load_manifest(kind=RunKind.CONFORMANCE, settings={}, objectives=(), emulated=True)
+    with RunWriter(tmp_path / "a", manifest) as writer:
+        writer.finish(RunEnd(ending=Ending.COMPLETED, seconds=1.0, note="http://localhost is not ready"))
+
+    assert "`chainproof call` shows one request" in next_step(report([read_run(tmp_path / "a")]))

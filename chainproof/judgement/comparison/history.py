@@ -15,6 +15,7 @@ from chainproof.judgement.comparison.metrics import METRIC_KINDS, Measurements, 
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import Manifest
+from chainproof.results.settings import KnownSettings
 from chainproof.statistics.change_points import change_points
 
 MIN_CHANGE = 0.01
@@ -102,6 +103,8 @@ class WorkloadHistory:
     """The runs of one workload on one target, the oldest first."""
 
     workload: str
+    settings: KnownSettings
+    """Of the first run."""
     target: str
     emulated: bool
     runs: tuple[HistoryRun, ...]
@@ -198,6 +201,7 @@ def _workload(group: _Group) -> WorkloadHistory:
     changes = [change for metric in METRIC_KINDS for change in _changes(metric, group.runs)]
     return WorkloadHistory(
         workload=group.manifest.name,
+        settings=group.manifest.known_settings,
         target=group.manifest.target,
         emulated=group.manifest.emulated,
         runs=tuple(run for run, _ in group.runs),

@@ -92,7 +92,7 @@ def conclude(
         raise UsageError(
             f"expected --metric with a figure that these runs have ({found}); throughput needs the closed model"
         )
-    verdict, reason = _verdict(changes, tolerance)
+    verdict, reason = _verdict(changes, tolerance, design)
     return LoadComparison(
         candidates=tuple(candidates),
         baselines=tuple(baselines),
@@ -162,7 +162,7 @@ def target_of(summary: LoadSummary) -> str:
     return "emulator" if manifest.emulated else manifest.target
 
 
-def _verdict(changes: Sequence[MetricChange], tolerance: Tolerance) -> tuple[Verdict, str]:
+def _verdict(changes: Sequence[MetricChange], tolerance: Tolerance, design: Design) -> tuple[Verdict, str]:
     """The verdict, and why: what changed, and how certain it is."""
     deciding = [each for each in changes if each.decides]
     known = [each for each in deciding if each.size is not None]
@@ -175,9 +175,11 @@ def _verdict(changes: Sequence[MetricChange], tolerance: Tolerance) -> tuple[Ver
     if not known:
         return Verdict.INCONCLUSIVE, "A side has no figure that can be compared, such as too few ok answers."
     if all(each.low is None for each in known):
+        found = _amounts([each for each in known if each.size] or known)
+        if design is Design.DUETS:
+            return Verdict.INCONCLUSIVE, f"The duet is too short to show how much of this is chance: {found}."
         return Verdict.INCONCLUSIVE, (
-            f"One run on each side: {_amounts([each for each in known if each.size] or known)}. How much of this is chance is unknown, because runs of the same version "
-            "differ, too."
+            f"One run on each side: {found}. How much of this is chance is unknown, because runs of the same version differ, too."
         )
     is_open = [each for each in deciding if not each.excludes_regression]
     if is_open:
@@ -231,10 +233,17 @@ def _next_steps(verdict: Verdict, changes: Sequence[MetricChange], design: Desig
         yield f"Make longer runs, or leave these out with --metric: {_titles(each for each in is_open if each.size is None)}."
     measured = [each for each in is_open if each.size is not None]
     if measured and all(each.low is None for each in measured):
-        if design is Design.SEARCHES:
-            yield f"Make {RUNS} searches of each version and compare them."
+        if design is Design.DUETS:
+            yield "Make a longer duet: this one does not show how much of the change is chance."
             return
-        yield f"Make {RUNS} runs of each version and compare them: `chainproof loadtests … --repeat {RUNS}`."
+        count = max(RUNS, *(each.runs_needed or 0 for each in measured))
+        if design is Design.SEARCHES:
+            yield f"Make {count} searches of each version and compare them."
+            return
+        longer = ", or fewer that are longer" if count > RUNS else ""
+        if any(each.runs_needed is None for each in measured):
+            count, longer = RUNS, ", which must be longer than these"
+        yield f"Make {count} runs of each version{longer}, and compare them: `chainproof loadtests … --repeat {count}`."
         yield "Or, if both versions run at the same time, make one duet: `chainproof loadtests … --duet URL`."
         yield "Or name a folder with earlier runs of this workload: --history DIR."
     elif measured:

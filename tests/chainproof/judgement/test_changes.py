@@ -16,7 +16,7 @@ from chainproof.judgement.comparison.change import (
     judge_changes,
 )
 from chainproof.judgement.comparison.differences import Design, metric_differences
-from chainproof.judgement.comparison.load_comparison import conclude
+from chainproof.judgement.comparison.load_comparison import RUNS, conclude
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
 from chainproof.statistics.measurements import share
 from chainproof.statistics.run_differences import Difference
@@ -43,6 +43,21 @@ def test_a_target_that_always_fails_is_a_change_like_any_other() -> None:
 
     assert [True] == [each.never_varies for each in metric_differences([never], [never, never])]
     assert [False] == [each.never_varies for each in metric_differences([always], [never, never])]
+
+
+def test_one_run_a_side_asks_for_as_many_as_its_figures_need() -> None:
+    """The number of runs in the next step is not below that in the table; a duet that is too short needs no more runs."""
+    found = Difference(value=0.3, error=0.09, degrees_of_freedom=0.0)
+    changes = judge_changes([MetricDifference(metric=Metric.P50, difference=found)], Tolerance())
+    needed = changes[0].runs_needed
+    steps = conclude([], [], changes, tolerance=Tolerance(), design=Design.INDEPENDENT).next_steps
+    duet = conclude([], [], changes, tolerance=Tolerance(), design=Design.DUETS)
+
+    assert needed is not None
+    assert needed > RUNS
+    assert f"--repeat {needed}`" in steps[0]
+    assert "The duet is too short" in duet.reason
+    assert ("Make a longer duet: this one does not show how much of the change is chance.",) == duet.next_steps
 
 
 @pytest.mark.parametrize("design", list(Design))

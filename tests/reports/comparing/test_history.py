@@ -70,6 +70,8 @@ def test_the_terminal_and_the_page_show_it(folder: Path, tmp_path: Path, capsys:
         assert f"Worse since run {STEP + 1}" in text
         assert f"Find out what was deployed before run {STEP + 1}." in text
         assert '"new model"' in text
+        assert "steady (40/s, 30 s) on " in text
+        assert "steady (10/s, 30 s) on " in text
     links = [part.partition('"')[0] for part in page.read_text().split('<a href="')[2:]]
     assert all((page.parent / link).exists() for link in links)
     assert 1 == page.read_text().count("<script>")

@@ -405,3 +405,11 @@ def test_a_chart_without_open_files_is_a_problem_of_the_machine(tmp_path: Path) 
     assert ended.returncode == ExitCode.USAGE
     assert "Traceback" not in ended.stderr
     assert "ulimit -n" in ended.stderr.splitlines()[-1]
+
+
+def test_the_names_of_options_are_not_broken_in_commands() -> None:
+    """A line ends before an option, not after its hyphens, in a command too."""
+    text = str(html.TEMPLATES.globals["prose"]("Use `chainproof reports RUN --html FILE` or --json."))
+
+    assert '<code>chainproof reports RUN <span class="option">--html</span> FILE</code>' in text
+    assert '<code class="option">--json</code>' in text
