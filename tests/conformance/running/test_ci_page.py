@@ -165,6 +165,7 @@ def test_the_comparison_fails_on_a_regression_only(project: Callable[[str], tupl
 
     assert (0, 1) == (first[0], slower[0]), (first, slower)
     assert first[1].startswith("# ✅ pass")
+    assert [True, False] == ["These runs are the baseline from now on." in each[1] for each in (first, slower)]
     assert "regressed" in slower[1]
     assert 0 == same[0], same
     assert ["01", "02", "series.json"] == stored == sorted(path.name for path in (tmp_path / "baseline").iterdir())
