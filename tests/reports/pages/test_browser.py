@@ -9,7 +9,7 @@ import pytest
 from chainproof.reports.command import main
 from chainproof.reports.formats import html
 
-from ..comparing.compared_runs import write_side
+from ..comparing.compared_runs import OPEN, write_side
 from ..sample_reports import reports_of
 from .browser import Page, browser, executable
 
@@ -57,17 +57,25 @@ def test_a_page_fits_and_sends_no_request(name, width, dark, pages, tab):
     assert tab.size()[1] > 900
 
 
-def test_no_table_of_a_history_or_a_comparison_scrolls_on_a_narrow_screen(tab, tmp_path):
-    """At 380 px, rows become cards: nothing has to be moved sideways."""
-    sides = [[str(path) for path in write_side(tmp_path / "runs", name, 10 * (name == "b"), 2)] for name in "ab"]
+@pytest.mark.parametrize("width", [380, 1280])
+def test_no_table_of_a_history_or_a_comparison_scrolls(width, tab, tmp_path):
+    """At 380 px, rows become cards, and at 1280 px long labels are broken: nothing has to be moved sideways."""
+    settings = {
+        **OPEN,
+        "label": "the release of November with the new tokenizer, the larger batches and the longer cache",
+    }
+    sides = [
+        [str(path) for path in write_side(tmp_path / "runs", name, 10 * (name == "b"), 2, settings=settings)]
+        for name in "ab"
+    ]
     arguments = {"history": ["--history", str(tmp_path / "runs")], "comparison": [*sides[0], "--against", *sides[1]]}
     for name, words in arguments.items():
         main([*words, "--html", str(tmp_path / f"{name}.html")])
-        tab.open(tmp_path / f"{name}.html", width=380, scripts=True)
+        tab.open(tmp_path / f"{name}.html", width=width, scripts=True)
 
         wider = "[...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth).length"
         assert 0 == tab.evaluate(wider)
-        assert tab.size()[0] <= 380
+        assert tab.size()[0] <= width
 
 
 def test_a_screen_reader_gets_the_verdict_and_every_chart(pages, tab):
