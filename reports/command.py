@@ -183,15 +183,22 @@ def _compare(options: argparse.Namespace) -> Comparison:
     searches = [_searches(paths) for paths in (options.runs, options.against)]
     given = {"relative": options.tolerance, "share": options.share_tolerance}
     tolerance = Tolerance(**{name: value for name, value in given.items() if value is not None})
+    deciding = [Metric(name) for name in options.metric] if options.metric else tuple(Metric)
     if all(searches):
-        return compare_searches((searches[0], candidates), (searches[1], baselines), tolerance, force=options.force)
+        if options.history is not None:
+            raise UsageError(
+                "expected --history with load runs, found searches: earlier runs do not show how much these differ"
+            )
+        return compare_searches(
+            (searches[0], candidates), (searches[1], baselines), tolerance, deciding=deciding, force=options.force
+        )
     left_out: list[str] = []
     return compare(
         candidates,
         baselines,
         tolerance=tolerance,
         history=[] if options.history is None else _load_summaries(options.history, left_out),
-        deciding=[Metric(name) for name in options.metric] if options.metric else tuple(Metric),
+        deciding=deciding,
         force=options.force,
     )
 

@@ -81,8 +81,8 @@ def compare(
     force: bool = False,
 ) -> Comparison:
     """The comparison. Raises UsageError if the runs cannot be compared, unless *force* makes that a caveat."""
-    load = _of_kind(LoadSummary, candidates, baselines)
-    conformance = _of_kind(ConformanceSummary, candidates, baselines)
+    load = runs_of_kind(LoadSummary, candidates, baselines)
+    conformance = runs_of_kind(ConformanceSummary, candidates, baselines)
     if load is None and conformance is None:
         raise UsageError(
             "expected runs of the same kind on both sides, found load runs on one and conformance runs on the other"
@@ -114,7 +114,7 @@ def compare(
     )
 
 
-def _of_kind(
+def runs_of_kind(
     kind: type[_Kind], candidates: Sequence[Summary], baselines: Sequence[Summary]
 ) -> tuple[list[_Kind], list[_Kind]] | None:
     """The runs of one kind on both sides; None if a side has none."""

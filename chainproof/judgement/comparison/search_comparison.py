@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, combinations
 from statistics import fmean
 
 from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import MetricDifference, Tolerance, judge_changes
 from chainproof.judgement.comparison.comparability import ComparisonCaveat, forced_caveat, same_run
-from chainproof.judgement.comparison.comparison import Comparison
+from chainproof.judgement.comparison.comparison import Comparison, compare, runs_of_kind
 from chainproof.judgement.comparison.differences import Design
 from chainproof.judgement.comparison.load_comparison import conclude
 from chainproof.judgement.comparison.metrics import Metric
+from chainproof.judgement.conformance_summary import ConformanceSummary
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Summary
 from chainproof.results.search_record import SearchRecord
@@ -28,8 +30,19 @@ Side = tuple[Sequence[SearchRecord], Sequence[Summary]]
 """Searches, and the runs that verified their results."""
 
 
-def compare_searches(candidate: Side, baseline: Side, tolerance: Tolerance, *, force: bool = False) -> Comparison:
-    """The change of the saturation rate. Raises UsageError if the searches differ, unless *force* makes that a caveat."""
+def compare_searches(
+    candidate: Side,
+    baseline: Side,
+    tolerance: Tolerance,
+    *,
+    deciding: Iterable[Metric] = tuple(Metric),
+    force: bool = False,
+) -> Comparison:
+    """
+    The change of the saturation rate, and the comparison of conformance runs if both sides have some.
+
+    Raises UsageError if the searches or the conformance runs differ, unless *force* makes that a caveat.
+    """
     obstacles = list(dict.fromkeys(_obstacles([*baseline[0], *candidate[0]])))
     if obstacles and not force:
         raise UsageError(
@@ -48,18 +61,19 @@ def compare_searches(candidate: Side, baseline: Side, tolerance: Tolerance, *, f
             )
         ],
         tolerance,
+        deciding,
     )
-    candidates, baselines = (
-        [each for each in side[1] if isinstance(each, LoadSummary)] for side in (candidate, baseline)
-    )
+    candidates, baselines = (_verifications(side) for side in (candidate, baseline))
+    conformance = runs_of_kind(ConformanceSummary, candidate[1], baseline[1])
     caveats = list(map(forced_caveat, obstacles))
     caveats += [
         ComparisonCaveat(f"The search {search.path.name} has no result: {search.summary}", "Search again.")
         for search in (*candidate[0], *baseline[0])
         if search.saturation_rate is None
     ]
+    caveats += _not_compared((*candidate[1], *baseline[1]), (*candidates, *baselines, *chain(*(conformance or ()))))
     part = conclude(candidates, baselines, changes, tolerance=tolerance, design=Design.SEARCHES, caveats=caveats)
-    return Comparison(
+    found = Comparison(
         candidates=tuple(candidate[1]),
         baselines=tuple(baseline[1]),
         load=part,
@@ -67,6 +81,39 @@ def compare_searches(candidate: Side, baseline: Side, tolerance: Tolerance, *, f
         caveats=part.caveats,
         is_forced=bool(obstacles),
     )
+    return (
+        found
+        if conformance is None
+        else _with_conformance(found, compare(*conformance, tolerance=tolerance, force=force))
+    )
+
+
+def _with_conformance(found: Comparison, other: Comparison) -> Comparison:
+    """The comparison of searches with that of conformance runs."""
+    return replace(
+        found,
+        load=None if other.invalid else found.load,
+        conformance=other.conformance,
+        caveats=(*found.caveats, *other.caveats),
+        invalid=other.invalid,
+        is_forced=found.is_forced or other.is_forced,
+    )
+
+
+def _not_compared(summaries: Iterable[Summary], compared: Iterable[Summary]) -> Iterator[ComparisonCaveat]:
+    """Runs that are neither part of a search nor conformance runs of both sides."""
+    used = {id(each) for each in compared}
+    names = [each.run.name for each in summaries if id(each) not in used]
+    if names:
+        text = f"These runs were not compared, since they are no searches: {', '.join(names)}."
+        yield ComparisonCaveat(text, "Name them in a comparison of their own.")
+
+
+def _verifications(side: Side) -> list[LoadSummary]:
+    """The runs that verified the results of the searches of a side."""
+    searches, summaries = side
+    folders = {search.path for search in searches}
+    return [each for each in summaries if isinstance(each, LoadSummary) and each.run.path.parent in folders]
 
 
 def _value(search: SearchRecord) -> RunValue | None:

@@ -378,6 +378,30 @@ def test_searches_are_compared_by_their_saturation_rate(tmp_path: Path, capsys: 
     assert ExitCode.INCONCLUSIVE == main([str(tmp_path / "a"), "--against", str(tmp_path / "b"), "--force"])
 
 
+def test_other_runs_beside_searches_are_not_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Conformance runs beside them are compared too, a load run is named; options that searches do not have are refused."""
+    for name, violated in (("new", (0, 1)), ("old", (0,))):
+        (tmp_path / name).mkdir()
+        finished_search(tmp_path / name)
+        conformance(tmp_path / name / "conformance", *violated)
+        write_run(tmp_path / name / "steady", len(name))
+    record = next((tmp_path / "new").glob("*/search.json"))
+    search = json.loads(record.read_text())
+    search["probes"][0]["in_flight"] += 0.1
+    record.write_text(json.dumps(search))
+    sides = [str(tmp_path / "new"), "--against", str(tmp_path / "old")]
+    code, result = compared(capsys, *sides)
+
+    assert (ExitCode.FAIL, 1, 1) == (code, len(result["conformance"]["new"]), len(result["conformance"]["unchanged"]))
+    assert {"throughput"} == set(classes(result))
+    (left_out,) = [each["text"] for each in result["caveats"] if "were not compared" in each["text"]]
+    assert "new/steady, old/steady" in left_out
+    assert ExitCode.USAGE == main([*sides, "--metric", "p95"])
+    assert "expected --metric with a figure that these runs have (throughput)" in capsys.readouterr().err
+    assert ExitCode.USAGE == main([*sides, "--history", str(tmp_path)])
+    assert "--history" in capsys.readouterr().err
+
+
 def test_a_metric_that_the_runs_do_not_have_is_a_usage_error(
     runs: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
