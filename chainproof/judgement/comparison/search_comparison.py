@@ -48,21 +48,7 @@ def compare_searches(
         raise UsageError(
             f"the searches cannot be compared: {'; '.join(obstacles)}. Search with the same options, or use --force."
         )
-    values = [[_value(search) for search in side] for side in (candidate[0], baseline[0])]
-    rates = [[value for value in side if value is not None] for side in values]
-    complete = all(value is not None for side in values for value in side)
-    changes = judge_changes(
-        [
-            MetricDifference(
-                metric=Metric.THROUGHPUT,
-                difference=difference(rates[0], rates[1]) if complete else None,
-                candidate=fmean(each.value for each in rates[0]) if rates[0] else None,
-                baseline=fmean(each.value for each in rates[1]) if rates[1] else None,
-            )
-        ],
-        tolerance,
-        deciding,
-    )
+    changes = judge_changes([_rate_difference(candidate[0], baseline[0])], tolerance, deciding)
     candidates, baselines = (_verifications(side) for side in (candidate, baseline))
     conformance = runs_of_kind(ConformanceSummary, candidate[1], baseline[1])
     caveats = list(map(forced_caveat, obstacles))
@@ -85,6 +71,19 @@ def compare_searches(
         found
         if conformance is None
         else _with_conformance(found, compare(*conformance, tolerance=tolerance, force=force))
+    )
+
+
+def _rate_difference(candidate: Sequence[SearchRecord], baseline: Sequence[SearchRecord]) -> MetricDifference:
+    """The difference of the saturation rates; unknown if a search has no result."""
+    values = [[_value(search) for search in side] for side in (candidate, baseline)]
+    rates = [[value for value in side if value is not None] for side in values]
+    complete = all(value is not None for side in values for value in side)
+    return MetricDifference(
+        metric=Metric.THROUGHPUT,
+        difference=difference(rates[0], rates[1]) if complete else None,
+        candidate=fmean(each.value for each in rates[0]) if rates[0] else None,
+        baseline=fmean(each.value for each in rates[1]) if rates[1] else None,
     )
 
 
