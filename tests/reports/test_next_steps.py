@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chainproof.judgement.summary import report
@@ -89,3 +91,12 @@ def test_a_target_that_is_not_ready_is_looked_at_with_one_request(tmp_path):
         writer.finish(RunEnd(ending=Ending.COMPLETED, seconds=1.0, note="http://localhost is not ready"))
 
     assert "`chainproof call` shows one request" in next_step(report([read_run(tmp_path / "a")]))
+
+
+def test_a_search_of_few_rates_promises_no_estimate(tmp_path):
+    """The next step leads to concurrency_target only if the page has an estimate of it."""
+    found = reports_of("search", tmp_path)
+    few = replace(found, searches=tuple(replace(each, probes=each.probes[:3]) for each in found.searches))
+
+    assert "concurrency_target" in next_step(found)
+    assert "Plan for the low end of the interval." == next_step(few)
