@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +17,7 @@ from chainproof.contract.route import Address, Proxy, Route
 from chainproof.contract.target import TargetError, parse_target
 from chainproof.results.exchange import Transport
 
+from ...connect_proxy import start_proxy
 from ..conftest import LIGHT_CHECKS, RunSuite
 from ..endpoints import (
     KEY,
@@ -59,59 +56,6 @@ class RecordingEndpoint:
         return correct_endpoint(request)
 
 
-@dataclass(slots=True)
-class ConnectProxy:
-    """A proxy with a fixed answer to CONNECT, which forwards accepted connections to one loopback port."""
-
-    answer: bytes
-    forward_to: int
-    port: int = 0
-    requests: list[bytes] = field(default_factory=list)
-
-    def serve(self, listening: socket.socket) -> None:
-        """Accept connections until the listener is closed."""
-        while True:
-            try:
-                here, _ = listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._tunnel, args=(here,), daemon=True).start()
-
-    def _tunnel(self, here: socket.socket) -> None:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += here.recv(1)
-        self.requests.append(head)
-        here.sendall(self.answer)
-        if b" 200 " not in self.answer:
-            here.close()
-            return
-        there = socket.create_connection(("127.0.0.1", self.forward_to))
-        threading.Thread(target=_copy, args=(there, here), daemon=True).start()
-        _copy(here, there)
-
-
-def _copy(source: socket.socket, destination: socket.socket) -> None:
-    """Copy everything from one socket to the other."""
-    try:
-        while octets := source.recv(65536):
-            destination.sendall(octets)
-        destination.shutdown(socket.SHUT_WR)
-    except OSError:
-        return
-
-
-@contextmanager
-def start_proxy(
-    forward_to: int, answer: bytes = b"HTTP/1.1 200 Fine\r\nX-Proxy: yes\r\n\r\n"
-) -> Iterator[ConnectProxy]:
-    """A proxy on a free loopback port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        proxy = ConnectProxy(answer, forward_to, listening.getsockname()[1])
-        threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
-        yield proxy
-
-
 def port_of(url: str) -> int:
     """The port of a server."""
     return int(url.rpartition(":")[2])
@@ -140,7 +84,7 @@ def test_connect_to_changes_the_address_but_not_the_name() -> None:
 def test_a_proxy_gets_only_connect() -> None:
     """CONNECT has the credentials of the proxy, which sees neither the request nor the key."""
     server = RecordingEndpoint()
-    with serve(server, certificate=CERTIFICATE) as url, start_proxy(port_of(url)) as proxy:
+    with serve(server, certificate=CERTIFICATE) as url, start_proxy(forward_to=port_of(url)) as proxy:
         route = Route(
             ca_file=str(CERTIFICATE), proxy=Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic eA==")
         )
@@ -164,7 +108,7 @@ def test_a_proxy_gets_only_connect() -> None:
 )
 def test_a_failing_proxy_is_reported(answer: bytes, reason: str) -> None:
     """The missing connection is no violation by the target."""
-    with start_proxy(0, answer) as proxy:
+    with start_proxy(answer) as proxy:
         route = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
         received = Client(parse_target("https://localhost"), 5.0, route=route).send(REQUEST)
 

@@ -8,7 +8,7 @@ import re
 import struct
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from urllib.parse import unquote_plus
 
 import pytest
@@ -20,19 +20,9 @@ from ..conftest import RunSuite
 from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, as_if, correct_endpoint, error, is_object, when
 from ..in_process import INPUT_CHECKS, run_suite_in_process
 from ..sampling import ALL, sample
+from .test_faults import FaultyEndpoint
 
 Value = object
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultyEndpoint:
-    """An endpoint that breaks one clause in one way."""
-
-    name: str
-    breaks: set[str]
-    """Ids of the clauses with findings, and of no others."""
-    server: AnswerFunction
-    options: dict[str, object] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------ outputs

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,64 +17,16 @@ from chainproof.loadtests.client.reply import Reply
 from chainproof.loadtests.client.request import request_bytes
 from chainproof.results.exchange import Transport
 
+from ...connect_proxy import start_proxy
+
 RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
-TUNNEL_ACCEPTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 SHORT_RUN = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
 
 
 async def fine(request: Any) -> None:
     """Answer 200."""
     await request.answer()
-
-
-@dataclass(slots=True)
-class ProxyServer:
-    """A proxy with a fixed answer to CONNECT. If that accepts the tunnel, it forwards to one loopback port."""
-
-    answer: bytes
-    forward_to: int
-    port: int = 0
-    requests: list[bytes] = field(default_factory=list)
-
-    def serve(self, listening: socket.socket) -> None:
-        """Accept connections until the listening socket is closed."""
-        with suppress(OSError):
-            while True:
-                caller, _ = listening.accept()
-                threading.Thread(target=self._tunnel, args=(caller,), daemon=True).start()
-
-    def _tunnel(self, caller: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head and (octets := caller.recv(1 << 16)):
-            head += octets
-        self.requests.append(head)
-        if not self.answer:
-            time.sleep(2)
-        caller.sendall(self.answer)
-        if self.answer != TUNNEL_ACCEPTED:
-            caller.close()
-            return
-        far = socket.create_connection(("127.0.0.1", self.forward_to))
-        threading.Thread(target=_forward, args=(far, caller), daemon=True).start()
-        _forward(caller, far)
-
-
-def _forward(source: socket.socket, destination: socket.socket) -> None:
-    with suppress(OSError):
-        while octets := source.recv(1 << 16):
-            destination.sendall(octets)
-    with suppress(OSError):
-        destination.shutdown(socket.SHUT_WR)
-
-
-@contextmanager
-def start_proxy(answer: bytes = TUNNEL_ACCEPTED, forward_to: int = 0) -> Iterator[ProxyServer]:
-    """A proxy on a free loopback port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        proxy = ProxyServer(answer, forward_to, listening.getsockname()[1])
-        threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
-        yield proxy
 
 
 def send(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str, str], ...] = ()) -> Reply:
