@@ -10,7 +10,7 @@ import stat
 import time
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -162,6 +162,23 @@ _DEEP_KEY = re.compile(rf"""(?<![\w.-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.
 
 class _NonFinite(Exception):
     """A number of a TOML text that is not finite."""
+
+
+def read_settings(
+    table: Mapping[str, object], readers: Mapping[str, Callable[[object], object]]
+) -> tuple[dict[str, object], list[str]]:
+    """The values of a table, each read by the reader of its key, and the errors of all keys."""
+    values: dict[str, object] = {}
+    errors: list[str] = []
+    for key, value in table.items():
+        if key not in readers:
+            errors.append(f"{key}: unknown setting, expected one of {', '.join(sorted(readers))}")
+            continue
+        try:
+            values[key] = readers[key](value)
+        except (ValueError, TypeError, UsageError) as error:
+            errors.append(f"{key}: {error}")
+    return values, errors
 
 
 def load_toml(path: Path, what: str) -> dict[str, object]:

@@ -20,7 +20,7 @@ from chainproof.contract.addresses import DEPLOYMENT_ID, ENVIRONMENT_NAME, RESER
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.durations import parse_duration
 from chainproof.errors import UsageError
-from chainproof.text_files import load_toml
+from chainproof.text_files import load_toml, read_settings
 
 from .behaviour.gateway_retries import RetryPolicy
 from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
@@ -84,17 +84,7 @@ def load_scenario(path: Path) -> Scenario:
 
 def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
     """The scenario in a TOML table. Raises ScenarioError with every error in it."""
-    errors: list[str] = []
-    values: dict[str, object] = {}
-    for key, value in table.items():
-        reader = _READERS.get(key)
-        if reader is None:
-            errors.append(f"{key}: expected one of {', '.join(sorted(_READERS))}")
-            continue
-        try:
-            values[key] = reader(value)
-        except (ValueError, TypeError) as error:
-            errors.append(f"{key}: {error}")
+    values, errors = read_settings(table, _READERS)
     if errors:
         raise ScenarioError(f"scenario {name}: " + "; ".join(errors))
     return replace(Scenario(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type

@@ -20,7 +20,7 @@ from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON
-from chainproof.text_files import load_toml
+from chainproof.text_files import load_toml, read_settings
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, take_until
 from chainproof.workload.objectives import Objective, parse_objective
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads, payload_from_text
@@ -309,17 +309,7 @@ def load_workload(path: Path) -> Workload:
 
 def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
     """The workload in a TOML table. Raises WorkloadError with all errors."""
-    errors: list[str] = []
-    values: dict[str, object] = {}
-    for key, value in table.items():
-        reader = _READERS.get(key)
-        if reader is None:
-            errors.append(f"{key}: unknown setting, expected one of {', '.join(sorted(_READERS))}")
-            continue
-        try:
-            values[key] = reader(value)
-        except (ValueError, TypeError, UsageError) as error:
-            errors.append(f"{key}: {error}")
+    values, errors = read_settings(table, _READERS)
     if "phases" in values:
         errors += [f"{key}: not allowed together with phases" for key in ("rate", "duration") if key in table]
         phases = cast(tuple[Phase, ...], values["phases"])

@@ -63,7 +63,7 @@ timeout = 0.25
 
 
 ERRORS = {
-    "colour": ("red", "colour: expected one of deployments, description"),
+    "colour": ("red", "colour: unknown setting, expected one of deployments, description"),
     "description": (3, "description: expected a string"),
     "service_time": ("fast", "service_time: expected a duration such as"),
     "error_service_time": ({"median": "5ms", "p99": "1ms"}, "error_service_time: expected 0 < median <= p99"),
