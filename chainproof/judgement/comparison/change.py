@@ -83,7 +83,7 @@ class MetricChange:
     """Whether it is not worse by more than the tolerance."""
     smallest_detectable: float | None = None
     """
-    The change that would be told from none with a probability of 80 %; if the interval is unknown, at least this. None if there
+    The change that would be detected with a probability of 80 %; if the interval is unknown, at least this. None if there
     is none.
     """
     runs_needed: int | None = None
