@@ -75,6 +75,8 @@ _SPOOFED_HEADERS: tuple[HeaderField, ...] = (
     ("Origin", "null"),
     ("Origin", "http://localhost"),
     ("Referer", "http://localhost/admin"),
+    # What may take another way through a gateway.
+    ("Expect", "100-continue"),
     # Claims about who sent it.
     *(
         (name, "admin")
@@ -264,6 +266,7 @@ def bypass_paths(path: str) -> tuple[str, ...]:
         f"{path}.css",
         f"{path}/x.css",
         f"{path}?/health",
+        f"{path}?x.css",
         f"{folder}%2F{name}",
         f"{folder}%252F{name}",
         f"{folder}\\{name}",

@@ -33,6 +33,8 @@ _CHUNKED = ("Transfer-Encoding: chunked",)
 _LENGTH = "Content-Length: {length}"
 _LONG_BODY = 70_000
 """Bytes of a body that does not arrive in one read."""
+_LONG_OUTPUT = 200_000
+"""Bytes of an output that a gateway compresses and sends in several pieces."""
 _PAUSE: Seconds = 0.002
 _LONG_PAUSE: Seconds = 0.4
 """A pause in the middle of a request, as on a poor connection."""
@@ -77,7 +79,10 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
         "identity",
         "gzip",
         "deflate, gzip",
+        "deflate",
         "gzip;q=0",
+        "gzip;q=0.000",
+        "chainproof-gzip",
         "GZIP",
         "*",
         "br;q=0.1, gzip",
@@ -91,6 +96,10 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
             b"[" + b" " * 3000 + b"]",
         ):
             requester.submit(requester.build_request(body, fields=fields, label=label))
+    # Many gateways compress only what is long, or in pieces of 32 or 64 KiB.
+    long = (JSON_TYPE, ("Accept-Encoding", "gzip"))
+    body = requester.unique_input("long and compressed", _LONG_OUTPUT)
+    requester.submit(requester.build_request(body, fields=long, label="Accept-Encoding: gzip, with a long output"))
 
 
 # ------------------------------------------------------------------ requests
@@ -174,9 +183,9 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
         clause=http_clauses.CHUNK_EXTENSIONS,
     ),
     UnusualRequest(
-        label="a trailer field",
-        lines=(*_CHUNKED, "Trailer: X-Chainproof-Digest"),
-        sent=lambda body: chunked(body, 9, trailer=b"X-Chainproof-Digest: 1\r\n"),
+        label="two trailer fields",
+        lines=(*_CHUNKED, "Trailer: X-Chainproof-Digest, X-Chainproof-Size"),
+        sent=lambda body: chunked(body, 9, trailer=b"X-Chainproof-Digest: 1\r\nX-Chainproof-Size: 2\r\n"),
         clause=http_clauses.CHUNKED_TRAILERS,
     ),
     UnusualRequest(label="a body sent byte by byte", cut=_body_bytewise),

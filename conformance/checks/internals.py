@@ -8,6 +8,7 @@ from chainproof.contract import clauses
 from chainproof.contract.header_fields import HeaderField
 
 from ..probing.requester import Requester
+from ..transport.request import JSON_TYPE
 from . import check_for
 from .credentials import request_without_key
 
@@ -60,6 +61,26 @@ _MALFORMED_HEADERS: tuple[tuple[str, HeaderField], ...] = (
 )
 """Header fields that do not parse, with their labels."""
 
+_REJECTABLE_HEADERS: tuple[HeaderField, ...] = (
+    ("Accept", "application/json;q=x"),
+    ("Accept-Encoding", "gzip;q=x"),
+    ("Accept-Language", "chainproof;q=x"),
+    ("Range", "chainproof"),
+    ("Forwarded", "for="),
+    ("X-Forwarded-Port", "chainproof"),
+    ("Origin", "http://["),
+    ("Date", "chainproof"),
+    ("If-None-Match", "chainproof"),
+    ("Priority", "u=x;;"),
+    ("baggage", "chainproof"),
+    ("X-B3-TraceId", "chainproof"),
+    ("Request-Timeout-Ms", "chainproof"),
+)
+"""Header fields that do not parse. A target may ignore or reject them, but should not crash."""
+
+_REJECTABLE_QUERIES = ("x=%zz", "x=%ff", "x=%00", "a[=b", "=&&=")
+"""Queries that are not valid, or that some parsers cannot decode."""
+
 
 @check_for(clauses.NO_INTERNALS, clauses.NO_CREDENTIAL_LEAK, clauses.OBJECT_ACCEPTED)
 def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
@@ -73,6 +94,12 @@ def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
             requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
         else:
             requester.submit(request)
+    for name, value in _REJECTABLE_HEADERS:
+        request = requester.build_request(fields=(JSON_TYPE, (name, value)), label=f"an invalid {name}")
+        requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
+    for query in _REJECTABLE_QUERIES:
+        request = requester.build_request(path=f"{requester.target.path}?{query}", label=f"the query ?{query}")
+        requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
     request = requester.build_request(label="non-ASCII bytes in a header field")
     fields = (*request.fields, ("X-Chainproof", "\xc3\xa4\xff"))
     requester.submit(replace(request, fields=fields, valid_message=False))

@@ -8,7 +8,7 @@ reject such a message with any HTTP status and media type, or by closing the con
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds
 from chainproof.contract import http_clauses
@@ -29,8 +29,10 @@ from ..probing.raw_requests import (
 )
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
-from ..transport.request import CheckRequest
+from ..transport.raw_connection import RawConnection
+from ..transport.request import CheckRequest, request_bytes
 from . import check_for
+from .credentials import request_without_key
 
 _THREADS = 8
 _MAX_ANSWERS = 4
@@ -129,6 +131,17 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
     ),
     _with_transfer_encoding("another transfer coding after chunked", "Transfer-Encoding: chunked, gzip"),
     _with_transfer_encoding(
+        "another transfer coding in a second field after chunked",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: gzip",
+    ),
+    _with_transfer_encoding(
+        "an unknown transfer coding in a first field before chunked",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: chunked",
+        clause=http_clauses.TRANSFER_CODING_KNOWN,
+    ),
+    _with_transfer_encoding(
         "chunked twice in Transfer-Encoding", "Transfer-Encoding: chunked, chunked", clause=http_clauses.CHUNKED_TWICE
     ),
     _with_transfer_encoding(
@@ -140,6 +153,16 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
         "a transfer coding in quotation marks",
         'Transfer-Encoding: "chunked"',
         clause=http_clauses.TRANSFER_CODING_KNOWN,
+    ),
+    _with_transfer_encoding(
+        "a transfer coding with a parameter",
+        "Transfer-Encoding: chunked;x=y",
+        clause=http_clauses.TRANSFER_CODING_KNOWN,
+    ),
+    InvalidMessage(
+        label="the transfer coding `identity`, which RFC 7230 removed",
+        clause=http_clauses.TRANSFER_CODING_KNOWN,
+        lines=("Transfer-Encoding: identity", _LENGTH),
     ),
     _with_transfer_encoding(
         "a space before the colon of Transfer-Encoding",
@@ -214,6 +237,24 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
         sent=lambda body: b"%x\n%b\n0\n\n" % (len(body), body),
     ),
     InvalidMessage(
+        label="a chunk size that ends in a bare line feed",
+        clause=http_clauses.CHUNK_END_CRLF,
+        lines=_CHUNKED,
+        sent=lambda body: b"%x\n%b\r\n0\r\n\r\n" % (len(body), body),
+    ),
+    InvalidMessage(
+        label="a chunk extension that ends in a bare line feed",
+        clause=http_clauses.CHUNK_END_CRLF,
+        lines=_CHUNKED,
+        sent=lambda body: b"%x;a\n%b\r\n0\r\n\r\n" % (len(body), body),
+    ),
+    InvalidMessage(
+        label="two other bytes in place of the line end after a chunk",
+        clause=http_clauses.CHUNK_END_CRLF,
+        lines=_CHUNKED,
+        sent=lambda body: b"%x\r\n%bxy0\r\n\r\n" % (len(body), body),
+    ),
+    InvalidMessage(
         label="a chunk without a line end",
         clause=http_clauses.CHUNK_END,
         lines=_CHUNKED,
@@ -244,6 +285,11 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
         label="a space before the colon of a header field",
         clause=http_clauses.SPACE_BEFORE_COLON,
         lines=("X-Chainproof : a", _LENGTH),
+    ),
+    InvalidMessage(
+        label="a tab before the colon of a header field",
+        clause=http_clauses.SPACE_BEFORE_COLON,
+        lines=("X-Chainproof\t: a", _LENGTH),
     ),
     InvalidMessage(
         label="a header line without a colon", clause=http_clauses.FIELD_LINE_SYNTAX, lines=("X-Chainproof", _LENGTH)
@@ -456,6 +502,48 @@ def _request_bytes_without_key(requester: Requester, body: bytes) -> bytes:
     return "\r\n".join((*head, "", "")).encode("latin-1") + body
 
 
+@check_for(
+    http_clauses.MESSAGE_BOUNDARY, title="a body announced with `Expect: 100-continue` is never read as a request"
+)
+def an_expected_body_is_never_read_as_a_request(requester: Requester) -> None:
+    """
+    After a rejection that the body did not precede, the body is still no request: the target reads and discards it, or
+    closes the connection.
+    """
+    reference = _accepted_reference(requester)
+    _require_authentication(requester, reference)
+    body = requester.inputs.base
+    hidden = request_bytes(requester.prepare(requester.build_request(body)), requester.target)
+    expect = ("Expect", "100-continue")
+    for request in (
+        request_without_key(requester, expect, label="no Authorization, with `Expect: 100-continue`", body=hidden),
+        requester.build_request(
+            hidden,
+            fields=(("Content-Type", "text/plain"), expect),
+            label="another media type, with `Expect: 100-continue`",
+        ),
+    ):
+        prepared = requester.prepare(replace(request, valid_message=False))
+        answers = _answers_to_expectation(requester, prepared, hidden, reference)
+        accepted = next((each for each in answers if 200 <= each.status < 300), None)
+        if accepted is None:
+            requester.record_rejection(http_clauses.MESSAGE_BOUNDARY)
+        else:
+            actual = "the body of a rejected request answered as another request"
+            _record_violation(requester, prepared, accepted, actual, http_clauses.MESSAGE_BOUNDARY)
+
+
+def _answers_to_expectation(
+    requester: Requester, request: CheckRequest, body: bytes, reference: ReferenceAnswer
+) -> list[Answer]:
+    """Every answer to a request whose body is sent after something has come back."""
+    with requester.raw_connection() as connection:
+        connection.send_request(request, request_bytes(request, requester.target).removesuffix(body))
+        connection.wait_for_bytes(requester.waits.continue_answer)
+        connection.send_bytes(body)
+        return _read_answers(requester, connection, request, reference)
+
+
 # ------------------------------------------------------------------ truncation
 
 
@@ -507,21 +595,25 @@ _TRUNCATIONS: tuple[tuple[str, tuple[str, ...], Callable[[bytes], bytes]], ...] 
 
 def _answers(requester: Requester, request: CheckRequest, reference: ReferenceAnswer) -> list[Answer]:
     """Every answer to a message, in whatever format the server rejects it."""
-    answers: list[Answer] = []
     with requester.raw_connection() as connection:
         connection.send_request(request)
-        for number in range(_MAX_ANSWERS):
-            received = connection.read_answer(
-                request,
-                within=requester.waits.optional_answer / 4
-                if number
-                else _optional_answer_timeout(requester, reference),
-            )
-            if received.answer is None:
-                break
-            answers.append(received.answer)
-            if connection.is_closed or received.closes_connection:
-                break
+        return _read_answers(requester, connection, request, reference)
+
+
+def _read_answers(
+    requester: Requester, connection: RawConnection, request: CheckRequest, reference: ReferenceAnswer
+) -> list[Answer]:
+    """Every answer that comes on a connection."""
+    answers: list[Answer] = []
+    within = _optional_answer_timeout(requester, reference)
+    while len(answers) < _MAX_ANSWERS:
+        received = connection.read_answer(request, within=within)
+        if received.answer is None:
+            break
+        answers.append(received.answer)
+        if connection.is_closed or received.closes_connection:
+            break
+        within = requester.waits.optional_answer / 4
     return answers
 
 

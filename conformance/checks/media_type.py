@@ -158,6 +158,15 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("Range", "bytes=0-0"),
     ("Prefer", "respond-async"),
     ("Idempotency-Key", "chainproof"),
+    # RFC 9110 §13.1.3: a recipient ignores it unless the method is GET or HEAD. The others are met.
+    ("If-Modified-Since", "Fri, 31 Dec 2038 23:59:59 GMT"),
+    ("If-Unmodified-Since", "Fri, 31 Dec 2038 23:59:59 GMT"),
+    ("If-None-Match", '"chainproof"'),
+    ("TE", "trailers"),
+    ("Priority", "u=1, i"),
+    ("baggage", "chainproof=1;x=y"),
+    ("Sec-Fetch-Site", "cross-site"),
+    ("Request-Timeout-Ms", "60000"),
     ("X-Requested-With", "XMLHttpRequest"),
     ("X-Forwarded-For", "203.0.113.7"),
     ("X-Forwarded-Proto", "http"),
@@ -167,6 +176,10 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("X-Chainproof", "\xe9\xff"),
     ("x-chainproof.b!#$%&'*+-^_`|~", "1"),
 )  # fmt: skip  # similar fields share a line
+
+
+_COOKIE_BYTES = 3000
+"""Bytes of a cookie. Browsers keep cookies of up to 4,096 bytes."""
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.ERROR_MEDIA_TYPE)
@@ -180,8 +193,35 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     requester.submit(
         requester.build_request(fields=long, label=f"a request with a header field of {REQUIRED_FIELD_BYTES} bytes")
     )
+    cookie = (JSON_TYPE, ("Cookie", f"chainproof={'x' * _COOKIE_BYTES}"))
+    requester.submit(requester.build_request(fields=cookie, label=f"a request with a cookie of {_COOKIE_BYTES} bytes"))
+    upgrade = (JSON_TYPE, ("Connection", "Upgrade"), ("Upgrade", "chainproof/1"))
+    requester.submit(requester.build_request(fields=upgrade, label="a request with Upgrade to an unknown protocol"))
     many = (JSON_TYPE, *((f"X-Chainproof-{number}", "x") for number in range(40)))
     requester.submit(requester.build_request(fields=many, label="a request with 40 more header fields"))
     for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?" + "x" * 1000):
         path = requester.target.path + query
         requester.submit(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))
+    _send_underscored_names(requester)
+
+
+_UNDERSCORED_FIELDS: tuple[HeaderField, ...] = (
+    ("Content_Type", "text/plain"),
+    ("Content_Length", "1"),
+    ("Transfer_Encoding", "chunked"),
+)
+"""
+Fields that have a meaning for a gateway or an application that treats an underscore like a hyphen, as CGI does: one of the
+two may then read another message than the other.
+"""
+
+
+def _send_underscored_names(requester: Requester) -> None:
+    """A name with an underscore is a name of its own. A target may reject all such names, as Envoy can be configured to."""
+    request = requester.build_request(fields=(JSON_TYPE, ("X_Chainproof", "1")), label="a request with X_Chainproof: 1")
+    usual = requester.send(replace(request, valid_message=False)).answer
+    if usual is None or usual.status >= 300:
+        return
+    for name, value in _UNDERSCORED_FIELDS:
+        label = f"a request with {name}: {value}"
+        requester.submit(requester.build_request(fields=(JSON_TYPE, (name, value)), label=label))

@@ -70,6 +70,7 @@ def other_paths(path: str) -> tuple[str, ...]:
         *(f"{prefix}{path}" for prefix in ("/chainproof", "/api", "/v1", path)),
         f"{folder}/x/{name}",
         f"{folder}x/{name}",
+        f"{folder}%C0%AF{name}",
         "/*",
         f"{folder}/*",
     )

@@ -118,12 +118,23 @@ def _halves(key: str, variable: str) -> Iterator[_Row]:
     yield "a dot and the key's last half", f".{last}", f'"."{tail}'
     yield "the key without its dot", first + last, head + tail
     yield "the key with its halves swapped", f"{last}.{first}", f'{tail}"."{head}'
+    rest = _shell_word(variable, f"cut -c{at + 1}-")
+    yield "the key with a space in it", f"{key[:at]} {key[at:]}", f'{head}" "{rest}'
+    yield "the key with a hyphen in it", f"{key[:at]}-{key[at:]}", f'{head}"-"{rest}'
     yield "the key's first half twice", f"{first}.{first}", f'{head}"."{head}'
     yield "the key's last half twice", f"{last}.{last}", f'{tail}"."{tail}'
     yield "the key's first half with a wrong second half", f"{first}.{'x' * len(last)}", f'{head}".{"x" * len(last)}"'
     yield "the key's last half with a wrong first half", f"{'x' * len(first)}.{last}", f'"{"x" * len(first)}."{tail}'
     yield "the key's first half and an asterisk", f"{first}*", f'{head}"*"'
     yield "the key's first half and a percent sign", f"{first}%", f'{head}"%"'
+
+
+_SIGNS = (
+    *(("a slash", "/"), ("a backslash", "\\"), ("a number sign", "#"), ("a question mark", "?"), ("an ampersand", "&")),
+    *(("a vertical bar", "|"), ("a hyphen", "-"), ("an underscore", "_"), ("an exclamation mark", "!"), ("a tilde", "~")),
+    *(("an asterisk", "*"), ("a plus sign", "+"), ("an at sign", "@")),
+)  # fmt: skip  # similar signs share a line
+"""Characters, with their names, that some parsers or comparisons drop."""
 
 
 def _longer(key: str, variable: str) -> Iterator[_Row]:
@@ -155,9 +166,12 @@ def _longer(key: str, variable: str) -> Iterator[_Row]:
         ("the key in double quotes", '"', '"'),
         ("the key in single quotes", "'", "'"),
         ("the key in angle brackets", "<", ">"),
+        *((f"the key with {name} after it", "", sign) for name, sign in _SIGNS),
     ):
         shell_word = f'{_quoted(prefix)}"{place}"{_quoted(suffix)}'
         yield label, prefix + key + suffix, shell_word
+    accented = "é".encode().decode("latin-1")
+    yield "the key with an accented letter after it", key + accented, f'"{place}é"'
     yield "the key twice, with a comma between", f"{key},{key}", f'"{place},{place}"'
     yield "the key twice in a row", key + key, f'"{place}{place}"'
     yield "the key twice, with a space between", f"{key} {key}", f'"{place} {place}"'
