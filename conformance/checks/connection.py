@@ -22,6 +22,8 @@ from . import check_for
 _THREADS = 8
 _UNANNOUNCED_CLOSE_TIMEOUT: Seconds = 0.06
 """Time to wait after an answer for a close that was not announced."""
+_UNREAD_BYTES = 140_000
+"""Bytes of a body that a target may leave unread. Some servers discard only the first 64 or 128 KiB."""
 _REQUESTS_PER_CONNECTION = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
 """Requests on one connection."""
 
@@ -114,7 +116,7 @@ def connection_close_is_honoured(requester: Requester) -> None:
 
 def _requests_rejected_early(requester: Requester) -> Iterable[CheckRequest]:
     """Requests that a target may reject before it has read their body."""
-    long = requester.unique_input("unread", 60_000)
+    long = requester.unique_input("unread", _UNREAD_BYTES)
     build = requester.build_request
     yield replace(build(label="no Authorization"), fields=(JSON_TYPE,))
     yield replace(build(long, label="no Authorization, with a long body"), fields=(JSON_TYPE,))

@@ -155,6 +155,12 @@ def _between_cr_and_lf(raw: bytes) -> tuple[bytes, ...]:
     return (lines[0] + b"\r", *(b"\n" + line + b"\r" for line in lines[1:]), b"\n" + last + body)
 
 
+def _before_empty_line(raw: bytes) -> tuple[bytes, ...]:
+    """The message, cut before the empty line that ends its head."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return (head + b"\r\n", b"\r\n" + body)
+
+
 UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     UnusualRequest(label="chunks of 1 byte", lines=_CHUNKED, sent=lambda body: chunked(body, 1)),
     UnusualRequest(label="chunks of 3 bytes", lines=_CHUNKED, sent=lambda body: chunked(body, 3)),
@@ -201,6 +207,7 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     ),
     UnusualRequest(label="a head in pieces of 7 bytes", cut=_in_pieces(7)),
     UnusualRequest(label="a head split between CR and LF", cut=_between_cr_and_lf),
+    UnusualRequest(label="a head split before its empty line", cut=_before_empty_line),
     UnusualRequest(
         label="header names in mixed case",
         lines=("cONTENT-lENGTH: {length}", "x-CHAINPROOF-odd: 1"),

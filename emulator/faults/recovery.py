@@ -132,6 +132,18 @@ for _name, _description, _read in (
         http_clauses.MESSAGE_BOUNDARY,
     )
 
+
+@_faults.on_read(http_clauses.MESSAGE_BOUNDARY)
+def expected_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
+    """The body of a request without a key is left unread after `Expect: 100-continue`, and parsed as the next request."""
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    lines = head.lower()
+    if not begins or not blank or b"\r\nauthorization:" in lines or b"\r\nexpect:" not in lines:
+        return data
+    unread = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", head)
+    return re.sub(rb"(?i)\r\ncontent-length:[^\r]*", b"\r\nContent-Length: 0", unread) + blank + rest
+
+
 # ------------------------------------------------------------------ HTTP/1.0 with keep-alive
 
 

@@ -31,6 +31,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "connections_stay_open_unless_close_is_announced": "closes-unannounced",
     "late_answers_do_not_reach_the_next_request": "late-answer-on-connection",
     "nothing_is_read_after_invalid_framing": "open-after-invalid-length",
+    "an_expected_body_is_never_read_as_a_request": "expected-body-is-next-request",
     "bad_requests_do_not_use_up_the_target": "leaks-on-abort",
     "requests_after_a_pause_are_answered": "fails-after-pause",
     "http_1_0_connections_with_keep_alive_stay_usable": "keep-alive-without-length",

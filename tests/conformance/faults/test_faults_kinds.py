@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from ..endpoints import (
     answer_bytes,
     correct_endpoint,
     error,
+    is_object,
     on_every_answer,
     on_status,
     serve,
@@ -343,7 +346,203 @@ SIZES = (
     ),
 )
 
-FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE, *SIZES)
+# ------------------------------------------------------------------ gateways
+
+
+class ReadsFirstCoding(EndpointHandler):
+    """Looks at the first of several Transfer-Encoding fields."""
+
+    def check_head(self, request: EndpointRequest) -> None:
+        codings = [field for field in request.fields if field[0].lower() == "transfer-encoding"]
+        super().check_head(replace(request, fields=tuple(each for each in request.fields if each not in codings[1:])))
+
+
+class IgnoresChunkEnd(EndpointHandler):
+    """Skips two bytes after a chunk, whatever they are."""
+
+    def read_chunks(self) -> bytes | None:
+        pieces = []
+        while re.fullmatch(rb"[0-9a-fA-F]+(;[^\r\n]*)?\r\n", line := self.rfile.readline(65536)):
+            size = int(line.strip().partition(b";")[0], 16)
+            if not size:
+                self.read_fields()
+                return b"".join(pieces)
+            pieces.append(self.rfile.read(size))
+            self.rfile.read(2)
+        raise InvalidRequest
+
+
+class ReadsUnderscores(EndpointHandler):
+    """Reads an underscore in a field name as a hyphen, as CGI does."""
+
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name.replace("_", "-"), value) for name, value in super().read_fields())
+
+
+class LeavesExpectedBody(EndpointHandler):
+    """Answers a rejected request at once if the client waits, and reads its body as the next request."""
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        waits = "100-continue" in request.values("expect")
+        return b"" if waits and not request.authorized else super().read_body(request)
+
+
+class ForgetsSecondTrailer(EndpointHandler):
+    """Rejects more than one trailer field."""
+
+    def read_chunks(self) -> bytes | None:
+        self.is_trailer = True
+        try:
+            return super().read_chunks()
+        finally:
+            self.is_trailer = False
+
+    is_trailer = False
+
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        fields = super().read_fields()
+        if self.is_trailer and len(fields) > 1:
+            raise InvalidRequest
+        return fields
+
+
+def compressed_when_long(body: bytes) -> bytes:
+    """A gzip stream without its end, as from a gateway that flushes too early."""
+    return gzip.compress(body, 1)[:-8]
+
+
+def cuts_long_streams(request: EndpointRequest) -> EndpointAnswer:
+    """An endpoint that compresses outputs above 32 kB, badly."""
+    answer = correct_endpoint(request)
+    if answer.status != 200 or len(answer.body) < 32_768 or request.values("accept-encoding") != ["gzip"]:
+        return answer
+    fields = (*answer.extra_fields, ("Content-Encoding", "gzip"))
+    return replace(answer, body=compressed_when_long(answer.body), extra_fields=fields)
+
+
+def accepts_key_without(characters: str) -> AnswerFunction:
+    """An endpoint that drops characters from the key before it compares it."""
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        fields = tuple(
+            (name, value[:8] + re.sub(characters, "", value[8:]) if name.lower() == "authorization" else value)
+            for name, value in request.fields
+        )
+        return correct_endpoint(replace(request, fields=fields))
+
+    return server
+
+
+def fails_on(name: str, pattern: str) -> AnswerFunction:
+    """An endpoint that crashes on a header field that does not match a pattern."""
+    return when(
+        lambda request: any(not re.fullmatch(pattern, value) for value in request.values(name)),
+        lambda request, answer: error(500, None),
+    )
+
+
+GATEWAYS = (
+    FaultyEndpoint(
+        name="the first of two Transfer-Encoding fields used",
+        check="invalid_http_messages_are_rejected",
+        breaks="chunked-not-final",
+        handler=ReadsFirstCoding,
+    ),
+    FaultyEndpoint(
+        name="any two bytes read as the end of a chunk",
+        check="invalid_http_messages_are_rejected",
+        breaks="chunk-end-crlf",
+        handler=IgnoresChunkEnd,
+    ),
+    FaultyEndpoint(
+        name="an underscore read as a hyphen",
+        check="other_headers_and_queries_are_ignored",
+        breaks="object-accepted",
+        handler=ReadsUnderscores,
+    ),
+    FaultyEndpoint(
+        name="an expected body read as the next request",
+        check="an_expected_body_is_never_read_as_a_request",
+        breaks="message-boundary",
+        handler=LeavesExpectedBody,
+    ),
+    FaultyEndpoint(
+        name="more than one trailer field rejected",
+        check="every_form_of_request_is_accepted",
+        breaks="chunked-trailers",
+        handler=ForgetsSecondTrailer,
+    ),
+    FaultyEndpoint(
+        name="a long compressed output cut",
+        check="content_encoding_matches_the_body",
+        breaks="content-coding",
+        server=lambda: cuts_long_streams,
+    ),
+    FaultyEndpoint(
+        name="q=0.000 read as accepted",
+        check="content_encoding_matches_the_body",
+        breaks="accept-encoding",
+        server=lambda: when(
+            lambda request: request.values("accept-encoding") == ["gzip;q=0.000"],
+            lambda request, answer: replace(
+                answer, body=gzip.compress(answer.body, 1), extra_fields=(("Content-Encoding", "gzip"),)
+            ),
+        ),
+    ),
+    *(
+        FaultyEndpoint(
+            name=f"{characters} in keys ignored",
+            check="almost_correct_keys_are_rejected",
+            breaks="key-verified",
+            server=lambda characters=characters: accepts_key_without(characters),  # type: ignore[misc]
+        )
+        for characters in (" ", "[^!-~]", "[#?&/]")
+    ),
+    *(
+        FaultyEndpoint(
+            name=f"500 for an invalid {name}",
+            check="malformed_headers_do_not_cause_stack_traces",
+            breaks="status",
+            server=lambda name=name, pattern=pattern: fails_on(name, pattern),  # type: ignore[misc]
+        )
+        for name, pattern in (("baggage", ".*=.*"), ("Request-Timeout-Ms", "[0-9]+"), ("Accept", "[^;]*(;q=[0-9.]+)?"))
+    ),
+    FaultyEndpoint(
+        name="500 for a query that is not valid",
+        check="malformed_headers_do_not_cause_stack_traces",
+        breaks="status",
+        server=lambda: when(lambda request: "%zz" in request.path, lambda request, answer: error(500, None)),
+    ),
+    FaultyEndpoint(
+        name="304 to a POST",
+        check="other_headers_and_queries_are_ignored",
+        breaks="status",
+        server=lambda: when(
+            lambda request: bool(request.values("if-modified-since")),
+            lambda request, answer: EndpointAnswer(status=304, media_type=None),
+        ),
+    ),
+    FaultyEndpoint(
+        name="cookies above 1,000 bytes rejected",
+        check="other_headers_and_queries_are_ignored",
+        breaks="object-accepted",
+        server=lambda: when(
+            lambda request: any(len(value) > 1000 for value in request.values("cookie")),
+            lambda request, answer: error(400, "client_error"),
+        ),
+    ),
+    FaultyEndpoint(
+        name="Expect in place of a key",
+        check="other_headers_do_not_bypass_authentication",
+        breaks="authentication-required",
+        server=lambda: when(
+            lambda request: not request.authorized and bool(request.values("expect")) and is_object(request.body),
+            lambda request, answer: EndpointAnswer(status=200, body=request.body),
+        ),
+    ),
+)
+
+FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE, *SIZES, *GATEWAYS)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
