@@ -11,6 +11,7 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
 
 from ..inputs.sizes import REQUIRED_FIELD_BYTES
+from ..judging.expectation import expectation
 from ..judging.judge import BUSY_STATUSES
 from ..probing.requester import Requester
 from ..transport.request import JSON_TYPE, CheckRequest
@@ -106,7 +107,11 @@ def other_media_types_are_rejected(requester: Requester) -> None:
     for label, fields in (("an object without Content-Type", ()), ("an empty Content-Type", (("Content-Type", ""),))):
         requester.submit(requester.build_request(fields=fields, label=label))
     for name in _OTHER_TYPES:
-        requester.submit(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
+        request = requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}")
+        if request.is_valid:
+            requester.submit(request)
+        else:
+            requester.send_nonstandard(request, clauses.STATUS)
     for label, name, content in _OTHER_FORMATS:
         requester.submit(requester.build_request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
 
@@ -122,7 +127,7 @@ def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
     for one, other in (("application/json", "application/json"), ("application/json", "text/plain")):
         fields = (("Content-Type", one), ("Content-Type", other))
         request = requester.build_request(fields=fields, label="two Content-Type fields")
-        requester.submit(replace(request, valid_message=False))
+        requester.send_nonstandard(request, clauses.STATUS)
     plain = requester.inputs.base
     for coding, content in (
         ("gzip", gzip.compress(plain, mtime=0)),
@@ -135,8 +140,11 @@ def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
     ):
         fields = (JSON_TYPE, ("Content-Encoding", coding))
         request = requester.build_request(content, fields=fields, label=f"a body with Content-Encoding: {coding}")
-        # A proxy may decode the body, and answer in its own format when that fails.
-        requester.submit(replace(request, valid_message=coding == "identity"))
+        if coding == "identity":
+            requester.submit(request)
+        else:
+            # A proxy may decode the body, and answer in its own format when that fails.
+            requester.send_nonstandard(request, clauses.STATUS)
 
 
 _BROWSER_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -201,7 +209,17 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?" + "x" * 1000):
         path = requester.target.path + query
         requester.submit(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))
+    _send_without_accept(requester)
     _send_underscored_names(requester)
+
+
+def _send_without_accept(requester: Requester) -> None:
+    """Send a request without Accept, which every other request has. It means that any media type is accepted."""
+    prepared = requester.prepare(requester.build_request(label="a request without Accept"))
+    request = replace(prepared, fields=tuple(each for each in prepared.fields if each[0].lower() != "accept"))
+    with requester.raw_connection() as connection:
+        connection.send_request(request)
+        requester.record(request, connection.read_answer(request), expectation(request, requester.terms))
 
 
 _UNDERSCORED_FIELDS: tuple[HeaderField, ...] = (

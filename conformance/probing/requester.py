@@ -412,6 +412,8 @@ class Requester:
 
     def send_nonstandard(self, request: CheckRequest, clause: Clause) -> None:
         """Send a request that an HTTP server may reject in its own words; a server failure instead violates the *clause*."""
+        if not self.scope.is_selected(request.label):
+            return
         answer = self.send(replace(request, valid_message=False)).answer
         if answer is None or answer.status < 500 or answer.status in BUSY_STATUSES | _UNSUPPORTED_STATUSES:
             return

@@ -514,6 +514,27 @@ GATEWAYS = (
         server=lambda: when(lambda request: "%zz" in request.path, lambda request, answer: error(500, None)),
     ),
     FaultyEndpoint(
+        name="500 for multipart without a boundary",
+        check="other_media_types_are_rejected",
+        breaks="status",
+        server=lambda: fails_on("Content-Type", "(?!multipart).*|.*boundary=.*"),
+    ),
+    FaultyEndpoint(
+        name="500 for a body that is not gzip",
+        check="ambiguous_media_types_get_a_documented_answer",
+        breaks="status",
+        server=lambda: when(
+            lambda request: request.values("content-encoding") == ["gzip"] and not request.body.startswith(b"\x1f\x8b"),
+            lambda request, answer: error(500, None),
+        ),
+    ),
+    FaultyEndpoint(
+        name="406 without Accept",
+        check="other_headers_and_queries_are_ignored",
+        breaks="status",
+        server=lambda: when(lambda request: not request.values("accept"), lambda request, answer: error(406, None)),
+    ),
+    FaultyEndpoint(
         name="304 to a POST",
         check="other_headers_and_queries_are_ignored",
         breaks="status",
