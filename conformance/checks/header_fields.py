@@ -12,7 +12,7 @@ from chainproof.contract.violations import Violation
 from ..inputs.chain_inputs import with_member
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.exercised_clauses import EVERY_ANSWER_CLAUSES
-from ..judging.expectation import STEERING_HEADER
+from ..judging.expectation import STEERING_HEADER, expectation
 from ..judging.judge import BUSY_STATUSES
 from ..probing.raw_requests import exchange_raw, raw_request, send_reference_request
 from ..probing.requester import Requester
@@ -47,6 +47,16 @@ def every_kind_of_answer_is_valid(requester: Requester) -> None:
         received, _, _ = exchange_raw(requester, request, within=requester.settings.deadline, http_1_0=is_old)
         if received.answer is not None:
             requester.record(request, received, None)
+    _send_without_accept(requester)
+
+
+def _send_without_accept(requester: Requester) -> None:
+    """Send a request without Accept, which every other request has. It means that any media type is accepted."""
+    prepared = requester.prepare(requester.build_request(label="a request without Accept"))
+    request = replace(prepared, fields=tuple(each for each in prepared.fields if each[0].lower() != "accept"))
+    with requester.raw_connection() as connection:
+        connection.send_request(request)
+        requester.record(request, connection.read_answer(request), expectation(request, requester.terms))
 
 
 _ALL_TYPES = '{"a":[true,false,null,-1.5e3,1e999,"\\u0001\\ud83d\\ude00\\"\\\\\\n","日本"],"b":{"":{}}}'.encode()

@@ -11,7 +11,6 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
 
 from ..inputs.sizes import REQUIRED_FIELD_BYTES
-from ..judging.expectation import expectation
 from ..judging.judge import BUSY_STATUSES
 from ..probing.requester import Requester
 from ..transport.request import JSON_TYPE, CheckRequest
@@ -209,17 +208,7 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?" + "x" * 1000):
         path = requester.target.path + query
         requester.submit(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))
-    _send_without_accept(requester)
     _send_underscored_names(requester)
-
-
-def _send_without_accept(requester: Requester) -> None:
-    """Send a request without Accept, which every other request has. It means that any media type is accepted."""
-    prepared = requester.prepare(requester.build_request(label="a request without Accept"))
-    request = replace(prepared, fields=tuple(each for each in prepared.fields if each[0].lower() != "accept"))
-    with requester.raw_connection() as connection:
-        connection.send_request(request)
-        requester.record(request, connection.read_answer(request), expectation(request, requester.terms))
 
 
 _UNDERSCORED_FIELDS: tuple[HeaderField, ...] = (

@@ -420,7 +420,9 @@ def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
             fields = [field for field in request.fields if field[0] != "Host"]
             # How often the simplest input is sent to confirm rejections depends on which answer came first.
             if request.body != b"{}":
-                requests.append(repr((request.method, request.path, fields, request.body)))
+                # The port differs from run to run. A body may be a request, too.
+                body = request.body.replace("".join(request.values("host")).encode(), b"")
+                requests.append(repr((request.method, request.path, fields, body)))
             return correct_endpoint(request)
 
         run_suite(recording, seed=seed, checks=checks)

@@ -461,8 +461,9 @@ class UsesFirstLength(EndpointHandler):
     """Uses the first of several lengths."""
 
     def check_head(self, request: EndpointRequest) -> None:
-        fields = {name.lower(): (name, value) for name, value in reversed(request.fields)}
-        super().check_head(replace(request, fields=tuple(fields.values())))
+        lengths = [field for field in request.fields if field[0].lower() == "content-length"]
+        fields = tuple(field for field in request.fields if field not in lengths)
+        super().check_head(replace(request, fields=(*fields, *lengths[:1])))
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         lengths = request.values("content-length")
