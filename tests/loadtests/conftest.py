@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import os
 import signal
 import socket
@@ -16,13 +17,15 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chainproof.contract.target import Target, parse_target
 from chainproof.judgement.verdict import ExitCode
-from chainproof.results.folder import Run, read_run
+from chainproof.results.folder import REQUESTS, Run, read_run
 from chainproof.results.interval import total
+from chainproof.statistics.histogram import merge_histograms
 
 from ..waiting import PATIENCE, await_condition
 
@@ -176,6 +179,22 @@ def is_late(run: Run) -> bool:
     health = totals.generator_health
     lag = totals.schedule_lag.quantile(0.99)
     return (lag is not None and lag > 0.05) or (health is not None and (bool(health.stalls) or health.cpu > 0.95))
+
+
+def assert_times_agree(run: Run, lines: list[dict[str, Any]]) -> None:
+    """
+    Assert that no request was faster than its service time in the access log, and some hardly slower.
+
+    On a busy machine either process may be late; for each of the requests only if the generator was late too.
+    """
+    with (run.path / REQUESTS).open(newline="") as file:
+        ours = {row["request_id"]: float(row["end_s"]) - float(row["start_s"]) for row in csv.DictReader(file)}
+    overheads = [ours[line["request_id"]] - line["service_time_s"] for line in lines]
+    service = merge_histograms(total(run.intervals).service_time.values())
+
+    assert min(overheads) >= -1e-4
+    assert min(overheads) < 0.01 or is_late(run)
+    assert sum(ours.values()) == pytest.approx(service.total, rel=1e-3)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import os
 import signal
@@ -32,16 +31,15 @@ from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
 from chainproof.loadtests.options import OPTIONS
 from chainproof.processes import chainproof_command
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.folder import REQUESTS, Run, read_run
+from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval, total
 from chainproof.results.manifest import Ending, RunEnd, Side
-from chainproof.statistics.histogram import merge_histograms
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
 
 from ...ports import free_port
 from ...waiting import PATIENCE, await_condition
-from ..conftest import is_late
+from ..conftest import assert_times_agree, is_late
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
@@ -103,21 +101,6 @@ def test_two_processes_send_the_same_plan_as_one(launch: Launch, tmp_path: Path)
     assert {"0": -(-cumulative.sent // 2), "1": cumulative.sent // 2} == shares
     assert adds_up(run)
     assert_times_agree(run, lines)
-
-
-def assert_times_agree(run: Run, lines: list[dict[str, Any]]) -> None:
-    """
-    Assert that no request was faster than its service time in the access log, and some hardly slower.
-
-    On a busy machine either process may be late, but not for each of the requests.
-    """
-    with (run.path / REQUESTS).open(newline="") as file:
-        ours = {row["request_id"]: float(row["end_s"]) - float(row["start_s"]) for row in csv.DictReader(file)}
-    overheads = [ours[line["request_id"]] - line["service_time_s"] for line in lines]
-    service = merge_histograms(total(run.intervals).service_time.values())
-
-    assert -1e-4 <= min(overheads) < 0.01
-    assert sum(ours.values()) == pytest.approx(service.total, rel=1e-3)
 
 
 def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
