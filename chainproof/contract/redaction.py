@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html.entities import html5
+from itertools import accumulate
 
 EMULATOR_KEY = "emulator.throw-away-key"
 """The default key of the emulator. It is valid nowhere else, so a part of it may be shown."""
@@ -91,6 +92,10 @@ _PLAIN_LETTERS: dict[int, str | None] = {
     },
 }
 """Nothing for each separator, and the ASCII character for each of its other forms."""
+_UNUSUAL = re.compile(
+    f"[{re.escape(''.join(chr(each) for each in _PLAIN_LETTERS if 0xFF < each < 0x10000))}\U00010000-\U0010ffff]"
+)
+"""One of these that is not in Latin-1, or any character beyond U+FFFF: `re` is fast with one range of these."""
 
 
 class Redactor:
@@ -167,6 +172,15 @@ class Redactor:
         return merged
 
     def _spans_of_view(self, text: str) -> list[tuple[int, int]]:
+        """The parts of a text that are secret, also in the UTF-8 of a text that was decoded as Latin-1."""
+        found = self._spans_of_characters(text)
+        decoded = _decoded_again(text)
+        if decoded is not None and (spans := self._spans_of_characters(decoded)):
+            starts = [0, *accumulate(len(each.encode("utf-8", "surrogateescape")) for each in decoded)]
+            found += [(starts[start], starts[end]) for start, end in spans]
+        return found
+
+    def _spans_of_characters(self, text: str) -> list[tuple[int, int]]:
         """The parts of a text that are secret, also with separators between their characters."""
         joined = _without_separators(text)
         found = list(self._matches(_in_lower_case(joined)))
@@ -205,6 +219,17 @@ def _without_separators(text: str) -> str:
         return text.encode("latin-1").translate(None, _SEPARATOR_BYTES).decode("latin-1")
     except UnicodeEncodeError:
         return text.translate(_PLAIN_LETTERS)
+
+
+def _decoded_again(text: str) -> str | None:
+    """The UTF-8 of a text that was decoded as Latin-1, if it has characters that may hide a secret; else None."""
+    if text.isascii():
+        return None
+    try:
+        decoded = text.encode("latin-1").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return None
+    return decoded if _UNUSUAL.search(decoded) else None
 
 
 def _in_lower_case(text: str) -> str:

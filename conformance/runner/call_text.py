@@ -88,7 +88,7 @@ def _clauses(judgement: Judgement) -> Iterator[str]:
     violated = {each.clause: each for each in judgement.violations}
     exercised = {clause.id for clause in judgement.exercised if clause not in _NEED_SEVERAL_ANSWERS}
     for clause, violation in violated.items():
-        yield f"  violated  {clause.id} ({clause.level}): expected {violation.expected}, found {violation.actual}"
+        yield f"  violated  {clause.id} ({clause.level}): expected {violation.expected}, found {_printable(violation.actual)}"
         yield f"            {clause.source}: {clause.quotation}"
     for clause in CLAUSES:
         if clause.id in exercised and clause not in violated:

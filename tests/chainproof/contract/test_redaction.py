@@ -119,6 +119,21 @@ def test_nothing_of_a_key_in_another_notation_is_left(name: str) -> None:
     assert len(shown.replace(REDACTED, "")) <= len(before + after) + 8
 
 
+@pytest.mark.parametrize(
+    "name", ["wide letters", "mathematical letters", "zero-width spaces", "with 2062 between", "with e0041 between"]
+)
+def test_nothing_is_left_in_bytes_either(name: str) -> None:
+    """Bytes of UTF-8, and of another coding around them, as in a header field."""
+    redactor, before, after = Redactor([KEY]), b"\xff <b>\xc3\xbc</b> ", b" \xe9 the end"
+    content = before + WRITTEN[name].encode() + after
+    shown = redactor.redact_bytes(content)
+
+    assert shown.startswith(before)
+    assert shown.endswith(after)
+    assert len(shown) <= len(before + after) + len(REDACTED) + 8
+    assert redactor.finds(content.decode("latin-1"))
+
+
 _IN_CODES = string.ascii_letters + string.digits + "%\\&+/=-_.~"
 AROUND = st.text(st.characters(codec="utf-8", exclude_characters=_IN_CODES), max_size=20)
 """Texts that neither have a part of the key nor continue a code of it."""
