@@ -59,6 +59,8 @@ _ATTEMPTS = 6
 _UNIQUE_ATTEMPTS = 30
 _MORE_ATTEMPTS = 10
 """Attempts to make a list of different items; further ones for each item, and for each member of an object."""
+_MANY_DIGITS = 9
+"""Decimal places of numbers of which many must be different."""
 _NAMES = 5
 """Patterns of names that are tried in the time of following one schema."""
 _EXAMPLE_SHARE = 0.1
@@ -235,6 +237,8 @@ class InstanceGenerator:
             allowed = [
                 kind for kind in ("string", "integer", "boolean", "array", "object") if kind in allowed
             ] or allowed
+        if self._differs and "string" in allowed:
+            return "string"
         if self.style is not Style.MIXED or not self._is_roomy:
             allowed = [kind for kind in allowed if kind != "null"] or allowed
             return allowed[0] if self.style is Style.RICH else min(allowed, key=_simplicity)
@@ -421,7 +425,7 @@ class InstanceGenerator:
             return "{}"
         if self.style is Style.RICH:
             return text_in_several_scripts(low, high, self.source)
-        if self._is_simple:
+        if self._is_simple and not self._differs:
             return "a" * low
         most_characters = low + _MORE_CHARACTERS
         return plain_text(low, most_characters if high is None else min(high, most_characters), self.source)
@@ -441,7 +445,9 @@ class InstanceGenerator:
         if self._differs:  # random numbers would find the last of a thousand only after thousands of attempts
             self._turn += 1
             number = next_number(allowed, self._turn)
-        if number is None:
+        if number is None and self._differs:
+            number = any_number(allowed, self.source, _MANY_DIGITS)
+        elif number is None:
             number = simplest_number(allowed) if is_simple else any_number(allowed, self.source)
         if number is None:
             raise Unsatisfiable

@@ -119,8 +119,8 @@ _FEW_NUMBERS = 100_000
 """Numbers of a range up to which each turn gets the next one."""
 
 
-def any_number(allowed: NumberRange, source: Random) -> int | float | None:
-    """An allowed number, often one of the bounds; None if there is none."""
+def any_number(allowed: NumberRange, source: Random, digits: int = _DIGITS) -> int | float | None:
+    """An allowed number of so many decimal places, often one of the bounds; None if there is none."""
     if allowed.step is not None:
         factors = allowed.factors()
         if factors is None:
@@ -133,7 +133,7 @@ def any_number(allowed: NumberRange, source: Random) -> int | float | None:
     if kind > 1:
         with suppress(OverflowError):
             start, end = float(low), float(high)
-            quick: float = round(start * (1 - share) + end * share, _DIGITS)
+            quick: float = round(start * (1 - share) + end * share, digits)
             if start < quick < end:
                 return quick
     candidates = (low if kind == 0 else high, low + (high - low) * Fraction(share), (low + high) / 2)

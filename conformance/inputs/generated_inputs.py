@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from chainproof.chain_schema.inputs import InputGenerator
+from chainproof.chain_schema.instances import Style
 from chainproof.chain_schema.schema import Schema
 from chainproof.json_text import JSON, encode_json, parse_json
 
@@ -25,6 +26,8 @@ VALID_INPUT_LABEL = "an input that matches the schema"
 """The label of a valid input in findings."""
 
 _DRAWS_PER_INPUT = 4
+_MANY_VALUES = 100
+"""Hypothesis draws the values of smaller inputs one by one. It gives up an input of a thousand values."""
 
 
 def input_label(schema: Schema, content: bytes | None) -> str:
@@ -56,9 +59,12 @@ def unhinted_nulls(schema: Schema, value: dict[str, JSON]) -> tuple[str, ...]:
 
 
 def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
-    """Objects that the schema accepts. Hypothesis shrinks them to smaller ones."""
+    """Objects that the schema accepts. Hypothesis shrinks them to smaller ones, unless all of them are large."""
     generator = InputGenerator(schema)
-    drawn = st.randoms(use_true_random=False).map(generator.draw)
+    simple = generator.draw(random.Random(0), Style.SIMPLE)
+    is_large = simple is not None and len(simple.positions) > _MANY_VALUES
+    source = st.integers(0, 2**32).map(random.Random) if is_large else st.randoms(use_true_random=False)
+    drawn = source.map(generator.draw)
     return drawn.filter(lambda found: found is not None).map(lambda found: cast(JSON, found.value if found else None))
 
 

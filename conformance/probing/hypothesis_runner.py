@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, Unsatisfiable
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
@@ -186,7 +186,7 @@ def run_hypothesis_test(test: Callable[[], None]) -> None:
     """
     Run a Hypothesis test whose violations are recorded already. Anything else that it raises is our own error.
 
-    Raises CheckSkipped as the test did.
+    Raises CheckSkipped as the test did, or if nothing could be drawn.
     """
     skipped: BaseException | None = None
     try:
@@ -197,6 +197,8 @@ def run_hypothesis_test(test: Callable[[], None]) -> None:
         pass
     except* CheckSkipped as group:
         skipped = group
+    except* Unsatisfiable:
+        skipped = CheckSkipped("no inputs were found: the schema needs large or rare ones; add `examples` to it")
     while isinstance(skipped, BaseExceptionGroup):
         skipped = skipped.exceptions[0]
     if skipped is not None:

@@ -227,6 +227,16 @@ LARGE: dict[str, Form] = {
             "items": {"type": "integer", "minimum": 1, "maximum": 500},
         }
     ),
+    **{
+        f"a thousand different {name}": of({"type": "array", "uniqueItems": True, "minItems": 1000, "items": items})
+        for name, items in {
+            "texts": {"type": "string"},
+            "short texts": {"type": "string", "maxLength": 2},
+            "shares": {"type": "number", "minimum": 0, "maximum": 1},
+            "objects": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]},
+            "values": True,
+        }.items()
+    },
     "dependent schemas": {
         "type": "object",
         "required": ["p0"],

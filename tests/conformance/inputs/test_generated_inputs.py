@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chainproof.chain_schema.loading import load_input_schema
@@ -104,6 +104,16 @@ def test_hypothesis_draws_valid_inputs(data: st.DataObject) -> None:
         "required": ["id"],
     }  # fmt: skip
     schema = Schema(source="a test", document=document)
+
+    assert schema.accepts(data.draw(valid_inputs(schema)))
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_hypothesis_draws_large_inputs(data: st.DataObject) -> None:
+    """Hypothesis would give up an input of a thousand values if it drew each of them."""
+    items = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "minItems": 1000}
+    schema = Schema(source="a test", document={"type": "object", "properties": {"a": items}, "required": ["a"]})
 
     assert schema.accepts(data.draw(valid_inputs(schema)))
 

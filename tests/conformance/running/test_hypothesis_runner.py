@@ -6,13 +6,14 @@ import importlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chainproof.conformance import options as settings_file
 from chainproof.conformance.checks import body, checks_in
 from chainproof.conformance.options import Depth
 from chainproof.conformance.probing import hypothesis_runner
+from chainproof.conformance.transport.check_skipped import CheckSkipped
 
 from ..endpoints import EndpointAnswer, EndpointRequest, correct_endpoint, error, is_object
 from ..in_process import run_suite_in_process
@@ -104,3 +105,12 @@ def test_the_database_is_in_hypothesiss_default_folder(monkeypatch: pytest.Monke
     monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY")
 
     assert Path(".hypothesis/examples") == hypothesis_runner.examples_folder()
+
+
+def test_a_strategy_that_draws_nothing_skips_its_check() -> None:
+    """It is no error of chainproof; the reason says what would make the check run."""
+    with_settings = settings(max_examples=5, database=None, suppress_health_check=list(HealthCheck))
+    nothing = with_settings(given(st.integers().filter(lambda _: False))(lambda _: None))
+
+    with pytest.raises(CheckSkipped, match="add `examples`"):
+        hypothesis_runner.run_hypothesis_test(nothing)
