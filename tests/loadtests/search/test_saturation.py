@@ -305,7 +305,7 @@ def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
+def test_the_saturation_rate_of_the_rate_limited_scenario_is_found(tmp_path: Path) -> None:
     """The emulator admits 20 requests per second and a burst of 20: 40 per second miss the objective. Each probe has a run folder."""
     words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=20", "--duration=2s"]
     words += ["--warm-up=1s", "--search-resolution=100%", "--search-verifications=1", "--search-max-requests=90"]
