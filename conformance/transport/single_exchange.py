@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import h11
 
 from chainproof.clock import Seconds, monotonic
+from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
@@ -97,8 +99,20 @@ def request_from_bytes(content: bytes, target: Target) -> CheckRequest:
 def _invalid_request(content: bytes, head: h11.Request | None, body: bytes, target: Target) -> CheckRequest:
     """Bytes that are no complete valid request."""
     if head is None:
-        return CheckRequest(operation=target.path, path=target.path, raw=content, valid_message=False)
+        fields = _valid_fields(content)
+        return CheckRequest(operation=target.path, path=target.path, fields=fields, raw=content, valid_message=False)
     return _request(content, head, body, target, is_valid=False)
+
+
+_FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*\r?")
+
+
+def _valid_fields(content: bytes) -> tuple[HeaderField, ...]:
+    """The valid fields, except Host, of a head that is not valid as a whole: it matters whether the key is there."""
+    lines = content.partition(b"\r\n\r\n")[0].split(b"\n")[1:]
+    found = (_FIELD_LINE.fullmatch(line) for line in lines)
+    fields = ((each[1].decode("latin-1"), each[2].decode("latin-1")) for each in found if each is not None)
+    return tuple(field for field in fields if field[0].lower() != "host")
 
 
 def _request(content: bytes, head: h11.Request, body: bytes, target: Target, *, is_valid: bool) -> CheckRequest:

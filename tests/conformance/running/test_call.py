@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from chainproof.conformance.call import main
+from chainproof.conformance.judging.expectation import Terms, expectation
 from chainproof.conformance.options import CALL_OPTIONS
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
+from chainproof.conformance.transport.single_exchange import request_from_bytes
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.contract.redaction import REDACTED
+from chainproof.contract.target import parse_target
 from chainproof.options import TARGET_OPTIONS
 
 from ..endpoints import KEY, AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
@@ -156,3 +160,20 @@ def test_raw_bytes_that_are_no_request_are_shown_but_not_judged_by_an_expectatio
 
     assert "> GARBAGE\\x00\n" in printed
     assert code in (0, 3)
+
+
+@pytest.mark.parametrize("line", ["X-Chainproof\t: a", "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip"])
+def test_the_key_of_an_invalid_message_is_known(line: str) -> None:
+    """An answer to it is not judged as one to a message without a key."""
+    target = parse_target("http://127.0.0.1:1", loopback=True)
+    terms = Terms(key=ApiKey(KEY), echo=True)
+    key = f"Authorization: Api-Key {KEY}\r\n"
+    content = f"POST {target.path} HTTP/1.1\r\nHost: x\r\n%s{line}\r\nContent-Length: 2\r\n\r\n{{}}"
+    expected = {
+        field: expectation(request_from_bytes((content % field).encode(), target), terms) for field in (key, "")
+    }
+
+    accepted = Answer(status=200, headers=(("Content-Type", "application/json"),), body=b"{}")
+    assert expected[key] is None or expected[key].is_met_by(accepted)
+    assert expected[""] is not None
+    assert not expected[""].is_met_by(accepted)
