@@ -71,9 +71,9 @@ class Target:
         )
 
 
-def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> Callable[[float], ProbeVerdict]:
-    """Rates up to *knee* meet the objectives."""
-    return lambda rate: ProbeVerdict.MET if rate <= knee else above
+def up_to(limit: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> Callable[[float], ProbeVerdict]:
+    """Rates up to *limit* meet the objectives."""
+    return lambda rate: ProbeVerdict.MET if rate <= limit else above
 
 
 def plan(**changes: object) -> SearchPlan:
@@ -90,13 +90,13 @@ def plan(**changes: object) -> SearchPlan:
 
 
 @given(st.floats(5.5, 900), st.sampled_from([0.02, 0.06, 0.3]), st.integers(1, 5))
-def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, times: int) -> None:
-    """The result met the objectives, the missed rate is above the knee, both within the resolution, and it was verified."""
-    target = Target(up_to(knee))
+def test_the_saturation_rate_is_found_to_the_resolution(limit: float, resolution: float, times: int) -> None:
+    """The result met the objectives, the missed rate is above the saturation rate, both within the resolution, and it was verified."""
+    target = Target(up_to(limit))
     found = saturation(target, plan(resolution=resolution, verifications=times))
 
     assert found.no_rate_reason is None
-    assert found.rate <= knee < found.missed_at
+    assert found.rate <= limit < found.missed_at
     assert found.missed_at <= max(found.rate, 5.0) * (1 + resolution) * 1.01 or found.rate == 5.0
     assert times <= [request.rate for request in target.requests].count(found.rate)
     assert all(request.rate <= 1000 for request in target.requests)
@@ -105,15 +105,15 @@ def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, tim
 
 
 @given(st.floats(5.5, 900))
-def test_rates_are_approached_from_below(knee: float) -> None:
+def test_rates_are_approached_from_below(limit: float) -> None:
     """After the first miss, no probe exceeds the lowest missed rate, and a miss is by a quarter of the gap at most."""
-    target = Target(up_to(knee))
+    target = Target(up_to(limit))
     saturation(target, plan())
-    missed = [request.rate for request in target.requests if request.rate > knee]
+    missed = [request.rate for request in target.requests if request.rate > limit]
 
     assert sorted(missed, reverse=True) == missed
     assert len(missed) <= 5
-    assert all(rate <= knee * (2 if place == 0 else 2**0.25) for place, rate in enumerate(missed))
+    assert all(rate <= limit * (2 if place == 0 else 2**0.25) for place, rate in enumerate(missed))
 
 
 def test_a_miss_is_followed_by_a_pause() -> None:
