@@ -42,6 +42,8 @@ SEED = 1
 TIMEOUT_S = 300.0
 """A command that takes longer is ended and counts as having found nothing."""
 CONTRACTS = ("strict", "documented", "observed")
+EXPECTED_CODES = (0, 1, 3, 4)
+"""Exit codes of commands that completed. After another code the end of the output is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +234,14 @@ def _run(command: Sequence[str], endpoint: Endpoint, folder: str) -> tuple[int, 
         )
     except subprocess.TimeoutExpired:
         return -1, "", TIMEOUT_S
-    return completed.returncode, completed.stdout + completed.stderr, time.monotonic() - start
+    output = completed.stdout + completed.stderr
+    if completed.returncode not in EXPECTED_CODES:
+        print(
+            f"power: {' '.join(command)}: exit code {completed.returncode}\n{output[-3000:]}",
+            file=sys.stderr,
+            flush=True,
+        )
+    return completed.returncode, output, time.monotonic() - start
 
 
 def _record(side: str, name: str, seed: int, *, code: int, found: Iterable[str], seconds: float) -> Record:
