@@ -39,6 +39,8 @@ SPEC = ROOT / "chainproof" / "contract" / "openapi.yaml"
 ORDERS = f"{ROOT / 'tests' / 'typed_chain' / 'orders.py'}:Orders"
 """A chain with required arguments of several types, which does not return its input."""
 SEED = 1
+TIMED_OUT = -1
+"""The code of a command that was ended after TIMEOUT_S."""
 TIMEOUT_S = 300.0
 """A command that takes longer is ended and counts as having found nothing."""
 CONTRACTS = ("strict", "documented", "observed")
@@ -55,7 +57,7 @@ class Record:
     name: str
     seed: int
     code: int
-    """The exit code; -1 after a timeout."""
+    """The exit code, or TIMED_OUT."""
     found: tuple[str, ...]
     """Clauses, or failure titles of the other tool."""
     seconds: float
@@ -163,14 +165,15 @@ def _measurements(names: Iterable[str], options: argparse.Namespace) -> Iterable
 
 
 def _stored_records() -> Iterable[Record]:
-    """The stored results. A truncated line is skipped."""
+    """The stored results. A truncated line and a command that was interrupted or failed are skipped, so they are measured again."""
     lines = RECORDS.read_text(encoding="utf-8").splitlines() if RECORDS.exists() else []
     for line in lines:
         try:
             data = json.loads(line)
         except ValueError:
             continue
-        yield Record(**{**data, "found": tuple(data["found"])})
+        if data["code"] in (*EXPECTED_CODES, TIMED_OUT):
+            yield Record(**{**data, "found": tuple(data["found"])})
 
 
 def _run_through_chain(name: str) -> Record:
@@ -233,7 +236,7 @@ def _run(command: Sequence[str], endpoint: Endpoint, folder: str) -> tuple[int, 
             command, env=environment, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return -1, "", TIMEOUT_S
+        return TIMED_OUT, "", TIMEOUT_S
     output = completed.stdout + completed.stderr
     if completed.returncode not in EXPECTED_CODES:
         print(
