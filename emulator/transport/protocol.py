@@ -172,7 +172,8 @@ class HttpProtocol:
 
     def on_headers_complete(self) -> None:
         """The head is complete. What can be rejected without the body is rejected now."""
-        assert self._parser is not None
+        if self._parser is None:  # the connection was lost with the answer to an earlier request of the same bytes
+            return
         self._in_head = False
         incoming = self._incoming
         incoming.method = self._parser.get_method()

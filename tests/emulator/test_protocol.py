@@ -392,3 +392,26 @@ def test_idle_connection_is_closed_after_a_minute(monkeypatch):
         check()
 
     assert [pytest.approx(131, abs=1)] == aborted
+
+
+def test_connection_that_is_lost_with_an_answer_ignores_the_pipelined_requests(raw_post):
+    """The client is gone when the first is answered: the second, which arrived in the same bytes, is not an error."""
+    decided = []
+
+    def decide(request):
+        decided.append(request)
+        server_side.connection_lost()
+        return SimpleNamespace(service_time=9.0)
+
+    server = SimpleNamespace(
+        loop=SimpleNamespace(call_later=lambda *_: SimpleNamespace(cancel=lambda: None)),
+        timers=SimpleNamespace(call_at=lambda *_: None),
+        config=SimpleNamespace(scenario=SimpleNamespace(max_body_bytes=1000)),
+        decide=decide,
+        remove_connection=lambda _: None,
+    )
+    connection = SimpleNamespace(received_at=time.time(), kernel_timestamp=False, abort=lambda: None)
+    server_side = protocol.HttpProtocol(connection, server, 1)
+    server_side.data_received(memoryview(raw_post(b"{}") * 3))
+
+    assert 1 == len(decided)
