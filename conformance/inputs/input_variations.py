@@ -161,7 +161,9 @@ def unique_input(value: JSON, places: tuple[Place, ...], accepts: Accepts, rng: 
     return value
 
 
-def lengthened(value: JSON, places: tuple[Place, ...], accepts: Accepts, length: int) -> JSON:
+def lengthened(
+    value: JSON, places: tuple[Place, ...], accepts: Accepts, length: int, *, filling: str = _FILLING
+) -> JSON:
     """
     An input whose texts at some places have so many characters, or half as many and so on, as far as they are accepted.
 
@@ -172,11 +174,26 @@ def lengthened(value: JSON, places: tuple[Place, ...], accepts: Accepts, length:
         text = value_at(value, place)
         size = length
         while isinstance(text, str) and size > len(text):
-            longer = with_value(value, place, (text + _FILLING * (size // len(_FILLING) + 1))[:size])
+            longer = with_value(value, place, (text + filling * (size // len(filling) + 1))[:size])
             if accepts(longer):
                 value = longer
                 break
             size //= 2
+    return value
+
+
+def with_many_items(value: JSON, accepts: Accepts, count: int) -> JSON:
+    """
+    An input whose arrays have so many items, as far as they are accepted.
+
+    >>> with_many_items({"a": [1, 2], "b": [3]}, lambda value: len(value["b"]) < 2, 3)
+    {'a': [1, 2, 1], 'b': [3]}
+    """
+    for place in dict.fromkeys(leaf[:length] for leaf in leaf_places(value) for length in range(len(leaf))):
+        items = value_at(value, place)
+        if isinstance(items, list) and len(items) < count:
+            more = with_value(value, place, (items * count)[:count])
+            value = more if accepts(more) else value
     return value
 
 

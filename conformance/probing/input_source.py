@@ -26,6 +26,7 @@ from ..inputs.input_variations import (
     unique_value,
     value_at,
     variations,
+    with_many_items,
     with_value,
 )
 from ..transport.check_skipped import CheckSkipped
@@ -58,6 +59,10 @@ class InputSource:
     def longer(self, length: int) -> Self:
         """A source of inputs whose texts have so many characters, as far as they are accepted."""
         return replace(self, value=lengthened(self.value, self.places, self.accepts, length))
+
+    def with_many_items(self, count: int) -> Self:
+        """A source of inputs whose arrays have so many items, as far as they are accepted."""
+        return replace(self, value=with_many_items(self.value, self.accepts, count))
 
     def with_unique(self, value: JSON, place: Place) -> JSON:
         """An input with a unique value at one place."""

@@ -14,6 +14,7 @@ import threading
 import time
 import unicodedata
 import uuid
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
@@ -124,6 +125,22 @@ CACHE_KEYS: dict[str, Callable[[EndpointRequest, Value], object]] = {
     "cached by the length of the body": lambda request, value: len(request.body),
     "cached by the first 40 bytes": lambda request, value: request.body[:40].decode("utf-8", "replace"),
     "cached by the number of items": lambda request, value: [len(value["items"]), _without(value, "items")],
+    "cached by joined texts": lambda request, value: [
+        value["address"]["recipient"] + value["address"]["city"],
+        _without(value, "recipient", "city"),
+    ],
+    "cached by texts joined by a bar": lambda request, value: [
+        f"{value['address']['recipient']}|{value['address']['city']}",
+        _without(value, "recipient", "city"),
+    ],
+    "cached by the set of tags": lambda request, value: [
+        [sorted(set(item.get("tags", []))) for item in value["items"]],
+        _without(value, "tags"),
+    ],
+    "cached with prices rounded to cents": lambda request, value: [
+        [round(item["unit_price"], 2) for item in value["items"]],
+        _without(value, "unit_price"),
+    ],
     "cached with integers rounded to tens": lambda request, value: [
         [item["quantity"] // 10 for item in value["items"]],
         _without(value, "quantity"),
@@ -144,6 +161,18 @@ class Swapped(TypedEndpoint):
     def output(self, value: Value) -> Value:
         self.shared = quote(value)
         time.sleep(0.004)
+        return self.shared
+
+
+@fault("large orders are swapped under concurrency", MIXED_UP)
+class LargeSwapped(TypedEndpoint):
+    """Orders of many items take longer, and share a variable."""
+
+    def output(self, value: Value) -> Value:
+        if len(value["items"]) < 5:
+            return quote(value)
+        self.shared = quote(value)
+        time.sleep(0.01)
         return self.shared
 
 
@@ -432,6 +461,30 @@ class CompressedCutOff(TypedEndpoint):
         if "gzip" not in "".join(request.values("accept-encoding")) or len(answer.body) <= 8_192:
             return answer
         return replace(answer, body=gzip.compress(answer.body)[:-20], extra_fields=(("Content-Encoding", "gzip"),))
+
+
+@fault("raw deflate", frozenset({"content-coding"}))
+class RawDeflate(TypedEndpoint):
+    """Compresses outputs without the header and trailer of zlib."""
+
+    def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:
+        answer = super().answer(request, value)
+        if "deflate" not in "".join(request.values("accept-encoding")) or len(answer.body) < 5_000:
+            return answer
+        compressor = zlib.compressobj(wbits=-15)
+        body = compressor.compress(answer.body) + compressor.flush()
+        return replace(answer, body=body, extra_fields=(("Content-Encoding", "deflate"),))
+
+
+@fault("large inputs are decoded in pieces", frozenset({"echo-exact"}))
+class DecodedInPieces(TypedEndpoint):
+    """A character that reaches into the next piece of the body becomes several replacement characters."""
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        starts = range(0, len(request.body), 4096)
+        text = "".join(request.body[start : start + 4096].decode("utf-8", "replace") for start in starts)
+        is_large = len(request.body) > 8_000
+        return super().__call__(replace(request, body=text.encode()) if is_large else request)
 
 
 # ------------------------------------------------------------------ correct forms

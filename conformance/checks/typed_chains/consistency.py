@@ -17,9 +17,19 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON, parse_json
 
+from ...inputs.ambiguous_pairs import AmbiguousPair, Change, ambiguous_pairs
 from ...inputs.bound_values import without_optional_members
 from ...inputs.chain_inputs import UNNAMED_MEMBER
-from ...inputs.input_variations import Place, encoded, format_place, unique_input, unique_text, value_at, with_value
+from ...inputs.input_variations import (
+    Place,
+    Variation,
+    encoded,
+    format_place,
+    unique_input,
+    unique_text,
+    value_at,
+    with_value,
+)
 from ...inputs.member_names import is_identifier, tells_of_cache
 from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
 from ...options import Depth
@@ -40,6 +50,8 @@ _VARIATIONS: dict[Depth, int] = {Depth.QUICK: 10, Depth.STANDARD: 40, Depth.DEEP
 """Changes of one value that are tried with each unique value."""
 _LONG_TEXTS = (5_000, 50_000)
 """Characters of long texts. Texts of other requests are recognised in answers if their requests have less than 8 KiB."""
+_MANY_ITEMS = 12
+"""Items of arrays in the large inputs among concurrent ones."""
 _FAST: Seconds = 1.0
 """Time that a long input may take in addition; slower ones are not sent again."""
 _LONG_KEY = 36
@@ -143,7 +155,8 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     """Different inputs, each sent alone first, and then many at the same time."""
     source = input_source(requester, "concurrent inputs")
     values = [source.unique() for _ in range(_INPUTS[requester.settings.depth] + 2)]
-    long = source.longer(_LONG_TEXTS[0])
+    # A server may process large inputs in another way, and share more between them.
+    long = source.with_many_items(_MANY_ITEMS).longer(_LONG_TEXTS[0])
     if _is_fast(requester, encoded(long.unique())):
         values += [long.unique(), long.unique()]
     # Requests that differ in one value only: a server may give the answer that it is working on to all of them.
@@ -229,6 +242,8 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
     _compare_with_unnamed_members(requester, source)
     _compare_similar_texts(requester, source)
     _compare_spellings(requester, source)
+    if _compare_ambiguous_pairs(requester, source):
+        return
     source = source.longer(_LONG_KEY)  # a cache may know an input by the beginning of a text
     # An identifier shows nothing: a chain may remember what it got with one.
     for place in sorted(by_argument.values(), key=is_identifier)[:_UNIQUE_PLACES]:
@@ -246,36 +261,75 @@ def _is_cached_on_a_part(requester: Requester, source: InputSource, place: Place
     probe = _CacheProbe(requester, source, place)
     elsewhere = [each for each in source.variations_by_argument() if each.place != place[: len(each.place)]]
     elsewhere.sort(key=lambda variation: variation.place[:1] == place[:1])
-    return any(probe.find(variation.place, variation.value, variation.label) for variation in elsewhere[:limit])
+    return any(probe.find(_setting(each), each.place, each.label) for each in elsewhere[:limit])
+
+
+def _setting(variation: Variation) -> Change:
+    """The change of one value."""
+    return lambda value: with_value(value, variation.place, variation.value)
+
+
+def _compare_ambiguous_pairs(requester: Requester, source: InputSource) -> bool:
+    """Compare the outputs for inputs that a careless cache takes for equal. True after a violation."""
+    for pair in ambiguous_pairs(source.value, source.accepts):
+        unique = _place_for_unique_value(source, pair)
+        if unique is None or not _have_equal_outputs(requester, source, pair, unique):
+            continue
+        if _CacheProbe(requester, source, unique, pair.first).find(pair.second, pair.places[-1], pair.label):
+            return True
+    return False
+
+
+def _place_for_unique_value(source: InputSource, pair: AmbiguousPair) -> Place | None:
+    """
+    Where both inputs of a pair get the same unique value, so that a cache does not know them yet: outside of what differs, or
+    in the first of two texts.
+    """
+    elsewhere = [place for place in source.places if all(place[: len(each)] != each for each in pair.places)]
+    first = pair.places[0] if len(pair.places) > 1 and pair.places[0] in source.places else None
+    return min(elsewhere, key=is_identifier, default=first)
+
+
+def _have_equal_outputs(requester: Requester, source: InputSource, pair: AmbiguousPair, unique: Place) -> bool:
+    """True if two inputs, one after the other, have equal outputs."""
+    base = source.with_unique(source.value, unique)
+    first, second = (send_alone(requester, encoded(change(base)), pair.label) for change in (pair.first, pair.second))
+    return first is not None and second is not None and not differing_paths(first, second)
 
 
 class _CacheProbe:
-    """Sends pairs of inputs that differ in one value only, each pair with another unique value at one place."""
+    """Sends pairs of inputs that differ in one change only, each pair with another unique value at one place."""
 
-    def __init__(self, requester: Requester, source: InputSource, place: Place) -> None:
+    def __init__(
+        self, requester: Requester, source: InputSource, place: Place, usual: Change = lambda value: value
+    ) -> None:
         self._requester = requester
         self._source = source
         self._place = place
-        first, second = self._send(source.value), self._send(source.value)
+        self._usual = usual
+        first, second = self._send(usual), self._send(usual)
         self._base = first
         self._stable: frozenset[Path] = frozenset()
         """Where the output does not depend on the unique value."""
         if first is not None and second is not None:
             self._stable = frozenset(first) - differing_paths(first, second)
 
-    def find(self, place: Place, new: JSON, label: str) -> bool:
-        """Record whether the output depends on one value also after the input with another one. True after a violation."""
-        changed = with_value(self._source.value, place, new)
-        first = self._send(changed)
+    def find(self, change: Change, place: Place, label: str) -> bool:
+        """Record whether the output depends on a change also after the input without it. True after a violation."""
+        first = self._send(change)
         if first is None or self._base is None:
             return False
         paths = differing_paths(self._base, first) & self._stable
-        second = self._send(changed) if paths else None
+        second = self._send(change) if paths else None
         paths = paths - differing_paths(first, second) if second is not None else frozenset()
         if not paths:
             return False
-        if not self._is_ignored(place, new, paths, first):
+        changed = change(self._source.value)
+        if not self._is_ignored(change, paths, first):
             self._record(None, changed, label)
+            return False
+        paths = self._lasting(change, paths, first)
+        if not paths:
             return False
         if self._is_remembered():
             self._requester.note(
@@ -312,31 +366,41 @@ class _CacheProbe:
             not tells_of_cache(path) and all(agree_at([path], first, output) for output in others) for path in paths
         )
 
-    def _is_ignored(self, place: Place, new: JSON, paths: Collection[Path], wanted: Leaves) -> bool:
-        """True if the value has no effect after an equal input with another value, in both orders and again."""
-        if not all(self._is_ignored_once(place, new, paths, wanted) for _ in range(2)):
+    def _is_ignored(self, change: Change, paths: Collection[Path], wanted: Leaves) -> bool:
+        """True if the change has no effect after an equal input without it, in both orders and again."""
+        if not all(self._is_ignored_once(change, paths, wanted) for _ in range(2)):
             return False
-        fresh = self._send(with_value(self._source.value, place, new))
+        fresh = self._send(change)
         return fresh is not None and agree_at(paths, fresh, wanted)
 
-    def _is_ignored_once(self, place: Place, new: JSON, paths: Collection[Path], wanted: Leaves) -> bool:
+    def _lasting(self, change: Change, paths: Collection[Path], wanted: Leaves) -> frozenset[Path]:
+        """Where the change has the same effect with every unique value: a value of few may depend on all of the input."""
+        lasting = frozenset(paths)
+        for _ in range(_CONTROLS):
+            usual, changed = self._send(self._usual), self._send(change)
+            if usual is None or changed is None or self._base is None:
+                return frozenset()
+            lasting -= differing_paths(usual, self._base) | differing_paths(changed, wanted)
+        return lasting
+
+    def _is_ignored_once(self, change: Change, paths: Collection[Path], wanted: Leaves) -> bool:
         """The same, tried once in each order."""
         base = self._source.with_unique(self._source.value, self._place)
-        unchanged, changed = self._alone(base), self._alone(with_value(base, place, new))
+        unchanged, changed = self._alone(self._usual(base)), self._alone(change(base))
         if unchanged is None or changed is None or agree_at(paths, changed, wanted):
             return False
         if not agree_at(paths, changed, unchanged):
             return False
         base = self._source.with_unique(self._source.value, self._place)
-        changed, unchanged = self._alone(with_value(base, place, new)), self._alone(base)
+        changed, unchanged = self._alone(change(base)), self._alone(self._usual(base))
         return unchanged is not None and changed is not None and agree_at(paths, changed, unchanged)
 
     def _record(self, violation: Violation | None, value: JSON, label: str) -> None:
         request = self._requester.build_request(encoded(value), label=f"an input with {label}")
         self._requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, violation, request)
 
-    def _send(self, value: JSON) -> Leaves | None:
-        return self._alone(self._source.with_unique(value, self._place))
+    def _send(self, change: Change) -> Leaves | None:
+        return self._alone(change(self._source.with_unique(self._source.value, self._place)))
 
     def _alone(self, value: JSON) -> Leaves | None:
         return send_alone(self._requester, encoded(value), "an input that differs from others in one value")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
@@ -127,6 +130,8 @@ REFERENCES = {
     [
         ("integers", lambda value: value, False),
         ("integers", float, True),
+        ("integers", lambda value: (value + 2**31) % 2**32 - 2**31, True),
+        ("integers", lambda value: min(value, 2**31 - 1), False),
         ("integers", lambda value: value + 1, False),
         ("integers and texts", lambda value: value, False),
         ("integers and texts", lambda value: int(value) if str(value).isdigit() else value, True),
@@ -144,6 +149,38 @@ def test_values_that_come_back_are_compared(
 
     checks = check("values_at_their_bounds_are_accepted")
     result = run_suite(endpoint, echo=False, steerable=False, input_schema=schema, checks=checks)
+
+    assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
+
+
+TEXTS = {
+    "returned as it is": (str, False),
+    "escaped for HTML": (html.escape, True),
+    "decoded as Latin-1": (lambda text: text.encode("utf-8", "surrogatepass").decode("latin-1"), True),
+    "without characters beyond U+FFFF": (
+        lambda text: "".join(char if ord(char) < 2**16 else "?" for char in text),
+        True,
+    ),
+    "cut off at a NUL character": (lambda text: text.partition("\0")[0], True),
+    "escapes read again": (lambda text: text.replace("\\n", "\n").replace("\\\\", "\\"), True),
+    "cut off after 30 bytes": (lambda text: text.encode()[:30].decode("utf-8", "replace"), True),
+    "cut off after 31 UTF-16 units": (lambda text: text.encode("utf-16-le")[:62].decode("utf-16-le", "replace"), True),
+    "cut off after 30 characters": (lambda text: text[:30], False),
+    "without markup": (lambda text: re.sub("<[^>]*>", "", text), False),
+    "without control characters": (lambda text: re.sub("[\x00-\x1f]", "", text), False),
+    "without characters beyond ASCII": (lambda text: text.encode("ascii", "ignore").decode(), False),
+    "one line, in lower case": (lambda text: text.splitlines()[0].strip().lower() if text.strip() else "", False),
+    "composed": (lambda text: unicodedata.normalize("NFKC", text), False),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_that_come_back_are_compared(name: str, run_suite: RunSuite) -> None:
+    """A text that was converted wrongly is found, and one that was shortened or cleaned on purpose is not."""
+    read, is_found = TEXTS[name]
+    endpoint = serving(lambda value: {**total(value), "text": read(value["text"])})
+    checks = check("values_at_their_bounds_are_accepted")
+    result = run_suite(endpoint, echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
 
     assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
 
@@ -172,6 +209,20 @@ def test_a_cache_that_normalizes_its_keys_is_found(
     result = run_suite(serving(cached), echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
 
     assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_of_two_values_that_depends_on_the_whole_input_is_no_cache(seed: int, run_suite: RunSuite) -> None:
+    """Such as the reason why a generated text ends: by chance, similar inputs have the same one several times."""
+
+    def generated(value: Value) -> Value:
+        digest = hashlib.sha256(f"{seed} {value['text']}".encode()).digest()
+        return {"text": "", "total": 0, "reason": "stop" if digest[0] % 40 <= sum(value["counts"]) % 40 else "length"}
+
+    checks = check("answers_depend_on_the_whole_input")
+    result = run_suite(serving(generated), echo=False, steerable=False, input_schema=SCHEMA, checks=checks, seed=seed)
+
+    assert [] == result.lines
 
 
 def test_some_concurrent_inputs_differ_in_one_value_only(run_suite: RunSuite) -> None:

@@ -1,0 +1,126 @@
+"""
+Pairs of different inputs that a careless cache takes for equal.
+
+Such a cache joins texts, rounds numbers, drops repeated items, or takes an empty value for none. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice, permutations
+
+from chainproof.json_text import JSON
+
+from .input_variations import Accepts, Place, format_place, leaf_places, value_at, with_value
+
+Change = Callable[[JSON], JSON]
+"""Makes another input of one."""
+
+_SEPARATORS = ("", ":", "|", ",", "-", " ")
+_MAX_JOINED = 4
+"""Pairs of texts of one object that may be joined."""
+_LITTLE = 0.004
+"""Difference of two numbers that are equal if they are rounded to two digits."""
+_EMPTY: tuple[JSON, ...] = ("", [], {}, 0, False)
+_MAX_ALIKE = 4
+"""Pairs of each kind, besides those of joined texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmbiguousPair:
+    """Two changes of an input, after which a careless cache takes both for equal."""
+
+    label: str
+    places: tuple[Place, ...]
+    """Where the two inputs differ."""
+    first: Change
+    second: Change
+
+
+def ambiguous_pairs(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
+    """The pairs that can be made of an accepted input."""
+
+    def are_accepted(pair: AmbiguousPair) -> bool:
+        first, second = pair.first(value), pair.second(value)
+        return first != second and accepts(first) and accepts(second)
+
+    yield from filter(are_accepted, _joined(value, accepts))
+    for alike in (_empty(value), _repeated(value), _rounded(value, accepts)):
+        yield from islice(filter(are_accepted, alike), _MAX_ALIKE)
+
+
+def _set(place: Place, new: JSON) -> Change:
+    """A change of one value."""
+    return lambda value: with_value(value, place, new)
+
+
+def _unchanged(value: JSON) -> JSON:
+    return value
+
+
+def _joined(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
+    """Two texts of one object or array, of which the first one ends as the second one begins."""
+    siblings = defaultdict[Place, list[Place]](list)
+    for place in leaf_places(value):
+        if isinstance(value_at(value, place), str) and accepts(with_value(value, place, "zq")):
+            siblings[place[:-1]].append(place)
+    pairs = [pair for parent in sorted(siblings, key=len) for pair in permutations(siblings[parent], 2)]
+    items = [pair for pair in pairs if isinstance(pair[0][-1], int)]
+    members = [pair for pair in pairs if isinstance(pair[0][-1], str)]
+    for first, second in (*members[:_MAX_JOINED], *items[:1]):
+        for separator in _SEPARATORS:
+            yield AmbiguousPair(
+                label=f"`{format_place(first)}` and `{format_place(second)}` joined by {separator!r}",
+                places=(first, second),
+                first=_joined_texts(first, f"{separator}z", second, "q"),
+                second=_joined_texts(first, "", second, f"z{separator}q"),
+            )
+
+
+def _joined_texts(first: Place, end: str, second: Place, text: str) -> Change:
+    """A change that appends to one text and sets another one."""
+
+    def change(value: JSON) -> JSON:
+        return with_value(with_value(value, first, f"{value_at(value, first)}{end}"), second, text)
+
+    return change
+
+
+def _empty(value: JSON) -> Iterator[AmbiguousPair]:
+    """Null, and the empty value that the place takes as well."""
+    places = dict.fromkeys(leaf[:length] for leaf in leaf_places(value) for length in range(1, len(leaf) + 1))
+    for place in places:
+        if isinstance(place[-1], str):
+            for empty in _EMPTY:
+                label = f"`{format_place(place)}` null and {empty!r}"
+                yield AmbiguousPair(label=label, places=(place,), first=_set(place, None), second=_set(place, empty))
+
+
+def _repeated(value: JSON) -> Iterator[AmbiguousPair]:
+    """An array, and the same with its last item twice."""
+    arrays = dict.fromkeys(leaf[:length] for leaf in leaf_places(value) for length in range(1, len(leaf)))
+    for place in arrays:
+        items = value_at(value, place)
+        if isinstance(items, list):
+            yield AmbiguousPair(
+                label=f"`{format_place(place)}` with its last item once and twice",
+                places=(place,),
+                first=_unchanged,
+                second=_set(place, [*items, items[-1]]),
+            )
+
+
+def _rounded(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
+    """A number with a fraction, and one that is a little larger."""
+    for place in leaf_places(value):
+        number = value_at(value, place)
+        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 2**40:
+            numbers = (1.2, 0.2, math.floor(number) + 0.2, math.floor(number) - 0.8)
+            some = next((each for each in numbers if accepts(with_value(value, place, each))), None)
+            if some is not None:
+                label = f"`{format_place(place)}` {some:g} and a little more"
+                more = _set(place, some + _LITTLE)
+                yield AmbiguousPair(label=label, places=(place,), first=_set(place, some), second=more)
