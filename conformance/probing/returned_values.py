@@ -1,0 +1,150 @@
+"""
+Finds the values of an input that a chain returns, and where they come back as other ones.
+
+Which values a chain returns is learnt from its answers: a path of the output had the value of a place of the input in several
+answers, each to another value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from chainproof.contract import clauses
+from chainproof.contract.violations import Violation
+from chainproof.json_text import JSON
+
+from ..inputs.input_variations import Place, encoded, format_place, lengthened, unique_text, value_at, with_value
+from ..judging.misread_values import UNUSUAL_TEXTS, is_cut_within_character, is_misread_number, is_misread_text
+from ..judging.output_comparison import Leaves, Path, format_output_path
+from .difference_confirmation import send_alone
+from .input_source import InputSource
+from .requester import Requester
+
+_RETURNED = 3
+"""Answers in which an output value has to equal an input value before it counts as returned."""
+_USUAL = 100
+_LARGE_INTEGERS = (2**53 + 1, 2**63 - 1, -(2**53) - 1, 2**31 + 12_345, 2**32 + 54_321)
+_NUMBERS_AS_TEXT = ("007", "1e3", "12345678")
+_STEM = 8
+"""Unique characters at the beginning of a text, by which it is recognised."""
+_LONG_TEXT = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Returned:
+    """Where the output has a value of the input."""
+
+    path: Path
+    index: int
+
+    def value_in(self, output: Leaves | None) -> object:
+        """The returned value; None if there is none."""
+        values = () if output is None else output.get(self.path, ())
+        return values[self.index] if self.index < len(values) else None
+
+
+def judge_returned_values(requester: Requester, source: InputSource) -> None:
+    """Record values that come back as other ones: integers without some digits, and texts that were converted wrongly."""
+    returned = _returned_values(requester, source)
+    for place, where in returned.items():
+        _judge_numbers(requester, source, place, where)
+    texts = {place: where for place, where in returned.items() if isinstance(value_at(source.value, place), str)}
+    for label, unusual in UNUSUAL_TEXTS.items():
+        if texts and _judge_unusual_text(requester, source, texts, label, unusual):
+            break
+    _judge_long_texts(requester, source)
+
+
+def _returned_values(requester: Requester, source: InputSource) -> dict[Place, _Returned]:
+    """The places of the input whose values the output has."""
+    values = [source.unique() for _ in range(_RETURNED)]
+    outputs = [send_alone(requester, encoded(value), "an input with unique values") for value in values]
+    found: dict[Place, _Returned] = {}
+    for place in source.places:
+        sent = [value_at(value, place) for value in values]
+        if len(set(map(repr, sent))) < _RETURNED:
+            continue
+        for where in _positions(outputs[0], sent[0]):
+            if [where.value_in(output) for output in outputs] == sent:
+                found.setdefault(place, where)
+    return found
+
+
+def _positions(output: Leaves | None, value: JSON) -> Iterator[_Returned]:
+    """Where an output has a value."""
+    for path, values in (output or {}).items():
+        for index, each in enumerate(values):
+            if each == value and isinstance(each, bool) == isinstance(value, bool):
+                yield _Returned(path=path, index=index)
+
+
+def _judge_numbers(requester: Requester, source: InputSource, place: Place, where: _Returned) -> None:
+    """Record an integer argument that comes back as another one, or a text as a number, if the argument takes texts too."""
+    takes_integers, takes_fractions = (source.accepts(with_value(source.value, place, each)) for each in (_USUAL, 0.5))
+    if not takes_integers or takes_fractions:
+        return  # a large integer may be read as a double
+    for sent in (*_LARGE_INTEGERS, *_NUMBERS_AS_TEXT):
+        value = with_value(source.value, place, sent)
+        if not source.accepts(value):
+            continue
+        returned = where.value_in(send_alone(requester, encoded(value), f"{sent!r} in an argument"))
+        if returned != sent and is_misread_number(sent, returned):
+            _record(
+                requester,
+                value,
+                f"{sent!r} as `{format_place(place)}`",
+                where.path,
+                f"{returned!r} instead of {sent!r}",
+            )
+            return
+
+
+def _judge_unusual_text(
+    requester: Requester, source: InputSource, texts: Mapping[Place, _Returned], label: str, unusual: str
+) -> bool:
+    """Record whether texts with an unusual part come back with another one. True after a violation."""
+    value, stems = source.value, {}
+    for place in texts:
+        stem = unique_text(source.rng, _STEM)
+        changed = with_value(value, place, f"{stem}{unusual}{stem[:2]}")
+        if source.accepts(changed):
+            value, stems[place] = changed, stem
+    output = send_alone(requester, encoded(value), f"texts with {label}") if stems else None
+    for place, stem in stems.items():
+        returned = texts[place].value_in(output)
+        if is_misread_text(stem, unusual, stem[:2], returned):
+            found = f"{returned!r} instead of {value_at(value, place)!r}"
+            _record(requester, value, f"{label} in `{format_place(place)}`", texts[place].path, found)
+            return True
+    return False
+
+
+def _judge_long_texts(requester: Requester, source: InputSource) -> None:
+    """Record texts that the chain cuts off in the middle of a character, as one that counts bytes or UTF-16 units does."""
+    places = tuple(place for place in source.places if isinstance(value_at(source.value, place), str))
+    for shift in (0, 1):
+        stems = {place: unique_text(source.rng, _STEM) + "x" * shift for place in places}
+        value = source.value
+        for place, stem in stems.items():
+            short = with_value(value, place, stem)
+            value = short if source.accepts(short) else value
+            value = lengthened(value, (place,), source.accepts, _LONG_TEXT, filling="😀")
+        output = send_alone(requester, encoded(value), "long texts of characters beyond U+FFFF")
+        for path, leaves in (output or {}).items():
+            for place in places:
+                sent = str(value_at(value, place))
+                cut = next((str(each) for each in leaves if is_cut_within_character(sent, each, least=_STEM)), None)
+                if cut is not None:
+                    _record(requester, value, "long texts", path, f"a text that ends within a character: {cut[-3:]!r}")
+                    return
+
+
+def _record(requester: Requester, value: JSON, label: str, path: Path, found: str) -> None:
+    """Enter a value that came back as another one."""
+    violation = Violation(
+        clause=clauses.ECHO_EXACT,
+        expected="the value that was sent, as for other values",
+        actual=f"{found} at `{format_output_path(path)}`",
+    )
+    requester.record_clause(violation.clause, violation, requester.build_request(encoded(value), label=label))
