@@ -197,6 +197,7 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
         for body in (requester.inputs.base, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))
             requester.submit(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
+    _send_conditional_requests(requester)
     long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))
     requester.submit(
         requester.build_request(fields=long, label=f"a request with a header field of {REQUIRED_FIELD_BYTES} bytes")
@@ -243,3 +244,14 @@ def _send_underscored_names(requester: Requester) -> None:
         requester.record_clause(
             clauses.OBJECT_ACCEPTED, violation if answer.status != usual.status else None, request, answer
         )
+
+
+def _send_conditional_requests(requester: Requester) -> None:
+    """Send an input with the validators of its own answer. A 304 would mean that the client has the output already."""
+    answer = requester.send(requester.build_request(requester.inputs.base, label="an input")).answer
+    for validator, name in (("etag", "If-None-Match"), ("last-modified", "If-Modified-Since")):
+        value = None if answer is None else answer.field(validator)
+        if value is not None:
+            fields = (JSON_TYPE, (name, value))
+            label = f"a request with {name}: {value}"
+            requester.submit(requester.build_request(requester.inputs.base, fields=fields, label=label))

@@ -64,8 +64,12 @@ def _changes(position: Position) -> Iterator[tuple[str, JSON]]:
         yield from ((f"{name} as {{path}}", value) for name, value in _WRONG_TYPES.get(kind, ()))
     if position.is_required and "null" not in types:
         yield "null as {path}", None
-    if choices(position.nodes) is not None:
+    members = choices(position.nodes)
+    if members is not None:
         yield "{path} is not a member of its enum", "chainproof-no-member"
+        for word in [member for member in members if isinstance(member, str)][:1]:
+            yield "{path} is a member of its enum in another letter case", word.swapcase()
+            yield "{path} is a member of its enum with a space", f"{word} "
         return
     if "string" in types:
         yield from _lengths(position)
@@ -94,5 +98,7 @@ def _numbers(position: Position, *, is_integer: bool) -> Iterator[tuple[str, JSO
         for beyond in (Fraction(number) - step, Fraction(number) + step):
             value = beyond.numerator if beyond.denominator == 1 else float(beyond)
             yield f"{{path}} is {value}", value
+    for label, huge in (("2^64", 2**64), ("-2^63 - 1", -(2**63) - 1), ("10^400", 10**400)):
+        yield f"{{path}} is {label}", huge
     if is_integer:
         yield "{path} is 1.5", 1.5

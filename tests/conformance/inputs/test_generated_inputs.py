@@ -70,6 +70,8 @@ def test_invalid_inputs_are_rejected_by_the_model(schema: Schema) -> None:
         "`names[0]` with 8 characters",
         "no `kind`, which is required",
         "`kind` is not a member of its enum",
+        "`kind` is a member of its enum in another letter case",
+        "`opts.repeat` is 10^400",
         "an object as `names`",
         "null as `names`",
     } <= found.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -212,3 +213,20 @@ def test_rare_defects_are_looked_for_on_a_slow_target(run_suite: RunSuite, monke
 
     assert result.skipped == {}
     assert "unauthenticated" in " ".join(result.finding_recorder.coverage.notes)
+
+
+def conditional(request: EndpointRequest) -> EndpointAnswer:
+    """A gateway that gives outputs an ETag, and answers 304 to a client that has it, as only GET and HEAD may be."""
+    answer = typed_endpoint(request)
+    tag = f'"{hashlib.sha256(answer.body).hexdigest()}"'
+    if answer.status == 200 and tag in request.values("if-none-match"):
+        return replace(answer, status=304, body=b"", media_type=None)
+    return replace(answer, extra_fields=(("ETag", tag),)) if answer.status == 200 else answer
+
+
+def test_an_output_is_sent_again_to_a_client_that_has_it(run_suite: RunSuite) -> None:
+    """A POST runs the chain, whatever validators it has."""
+    some = checks("other_headers_and_queries_are_ignored")
+    result = run(run_suite, conditional, checks=some, **SOURCES["schema"])
+
+    assert {"status"} == result.clauses, result.lines
