@@ -537,7 +537,8 @@ class Compressing(TypedEndpoint):
 
     def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:
         answer = super().answer(request, value)
-        if "gzip" not in "".join(request.values("accept-encoding")):
+        accepted = ",".join(request.values("accept-encoding")).replace(" ", "").split(",")
+        if not {"gzip", "GZIP"} & set(accepted):
             return answer
         return replace(answer, body=gzip.compress(answer.body), extra_fields=(("Content-Encoding", "gzip"),))
 
