@@ -155,7 +155,8 @@ def test_values_that_come_back_are_compared(
 
 TEXTS = {
     "returned as it is": (str, False),
-    "escaped for HTML": (html.escape, True),
+    "escaped for HTML": (html.escape, False),
+    "escaped for HTML twice": (lambda text: html.escape(html.escape(text)), True),
     "decoded as Latin-1": (lambda text: text.encode("utf-8", "surrogatepass").decode("latin-1"), True),
     "without characters beyond U+FFFF": (
         lambda text: "".join(char if ord(char) < 2**16 else "?" for char in text),
