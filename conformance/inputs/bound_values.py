@@ -256,6 +256,15 @@ def without_optional_members(value: JSON, accepts: Accepts, *, nested: bool) -> 
     return value
 
 
+def with_least_numbers(value: JSON, accepts: Accepts) -> JSON:
+    """The input with 0, or else 1, for each number that may be so small."""
+    for place in leaf_places(value):
+        if _is_number(value_at(value, place)):
+            changed = (with_value(value, place, number) for number in (0, 1))
+            value = next(filter(accepts, changed), value)
+    return value
+
+
 # ------------------------------------------------------------------ combinations
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
+from operator import itemgetter
 
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
-from chainproof.json_text import parse_json
+from chainproof.json_text import JSON, parse_json
 
-from ...inputs.bound_values import BoundInput, bound_inputs, combined_inputs, large_inputs
+from ...inputs.bound_values import (
+    BoundInput,
+    bound_inputs,
+    combined_inputs,
+    large_inputs,
+    with_least_numbers,
+    without_optional_members,
+)
+from ...inputs.input_variations import encoded
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
@@ -27,6 +36,10 @@ _LARGE_SIZES: dict[Depth, tuple[int, ...]] = {
     Depth.DEEP: (20_000, 200_000, 900_000),
 }
 """Bytes of large inputs."""
+_TRIAL_SIZE = 2_000
+"""Bytes of the inputs that show which arguments have large outputs."""
+_TRIALS = 2
+"""Such inputs for each choice of arguments."""
 _ACCEPTED_CODINGS = ("gzip", "gzip;q=0, identity", "deflate")
 """Values of Accept-Encoding that are sent in turn."""
 _REPLACEMENT = "\ufffd"
@@ -59,7 +72,7 @@ def large_inputs_get_complete_answers(requester: Requester) -> None:
     Many items and long texts, also in chunks, in UTF-8 without escapes, and with a compressed answer. No two requests have
     the same texts.
     """
-    source = _source(requester, "large inputs")
+    source = _with_largest_output(requester, _source(requester, "large inputs"))
     codings, place = itertools.cycle(_ACCEPTED_CODINGS), next(iter(source.places), None)
     for size in _LARGE_SIZES[requester.settings.depth]:
         # Unique texts are ASCII.
@@ -75,6 +88,35 @@ def large_inputs_get_complete_answers(requester: Requester) -> None:
                 fields = (JSON_TYPE, ("Accept-Encoding", coding))
                 labelled = f"{label}, with Accept-Encoding: {coding}"
                 requester.send(build(compressed.content, fields=fields, label=labelled))
+
+
+def _with_largest_output(requester: Requester, source: InputSource) -> InputSource:
+    """
+    The source with those other arguments that make the largest outputs of large inputs: as they are, the default ones, or small
+    numbers. A limit or a filter among them may keep every output small.
+    """
+    values = (
+        source.value,
+        without_optional_members(source.value, source.accepts, nested=False),
+        with_least_numbers(source.value, source.accepts),
+    )
+    found = [(_output_size(requester, source.with_value(value)), value) for value in _distinct(values)]
+    return source.with_value(max(found, key=itemgetter(0))[1])
+
+
+def _distinct(values: Iterable[JSON]) -> Iterable[JSON]:
+    """The values without those that are written alike."""
+    return {encoded(value): value for value in values}.values()
+
+
+def _output_size(requester: Requester, source: InputSource) -> int:
+    """The largest output of some quite large inputs, in bytes."""
+    sizes = [0]
+    for each in itertools.islice(large_inputs(source.unique(), source.accepts, _TRIAL_SIZE), _TRIALS):
+        answer = requester.send(requester.build_request(each.content, label=each.label)).answer
+        if answer is not None and answer.status == 200:
+            sizes.append(len(answer.body))
+    return max(sizes)
 
 
 def _judge_replacements(requester: Requester, escaped: JudgedExchange, unescaped: JudgedExchange) -> None:

@@ -17,7 +17,7 @@ from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.conformance.inputs.bound_values import bound_inputs, without_optional_members
+from chainproof.conformance.inputs.bound_values import bound_inputs, with_least_numbers, without_optional_members
 
 from ..conftest import RunSuite
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
@@ -241,6 +241,36 @@ def test_some_concurrent_inputs_differ_in_one_value_only(run_suite: RunSuite) ->
     assert 4 <= max(map(len, others.values()))
 
 
+@pytest.mark.parametrize("required", [["text"], ["text", "shortest"]], ids=["with a default", "required"])
+def test_large_outputs_are_found_although_an_argument_filters_them(required: list[str], run_suite: RunSuite) -> None:
+    """The words of the text with at least so many characters: with large numbers there are none, however long the text is."""
+    shortest = {"type": "integer", "minimum": 1, "maximum": 40}
+    schema = Schema(
+        source="words.json",
+        document={
+            "type": "object",
+            "properties": {"text": {"type": "string", "maxLength": 300_000}, "shortest": shortest},
+            "required": required,
+        },
+    )
+    sizes: list[int] = []
+
+    def words(value: Value) -> Value:
+        output = {"words": [word for word in value["text"].split() if len(word) >= value.get("shortest", 1)]}
+        sizes.append(len(json.dumps(output)))
+        return output
+
+    run_suite(
+        serving(words, schema),
+        echo=False,
+        steerable=False,
+        input_schema=schema,
+        checks=check("large_inputs_get_complete_answers"),
+    )
+
+    assert max(sizes) > 65_536
+
+
 def test_only_objects_with_free_names_get_other_names() -> None:
     """A schema that ignores further members says nothing about their names, and a signature may reject them."""
     value = InputGenerator(SCHEMA).rich().value
@@ -258,6 +288,13 @@ def test_members_that_may_be_absent_are_removed() -> None:
 
     assert without_optional_members(value, SCHEMA.accepts, nested=False) == {"text": "Ada", "counts": [1]}
     assert without_optional_members(value, SCHEMA.accepts, nested=True) == {**value, "weights": {}}
+
+
+def test_numbers_become_as_small_as_they_may_be() -> None:
+    """But not negative: many chains take such numbers for none."""
+    value = {"text": "Ada", "counts": [7, 8], "scale": 2.5, "weights": {"a": 3}}
+
+    assert with_least_numbers(value, SCHEMA.accepts) == {**value, "counts": [0, 0], "scale": 1, "weights": {"a": 0}}
 
 
 @pytest.mark.parametrize(
