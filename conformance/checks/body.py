@@ -13,7 +13,7 @@ from chainproof.contract import clauses
 from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase, non_objects_around, spaced_inputs
 from ..inputs.boundary_inputs import boundary_inputs
 from ..inputs.generated_inputs import rich_input, serializations, valid_input_bodies
-from ..inputs.invalid_inputs import invalid_inputs
+from ..inputs.invalid_inputs import invalid_inputs, loosely_written_inputs
 from ..inputs.invalid_json import COMMON_ERRORS, invalid_json, invalid_json_elsewhere, valid_elsewhere
 from ..inputs.strategies import almost_json, json_objects, non_objects
 from ..inputs.valid_json import (
@@ -117,7 +117,7 @@ def chunked_bodies_are_accepted(requester: Requester) -> None:
 def implementation_defined_json_gets_a_documented_answer(requester: Requester) -> None:
     """
     Duplicate names, lone surrogates, tiny numbers and deep nesting may be accepted or rejected, in a documented way. So may
-    inputs that do not match the schema in one place.
+    inputs that do not match the schema in one place, such as a time without a zone.
     """
     _send_all(requester, _embedded(requester, IMPLEMENTATION_DEFINED))
     schema = requester.terms.input_schema
@@ -125,6 +125,7 @@ def implementation_defined_json_gets_a_documented_answer(requester: Requester) -
         invalid = invalid_inputs(schema)
         count = min(len(invalid), _MAX_INVALID_INPUTS[requester.settings.depth])
         _send_all(requester, requester.rng("invalid inputs").sample(invalid, count))
+        _send_all(requester, loosely_written_inputs(schema)[:count])
 
 
 @check_for(clauses.BODY_REQUIRED)

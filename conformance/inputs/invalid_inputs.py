@@ -1,4 +1,4 @@
-"""Inputs that the chain surely rejects because of one change to a valid one."""
+"""Inputs that the chain surely rejects because of one change to a valid one, and those that it may reject."""
 
 from __future__ import annotations
 
@@ -26,6 +26,40 @@ _WRONG_TYPES: dict[str, tuple[tuple[str, JSON], ...]] = {
     "array": (("an object", {}), ("a number", 7)),
     "object": (("a number", 7), ("a word", "abc")),
 }
+
+
+_LOOSE_FORMATS: dict[str, tuple[tuple[str, JSON], ...]] = {
+    "date-time": (
+        ("a time without a zone", "2026-02-28T23:59:59"),
+        ("a time after a space", "2026-02-28 23:59:59Z"),
+        ("a date without a time", "2026-02-28"),
+        ("seconds since 1970", 1772323199),
+    ),
+    "date": (("a date with a time", "2026-02-28T00:00:00Z"), ("seconds since 1970", 1772236800)),
+    "time": (("a time without a zone", "23:59:59"), ("a time without seconds", "23:59Z")),
+    "duration": (("a number of seconds", 90), ("hours, minutes and seconds", "01:02:03")),
+    "uuid": (("a UUID without hyphens", "6f9619ff8b86d011b42d00c04fc964ff"),),
+    "email": (("an address with a name", "Ada <ada@example.com>"),),
+    "uri": (("an address without a scheme", "//example.com/a"),),
+}
+"""Texts and numbers that some receivers take for a format and others do not, by the names of JSON Schema."""
+
+
+def loosely_written_inputs(schema: Schema) -> tuple[BodyCase, ...]:
+    """
+    Inputs that do not match the schema, with one value written as its format does not allow but many models do. The chain may
+    accept or reject them. The label names the change. Raises SchemaError if there is no valid input.
+    """
+    rich = InputGenerator(schema).rich()
+    found: dict[bytes, str] = {}
+    for position in distinct_positions(rich):
+        for format_name in {str(node.schema.get("format")) for node in position.nodes if isinstance(node.schema, dict)}:
+            for label, value in _LOOSE_FORMATS.get(format_name, ()):
+                content = with_text_at(rich, position.path, encode_json(value))
+                parsed = parse_json(content)
+                if isinstance(parsed, dict) and not schema.accepts(parsed):
+                    found.setdefault(content, f"{label} as `{format_path(position.path)}`")
+    return tuple(BodyCase(label=label, content=content) for content, label in found.items())
 
 
 def invalid_inputs(schema: Schema) -> tuple[BodyCase, ...]:

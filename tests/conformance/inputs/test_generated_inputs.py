@@ -14,7 +14,7 @@ from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.inputs.boundary_inputs import boundary_inputs
 from chainproof.conformance.inputs.generated_inputs import distinct_inputs, input_label, rich_input, valid_inputs
-from chainproof.conformance.inputs.invalid_inputs import invalid_inputs
+from chainproof.conformance.inputs.invalid_inputs import invalid_inputs, loosely_written_inputs
 from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
 
 CHAIN = """
@@ -77,6 +77,26 @@ def test_invalid_inputs_are_rejected_by_the_model(schema: Schema) -> None:
     } <= found.keys()
     # The service takes null for an argument with a default.
     assert "null as `opts`" not in found
+
+
+def test_times_are_also_written_loosely() -> None:
+    """A model may read a time without a zone, which the format of JSON Schema does not allow."""
+    schema = Schema(
+        source="times.json",
+        document={
+            "type": "object",
+            "properties": {
+                "start": {"type": "string", "format": "date-time"},
+                "id": {"type": "string", "format": "uuid"},
+            },
+            "required": ["start", "id"],
+        },
+    )
+    found = {body.label: json.loads(body.content) for body in loosely_written_inputs(schema)}
+
+    assert "2026-02-28T23:59:59" == found["a time without a zone as `start`"]["start"]
+    assert 5 == len(found)
+    assert not any(map(schema.accepts, found.values()))
 
 
 def test_null_against_a_type_hint_is_named(schema: Schema) -> None:
