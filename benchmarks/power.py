@@ -277,6 +277,7 @@ def page(records: Iterable[Record]) -> str:
             "## Faults",
             "",
             "*named*: a finding names the clause that the fault violates. Findings of level `should` are warnings and do not fail the run.",
+            "An empty cell was not measured.",
             "",
             f"<details><summary>All {len(FAULTS)} faults</summary>",
             "",
@@ -295,23 +296,29 @@ def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Re
     """The totals and the commands."""
     named = sum(FAULTS[name].violates.id in record.found for name, record in ours.items())
     theirs = sum(record.code == 1 for record in stock.values())
-    days = sorted({record.day for record in (*ours.values(), *stock.values(), *correct)})
     times = sorted(record.seconds for record in ours.values())
     lines = [
         f"- `chainproof conformance --depth standard --steerable --echo`: {named} of {len(ours)} faults detected, each with its own clause"
-        + (f"; median {times[len(times) // 2]:.0f} s per run" if times else ""),
-        f"- `schemathesis run openapi.yaml -u URL -H 'Authorization: Api-Key …' --checks all`: {theirs} of {len(stock)}",
+        + (f"; median {times[len(times) // 2]:.0f} s per run, with others at the same time" if times else "")
+        + _days(ours.values()),
+        f"- `schemathesis run openapi.yaml -u URL -H 'Authorization: Api-Key …' --checks all`: {theirs} of {len(stock)}"
+        + _days(stock.values()),
     ]
     if correct:
         false_alarms = sum(record.code != 0 for record in correct)
-        lines.append(f"- correct endpoints, {len(correct)} runs: {false_alarms} with false alarms")
+        lines.append(f"- correct endpoints, {len(correct)} runs: {false_alarms} with false alarms{_days(correct)}")
     commands = (
         "`python benchmarks/power.py --stock --seeds 20` (the table shows the number of runs for correct endpoints)"
     )
     versions = ", ".join(f"{name} {version(name)}" for name in ("schemathesis", "hypothesis"))
-    when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "not yet"
     python = sys.version.split()[0]
-    return [*lines, "", f"Measured by {commands}, seed {SEED}, with {versions}, Python {python}, {when}."]
+    return [*lines, "", f"Measured by {commands}, seed {SEED}, with {versions}, Python {python}."]
+
+
+def _days(records: Iterable[Record]) -> str:
+    """When records were measured, in brackets."""
+    days = sorted({record.day for record in records})
+    return f" ({' to '.join(dict.fromkeys((days[0], days[-1])))})" if days else " (not measured)"
 
 
 def _chain_summary(chain: dict[str, Record]) -> list[str]:
