@@ -310,6 +310,10 @@ CORRECT_VARIANTS: dict[str, Variation] = {
         has_incomplete_parameter, lambda request, answer: error(400, "client_error")
     ),
     "behind a proxy with its own errors": given(is_rejected_by_proxies, proxy_error(400)),
+    "behind a server that fails on damaged codings": given(
+        lambda request: request.values("content-encoding") == ["gzip"] and not request.body.startswith(b"\x1f\x8b"),
+        proxy_error(500),
+    ),
     "requiring a Content-Length": given(has_no_length, proxy_error(411)),
     "answering 405 to an upgrade": given(lambda request: bool(request.values("upgrade")), proxy_error(405)),
     "with redirects at other paths": given(
@@ -322,7 +326,7 @@ CORRECT_COMBINATIONS = (
     ("behind a proxy with its own errors",),
     ("with empty errors", "accepting a lower-case scheme", "accepting a byte order mark", "rejecting an incomplete parameter", "in HTTP/1.0"),
     ("with additional error members", "requiring a Content-Length", "answering 405 to an upgrade", "in chunks"),
-    ("with a charset", "with redirects at other paths", "after interim answers"),
+    ("with a charset", "with redirects at other paths", "after interim answers", "behind a server that fails on damaged codings"),
 )  # fmt: skip  # one line each
 """Each variant is in one of these. `CHAINPROOF_SAMPLE=all` also tests each of them alone."""
 
