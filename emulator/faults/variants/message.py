@@ -81,7 +81,7 @@ add_variant(
 
 def _gzip(context: RequestContext, answer: Answer) -> Answer:
     """The answer compressed, if the client accepts gzip."""
-    gzip_accepted = re.search(rb"gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", context.field(b"accept-encoding"))
+    gzip_accepted = re.search(rb"(?<![-\w])gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", context.field(b"accept-encoding"))
     if not gzip_accepted or not answer.body or context.request.method == b"HEAD":
         return answer
     compressed = with_header(with_body(answer, gzip.compress(answer.body, mtime=0)), "Content-Encoding", "gzip")
