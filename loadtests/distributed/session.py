@@ -40,6 +40,7 @@ from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
 from chainproof.judgement.verdict import ExitCode
+from chainproof.linux import return_freed_memory
 from chainproof.machine_faults import machine_fault
 from chainproof.processes import chainproof_command, own_environment
 from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
@@ -159,6 +160,7 @@ class Session:
         hub.handle_error = self.on_greenlet_error
         _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
+        return_freed_memory()  # of large answers: what a hostile target sends would add up beyond --max-response-memory
 
     # ------------------------------------------------------------------ Locust's events
 
