@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,9 +16,11 @@ class ConnectProxy:
     """A proxy with a fixed answer to CONNECT, which forwards accepted connections to one loopback port."""
 
     answer: bytes
-    """Empty: it answers nothing for two seconds, and then closes the connection."""
+    """Empty: it closes the connection without an answer."""
     forward_to: int
     port: int = 0
+    is_silent: bool = False
+    """Whether it says nothing until the caller gives up."""
     requests: list[bytes] = field(default_factory=list)
 
     def serve(self, listening: socket.socket) -> None:
@@ -34,8 +35,9 @@ class ConnectProxy:
         while b"\r\n\r\n" not in head and (octets := caller.recv(1 << 16)):
             head += octets
         self.requests.append(head)
-        if not self.answer:
-            time.sleep(2)
+        if self.is_silent:
+            with suppress(OSError):
+                caller.recv(1)  # returns when the caller has given up
         caller.sendall(self.answer)
         if self.answer != TUNNEL_ACCEPTED:
             caller.close()
@@ -55,9 +57,11 @@ def _forward(source: socket.socket, destination: socket.socket) -> None:
 
 
 @contextmanager
-def start_proxy(answer: bytes = TUNNEL_ACCEPTED, forward_to: int = 0) -> Iterator[ConnectProxy]:
+def start_proxy(
+    answer: bytes = TUNNEL_ACCEPTED, forward_to: int = 0, *, is_silent: bool = False
+) -> Iterator[ConnectProxy]:
     """A proxy on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        proxy = ConnectProxy(answer, forward_to, listening.getsockname()[1])
+        proxy = ConnectProxy(answer, forward_to, listening.getsockname()[1], is_silent)
         threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
         yield proxy

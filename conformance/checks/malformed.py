@@ -76,6 +76,11 @@ def _with_transfer_encoding(label: str, *lines: str, clause: Clause = http_claus
     return InvalidMessage(label=label, lines=lines, sent=_valid_chunks, clause=clause)
 
 
+def _with_chunk(label: str, form: bytes, clause: Clause = http_clauses.CHUNK_END_CRLF) -> InvalidMessage:
+    """A body in one chunk that is not written as it should be. The form has places for its size and the body."""
+    return InvalidMessage(label=label, lines=_CHUNKED, sent=lambda body: form % (len(body), body), clause=clause)
+
+
 INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
     InvalidMessage(
         label="two Content-Length fields",
@@ -230,42 +235,12 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
         lines=_CHUNKED,
         sent=lambda body: b"xyz\r\n" + body + b"\r\n0\r\n\r\n",
     ),
-    InvalidMessage(
-        label="chunks that end in bare line feeds",
-        clause=http_clauses.CHUNK_END_CRLF,
-        lines=_CHUNKED,
-        sent=lambda body: b"%x\n%b\n0\n\n" % (len(body), body),
-    ),
-    InvalidMessage(
-        label="a chunk size that ends in a bare line feed",
-        clause=http_clauses.CHUNK_END_CRLF,
-        lines=_CHUNKED,
-        sent=lambda body: b"%x\n%b\r\n0\r\n\r\n" % (len(body), body),
-    ),
-    InvalidMessage(
-        label="a chunk extension that ends in a bare line feed",
-        clause=http_clauses.CHUNK_END_CRLF,
-        lines=_CHUNKED,
-        sent=lambda body: b"%x;a\n%b\r\n0\r\n\r\n" % (len(body), body),
-    ),
-    InvalidMessage(
-        label="two other bytes in place of the line end after a chunk",
-        clause=http_clauses.CHUNK_END_CRLF,
-        lines=_CHUNKED,
-        sent=lambda body: b"%x\r\n%bxy0\r\n\r\n" % (len(body), body),
-    ),
-    InvalidMessage(
-        label="a chunk without a line end",
-        clause=http_clauses.CHUNK_END,
-        lines=_CHUNKED,
-        sent=lambda body: b"%x\r\n%b0\r\n\r\n" % (len(body), body),
-    ),
-    InvalidMessage(
-        label="a chunk that is longer than its size",
-        clause=http_clauses.CHUNK_END_CRLF,
-        lines=_CHUNKED,
-        sent=lambda body: b"%x\r\n%bxyz\r\n0\r\n\r\n" % (len(body), body),
-    ),
+    _with_chunk("chunks that end in bare line feeds", b"%x\n%b\n0\n\n"),
+    _with_chunk("a chunk size that ends in a bare line feed", b"%x\n%b\r\n0\r\n\r\n"),
+    _with_chunk("a chunk extension that ends in a bare line feed", b"%x;a\n%b\r\n0\r\n\r\n"),
+    _with_chunk("two other bytes in place of the line end after a chunk", b"%x\r\n%bxy0\r\n\r\n"),
+    _with_chunk("a chunk without a line end", b"%x\r\n%b0\r\n\r\n", clause=http_clauses.CHUNK_END),
+    _with_chunk("a chunk that is longer than its size", b"%x\r\n%bxyz\r\n0\r\n\r\n"),
     InvalidMessage(
         label="a bare CR in a header field",
         clause=http_clauses.FIELD_VALUE_CHARACTERS,

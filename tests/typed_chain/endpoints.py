@@ -172,7 +172,7 @@ class LargeSwapped(TypedEndpoint):
         if len(value["items"]) < 5:
             return quote(value)
         self.shared = quote(value)
-        time.sleep(0.01)
+        time.sleep(0.01)  # the work on a large order: other requests arrive meanwhile
         return self.shared
 
 

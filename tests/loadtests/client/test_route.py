@@ -92,7 +92,7 @@ def test_a_rejected_tunnel_is_a_failed_connection(answer: bytes) -> None:
 def test_the_deadline_covers_the_proxy() -> None:
     """A silent proxy takes no longer than the deadline."""
     begun = time.monotonic()
-    with start_proxy(b"") as proxy:
+    with start_proxy(b"", is_silent=True) as proxy:
         route = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
         reply = send("https://localhost", route, deadline=0.2)
 
