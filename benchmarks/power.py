@@ -308,7 +308,7 @@ def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Re
         false_alarms = sum(record.code != 0 for record in correct)
         lines.append(f"- correct endpoints, {len(correct)} runs: {false_alarms} with false alarms{_days(correct)}")
     commands = (
-        "`python benchmarks/power.py --stock --seeds 20` (the table shows the number of runs for correct endpoints)"
+        "`python benchmarks/power.py --stock --seeds N` (N is the number of runs in the table of correct endpoints)"
     )
     versions = ", ".join(f"{name} {version(name)}" for name in ("schemathesis", "hypothesis"))
     python = sys.version.split()[0]

@@ -23,7 +23,7 @@ from .interruption import END_TIME
 from .plan import RunPlan, in_order
 from .power_order import power_of
 
-_NO_REQUEST = "needs inputs that this chain does not accept"
+_NO_REQUEST = "its requests cannot be made for this chain"
 """Why a check that had nothing to send was skipped: a check that sent nothing has not passed."""
 
 

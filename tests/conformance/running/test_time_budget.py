@@ -416,7 +416,7 @@ def test_a_check_that_sends_nothing_is_skipped() -> None:
     with requester_for(correct_endpoint) as requester:
         progress = CheckRunner(requester).run(check_that(lambda requester: None))
 
-    assert "needs inputs that this chain does not accept" == str(progress.skipped)
+    assert "its requests cannot be made for this chain" == str(progress.skipped)
 
 
 def test_checks_of_a_slow_target_run_at_the_same_time_in_two_rounds() -> None:
