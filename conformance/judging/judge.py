@@ -17,8 +17,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import allowed_statuses
-from chainproof.contract.exercised_clauses import exercised_clauses
-from chainproof.contract.judged_answer import coding_violations
+from chainproof.contract.judged_answer import coding_violations, exercised_clauses
 from chainproof.contract.redaction import REDACTED
 from chainproof.contract.violations import Violation, error_code, violations_with_body
 from chainproof.durations import format_duration

@@ -13,8 +13,7 @@ import gevent
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.exercised_clauses import OF_OUTPUTS
-from chainproof.contract.judged_answer import judge_answer
+from chainproof.contract.judged_answer import OF_OUTPUTS, judge_answer
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.responsibility import responsible_for
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code
