@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from chainproof.contract.clause import Clause
 from chainproof.contract.http_clauses import HTTP_CLAUSE_BY_ID, RFC_MUSTS
-from chainproof.contract.levels import Level
+from chainproof.contract.levels import Clause, Level
 
 RECORDS_FILE = Path(__file__).with_suffix(".json")
 MAX_VIOLATING_SHARE = 0.1

@@ -7,8 +7,8 @@ without a document that says so. Checks, faults and findings name clauses and do
 
 from __future__ import annotations
 
-from chainproof.contract.clause import Clause as Clause  # noqa: PLC0414  # re-exported: clauses and their type go together
 from chainproof.contract.http_clauses import HTTP_CLAUSE_BY_ID
+from chainproof.contract.levels import Clause as Clause  # noqa: PLC0414  # re-exported: clauses and their type go together
 from chainproof.contract.levels import Level
 from chainproof.contract.openapi import OPERATION
 

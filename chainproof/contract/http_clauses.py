@@ -7,8 +7,7 @@ measurement. A SHOULD of an RFC always has the level `should`.
 
 from __future__ import annotations
 
-from chainproof.contract.clause import Clause
-from chainproof.contract.levels import Level
+from chainproof.contract.levels import Clause, Level
 
 HTTP_CLAUSE_BY_ID: dict[str, Clause] = {}
 """Every clause of this file, in its order."""

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clause import Clause
 from chainproof.contract.content_coding import decode_answer
 from chainproof.contract.errors import DOCUMENTED_CODES
-from chainproof.contract.levels import Contract
+from chainproof.contract.levels import Clause, Contract
 from chainproof.contract.violations import Violation, is_plainly_valid, violations_with_body
 from chainproof.json_text import TooComplex, parse_json
 

@@ -1,5 +1,5 @@
 """
-The levels of a clause, and the contracts that `--contract` selects.
+What a clause is, the levels that it can have, and the contracts that `--contract` selects.
 
 A level says what a violation means; a contract says which sources beyond the published document count. The two are
 independent: every contract has clauses of every level.
@@ -7,6 +7,7 @@ independent: every contract has clauses of every level.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -21,6 +22,21 @@ class Level(StrEnum):
 
     SHOULD = "should"
     """A recommendation: a violation is a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """One testable statement of the contract."""
+
+    id: str
+    """Short, stable, lower case; used in findings, reports and `--accept`."""
+    level: Level
+    source: str
+    """A JSON pointer (`#/…`), an RFC and section, or `assumed`."""
+    quotation: str
+    """The words of the source, unchanged; for an assumed clause, why callers rely on it."""
+    statement: str
+    """What must hold, in plain English."""
 
 
 class Contract(StrEnum):

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from chainproof.contract import clauses, http_clauses
-from chainproof.contract.clause import Clause
+from chainproof.contract.levels import Clause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

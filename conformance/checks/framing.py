@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses, http_clauses
-from chainproof.contract.clause import Clause
+from chainproof.contract.levels import Clause
 from chainproof.contract.violations import Violation
 from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from chainproof.contract import clauses
-from chainproof.contract.clause import Clause
+from chainproof.contract.levels import Clause
 from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from chainproof.clock import Seconds
 from chainproof.contract import http_clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clause import Clause
+from chainproof.contract.levels import Clause
 from chainproof.contract.violations import Violation
 
 from ..judging.judge import BUSY_STATUSES
