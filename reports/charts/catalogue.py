@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from chainproof.judgement.latency import spectrum
 from chainproof.judgement.load_summary import LoadSummary
-from chainproof.judgement.spectrum import spectrum
 from chainproof.results.exchange import Result
 
 from ..formatting.phases import judged_phases_note

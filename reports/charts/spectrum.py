@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from chainproof.clock import Seconds
-from chainproof.judgement.spectrum import SpectrumPoint
+from chainproof.judgement.latency import SpectrumPoint
 
 from ..formatting import quantities
 from .axis_ticks import MIN_TIME, log_ticks

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.judgement.judged_requests import JudgedRequests
-from chainproof.judgement.latency import timings
-from chainproof.judgement.spectrum import spectrum
+from chainproof.judgement.latency import spectrum, timings
 from chainproof.judgement.timing_names import RESPONSE_TIME
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.interval import Interval, total
