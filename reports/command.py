@@ -24,8 +24,7 @@ from chainproof.judgement.comparison.history import History, history
 from chainproof.judgement.comparison.metrics import Metric
 from chainproof.judgement.comparison.search_comparison import compare_searches
 from chainproof.judgement.load_summary import LoadSummary
-from chainproof.judgement.search_check import check_search
-from chainproof.judgement.summary import Report, report, summary
+from chainproof.judgement.summary import Report, check_search, report, summary
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.machine_faults import MachineFault
 from chainproof.options import count

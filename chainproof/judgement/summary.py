@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from chainproof.contract.accepted_violations import Acceptance
@@ -10,10 +11,11 @@ from chainproof.judgement.conformance_summary import ConformanceSummary, summari
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.severity import severity
 from chainproof.judgement.verdict import Verdict, worst_verdict
+from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
-from chainproof.results.folder import Run
+from chainproof.results.folder import Run, read_run
 from chainproof.results.manifest import RunKind
-from chainproof.results.search_record import SearchRecord
+from chainproof.results.search_record import SEARCH_FILE, ProbeRecord, SearchRecord, SearchRecordError
 
 Summary = LoadSummary | ConformanceSummary
 
@@ -68,11 +70,6 @@ class Report:
         return tuple(summary for summary in self.summaries if isinstance(summary, ConformanceSummary))
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
-        """The findings of all runs, the most severe first."""
-        return tuple(found for _, found in self.findings_with_runs)
-
-    @property
     def findings_with_runs(self) -> tuple[tuple[Summary, Finding], ...]:
         """The findings of all runs, the most severe first, each with its run."""
         pairs = [(summary, found) for summary in self.summaries for found in summary.findings]
@@ -92,3 +89,38 @@ def summary(run: Run) -> Summary:
 def acceptance(summary: Summary, found: Finding) -> Acceptance | None:
     """The acceptance that applies to a finding, or None; of several, the one that lasts longest."""
     return summary.run.manifest.acceptance_of(found.clause)
+
+
+def check_search(search: SearchRecord) -> None:
+    """
+    Compare every probe with its run folder, where that still exists. Raises SearchRecordError.
+
+    The runs at the saturation rate and at the lowest missed rate, on which the result rests, are judged again.
+    """
+    for probe in search.probes:
+        if probe.folder in search.missing_folders:
+            continue
+        problem = next(_search_problems(search, probe), None)
+        if problem is not None:
+            raise SearchRecordError(
+                f"expected {search.path / SEARCH_FILE} to agree with its run folders, but {problem}: run the search again, or "
+                "name its run folders one by one"
+            )
+
+
+def _search_problems(search: SearchRecord, probe: ProbeRecord) -> Iterator[str]:
+    """Where a probe differs from its run."""
+    run = read_run(search.path / probe.folder)
+    manifest, rate = run.manifest, run.manifest.settings.get("rate_per_s")
+    if manifest.kind is not RunKind.LOAD or not isinstance(rate, int | float) or not math.isclose(rate, probe.rate):
+        yield f"{probe.folder} is a run at {rate} per second, not at {probe.rate:g}"
+    elif manifest.target != search.target or manifest.objectives != search.objectives:
+        yield f"{probe.folder} is a run with another target or other objectives"
+    elif probe.rate in (search.saturation_rate, search.missed_at):
+        found = summarise_load(run)
+        counted = found.judged.planned, found.judged.count(Result.OK)
+        if counted != (probe.planned, probe.ok):
+            yield f"{probe.folder} has {counted[1]} ok of {counted[0]} planned, not {probe.ok} of {probe.planned}"
+        contradicting = {"met": Verdict.FAIL, "missed": Verdict.PASS}.get(probe.verdict)
+        if found.verdict is contradicting and not probe.growing:
+            yield f"the verdict on {probe.folder} is {found.verdict}, not {probe.verdict}"
