@@ -36,8 +36,18 @@ from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.integrity import FileDigest, FileDigestData, damage
 from chainproof.results.interval import Interval, IntervalData
-from chainproof.results.manifest import FORMAT, Ending, Manifest, ManifestData, RunEnd, RunEndData, RunKind
-from chainproof.results.plan_change import PlanChange, PlanChangeData, apply_plan_changes
+from chainproof.results.manifest import (
+    FORMAT,
+    Ending,
+    Manifest,
+    ManifestData,
+    PlanChange,
+    PlanChangeData,
+    RunEnd,
+    RunEndData,
+    RunKind,
+    apply_plan_changes,
+)
 from chainproof.results.rollup import Rollup
 from chainproof.results.search_record import SearchRecord, read_search
 from chainproof.statistics.time_batches import LONG_RUN

@@ -47,6 +47,7 @@ from chainproof.results.folder import RunWriter, check_writable, create_run_fold
 from chainproof.results.manifest import (
     Ending,
     Manifest,
+    PlanChange,
     RunKind,
     RunSettings,
     Series,
@@ -55,7 +56,6 @@ from chainproof.results.manifest import (
     as_settings,
     versions,
 )
-from chainproof.results.plan_change import PlanChange
 from chainproof.signals import signals_to_handle
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel

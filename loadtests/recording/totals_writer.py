@@ -9,8 +9,7 @@ from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Manifest, RunEnd
-from chainproof.results.plan_change import PlanChange, apply_plan_changes
+from chainproof.results.manifest import Manifest, PlanChange, RunEnd, apply_plan_changes
 
 
 class TotalsWriter:

@@ -19,8 +19,7 @@ from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.loadtests.recording.totals_writer import TotalsWriter
 from chainproof.results.folder import PLANS, RunWriter, read_run
 from chainproof.results.interval import total
-from chainproof.results.manifest import Ending, Manifest, RunKind
-from chainproof.results.plan_change import PlanChange
+from chainproof.results.manifest import Ending, Manifest, PlanChange, RunKind
 from chainproof.workload.phases import Phase
 from chainproof.workload.workload import Workload
 
