@@ -13,7 +13,7 @@ from dataclasses import replace
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.header_fields import HeaderField
-from chainproof.results.shell_words import Secret
+from chainproof.results.shell_command import Secret
 
 from ..inputs.chain_inputs import with_member
 from ..inputs.wrong_keys import BASIC_CREDENTIALS, MISUSED_KEYS, PLACEHOLDER_KEYS, wrong_keys

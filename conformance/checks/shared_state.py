@@ -11,7 +11,7 @@ from threading import Lock
 from chainproof.contract import clauses
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
-from chainproof.results.shell_words import Secret
+from chainproof.results.shell_command import Secret
 
 from ..inputs.chain_inputs import padded, with_member
 from ..judging.auth_bypass_cause import WRONG_KEY

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from chainproof.results.shell_words import Secret
+from chainproof.results.shell_command import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from chainproof.contract.violations import Violation, violations
 from chainproof.durations import format_duration
 from chainproof.json_text import InvalidJson, TooComplex, encode_json, parse_json
 from chainproof.results.exchange import Transport
-from chainproof.results.shell_words import Secret
+from chainproof.results.shell_command import Secret
 
 from ..inputs.bodies import describe_body
 from ..inputs.chain_inputs import ChainInputs, initial_inputs

@@ -11,8 +11,15 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.openapi import METHOD, PATH
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
-from chainproof.results.curl import DIRECT_ROUTE, call_line, curl_line, is_sent_by_curl
-from chainproof.results.shell_words import Secret, variable_secret, writing_command
+from chainproof.results.shell_command import (
+    DIRECT_ROUTE,
+    Secret,
+    call_line,
+    curl_line,
+    is_sent_by_curl,
+    variable_secret,
+    writing_command,
+)
 
 JSON_TYPE = ("Content-Type", "application/json")
 

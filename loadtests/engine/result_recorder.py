@@ -19,9 +19,8 @@ from chainproof.contract.responsibility import responsible_for
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code
 from chainproof.endpoint import Endpoint
 from chainproof.json_text import exact_value
-from chainproof.results.curl import request_command
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
-from chainproof.results.shell_words import variable_secret
+from chainproof.results.shell_command import request_command, variable_secret
 from chainproof.results.stored_body import stored_body
 from chainproof.stored_text import MAX_CODE_LENGTH, MAX_FOUND_LENGTH, MAX_ID_LENGTH, shortened
 

@@ -19,8 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.contract.route import Address, Route
-from chainproof.results.curl import curl_line, request_command
-from chainproof.results.shell_words import Secret, variable_secret, writing_command
+from chainproof.results.shell_command import Secret, curl_line, request_command, variable_secret, writing_command
 
 from ...waiting import PATIENCE
 

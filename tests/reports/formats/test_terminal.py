@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from chainproof.reports.formats import terminal
 from chainproof.reports.formatting import quantities, safe_text
-from chainproof.results.curl import request_command
-from chainproof.results.shell_words import variable_secret
+from chainproof.results.shell_command import request_command, variable_secret
 
 from ..sample_reports import SAMPLES, reports_of
 
