@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
+from chainproof.clock import parse_duration
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, AuthScheme
 from chainproof.contract.levels import Contract
-from chainproof.durations import parse_duration
 
 TARGET_VARIABLE = "CHAINPROOF_TARGET"
 """The environment variable that stands in for `--target`."""

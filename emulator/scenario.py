@@ -15,10 +15,9 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, parse_duration
 from chainproof.contract.addresses import DEPLOYMENT_ID, ENVIRONMENT_NAME, RESERVED_ENVIRONMENT, Identifier
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
-from chainproof.durations import parse_duration
 from chainproof.errors import UsageError
 from chainproof.text_files import load_toml, read_settings
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 
-from chainproof.clock import PerSecond, Seconds
+from chainproof.clock import PerSecond, Seconds, format_duration
 from chainproof.contract.target import is_loopback
-from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.results.manifest import RunSettings, as_settings

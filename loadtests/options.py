@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chainproof.clock import format_duration
 from chainproof.contract.credentials import BASELINE_KEY_VARIABLE
-from chainproof.durations import format_duration
 from chainproof.errors import UsageError
 from chainproof.options import (
     CONTRACT_OPTION,

@@ -18,8 +18,7 @@ from typing import IO, TextIO
 
 import orjson
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import Seconds, format_duration
 from chainproof.judgement.latency import judged_requests, time_text
 from chainproof.judgement.objectives import too_few_ok_text
 from chainproof.results.exchange import Result

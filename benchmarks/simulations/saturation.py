@@ -26,8 +26,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chainproof.clock import PerSecond, Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import PerSecond, Seconds, format_duration
 from chainproof.loadtests.search.evidence import Counts, Probe, ProbeVerdict
 from chainproof.loadtests.search.planning import search_plan
 from chainproof.loadtests.search.saturation import ProbeRequest, SearchPlan, SearchResult, saturation

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, format_duration
 from chainproof.contract.credentials import ApiKeyError, AuthScheme, load_key
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.route import Address, Route
 from chainproof.contract.target import Target, is_loopback
-from chainproof.durations import format_duration
 from chainproof.workload.payloads import DEFAULT_PAYLOADS
 
 from .connection import ConnectionFailed, DoctorConnection, Head, reason_of

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from chainproof.clock import format_duration
 from chainproof.contract.accepted_violations import is_accepted
 from chainproof.contract.addresses import address_of
 from chainproof.contract.clauses import CLAUSE_BY_ID
@@ -18,7 +19,6 @@ from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import Responsible
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import PATH
-from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import ColdStart

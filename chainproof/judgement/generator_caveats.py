@@ -26,8 +26,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 from statistics import median
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import Seconds, format_duration
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.verdict import Verdict

@@ -11,8 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import Seconds, format_duration
 from chainproof.judgement.judged_requests import JudgedRequests, planned_requests, settled_requests
 from chainproof.judgement.timing_names import TIMING_NAMES
 from chainproof.results.exchange import Result

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chainproof.durations import parse_duration
+from chainproof.clock import parse_duration
 from chainproof.errors import UsageError
 
 

@@ -16,8 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from chainproof.clock import PerSecond, Seconds
-from chainproof.durations import parse_duration
+from chainproof.clock import PerSecond, Seconds, parse_duration
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 from chainproof.text_files import load_toml, read_settings

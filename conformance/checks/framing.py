@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, format_duration
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.levels import Clause
 from chainproof.contract.violations import Violation
-from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, format_duration
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
@@ -20,7 +20,6 @@ from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.judged_answer import coding_violations, exercised_clauses
 from chainproof.contract.redaction import REDACTED
 from chainproof.contract.violations import Violation, error_code, violations_with_body
-from chainproof.durations import format_duration
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.results.exchange import Transport
 from chainproof.stored_text import MAX_FOUND_LENGTH, shortened

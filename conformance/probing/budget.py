@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
 
-from chainproof.clock import Clock, PerSecond, Seconds, monotonic
-from chainproof.durations import format_duration
+from chainproof.clock import Clock, PerSecond, Seconds, format_duration, monotonic
 
 from ..transport.check_skipped import RunCut
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Protocol, Self, TypeVar
 
-from chainproof.clock import Seconds, monotonic
+from chainproof.clock import Seconds, format_duration, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
@@ -24,7 +24,6 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
-from chainproof.durations import format_duration
 from chainproof.json_text import InvalidJson, TooComplex, encode_json, parse_json
 from chainproof.results.exchange import Transport
 from chainproof.results.shell_command import Secret

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, format_duration
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.redaction import REDACTED
-from chainproof.durations import format_duration
 
 from ..judging.credential_leaks import redact
 from ..judging.expectation import Terms

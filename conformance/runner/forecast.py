@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from chainproof.durations import format_duration
+from chainproof.clock import format_duration
 
 from ..options import Depth, Permission, Settings
 from ..transport.rate_limit import RateLimiter

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import Seconds, format_duration
 
 from ..checks import Check
 from ..inputs.chain_schema import ChainSchema

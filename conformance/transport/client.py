@@ -8,11 +8,10 @@ import ssl
 from collections.abc import Callable
 from threading import Lock
 
-from chainproof.clock import Seconds, monotonic
+from chainproof.clock import Seconds, format_duration, monotonic
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target, is_loopback
-from chainproof.durations import format_duration
 from chainproof.endpoint import tls_error_text
 from chainproof.errors import UsageError
 from chainproof.machine_faults import reject_own_fault

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 import gevent
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import Seconds, format_duration
 from chainproof.results.exchange import OWN_ERRORS, Result, Transport
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Guard

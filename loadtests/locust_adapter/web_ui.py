@@ -21,8 +21,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from locust import web
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import Seconds, format_duration
 from chainproof.errors import UsageError
 from chainproof.judgement.timing_names import TIMING_NAMES
 from chainproof.machine_faults import machine_fault

@@ -19,11 +19,10 @@ from pathlib import Path
 
 import orjson
 
-from chainproof.clock import PerSecond, Seconds
+from chainproof.clock import PerSecond, Seconds, format_duration
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.target import parse_target
-from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict

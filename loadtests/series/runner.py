@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from chainproof.clock import Seconds
-from chainproof.durations import format_duration
+from chainproof.clock import Seconds, format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainproof.durations import format_duration
+from chainproof.clock import format_duration
 from chainproof.judgement.comparison.history import HistoryRun, JointChange, LevelChange, WorkloadHistory
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
 from chainproof.results.settings import KnownSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainproof.durations import format_duration
+from chainproof.clock import format_duration
 from chainproof.judgement.objectives import ObjectiveResult, too_few_ok_text
 from chainproof.judgement.verdict import Verdict
 from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator

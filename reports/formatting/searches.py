@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainproof.durations import format_duration
+from chainproof.clock import format_duration
 from chainproof.judgement.capacity import TARGET_UTILISATION, Capacity, capacity
 from chainproof.results.search_record import SearchRecord
 from chainproof.statistics.confidence_intervals import Estimate

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.durations import UNITS, format_duration, parse_duration
+from chainproof.clock import UNITS, format_duration, parse_duration
 
 GOOD = {
     "20": 20.0,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chainproof.durations import format_duration
+from chainproof.clock import format_duration
 from chainproof.judgement.caveat import CaveatCode
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import Verdict
