@@ -21,7 +21,7 @@ PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 TOOLS = ("emulator", "conformance", "loadtests", "reports")
 SOURCES = [path for folder in ("chainproof", *TOOLS) for path in sorted((ROOT / folder).rglob("*.py"))]
 
-MAX_FILES = 22
+MAX_FILES = 21
 """Python files in one folder, `__init__.py` included."""
 MAX_FUNCTION_LINES = 50
 """Longer functions need a comment `# long: reason` on the line of their `def`."""
