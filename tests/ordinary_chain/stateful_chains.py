@@ -376,6 +376,16 @@ class StyleSticks(Scores):
         return super().scored(text, language, self.style)
 
 
+class LanguageSticks(Scores):
+    """A language other than the default one is used for all later requests that have the default one or none."""
+
+    language: Language = "en"
+
+    def run_remote(self, text: Text, language: Language = "en", style: Style | None = None) -> Scored:
+        self.language = language if language != "en" else self.language
+        return super().run_remote(text, self.language, style)
+
+
 class SwappedRarely(Scores):
     """Two requests that end within the same millisecond have each other's answer."""
 
@@ -466,6 +476,7 @@ FAULTY: dict[type, frozenset[str]] = dict.fromkeys(
         CachedByBeginning,
         SharedVariable,
         StyleSticks,
+        LanguageSticks,
         SwappedRarely,
         LongTextsMixedUp,
         WrongAfterError,

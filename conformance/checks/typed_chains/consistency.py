@@ -500,35 +500,45 @@ def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> 
 
 @check_for(clauses.REQUEST_ISOLATION, exclusive=True)
 def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> None:
-    """An input without optional arguments gets the same answer before and after an input with many arguments."""
+    """An input without optional arguments gets the same answer before and after inputs with many arguments."""
     source = input_source(requester, "arguments that stick")
     simple = _inputs_without_optional_arguments(requester, source)
     if not simple:
         raise CheckSkipped("needs an optional argument")
-    others = _alternating_inputs(source)
-    send_alone(requester, encoded(others[1]), "an input with many arguments")
-    for body in simple:
-        paths = frozenset[Path]()
-        for number in range(1 + _CONFIRMATIONS):
-            # With other unique values, since a chain may remember arguments by one of them, such as a session.
-            other = unique_input(others[number % 2], source.places, source.accepts, source.rng)
-            found = _changed_by(requester, body, encoded(other))
-            if found is None:
+    for others in _alternating_inputs(source):
+        send_alone(requester, encoded(others[1]), "an input with many arguments")
+        for body in simple:
+            paths = _sticking_paths(requester, source, body, others)
+            if paths is None:
                 return
-            paths = found if not number else paths & found
-            if not paths:
-                break
-        violation = None
-        if paths and _is_constant(requester, body, paths):
-            violation = Violation(
-                clause=clauses.REQUEST_ISOLATION,
-                expected="the same answer as before",
-                actual=f"another value of `{format_output_path(min(paths))}` after an input with other arguments",
-            )
-        request = requester.build_request(body, label="a simple input after one with many arguments")
-        requester.record_clause(clauses.REQUEST_ISOLATION, violation, request)
-        if violation is not None:
-            return
+            violation = None
+            if paths and _is_constant(requester, body, paths):
+                violation = Violation(
+                    clause=clauses.REQUEST_ISOLATION,
+                    expected="the same answer as before",
+                    actual=f"another value of `{format_output_path(min(paths))}` after an input with other arguments",
+                )
+            request = requester.build_request(body, label="a simple input after one with many arguments")
+            requester.record_clause(clauses.REQUEST_ISOLATION, violation, request)
+            if violation is not None:
+                return
+
+
+def _sticking_paths(
+    requester: Requester, source: InputSource, body: bytes, others: tuple[JSON, JSON]
+) -> frozenset[Path] | None:
+    """Where the output for an input changes after each of two others in turn. None without an answer."""
+    paths = frozenset[Path]()
+    for number in range(1 + _CONFIRMATIONS):
+        # With other unique values, since a chain may remember arguments by one of them, such as a session.
+        other = unique_input(others[number % 2], source.places, source.accepts, source.rng)
+        found = _changed_by(requester, body, encoded(other))
+        if found is None:
+            return None
+        paths = found if not number else paths & found
+        if not paths:
+            break
+    return paths
 
 
 def _inputs_without_optional_arguments(requester: Requester, source: InputSource) -> list[bytes]:
@@ -538,13 +548,23 @@ def _inputs_without_optional_arguments(requester: Requester, source: InputSource
     return [body for body in dict.fromkeys(bodies) if parse_json(body) != source.value]
 
 
-def _alternating_inputs(source: InputSource) -> tuple[JSON, JSON]:
-    """Two inputs with the same arguments and, as far as possible, different values."""
-    varied = source.value
+def _alternating_inputs(source: InputSource) -> list[tuple[JSON, JSON]]:
+    """
+    Pairs of inputs with the same arguments and, as far as possible, different values.
+
+    The first pair has the usual values. It shows nothing if a chain keeps only values that are not the default, and the usual
+    value is the default. The second pair has other values, where there are more than two.
+    """
+    values: dict[Place, list[JSON]] = {}
     for variation in source.variations():
-        changed = with_value(varied, variation.place, variation.value)
-        varied = changed if source.accepts(changed) else varied
-    return source.value, varied
+        values.setdefault(variation.place, []).append(variation.value)
+    varied = [source.value, source.value]
+    for place, others in values.items():
+        for number, new in enumerate((others[-1], others[-2:][0])):
+            changed = with_value(varied[number], place, new)
+            varied[number] = changed if source.accepts(changed) else varied[number]
+    first, second = varied
+    return [(source.value, first), *([(second, first)] if second != first else [])]
 
 
 def _changed_by(requester: Requester, base: bytes, other: bytes) -> frozenset[Path] | None:
