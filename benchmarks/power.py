@@ -328,9 +328,12 @@ def _chain_summary(chain: dict[str, Record]) -> list[str]:
     found = sum(record.code == 1 for record in chain.values())
     missed = ", ".join(f"`{name}`" for name, record in chain.items() if record.code != 1) or "none"
     needing = sum(fault.needs_echo for fault in FAULTS.values())
+    others = len(FAULTS) - needing
+    sample = "" if len(chain) == others else f" (a sample of the {others} that need no echo)"
     text = (
-        f"Through a chain with required arguments, with its schemas and without `--echo`: {found} of {len(chain)} faults "
-        f"detected. Missed: {missed}. {needing} faults need an echo: they change an output into another valid one."
+        f"Through a chain with required arguments, with its schemas and without `--echo`: {found} of {len(chain)} faults{sample} "
+        f"detected{_days(chain.values())}. Missed: {missed}. {needing} faults need an echo: they change an output into "
+        "another valid one."
     )
     return ["", text]
 
