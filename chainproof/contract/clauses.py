@@ -197,7 +197,8 @@ ANSWER_MATCHES_REQUEST = _clause(
     Level.ASSUMED,
     source=f"{OPERATION}/description",
     quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
-    statement="An answer belongs to its request: it never contains data of another caller or of an earlier request.",
+    statement="An answer belongs to its request: it never contains data of another caller or of an earlier request. Within an "
+    "answer, each item's results are its own, however many items there are.",
 )
 ANSWER_REPEATABLE = _clause(
     "answer-repeatable",

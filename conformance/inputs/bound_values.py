@@ -16,7 +16,17 @@ from typing import Any, cast
 
 from chainproof.json_text import JSON
 
-from .input_variations import Accepts, Place, encoded, format_place, leaf_places, value_at, variations, with_value
+from .input_variations import (
+    Accepts,
+    Place,
+    array_places,
+    encoded,
+    format_place,
+    leaf_places,
+    value_at,
+    variations,
+    with_value,
+)
 
 _UNBOUNDED = 2**12
 """Characters or items from which a text or an array counts as unbounded."""
@@ -42,8 +52,10 @@ SCRIPTS: dict[str, str] = {
 }
 """Texts that are repeated up to the length of a value."""
 
-_WORDS = ("null", "true", "0", "-1e5", "NaN", "[]")
-"""Texts that a lenient parser reads as another type."""
+_WORDS = ("null", "true", "0", "-1e5", "NaN", "[]", "+/+/AA==", "+/AAA/A=", "AAAA")
+"""Texts that a lenient parser reads as another type, and base64 with and without padding."""
+_LARGE_TEXTS = ("Grüße 漢 😀 ", "+/Aa")
+"""What large texts consist of: of many characters, and of those of base64."""
 
 _INSTANTS = (
     "0001-01-01", "2024-02-29", "9999-12-31", "00:00:00", "23:59:59.999999", "00:00:00Z", "23:59:59Z",
@@ -179,7 +191,7 @@ def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterat
 
 def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """The longest and the shortest arrays."""
-    for place in _array_places(value):
+    for place in array_places(value):
         items = cast("list[JSON]", value_at(value, place))
 
         def is_accepted(length: int, place: Place = place, items: list[JSON] = items) -> bool:
@@ -363,7 +375,7 @@ def _changed(value: JSON, place: Place, option: object) -> JSON | None:
 
 def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInput]:
     """Inputs with many items, or with a long text, of about *size* bytes or as many as are accepted."""
-    for place in _array_places(value):
+    for place in array_places(value):
         items = cast("list[JSON]", value_at(value, place))
         each = max(len(encoded(items)) // max(len(items), 1), 1)
         for count in (size // each, size // each // 4, size // each // 16):
@@ -372,9 +384,11 @@ def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInpu
                 yield BoundInput(label=f"`{format_place(place)}` with {count} items", content=encoded(changed))
                 break
     for place in leaf_places(value):
-        changed = with_value(value, place, text_of("Grüße 漢 😀 ", size // 2))
-        if isinstance(value_at(value, place), str) and accepts(changed):
-            yield BoundInput(label=f"`{format_place(place)}` with a long text", content=encoded(changed))
+        texts = _LARGE_TEXTS if isinstance(value_at(value, place), str) else ()
+        for changed in (with_value(value, place, text_of(text, size // 8 * 4)) for text in texts):
+            if accepts(changed):
+                yield BoundInput(label=f"`{format_place(place)}` with a long text", content=encoded(changed))
+                break
 
 
 # ------------------------------------------------------------------ values
@@ -405,16 +419,6 @@ def _near(number: float) -> Iterator[float]:
     if number != whole:
         yield number
     yield from (number - 0.001, number + 0.001)
-
-
-def _array_places(value: JSON, place: Place = ()) -> Iterator[Place]:
-    """The places of arrays that have items."""
-    if isinstance(value, list) and value:
-        yield place
-        yield from _array_places(value[0], (*place, 0))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _array_places(item, (*place, name))
 
 
 def _object_places(value: JSON, place: Place = ()) -> Iterator[Place]:

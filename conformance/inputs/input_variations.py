@@ -62,6 +62,21 @@ def _leaf_places(value: JSON, place: Place) -> Iterator[Place]:
         yield place
 
 
+def array_places(value: JSON, place: Place = ()) -> Iterator[Place]:
+    """
+    The places of arrays that have items, of the first item of each.
+
+    >>> list(array_places({"a": [{"b": [1]}, {"b": [2]}], "c": []}))
+    [('a',), ('a', 0, 'b')]
+    """
+    if isinstance(value, list) and value:
+        yield place
+        yield from array_places(value[0], (*place, 0))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from array_places(item, (*place, name))
+
+
 def value_at(value: JSON, place: Place) -> JSON:
     """The value at a place."""
     for key in place:
@@ -159,6 +174,35 @@ def unique_input(value: JSON, places: tuple[Place, ...], accepts: Accepts, rng: 
         new = unique_value(value, place, accepts, rng)
         value = value if new is None else with_value(value, place, new)
     return value
+
+
+def similar_items(value: JSON, place: Place, places: Sequence[Place], count: int, rng: random.Random) -> list[JSON]:
+    """
+    Items like the first one of an array, each with other texts and numbers at those *places* that are in it. They have unique
+    values, so that others of the same form are accepted too.
+
+    >>> similar_items({"a": [{"b": 1234, "c": 1}]}, ("a",), [("a", 0, "b")], 2, random.Random(1))
+    [{'b': 3201, 'c': 1}, {'b': 2033, 'c': 1}]
+    """
+    first = (*place, 0)
+    template = value_at(value, first)
+    inner = [each[len(first) :] for each in places if each[: len(first)] == first]
+    found = []
+    for _ in range(count):
+        item = template
+        for each in inner:
+            item = with_value(item, each, _similar_value(value_at(template, each), rng))
+        found.append(item)
+    return found
+
+
+def _similar_value(value: JSON, rng: random.Random) -> JSON:
+    """Another unique value of the same form."""
+    if isinstance(value, str):
+        length = min(len(value), _TOKEN_LENGTHS[0])
+        return unique_text(rng, length) + value[length:]
+    least = int(10 ** (len(str(value)) - 1))
+    return rng.randrange(least, 10 * least)
 
 
 def lengthened(

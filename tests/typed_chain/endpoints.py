@@ -445,6 +445,26 @@ FAULTS.extend(
     TypedFault(name=name, found_as=WRONG_OUTPUT, create=lambda change=change: Changed(change))
     for name, change in OUTPUTS.items()
 )
+LINES: dict[str, Callable[[list[Value]], list[Value]]] = {
+    "the last incomplete batch of 32 is lost": lambda lines: (
+        lines if len(lines) < 32 else lines[: len(lines) // 32 * 32]
+    ),
+    "results from the 17th item on are those of the items before": lambda lines: [
+        lines[number - (number >= 16)] for number in range(len(lines))
+    ],
+    "the last result is repeated above 64 items": lambda lines: lines + lines[-1:] if len(lines) > 64 else lines,
+    "results of more than 32 items are in the order of completion": lambda lines: (
+        sorted(lines, key=lambda line: line["label"][::-1]) if len(lines) > 32 else lines
+    ),
+}
+FAULTS.extend(
+    TypedFault(
+        name=name,
+        found_as=MIXED_UP,
+        create=lambda change=change: Changed(lambda value, output: {**output, "lines": change(output["lines"])}),
+    )
+    for name, change in LINES.items()
+)
 
 
 @fault("outputs above 64 KiB are cut off", frozenset({"output-json"}))
@@ -514,6 +534,11 @@ VOLATILE: dict[str, Callable[[Value], Value]] = {
     "random text": lambda output: {**output, "greeting": f"{_RANDOM.choice(('Dear', 'Hello', 'Hi'))} {_RANDOM.random()}"},
     "one of two words": lambda output: {**output, "greeting": _RANDOM.choice(("Dear", "Hello"))},
     "lines in random order": lambda output: {**output, "lines": _RANDOM.sample(output["lines"], len(output["lines"]))},
+    "at most 50 lines": lambda output: {**output, "lines": output["lines"][:50]},
+    "sorted lines": lambda output: {**output, "lines": sorted(output["lines"], key=lambda line: line["label"])},
+    "every second line of many": lambda output: {
+        **output, "lines": output["lines"][:: 1 + len(output["lines"]) // 20]
+    },
     "sorted members": lambda output: dict(sorted(output.items())),
     "rounded fractions": lambda output: {**output, "total": output["total"] * (1 + _RANDOM.random() * 1e-12)},
     "totals without a fraction as integers": lambda output: {

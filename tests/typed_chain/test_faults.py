@@ -26,8 +26,9 @@ SAMPLE = {
     "errors name an earlier recipient",
     "length counted in bytes",
     "outputs above 64 KiB are cut off",
+    "the last incomplete batch of 32 is lost",
 }
-"""One fault of each of seven kinds. `CHAINPROOF_SAMPLE=all` tests all of them."""
+"""One fault of each of eight kinds. `CHAINPROOF_SAMPLE=all` tests all of them."""
 CORRECT_SAMPLE = {"plain", "rejecting unnamed arguments", "one of two words"}
 SAMPLE_SIZE = None if os.environ.get("CHAINPROOF_SAMPLE") == "all" else len(SAMPLE)
 

@@ -23,6 +23,7 @@ from ...inputs.input_variations import encoded
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
+from ...probing.item_results import judge_item_results
 from ...probing.requester import Requester
 from ...probing.returned_values import judge_returned_values
 from ...transport.check_skipped import CheckSkipped
@@ -36,6 +37,12 @@ _LARGE_SIZES: dict[Depth, tuple[int, ...]] = {
     Depth.DEEP: (20_000, 200_000, 900_000),
 }
 """Bytes of large inputs."""
+_BATCH_SIZES: dict[Depth, tuple[int, ...]] = {
+    Depth.QUICK: (33, 129),
+    Depth.STANDARD: (16, 32, 33, 64, 65, 100, 128, 129, 256, 257, 1000, 1001),
+    Depth.DEEP: (8, 9, 16, 17, 32, 33, 64, 65, 100, 101, 128, 129, 256, 257, 512, 513, 1000, 1001, 1024, 1025, 2049),
+}
+"""Items of arrays: chains process many items in batches of such sizes."""
 _TRIAL_SIZE = 2_000
 """Bytes of the inputs that show which arguments have large outputs."""
 _TRIALS = 2
@@ -66,11 +73,17 @@ def combinations_of_values_are_accepted(requester: Requester) -> None:
     _send_all(requester, combined_inputs(source.value, source.accepts, source.words, count))
 
 
-@check_for(clauses.OBJECT_ACCEPTED, clauses.CONTENT_CODING, clauses.OUTPUT_JSON, clauses.ECHO_EXACT)
+@check_for(
+    clauses.OBJECT_ACCEPTED,
+    clauses.CONTENT_CODING,
+    clauses.OUTPUT_JSON,
+    clauses.ECHO_EXACT,
+    clauses.ANSWER_MATCHES_REQUEST,
+)
 def large_inputs_get_complete_answers(requester: Requester) -> None:
     """
     Many items and long texts, also in chunks, in UTF-8 without escapes, and with a compressed answer. No two requests have
-    the same texts.
+    the same texts. However many items there are, each gets its own result.
     """
     source = _with_largest_output(requester, _source(requester, "large inputs"))
     codings, place = itertools.cycle(_ACCEPTED_CODINGS), next(iter(source.places), None)
@@ -88,6 +101,8 @@ def large_inputs_get_complete_answers(requester: Requester) -> None:
                 fields = (JSON_TYPE, ("Accept-Encoding", coding))
                 labelled = f"{label}, with Accept-Encoding: {coding}"
                 requester.send(build(compressed.content, fields=fields, label=labelled))
+    unique = source.with_value(source.unique())
+    judge_item_results(requester, unique, _BATCH_SIZES[requester.settings.depth])
 
 
 def _with_largest_output(requester: Requester, source: InputSource) -> InputSource:

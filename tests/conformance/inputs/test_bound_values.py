@@ -17,7 +17,12 @@ from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.conformance.inputs.bound_values import bound_inputs, with_least_numbers, without_optional_members
+from chainproof.conformance.inputs.bound_values import (
+    bound_inputs,
+    large_inputs,
+    with_least_numbers,
+    without_optional_members,
+)
 
 from ..conftest import RunSuite
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
@@ -308,3 +313,21 @@ def test_the_first_and_last_instants_are_tried(form: str, last: str) -> None:
     sent = {json.loads(each.content)["at"] for each in bound_inputs(value, schema.accepts, document)}
 
     assert last in sent, sent
+
+
+def test_base64_is_sent_with_and_without_padding() -> None:
+    """Also as a large text, which characters of other kinds would make invalid."""
+    pattern = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+    document = {
+        "type": "object",
+        "properties": {"image": {"type": "string", "pattern": pattern}},
+        "required": ["image"],
+    }
+    schema = Schema(source="a chain", document=document)
+    value = {"image": "TWFu"}
+    sent = {json.loads(each.content)["image"] for each in bound_inputs(value, schema.accepts, document)}
+
+    assert {0, 1, 2} == {text.count("=") for text in sent}
+    assert any("+" in text and "/" in text for text in sent)
+    assert all(len(each.content) > 4_000 for each in large_inputs(value, schema.accepts, 10_000))
+    assert 1 == len(list(large_inputs(value, schema.accepts, 10_000)))

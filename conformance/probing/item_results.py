@@ -1,0 +1,227 @@
+"""
+Finds results of items that get lost, or belong to other items, if an array has as many items as a batch or some more.
+
+Which values of the output are results of items is learnt from arrays of few items: if the items are sent in reverse order, so
+are the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chainproof.clock import Seconds, monotonic
+from chainproof.contract import clauses
+from chainproof.contract.violations import Violation
+from chainproof.json_text import JSON
+
+from ..inputs.input_variations import Place, array_places, encoded, format_place, similar_items, with_value
+from ..judging.output_comparison import Leaves, Path, agree_at, format_output_path
+from .difference_confirmation import send_alone
+from .input_source import InputSource
+from .requester import Requester
+
+_FEW = (3, 2, 5)
+"""Items of the arrays that show how results belong to items."""
+_MAX_ARRAYS = 4
+_SLOW: Seconds = 1.0
+"""Time that an answer may take; no more items are sent after a slower one."""
+_MIN_MISPLACED = 2
+"""Results that must be those of other items: one may equal another one by chance."""
+
+_Chunk = tuple[object, ...]
+"""The values of one item at one path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ResultPath:
+    """Where the output has results of items."""
+
+    path: Path
+    per_item: int
+    """Values of each item."""
+
+    def chunks(self, output: Leaves) -> list[_Chunk]:
+        """The results in their order."""
+        values = output.get(self.path, ())
+        return [tuple(values[start : start + self.per_item]) for start in range(0, len(values), self.per_item)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BothOrders:
+    """The outputs for some items, and for the same ones in reverse order."""
+
+    value: JSON
+    count: int
+    there: Leaves
+    back: Leaves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    """How many results some items have at each path, if these are the results of the first items."""
+
+    value: JSON
+    count: int
+    results: Mapping[_ResultPath, int]
+
+
+def judge_item_results(requester: Requester, source: InputSource, sizes: Sequence[int]) -> None:
+    """Send arrays of *sizes* items, all different, and record results that are lost, repeated, or those of other items."""
+    for place in list(array_places(source.value))[:_MAX_ARRAYS]:
+        _judge_array(requester, source, place, sizes)
+
+
+def _judge_array(requester: Requester, source: InputSource, place: Place, sizes: Sequence[int]) -> None:
+    """The same for one array."""
+    paths = _result_paths(requester, source, place)
+    seen: list[_Counts] = []
+    for count in sizes:
+        began = monotonic()
+        if not paths:
+            _send(requester, source, place, count)
+        elif (outputs := _send_both_orders(requester, source, place, count)) is not None:
+            found = _first_fault(paths, outputs)
+            if found is not None and _is_found_again(requester, source, place, paths, count):
+                _record(requester, place, outputs.value, count, found)
+                return
+            seen.append(_counts(paths, outputs))
+        if monotonic() - began > _SLOW:
+            break
+    for counts, found in _incomplete(paths, seen):
+        again = _send_both_orders(requester, source, place, counts.count)
+        larger = [each for each in seen if each.count > counts.count]
+        if again is not None and found in [each for _, each in _incomplete(paths, [_counts(paths, again), *larger])]:
+            _record(requester, place, counts.value, counts.count, found)
+            return
+
+
+def _result_paths(requester: Requester, source: InputSource, place: Place) -> frozenset[_ResultPath]:
+    """Where arrays of few items have a result for each item, all different and in the order of the items."""
+    paths: frozenset[_ResultPath] | None = None
+    for count in _FEW:
+        outputs = _send_both_orders(requester, source, place, count)
+        if outputs is None:
+            return frozenset()
+        candidates = (
+            _ResultPath(path=path, per_item=len(values) // count)
+            for path, values in outputs.there.items()
+            if values and len(values) % count == 0
+        )
+        found = frozenset(each for each in candidates if _is_reversed(each, outputs))
+        paths = found if paths is None else paths & found
+    return paths or frozenset()
+
+
+def _is_reversed(path: _ResultPath, outputs: _BothOrders) -> bool:
+    """True if the results for reversed items are reversed, and no two are equal."""
+    there, back = path.chunks(outputs.there), path.chunks(outputs.back)
+    return (
+        len(there) == len(back) == outputs.count == len(set(map(repr, there)))
+        and there != back
+        and all(map(_are_equal, there, reversed(back)))
+    )
+
+
+def _are_equal(first: _Chunk, second: _Chunk) -> bool:
+    return agree_at([()], {(): first}, {(): second})
+
+
+def _first_fault(paths: frozenset[_ResultPath], outputs: _BothOrders) -> tuple[Path, str] | None:
+    """A path with too many results, or with those of other items, and what is wrong."""
+    for each in sorted(paths, key=lambda found: found.path):
+        there, back = each.chunks(outputs.there), each.chunks(outputs.back)[::-1]
+        if len(there) > outputs.count:
+            return each.path, f"{len(there)} results for {outputs.count} items"
+        if len(there) < outputs.count or len(back) != outputs.count:
+            continue
+        others = {repr(chunk): number for number, chunk in enumerate(back)}
+        misplaced = [
+            (number, others[repr(chunk)])
+            for number, chunk in enumerate(there)
+            if not _are_equal(chunk, back[number]) and repr(chunk) in others
+        ]
+        if len(misplaced) >= _MIN_MISPLACED:
+            number, other = misplaced[0]
+            what = f"item {number + 1} of {outputs.count} has the result of item {other + 1} in the reverse order"
+            return each.path, what
+    return None
+
+
+def _is_found_again(
+    requester: Requester, source: InputSource, place: Place, paths: frozenset[_ResultPath], count: int
+) -> bool:
+    """True if other items have the same fault."""
+    outputs = _send_both_orders(requester, source, place, count)
+    return outputs is not None and _first_fault(paths, outputs) is not None
+
+
+def _counts(paths: frozenset[_ResultPath], outputs: _BothOrders) -> _Counts:
+    """How many results there are."""
+    results = {
+        each: len(each.chunks(outputs.there))
+        for each in paths
+        if len(each.chunks(outputs.there)) == outputs.count or _is_beginning(each, outputs)
+    }
+    return _Counts(value=outputs.value, count=outputs.count, results=results)
+
+
+def _incomplete(paths: frozenset[_ResultPath], seen: Sequence[_Counts]) -> Iterator[tuple[_Counts, tuple[Path, str]]]:
+    """Arrays of which the last items have no results although larger ones have more results: that is no upper limit."""
+    for path in sorted(paths, key=lambda found: found.path):
+        most = 0
+        for each in reversed(seen):
+            count = each.results.get(path, 0)
+            if 0 < count < min(most, each.count):
+                yield each, (path.path, f"{count} results for {each.count} items, and more for more items")
+            most = max(most, count)
+
+
+def _is_beginning(path: _ResultPath, outputs: _BothOrders) -> bool:
+    """True if the results are those of the first items: more than half of them, in both orders."""
+    there, back, total = path.chunks(outputs.there), path.chunks(outputs.back), outputs.count
+    count = len(there)
+    return (
+        count == len(back)
+        and 2 * count > total
+        and all(_are_equal(there[number], back[total - 1 - number]) for number in range(total - count, count))
+    )
+
+
+def _send_both_orders(requester: Requester, source: InputSource, place: Place, count: int) -> _BothOrders | None:
+    """The outputs for new items in both orders; None if an input is not valid or has no output."""
+    items = similar_items(source.value, place, source.places, count, source.rng)
+    value = with_value(source.value, place, items)
+    there = _output(requester, source, place, value, count)
+    back = (
+        _output(requester, source, place, with_value(value, place, items[::-1]), count) if there is not None else None
+    )
+    if there is None or back is None:
+        return None
+    return _BothOrders(value=value, count=count, there=there, back=back)
+
+
+def _send(requester: Requester, source: InputSource, place: Place, count: int) -> None:
+    """Send one array of new items."""
+    items = similar_items(source.value, place, source.places, count, source.rng)
+    _output(requester, source, place, with_value(source.value, place, items), count)
+
+
+def _output(requester: Requester, source: InputSource, place: Place, value: JSON, count: int) -> Leaves | None:
+    return send_alone(requester, encoded(value), _label(place, count)) if source.accepts(value) else None
+
+
+def _label(place: Place, count: int) -> str:
+    return f"`{format_place(place)}` with {count} different items"
+
+
+def _record(requester: Requester, place: Place, value: JSON, count: int, found: tuple[Path, str]) -> None:
+    """Enter the violation of an input with *count* items."""
+    path, what = found
+    violation = Violation(
+        clause=clauses.ANSWER_MATCHES_REQUEST,
+        expected="a result for each item in the order of the items, as for few items",
+        actual=f"`{format_output_path(path)}`: {what}",
+    )
+    request = requester.build_request(encoded(value), label=_label(place, count))
+    requester.record_clause(violation.clause, violation, request)
