@@ -1,7 +1,8 @@
 """
 Count the requests of each check against the emulator, at each depth.
 
-`python benchmarks/request_counts.py [DEPTH …]` writes `conformance/forecast.json`.
+`python benchmarks/request_counts.py [DEPTH …]` adds the checks that `conformance/forecast.json` does not have, and removes
+those that no longer exist; with `--all` it counts every check again.
 """
 
 from __future__ import annotations
@@ -32,9 +33,13 @@ from chainproof.endpoint import open_endpoint
 SEED = 1
 
 
-def request_counts(depth: Depth) -> dict[str, tuple[int, int]]:
-    """The number of requests of each check at a depth, and how many of them reach the chain."""
-    counts: dict[str, tuple[int, int]] = {}
+Counts = dict[str, tuple[int, int]]
+"""For each check, the number of its requests, and how many of them reach the chain."""
+
+
+def request_counts(depth: Depth, known: Counts) -> Counts:
+    """The counts of every check at a depth. Those that are known are not counted again."""
+    counts: Counts = {}
     with ExitStack() as stack:
         out = stack.enter_context(tempfile.TemporaryDirectory())
         settings = Settings(depth=depth, seed=SEED, out=str(Path(out) / "run"))
@@ -42,6 +47,9 @@ def request_counts(depth: Depth) -> dict[str, tuple[int, int]]:
         conformance_run = open_run(prepare_run(settings, LoadedOptions(), endpoint), stack)
         blocked_reason(conformance_run)
         for check in ALL_CHECKS:
+            if check.id in known:
+                counts[check.id] = known[check.id]
+                continue
             scope = CheckScope(name=check.title)
             try:
                 check.run(conformance_run.requester.for_check(scope))
@@ -52,13 +60,16 @@ def request_counts(depth: Depth) -> dict[str, tuple[int, int]]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Count at the named depths, or at all."""
+    """Count at the named depths, or at each."""
     parser = argparse.ArgumentParser(description="Count the requests of each check against the emulator.")
-    parser.add_argument("depths", nargs="*", type=Depth, metavar="DEPTH", help="quick, standard or deep (default: all)")
-    depths = parser.parse_args(arguments).depths or list(Depth)
+    parser.add_argument(
+        "depths", nargs="*", type=Depth, metavar="DEPTH", help="quick, standard or deep (default: each)"
+    )
+    parser.add_argument("--all", action="store_true", help="count every check again")
+    options = parser.parse_args(arguments)
     known = json.loads(FORECAST_FILE.read_text())
-    for depth in depths:
-        known[depth.value] = request_counts(depth)
+    for depth in options.depths or Depth:
+        known[depth.value] = request_counts(depth, {} if options.all else known.get(depth.value, {}))
     # One check on each line, so that a change of one check is a change of three lines.
     parts = [
         f' "{depth.value}": {{\n'

@@ -11,6 +11,9 @@ from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.checks.catalogue import ALL_CHECKS, CHECK_MODULES
 from chainproof.conformance.checks.extended_generation import GENERATING_CHECKS
 from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
+from chainproof.conformance.options import Depth
+from chainproof.conformance.runner.forecast import forecast_counts
+from chainproof.conformance.runner.power_order import power_table
 from chainproof.contract.clauses import CLAUSES, Clause
 
 _FOLDER = Path(checks.__file__).parent
@@ -47,3 +50,18 @@ def test_names_of_checks_are_unique() -> None:
 
     assert sorted(set(names)) == sorted(names)
     assert set(names) >= GENERATING_CHECKS
+
+
+NEED_OPTIONS = ("consistency", "typed_inputs", "extended_generation")
+"""Modules of checks that a run without further options skips."""
+
+
+@pytest.mark.parametrize("depth", Depth)
+def test_the_forecast_counts_every_check(depth: Depth) -> None:
+    """It has every check that needs no options, and no other: `python benchmarks/request_counts.py` adds and removes them."""
+    assert {check.id for check in ALL_CHECKS if check.module not in NEED_OPTIONS} == forecast_counts(depth).keys()
+
+
+def test_the_measured_checks_exist() -> None:
+    """A check that gets another name takes its row in `power_order.json` with it, or short runs would make it late."""
+    assert power_table().keys() <= {check.id for check in ALL_CHECKS}
