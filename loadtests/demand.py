@@ -17,7 +17,7 @@ from chainproof.json_text import JSON
 from chainproof.options import DEFAULT_RESPONSE_MEMORY
 from chainproof.results.manifest import RunSettings, Side, as_settings
 from chainproof.results.settings import PhaseSpan
-from chainproof.workload.arrivals import digest
+from chainproof.workload.arrivals import WITH_VARIATION, digest
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.payloads import Payload, draw_payloads, load_payloads
 from chainproof.workload.phases import phase_ends
@@ -153,7 +153,7 @@ class Demand:
             )
         if work.phases:
             common |= as_settings(phases=list(_phase_rows(work)))
-        if work.arrivals == "gamma":
+        if work.arrivals in WITH_VARIATION:
             common |= as_settings(variation=work.variation)
         return common | as_settings(
             rate_per_s=work.rate,
@@ -196,9 +196,10 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
     )
     given |= {name: getattr(options, name) for name in ("replay", "replay_key", "warm_up")}
     _check_model(given, work.model)
-    if options.variation is not None and work.arrivals != "gamma":
+    if options.variation is not None and work.arrivals not in WITH_VARIATION:
         raise UsageError(
-            f"--variation belongs to gamma arrivals, but the arrivals are {work.arrivals}: add --arrivals gamma"
+            f"--variation belongs to {' or '.join(WITH_VARIATION)} arrivals, but the arrivals are {work.arrivals}: add "
+            f"--arrivals {WITH_VARIATION[0]}"
         )
     if options.warm_up:
         work = work.with_warm_up(options.warm_up)

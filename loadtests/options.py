@@ -37,7 +37,7 @@ from chainproof.options import (
     positive_number,
 )
 from chainproof.target_options import TargetOptions, parse_target_options
-from chainproof.workload.arrivals import ARRIVAL_PROCESSES
+from chainproof.workload.arrivals import ARRIVAL_PROCESSES, WITH_VARIATION
 from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY
 from chainproof.workload.search_settings import SEARCHES, SearchSettings, parse_share
 from chainproof.workload.workload import ThinkTimeDistribution, WorkloadModel
@@ -162,7 +162,7 @@ _MODEL_OPTIONS = (
         name="--variation",
         parse=number,
         metavar="V",
-        help="for gamma arrivals: coefficient of variation of the time between requests; 1 is Poisson, more is burstier",
+        help=f"for {' or '.join(WITH_VARIATION)} arrivals: coefficient of variation of the time between requests; 1 is Poisson, more is burstier",
         group=_OPEN,
     ),
     Option(

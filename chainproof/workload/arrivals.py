@@ -72,6 +72,9 @@ def take_until(end: Seconds, starts: Iterable[Seconds]) -> Iterator[Seconds]:
 ARRIVAL_PROCESSES: dict[str, ArrivalProcess] = {"poisson": poisson, "constant": constant, "gamma": gamma}
 """The arrival processes by name, as workloads and `--arrivals` use it."""
 
+WITH_VARIATION = ("gamma",)
+"""Those whose variation can be chosen: all with gaps of one family, of which it selects one."""
+
 
 def digest(starts: Iterable[Seconds]) -> str:
     """The hash that identifies a plan: SHA-256 over its starts as big-endian doubles, in hex."""

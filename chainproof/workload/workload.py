@@ -37,7 +37,7 @@ from chainproof.workload.search_settings import SearchSettings, parse_share
 REPLAY = "replay"
 """The value of `arrivals` for a recording."""
 MIN_VARIATION = 0.05
-"""The smallest coefficient of variation of gamma gaps; use `constant` for more even arrivals."""
+"""The smallest coefficient of variation of gaps; use `constant` for more even arrivals."""
 MAX_VARIATION = 20.0
 """The largest; with more, almost all arrivals would fall together."""
 MAX_USERS = 100_000
@@ -78,7 +78,7 @@ class Workload:
     arrivals: str = "poisson"
     """Open model: a name of `arrivals.ARRIVAL_PROCESSES`, or `REPLAY`."""
     variation: float = DEFAULT_VARIATION
-    """Open model, gamma arrivals: the coefficient of variation of the gaps."""
+    """Open model, arrivals `WITH_VARIATION`: the coefficient of variation of the gaps."""
     users: int = 10
     """Closed model: the number of users."""
     think_time: Seconds = 0.0

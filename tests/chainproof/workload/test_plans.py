@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from chainproof.errors import UsageError
-from chainproof.workload.arrivals import constant, digest, gamma, take_until
+from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, constant, digest, gamma, take_until
 from chainproof.workload.phases import Phase, rescale_events
 from chainproof.workload.replay import load_instants, recording_duration, shift_to_zero
 from chainproof.workload.workload import REPLAY, Workload, WorkloadError, load_workload, parse_workload
@@ -104,7 +104,7 @@ def test_gamma_gaps_are_gamma(seed: int, variation: float) -> None:
 
 
 STATIONARY = {
-    "poisson": ("poisson", 1.0),
+    **{name: (name, DEFAULT_VARIATION) for name in ARRIVAL_PROCESSES},
     "regular": ("gamma", 0.25),
     "clustered": ("gamma", 5.0),
     "one cluster": ("gamma", 20.0),
@@ -309,9 +309,7 @@ def test_invalid_plans_are_rejected(table: str) -> None:
 
 
 KINDS = {
-    "constant": {"arrivals": "constant", "rate": 37.0, "duration": 5.0},
-    "poisson": {"arrivals": "poisson", "rate": 37.0, "duration": 5.0},
-    "gamma": {"arrivals": "gamma", "variation": 3.0, "rate": 37.0, "duration": 5.0},
+    **{name: {"arrivals": name, "variation": 3.0, "rate": 37.0, "duration": 5.0} for name in ARRIVAL_PROCESSES},
     "ramp": {"phases": [{"name": "r", "duration": 5, "rate": [1, 60]}]},
     "steps": {"phases": [{"name": "a", "duration": 2, "rate": 10}, {"name": "b", "duration": 2, "rate": 40}]},
     "spike": {
