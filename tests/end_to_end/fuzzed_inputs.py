@@ -14,6 +14,7 @@ from chainproof.demo import OPTIONS as DEMO_OPTIONS
 from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
 from chainproof.loadtests.options import OPTIONS as LOAD_OPTIONS
 from chainproof.options import Option, Surface
+from chainproof.reports.command import FORMATS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -448,7 +449,7 @@ def _reports(fuzzer: Fuzzer) -> FuzzedInput:
     places = (*TEXTS, "run", "run", "run", "nope", "code.py", "out.html", "-")
     formats = [
         word
-        for name in fuzzer.dice.sample(("html", "json", "markdown", "junit", "nope"), fuzzer.dice.choice((0, 1, 2)))
+        for name in fuzzer.dice.sample((*FORMATS, "nope"), fuzzer.dice.choice((0, 1, 2)))
         for word in (f"--{name}", fuzzer.dice.choice(places))
     ]
     return FuzzedInput(tool="reports", words=(fuzzer.dice.choice(places), *formats), files={"code.py": b""})

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from chainproof.processes import chainproof_command
+from chainproof.reports.command import FORMATS
 
 from ..loadtests.web import web_process
 from ..waiting import PATIENCE, await_condition
@@ -176,7 +177,7 @@ def test_nothing_of_the_key_is_written_or_shown(tool: str, tmp_path: Path) -> No
         done = run(tmp_path, tool, "--target", url, *COMMANDS[tool])
     written = {"stdout": done.stdout, "stderr": done.stderr}
     if tool != "call":
-        formats = (word for name in ("html", "json", "markdown", "junit") for word in (f"--{name}", f"report.{name}"))
+        formats = (word for name in FORMATS for word in (f"--{name}", f"report.{name}"))
         reported = run(tmp_path, "reports", "runs", *formats)
         shown = run(tmp_path, "reports", "runs")
         written |= {"report": reported.stdout + reported.stderr, "terminal": shown.stdout + shown.stderr}
