@@ -116,7 +116,7 @@ def head_error(request: ReceivedRequest, config: EmulatorConfig) -> ErrorReply |
     """The error for a request that is rejected regardless of its body; else None."""
     scenario = config.scenario
     return (
-        routing_error(request, scenario.environments, scenario.deployments)
+        routing_error(request, scenario.names)
         or authentication_error(request, config.key, config.contract)
         or content_header_error(request, config.contract)
         or body_size_error(request, scenario.max_body_bytes, config.contract)

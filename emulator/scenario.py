@@ -24,6 +24,7 @@ from chainproof.text_files import load_toml, read_settings
 from .behaviour.gateway_retries import RetryPolicy
 from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
 from .behaviour.rate_limit import RateLimit
+from .behaviour.routing import Names
 
 
 class ScenarioError(UsageError):
@@ -54,6 +55,14 @@ class Scenario:
     """Environments that exist besides `production`."""
     deployments: tuple[str, ...] = ("abcd1234",)
     """Ids of deployments that exist besides the development deployment."""
+
+    @property
+    def names(self) -> Names:
+        """The names and ids at which the emulator serves an address that has one."""
+        return (
+            (ENVIRONMENT_NAME.placeholder, ("production", *self.environments)),
+            (DEPLOYMENT_ID.placeholder, self.deployments),
+        )
 
 
 def builtin_scenarios() -> dict[str, Scenario]:

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from chainproof.contract import clauses
 from chainproof.contract.addresses import (
     ADDRESSES,
-    DEPLOYMENT_ID,
     ENVIRONMENT,
     REGIONAL,
     ServerKind,
@@ -233,7 +232,8 @@ def _send_environment_paths(requester: Requester, environment: str) -> None:
     host = requester.target.authority
     for address in ADDRESSES:
         if not address.regional:
-            path = address.path(environment if address is ENVIRONMENT else DEPLOYMENT_ID.unknown)
+            named = address.identifier
+            path = address.path(named.unknown if named and address is not ENVIRONMENT else environment)
             requester.submit(requester.build_request(path=path, host=host, label=f"POST {path} on {host}"))
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from chainproof.contract.addresses import DEPLOYMENT, ENVIRONMENT, PRODUCTION, REGIONAL, address_of
+from chainproof.contract.addresses import PRODUCTION, REGIONAL, address_of
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ALLOW_HEADER,
@@ -88,14 +88,18 @@ def any_path(context: RequestContext) -> Answer:
     return context.serve(replace(with_field(context.request, b"host", b"localhost"), target=_PATH))
 
 
+def _has_name(path: bytes) -> bool:
+    """True for a path of the operation that names an environment or deployment."""
+    address = address_of(path.decode("latin-1"))
+    return address is not None and address.identifier is not None
+
+
 _faults.add_table(
     UNKNOWN_ENVIRONMENT_REJECTED,
     rows={
         "any-environment": (
             "Every environment and deployment is served as if it were production.",
-            _serves_path(
-                lambda path: _PATH if address_of(path.decode("latin-1")) in (ENVIRONMENT, DEPLOYMENT) else path
-            ),
+            _serves_path(lambda path: _PATH if _has_name(path) else path),
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""The operation's five addresses: each is served correctly, and faults are found at each."""
+"""The operation's addresses: each is served correctly, and faults are found at each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.levels import Level
 from chainproof.contract.route import parse_address
 from chainproof.emulator.faults import FAULTS
+from chainproof.emulator.scenario import Scenario
 from chainproof.results.finding import Finding
 
 from .serving import run_checks, running_emulator
 
-NAMES = {"env_name": "staging", "deployment_id": "abcd1234"}
-"""An environment and a deployment that the emulator has."""
+NAMES = {placeholder: names[-1] for placeholder, names in Scenario(name="").names}
+"""For each placeholder, a name or an id that the emulator has."""
 MODULES = ("routing", "credentials", "failure")
 FAULT_NAMES = ("any-key", "path-prefix", "any-path", "get-executes", "errors-html")
 ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
@@ -35,7 +36,7 @@ def findings_at(address: OperationAddress, fault: str | None = None) -> tuple[Fi
         connect_to = parse_address(served.removeprefix("http://"))
         regional = ServerKind.REGIONAL_CHAIN.url("abc123", "prod-us").replace("https:", "http:")
         url = regional if address is REGIONAL else served
-        path = address.path(NAMES.get(address.identifier.placeholder, "") if address.identifier else "")
+        path = address.path(NAMES[address.identifier.placeholder] if address.identifier else "")
         return run_checks(url + path, checks, depth=Depth.QUICK, wanted=wanted, connect_to=connect_to, deadline=5.0)
 
 

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from chainproof.contract.addresses import (
     ADDRESSES,
-    DEPLOYMENT_ID,
-    ENVIRONMENT_NAME,
     PRODUCTION,
     REGIONAL,
     RESOURCE_ID,
@@ -23,14 +21,14 @@ from chainproof.contract.addresses import (
 from chainproof.contract.openapi import OPERATION, PATH, lookup
 from chainproof.contract.target import TargetError, parse_target
 
-PATHS = {
-    "runRemoteProduction": "/production/run_remote",
-    "runRemoteDevelopment": "/development/run_remote",
-    "runRemote": "/environments/staging/run_remote",
-    "runRemoteDeployment": "/deployment/abcd1234/run_remote",
-    "runRemoteRegional": "/run_remote",
+EXAMPLES = {
+    "runRemoteProduction": ("/production/run_remote", ""),
+    "runRemoteDevelopment": ("/development/run_remote", ""),
+    "runRemote": ("/environments/staging/run_remote", "staging"),
+    "runRemoteDeployment": ("/deployment/abcd1234/run_remote", "abcd1234"),
+    "runRemoteRegional": ("/run_remote", ""),
 }
-NAMES = {"runRemote": "staging", "runRemoteDeployment": "abcd1234"}
+"""A path of some addresses, and the name or id in it."""
 
 
 def test_first_address_is_that_of_the_document() -> None:
@@ -42,12 +40,21 @@ def test_first_address_is_that_of_the_document() -> None:
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.operation_id)
 def test_each_path_belongs_to_one_address(address: OperationAddress) -> None:
     """A path is built from the template and recognized again, and by no other address."""
-    name = NAMES.get(address.operation_id, "")
+    name = address.identifier.unknown if address.identifier else ""
     path = address.path(name)
 
-    assert PATHS[address.operation_id] == path
     assert [address] == [each for each in ADDRESSES if each.identified_in(path) is not None]
     assert name == address.identified_in(path)
+
+
+@pytest.mark.parametrize("operation_id", EXAMPLES)
+def test_paths_are_those_of_the_service(operation_id: str) -> None:
+    """Each example is the path of its address, with the name or id in it."""
+    path, name = EXAMPLES[operation_id]
+    address = address_of(path)
+
+    assert address is not None
+    assert (operation_id, name, path) == (address.operation_id, address.identified_in(path), address.path(name))
 
 
 @given(st.sampled_from(ADDRESSES), st.text())
@@ -59,7 +66,11 @@ def test_only_whole_paths_with_one_segment_belong_to_an_address(address: Operati
         assert address_of(address.path("x") + text) is None
 
 
-@pytest.mark.parametrize("identifier", [RESOURCE_ID, ENVIRONMENT_NAME, DEPLOYMENT_ID], ids=lambda row: row.placeholder)
+@pytest.mark.parametrize(
+    "identifier",
+    [RESOURCE_ID, *(address.identifier for address in ADDRESSES if address.identifier)],
+    ids=lambda row: row.placeholder,
+)
 def test_unknown_identifiers_are_valid(identifier) -> None:
     """Requests with an unknown identifier are rejected because it is unknown, not because it is malformed."""
     assert identifier.accepts(identifier.unknown)
