@@ -30,7 +30,13 @@ Specification = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SvgDrawing:
-    """The content of an SVG element, without the element itself: the page adds it with a title and a description."""
+    """
+    The content of an SVG element, without the element itself: the page adds it with a title and a description.
+
+    Its classes are those of the page's script, which does not know the drawing library: `panel` is the frame of a plotting
+    area, a `rect` with its size whose parent has the rest of the area; `stretched` is a group of marks that zoom stretches,
+    `moved` one whose marks have a `transform` each, which zoom moves; `places` is the group of the labels below the panel.
+    """
 
     view_box: str
     body: str
@@ -45,7 +51,7 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
     specification: dict[str, object] = {**drawing, "config": config, "padding": 4, "datasets": data.rows}
     svg = _SVG.fullmatch(_rendered(specification))
     assert svg is not None, "vl-convert writes one svg element with a viewBox"
-    return SvgDrawing(view_box=svg["box"], body=_merge_rectangles(_ROLES.sub("", svg["body"])))
+    return SvgDrawing(view_box=svg["box"], body=_merge_rectangles(_with_own_classes(svg["body"])))
 
 
 def _rendered(specification: dict[str, object]) -> str:
@@ -104,8 +110,27 @@ def _require_address_space() -> None:
         )
 
 
-_ROLES = re.compile(r' role="graphics-[a-z]+"| aria-[a-z]+="[^"]*"')
-"""The page names a chart as one picture; a part with a role of its own would need a name."""
+_CLASSES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # The page names a chart as one picture; a part with a role of its own would need a name.
+    (re.compile(r' role="graphics-[a-z]+"| aria-[a-z]+="[^"]*"'), ""),
+    (
+        re.compile(r'<path class="background" d="M0,0h([1-9][\d.]*)v([1-9][\d.]*)h[^"]*"/>'),
+        r'<rect class="panel" width="\1" height="\2"/>',
+    ),
+    (re.compile(r'<path class="(?:back|fore)ground"[^>]*/>'), ""),
+    (re.compile(r'class="mark-(?:line|area|rect) role-mark [^"]*"'), 'class="stretched"'),
+    (re.compile(r'class="mark-[a-z]+ role-mark [^"]*"'), 'class="moved"'),
+    (re.compile(r'class="mark-text role-axis-label"([^>]*><text text-anchor="middle")'), r'class="places"\1'),
+    (re.compile(r' class="mark-[^"]*"'), ""),
+)
+"""What vl-convert writes, and what replaces it: our classes, and no roles and no parts that show nothing."""
+
+
+def _with_own_classes(body: str) -> str:
+    """The drawing with the classes of the page's script in place of the library's."""
+    for pattern, own in _CLASSES:
+        body = pattern.sub(own, body)
+    return body
 
 
 _RECTANGLES = re.compile(r'(?:<path d="M[^"]*" (fill="[^"]*")/>)(?:<path d="M[^"]*" \1/>)+')

@@ -13,25 +13,23 @@
 
   /* One plotting area of a drawing: what has to move when the horizontal axis shows another part. */
   const panel = (frame) => {
-    const [width, height] = frame.getAttribute("d").match(/[\d.]+/g).slice(2).map(Number);
-    const inside = [...frame.nextElementSibling.children];
+    const [width, height] = ["width", "height"].map((name) => Number(frame.getAttribute(name)));
+    const area = frame.parentElement;
     const id = `clip-${++clips}`;
     const clip = document.createElementNS("http://www.w3.org/2000/svg", "clipPath");
     clip.id = id;
     clip.innerHTML = `<rect x="-2" y="-16" width="${width + 4}" height="${height + 20}"/>`;
     frame.before(clip);
     const stretched = [], moved = [];
-    for (const mark of inside.filter((each) => each.matches(".role-mark"))) {
+    for (const mark of area.querySelectorAll(".stretched, .moved")) {
       const wrapper = document.createElementNS("http://www.w3.org/2000/svg", "g");
       wrapper.setAttribute("clip-path", `url(#${id})`);
       mark.replaceWith(wrapper);
       wrapper.append(mark);
-      if (mark.matches(".mark-line, .mark-area, .mark-rect")) stretched.push(mark);
+      if (mark.matches(".stretched")) stretched.push(mark);
       else for (const each of mark.children) moved.push({ node: each, at: shift(each) });
     }
-    const axis = inside.find((each) => each.matches(".role-axis") && each.querySelector(".role-axis-label")
-      && shift(each.firstElementChild)[1] > 1);
-    const labels = axis?.querySelector(".role-axis-label");
+    const labels = area.querySelector(".places");
     return { frame, width, stretched, moved, labels, original: labels ? [...labels.children] : [] };
   };
 
@@ -63,7 +61,7 @@
     const all = [to(data.low), to(data.high)];
     const plot = figure.querySelector(".plot");
     const drawings = [...plot.querySelectorAll("svg")].map((svg) => ({
-      svg, panels: [...svg.querySelectorAll("path.background")].filter((each) => /h[1-9][\d.]*v[1-9]/.test(each.getAttribute("d"))).map(panel),
+      svg, panels: [...svg.querySelectorAll(".panel")].map(panel),
     }));
     const line = html("div", "cursor", plot), box = html("div", "readout", plot), range = html("div", "range-box", plot);
     const reset = html("button", "reset", figure.querySelector("h3"));

@@ -22,9 +22,9 @@ TIME_CHARTS = ("latency", "heat-map", "throughput", "outcomes")
 
 CHARTS = """(() => Object.fromEntries([...document.querySelectorAll('figure[data-readout]')].map((figure) => {
     const svg = [...figure.querySelectorAll('svg')].find((each) => each.getClientRects().length);
-    const frame = [...svg.querySelectorAll('path.background')].find((each) => /h[1-9][\\d.]*v[1-9]/.test(each.getAttribute('d')));
+    const frame = svg.querySelector('.panel');
     const at = frame.getBoundingClientRect(), line = figure.querySelector('.cursor'), box = figure.querySelector('.readout');
-    const labels = [...svg.querySelectorAll('.role-axis-label text[text-anchor=middle]')].map((each) => each.textContent);
+    const labels = [...svg.querySelectorAll('.places text')].map((each) => each.textContent);
     return [svg.querySelector('title').id.match(/^\\w+-\\d+-(.*)-\\w+-t$/)[1], {
         left: at.left, top: at.top, width: at.width, height: at.height, labels,
         cursor: line.getClientRects().length ? line.getBoundingClientRect().left : null,
