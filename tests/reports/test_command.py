@@ -129,6 +129,7 @@ def test_too_few_files_for_charts_are_reported_in_one_line(tmp_path):
 
     assert ExitCode.USAGE == done.returncode
     assert b"cannot write --html: cannot draw a chart: expected" in done.stderr.splitlines()[-1]
+    assert b"ulimit -n" in done.stderr.splitlines()[-1]
     assert b"panicked" not in done.stderr
     assert ["b.json", "run"] == sorted(path.name for path in tmp_path.iterdir())
 

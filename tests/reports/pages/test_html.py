@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,8 +18,6 @@ from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.objectives import evaluate_objectives
 from chainproof.judgement.summary import report
-from chainproof.judgement.verdict import ExitCode
-from chainproof.processes import chainproof_command
 from chainproof.reports.charts.catalogue import charts
 from chainproof.reports.charts.chart import Chart
 from chainproof.reports.charts.colours import MAX_SERIES, OTHER, Palette, palette
@@ -389,19 +386,6 @@ def test_charts_contain_no_text_from_the_target(tmp_path):
     assert drawn
     for chart in drawn:
         assert not re.search("alert|7\\*7|x1b|\x1b", chart.wide.body + chart.narrow.body)
-
-
-def test_a_chart_without_open_files_is_a_problem_of_the_machine(tmp_path: Path) -> None:
-    """The drawing library ends in a panic, which is no exception of the usual kind; the last line says what to raise."""
-    write_load(tmp_path / "run", drawn_intervals(3, 20))
-    command = [*chainproof_command("reports"), str(tmp_path / "run"), "--html", str(tmp_path / "report.html")]
-    ended = subprocess.run(
-        ["sh", "-c", 'ulimit -n 12; exec "$@"', "sh", *command], capture_output=True, text=True, check=False
-    )
-
-    assert ended.returncode == ExitCode.USAGE
-    assert "Traceback" not in ended.stderr
-    assert "ulimit -n" in ended.stderr.splitlines()[-1]
 
 
 def test_the_names_of_options_are_not_broken_in_commands() -> None:
