@@ -147,7 +147,7 @@ def _verdict(judgement: Judgement, made: SingleExchange) -> tuple[Verdict, str]:
         )
     if made.is_raw:
         return Verdict.PASS, f"The answer has status {answer.status} and violates nothing by itself."
-    if 200 <= answer.status < 300:
+    if answer.is_success:
         return Verdict.PASS, "The request was accepted, and the answer violates nothing."
     return Verdict.INCONCLUSIVE, _rejection(answer.status)
 

@@ -32,6 +32,11 @@ class Answer:
         return None
 
     @property
+    def is_success(self) -> bool:
+        """True for a 2xx."""
+        return 200 <= self.status < 300
+
+    @property
     def request_id(self) -> str | None:
         """The first `X-BASETEN-REQUEST-ID`, without surrounding blanks; None if absent."""
         for key, value in self.headers:

@@ -92,7 +92,7 @@ def exercised_clauses(answer: Answer, value: object) -> tuple[Clause, ...]:
     A body that is too complex to parse exercises no clause on its contents.
     """
     common = _ANY_STATUS if answer.field("retry-after") is None else (*_ANY_STATUS, clauses.RETRY_AFTER)
-    if 200 <= answer.status < 300:
+    if answer.is_success:
         return (*common, clauses.OUTPUT_MEDIA_TYPE) if isinstance(value, TooComplex) else common + _OUTPUT
     if answer.status < 400:
         return (*common, clauses.REQUEST_ID_ON_ERRORS)

@@ -174,7 +174,7 @@ def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
 
 def _accepts(judged: JudgedExchange) -> bool:
     """True if the target accepts the request, that is, requires no key at all."""
-    return judged.answer is not None and 200 <= judged.answer.status < 300
+    return judged.answer is not None and judged.answer.is_success
 
 
 def _send_upgrade_request(requester: Requester, protocol: str) -> None:
@@ -422,7 +422,7 @@ def concurrent_requests_are_authenticated_separately(requester: Requester) -> No
             received = list(pool.map(lambda request: (barrier.wait(), requester.send(request))[1], requests))  # noqa: B023  # the pool ends before the next turn
         for judged in received:
             _record_leaked_key(requester, judged, requests)
-        if any(judged.answer is not None and judged.answer.status == 429 for judged in received):
+        if any(judged.status == 429 for judged in received):
             return
 
 

@@ -182,11 +182,10 @@ def _record_in_step(
         requester.record(request, received, None)
         requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, answer)
         return
-    actual = received.framing_error or (f"status {answer.status}" if answer else received.reason)
     violation = Violation(
         clause=clauses.CONNECTION_PERSISTENCE,
         expected=f"status {reference.status} for the next request on the connection, or a closed connection",
-        actual=actual,
+        actual=received.framing_error or received.in_words,
     )
     requester.record_clause(clauses.CONNECTION_PERSISTENCE, violation, request, answer)
 

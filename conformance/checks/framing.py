@@ -276,7 +276,7 @@ def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[Unus
 
     def check(unusual: UnusualRequest) -> None:
         request, received = _exchange_unusual(requester, unusual, reference)
-        if received.answer is not None and received.answer.status in BUSY_STATUSES:
+        if received.status in BUSY_STATUSES:
             found_busy.append(unusual)
         else:
             record_framed(requester, request, received, reference.same_status(unusual.clause))

@@ -325,7 +325,7 @@ def only_a_line_end_begins_another_header_field(requester: Requester) -> None:
         (http_clauses.FOLDED_FIELD, "a key on a folded line after a tab", f"X-Chainproof: a\r\n\t{authorization}"),
     ):
         request, answers = _answers_without_key(requester, reference, label, line)
-        accepted = next((answer for answer in answers if 200 <= answer.status < 300), None)
+        accepted = next((answer for answer in answers if answer.is_success), None)
         if accepted is None:
             requester.record_rejection(clause)
         else:
@@ -335,7 +335,7 @@ def only_a_line_end_begins_another_header_field(requester: Requester) -> None:
 def _require_authentication(requester: Requester, reference: ReferenceAnswer) -> None:
     """Skip the check if requests without a key are accepted: nothing can then bypass the authentication."""
     _, answers = _answers_without_key(requester, reference, "no Authorization")
-    if any(200 <= answer.status < 300 for answer in answers):
+    if any(answer.is_success for answer in answers):
         raise CheckSkipped("needs a target that rejects requests without a key")
 
 
@@ -431,7 +431,7 @@ def bodies_cannot_smuggle_requests(requester: Requester) -> None:
         header_lines = (length, *lines) if lines[-1] else (*lines[:-1], length)
         request = raw_request(requester, body, *header_lines, sent=size + hidden + b"\r\n0\r\n\r\n", label=label)
         for answer in _answers(requester, request, reference):
-            if 200 <= answer.status < 300:
+            if answer.is_success:
                 _record_violation(requester, request, answer, "a request inside the body was answered", clause)
                 return
         requester.record_rejection(clause)
@@ -459,7 +459,7 @@ def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> 
             requester, body, *(line.format(length=len(body)) for line in lines), sent=sent, label=label
         )
         answers = _answers(requester, request, reference)
-        if sum(200 <= answer.status < 300 for answer in answers) > 1:
+        if sum(answer.is_success for answer in answers) > 1:
             actual = "the bytes after the body answered as an authenticated request"
             _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
         else:
@@ -500,7 +500,7 @@ def an_expected_body_is_never_read_as_a_request(requester: Requester) -> None:
     ):
         prepared = requester.prepare(replace(request, valid_message=False))
         answers = _answers_to_expectation(requester, prepared, hidden, reference)
-        accepted = next((each for each in answers if 200 <= each.status < 300), None)
+        accepted = next((each for each in answers if each.is_success), None)
         if accepted is None:
             requester.record_rejection(http_clauses.MESSAGE_BOUNDARY)
         else:
@@ -603,8 +603,8 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
         (each for each in answers if each.status >= 500 and each.status not in HTTP_REJECTION_STATUSES | BUSY_STATUSES),
         None,
     )
-    accepted = next((each for each in answers if 200 <= each.status < 300), None)
-    if len(answers) > 1 and any(200 <= each.status < 300 for each in answers[1:]):
+    accepted = next((each for each in answers if each.is_success), None)
+    if len(answers) > 1 and any(each.is_success for each in answers[1:]):
         actual = "a part of an invalid message answered as another request"
         _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
     elif crashed is not None:

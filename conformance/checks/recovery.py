@@ -104,7 +104,7 @@ def _check_after_failure(
         received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
         more = connection.read_unexpected(_SHORT_WAIT)
     if _is_answer(more):
-        status = received.answer.status if received.answer is not None else "?"
+        status = received.status or "?"
         _record_late(requester, request, received.answer, f"status {status}, and another answer after it")
     elif received.answer is not None:
         requester.record(request, received, expectation(request, requester.terms))
@@ -193,7 +193,7 @@ def _next_success(connection: RawConnection, request: CheckRequest, within: Seco
     received = connection.read_answer(request, within=within)
     if received.transport is Transport.DEADLINE and not received.raw:
         connection.is_closed = False  # nothing came, so another request may be sent
-    return received.answer if received.answer is not None and 200 <= received.answer.status < 300 else None
+    return received.answer if received.answer is not None and received.answer.is_success else None
 
 
 # ------------------------------------------------------------------ resources

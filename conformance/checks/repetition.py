@@ -159,7 +159,7 @@ def _record(requester: Requester, request: CheckRequest, received: TransportResu
     rejected as intended.
     """
     request = requester.prepare(request)
-    busy = received.answer is not None and received.answer.status in BUSY_STATUSES
+    busy = received.status in BUSY_STATUSES
     expected = expectation(request, requester.terms)
     answer = requester.record(request, received, None if busy else expected).answer
     if answer is None or busy:
@@ -236,9 +236,8 @@ def _send_burst(requester: Requester, size: int) -> set[int]:
             requester.record(request, received, None)
             requester.record_clause(clauses.OVERLOAD, None, request, answer)
             return
-        actual = f"status {answer.status}" if answer is not None else received.reason
         expected = "a documented answer: 200 or an error"
-        violation = Violation(clause=clauses.OVERLOAD, expected=expected, actual=actual)
+        violation = Violation(clause=clauses.OVERLOAD, expected=expected, actual=received.in_words)
         requester.record_clause(clauses.OVERLOAD, violation, request, answer)
 
     with ThreadPoolExecutor(size) as pool:
@@ -255,7 +254,6 @@ def _check_recovery(requester: Requester, expected: Expectation) -> None:
         time.sleep(0.25)
         received = requester.send_once(request)
     answer = received.answer
-    actual = f"status {answer.status}" if answer is not None else received.reason
     is_recovered = answer is not None and expected.is_met_by(answer)
-    violation = Violation(clause=clauses.OVERLOAD, expected=expected.expected, actual=actual)
+    violation = Violation(clause=clauses.OVERLOAD, expected=expected.expected, actual=received.in_words)
     requester.record_clause(clauses.OVERLOAD, None if is_recovered else violation, request, answer)

@@ -133,7 +133,7 @@ def _send_connect(requester: Requester) -> None:
         actual=f"status {received.answer.status}",
     )
     requester.record_clause(
-        violation.clause, violation if 200 <= received.answer.status < 300 else None, request, received.answer
+        violation.clause, violation if received.answer.is_success else None, request, received.answer
     )
 
 

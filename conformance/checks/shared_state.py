@@ -99,7 +99,7 @@ def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:
     kind = sent.foreign(received.raw, own)
     if kind is None and request.raw is None:
         requester.record(request, received, None)
-    status = received.answer.status if received.answer is not None else "?"
+    status = received.status or "?"
     violation = Violation(
         clause=clauses.ANSWER_MATCHES_REQUEST,
         expected="an answer without data of other requests",

@@ -158,8 +158,7 @@ def _check_same_status(requester: Requester, request: CheckRequest, expected: Ex
         requester.record(request, received, None)
         requester.record_clause(clauses.REQUEST_ISOLATION, None, request, answer)
         return
-    actual = f"status {answer.status}" if answer is not None else received.reason or "no answer"
-    violation = Violation(clause=clauses.REQUEST_ISOLATION, expected=expected.expected, actual=actual)
+    violation = Violation(clause=clauses.REQUEST_ISOLATION, expected=expected.expected, actual=received.in_words)
     requester.record_clause(clauses.REQUEST_ISOLATION, violation, request, answer)
 
 

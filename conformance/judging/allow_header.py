@@ -27,7 +27,7 @@ def is_allow_header_due(request: CheckRequest, answer: Answer) -> bool:
     # A proxy treats a request for another protocol as a GET, and rejects what it cannot parse without looking at the path.
     if request.method in _SERVER_METHODS or request.values("upgrade") or not request.is_valid:
         return False
-    lists_methods = request.method == "OPTIONS" and 200 <= answer.status < 300 and allowed_methods(answer) is not None
+    lists_methods = request.method == "OPTIONS" and answer.is_success and allowed_methods(answer) is not None
     return answer.status == 405 or lists_methods
 
 

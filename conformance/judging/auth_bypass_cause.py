@@ -67,7 +67,7 @@ def auth_bypass_cause(
 def _bypass_violation(request: CheckRequest, answer: Answer | None, terms: Terms) -> Violation | None:
     """The violation of a 2xx answer to a request with wrong credentials."""
     expected = expectation(request, terms)
-    if expected is None or answer is None or not 200 <= answer.status < 300:
+    if expected is None or answer is None or not answer.is_success:
         return None
     return expected.violation(answer)
 

@@ -208,7 +208,7 @@ def _no_run_expectation(request: CheckRequest, terms: Terms) -> Expectation | No
 
 def _is_from_chain(answer: Answer, request: CheckRequest, terms: Terms) -> bool:
     """True if an answer may be the chain's output: from an echo chain, the object that was sent."""
-    if not 200 <= answer.status < 300 or answer.media_type != "application/json":
+    if not answer.is_success or answer.media_type != "application/json":
         return False
     body = request.body or b""
     if request.method in _METHODS_WITHOUT_EXPECTATION and not _has_unique_echo(request, terms):
@@ -425,8 +425,7 @@ def canonical_json(value: JSON) -> str:
 
 def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: Contract) -> bool:
     """True if the operation rejects with a status that the contract does not have. That violates the status clause only."""
-    is_success = 200 <= answer.status < 300
-    return request.is_for_operation and not is_success and answer.status not in allowed_statuses(contract)
+    return request.is_for_operation and not answer.is_success and answer.status not in allowed_statuses(contract)
 
 
 def excerpt(body: bytes, limit: int = 60) -> str:

@@ -148,7 +148,7 @@ def judge(
             _judge_echo(draft, request, received.answer, terms, history)
     # An unreadable answer has its violation already. If it accepts wrong credentials, that is another one.
     auth_bypass = None
-    if expected is not None and (is_readable or _is_success(answer)):
+    if expected is not None and (is_readable or answer.is_success):
         auth_bypass = _judge_expected(draft, request, answer, expected, terms=terms, history=history)
     if not draft.violations and auth_bypass is None:
         _judge_error_code(draft, request, answer, expected)
@@ -240,11 +240,6 @@ class _Draft:
             ),
             rejected=None if self.rejected is None or is_waived(self.rejected, terms.contract) else self.rejected,
         )
-
-
-def _is_success(answer: Answer) -> bool:
-    """True for a 2xx."""
-    return 200 <= answer.status < 300
 
 
 def _is_operation_answer(request: CheckRequest, answer: Answer) -> bool:
@@ -371,10 +366,10 @@ def _judge_expected(
         draft.rejected = expected.clause
         return None
     is_undocumented = request.is_for_operation and answer.status not in allowed_statuses(terms.contract)
-    if is_undocumented and not (expected.violated_by_request and _is_success(answer)):
+    if is_undocumented and not (expected.violated_by_request and answer.is_success):
         return None  # it violates the status clause already
     violation = expected.violation(answer)
-    if violation is not None and violation.clause in AUTHENTICATION_CLAUSES and _is_success(answer):
+    if violation is not None and violation.clause in AUTHENTICATION_CLAUSES and answer.is_success:
         return violation
     if expected.clause in AUTHENTICATION_CLAUSES and request.is_for_operation:
         draft.exercise(clauses.UNAUTHORIZED_STATUS)

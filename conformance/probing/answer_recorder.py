@@ -41,6 +41,11 @@ class JudgedExchange:
     answer: Answer | None
     violations: tuple[Violation, ...] = ()
 
+    @property
+    def status(self) -> int | None:
+        """The status of the answer; None without one."""
+        return None if self.answer is None else self.answer.status
+
 
 class AnswerRecorder:
     """The recorder of findings of one target, and the memory that `judge` does not have. Any thread may use it."""

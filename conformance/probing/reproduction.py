@@ -72,7 +72,7 @@ def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bo
         return False
     status = _STATUS.fullmatch(violation.actual)
     if status is not None:
-        return received.answer is not None and received.answer.status == int(status[1])
+        return received.status == int(status[1])
     return bool(_NO_ANSWER.fullmatch(violation.actual)) and received.answer is None and not received.framing_error
 
 

@@ -115,11 +115,6 @@ def _is_valid(expected: Expectation | None) -> bool:
     return expected is not None and not expected.is_rejection
 
 
-def _is_accepted(received: TransportResult) -> bool:
-    """Whether a request was answered 200."""
-    return received.answer is not None and received.answer.status == 200
-
-
 class Requester:
     """What a check gets: one target, and methods to send it requests whose answers are judged."""
 
@@ -397,7 +392,7 @@ class Requester:
         for pause in self.waits.retry_pauses:
             if not self._recorder.is_busy(judged.answer, expected):
                 break
-            if judged.answer is not None and judged.answer.status == TOO_MANY_REQUESTS:
+            if judged.status == TOO_MANY_REQUESTS:
                 self.in_flight.lower()
             if not self._behaviour.take_pause(pause):
                 return judged  # there is no time left to learn whether the request is the reason
@@ -598,7 +593,7 @@ class Requester:
         other = self._with_other_identifiers(request, received.answer, expected)
         if other is not None:
             other_received = self.send_once(other)
-            if _is_accepted(other_received) and not self._is_form_the_reason(request):
+            if other_received.status == 200 and not self._is_form_the_reason(request):
                 self.note(
                     "an input was rejected, and accepted with another identifier: the chain remembers what it got with one, "
                     "so the rejection is no finding"
@@ -610,7 +605,7 @@ class Requester:
         """True if a rejected input is accepted with the same values, written in the usual form."""
         value = parse_json(request.body or b"")
         usual = replace(request, body=b"" if isinstance(value, InvalidJson | TooComplex) else encode_json(value))
-        return usual.body != request.body and _is_accepted(self.send_once(usual))
+        return usual.body != request.body and self.send_once(usual).status == 200
 
     def _with_other_identifiers(
         self, request: CheckRequest, answer: Answer | None, expected: Expectation | None

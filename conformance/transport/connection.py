@@ -48,8 +48,6 @@ class TransportResult:
     """Whether the answer says that the connection is closed after it."""
     is_close_delimited: bool = False
     """Whether the body ends where the connection ends."""
-    interim_statuses: tuple[int, ...] = ()
-    """Statuses of the interim answers before it."""
     coding_error: str = ""
     """What is wrong with the answer's content coding; `answer` is decoded."""
     warning: str = ""
@@ -58,6 +56,16 @@ class TransportResult:
     """Whether it was not read to its end because it does not fit into our memory."""
     held: HeldBytes | None = field(default=None, repr=False, compare=False)
     """The memory of the answer."""
+
+    @property
+    def status(self) -> int | None:
+        """The status of the answer; None without one."""
+        return None if self.answer is None else self.answer.status
+
+    @property
+    def in_words(self) -> str:
+        """The status, or why there is no answer."""
+        return f"status {self.answer.status}" if self.answer is not None else self.reason or "no answer"
 
 
 class ConnectTarget:
@@ -236,7 +244,6 @@ def transport_result(parser: AnswerParser, transport: Transport, reason: str = "
         size=parser.received,
         closes_connection=parser.closes_connection,
         is_close_delimited=parser.is_close_delimited,
-        interim_statuses=tuple(parser.interim_statuses),
     )
 
 

@@ -58,7 +58,6 @@ class AnswerParser:
     """Whether the request was HTTP/1.0, which has neither chunks nor interim answers."""
     hold: Callable[[int], None] = _hold_nothing
     """Called with the number of bytes that are kept."""
-    interim_statuses: list[int] = field(default_factory=list)
     complete: bool = False
     framing_error: str = ""
     """The first framing error; empty if there is none."""
@@ -147,7 +146,6 @@ class AnswerParser:
             yield from self._head()
             if not 100 <= self._status < 200:
                 break
-            self.interim_statuses.append(self._status)
             if self._status == 101:
                 raise UnparsableAnswer("a 101, but the request asks for no other protocol")
             if self.http_1_0:
