@@ -27,7 +27,7 @@ from chainproof.judgement.no_ok_answers import rejected_inputs
 from chainproof.results.exchange import OWN_ERRORS, NotSent, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.integrity import damage_text
-from chainproof.results.interval import Interval, RequestStats
+from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Guard
 from chainproof.workload.objectives import INSTANTS, parse_objective
 from chainproof.workload.workload import REPLAY
@@ -40,8 +40,6 @@ class CaveatInput:
     run: Run
     totals: Interval
     """All intervals of the run, merged."""
-    judged: RequestStats
-    """The requests of the judged phases, from which figures and objectives are computed."""
     accounting: Accounting
     start: ColdStart
     response_time: Timing

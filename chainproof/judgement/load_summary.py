@@ -117,7 +117,6 @@ def summarise_load(run: Run) -> LoadSummary:
         CaveatInput(
             run=run,
             totals=totals,
-            judged=judged,
             accounting=counts,
             start=start,
             response_time=times[RESPONSE_TIME],

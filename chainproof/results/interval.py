@@ -216,12 +216,7 @@ class Interval(RequestStats):
 
     def count_sent(self, schedule_lag: Seconds, *, phase: str | None = None) -> None:
         """Count a request as it is sent."""
-        self.sent += 1
-        self.schedule_lag.record(schedule_lag)
-        if phase is not None:
-            part = _part(self.phases, phase)
-            part.sent += 1
-            part.schedule_lag.record(schedule_lag)
+        self.count_all_sent([schedule_lag], phase=phase)
 
     def count_all_sent(self, schedule_lags: Sequence[Seconds], *, phase: str | None = None) -> None:
         """Count many requests that were sent in this second."""
@@ -239,7 +234,10 @@ class Interval(RequestStats):
         payload: str | None = None,
         phase: str | None = None,
     ) -> None:
-        """Count many requests of the same payload and phase that had the same outcome in this second."""
+        """
+        Count many sent requests of the same payload and phase that had the same outcome in this second; their times count if
+        they were answered or censored.
+        """
         part: RequestStats = self
         parts = [part]
         if phase is not None:
@@ -262,14 +260,8 @@ class Interval(RequestStats):
         payload: str | None = None,
         phase: str | None = None,
     ) -> None:
-        """Count the outcome of a sent request; its times count if it was answered or censored."""
-        _count_outcome(self, outcome, response_time, service_time)
-        part: RequestStats = self
-        if phase is not None:
-            part = _part(self.phases, phase)
-            _count_outcome(part, outcome, response_time, service_time)
-        if payload is not None:
-            _count_outcome(_part(part.payloads, payload), outcome, response_time, service_time)
+        """Count the outcome of one request."""
+        self.count_outcomes(outcome, [response_time], [service_time], payload=payload, phase=phase)
 
     def compact(self) -> None:
         """Release unused memory, until something is counted again."""
@@ -495,14 +487,6 @@ def _first_second(second: Interval, interval: Interval) -> Interval:
             for name, part in interval.phases.items()
         },
     )
-
-
-def _count_outcome(part: RequestStats, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
-    """Count an outcome and its times, if it has any."""
-    part.outcomes[outcome] += 1
-    if outcome.transport in _TIMED_TRANSPORTS:
-        part.response_time[outcome.result].record(response_time)
-        part.service_time[outcome.result].record(service_time)
 
 
 def _part(parts: dict[str, RequestStats], name: str) -> RequestStats:

@@ -42,10 +42,8 @@ class RunPlan:
     """Whether there is no time or no request left for some of the planned requests."""
     examples_scale: float = 1.0
     """Share of the generated examples that the run has time for."""
-    requests: int = 0
-    """All requests of the checks at this depth."""
     seconds: Seconds = 0.0
-    """How long all of them take."""
+    """How long all requests of the checks at this depth take."""
 
 
 def _seconds(count: RequestCount, times: ResponseTimes) -> Seconds:
@@ -79,7 +77,6 @@ def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, lim
         concurrency=limits.concurrency if times.accepted > FAST else 1,
         two_rounds=share < 1,
         examples_scale=min(1.0, share),
-        requests=requests,
         seconds=seconds,
     )
 

@@ -135,7 +135,7 @@ def _run_check(check: Check, conformance_run: ConformanceRun, all_checks: Sequen
     findings, evidence = conformance_run.requester.finding_recorder.findings_of(check.title), conformance_run.evidence
     if progress.skipped is not None and not any(evidence.has_failing_level(found) for found in findings):
         raise progress.skipped
-    return CheckResult(check=check, findings=findings, evidence=evidence)
+    return CheckResult(findings=findings, evidence=evidence)
 
 
 def _checks_with(request: pytest.FixtureRequest) -> Sequence[Check]:

@@ -101,7 +101,6 @@ class ConformanceRun:
 class CheckResult:
     """The result of one check."""
 
-    check: Check
     findings: tuple[Finding, ...]
     evidence: ConformanceEvidence
     """Of the run; tells which findings fail it."""

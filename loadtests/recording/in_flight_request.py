@@ -37,8 +37,3 @@ class InFlightRequest:
     def answer(self) -> Answer | None:
         """The answer; None without one."""
         return self.reply.answer if self.reply is not None else None
-
-    @property
-    def response_time(self) -> Seconds:
-        """Time from the intended start to the end."""
-        return self.end - self.intended_start

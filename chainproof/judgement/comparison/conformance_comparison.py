@@ -16,8 +16,6 @@ from chainproof.results.finding import Finding
 class ConformanceComparison:
     """Conformance runs of a candidate, compared with those of a baseline."""
 
-    candidates: tuple[ConformanceSummary, ...]
-    baselines: tuple[ConformanceSummary, ...]
     new: tuple[Finding, ...]
     """Findings of the candidate alone, the most severe first."""
     failing: tuple[Finding, ...]
@@ -49,8 +47,6 @@ def compare_conformance(
     unchanged = sort_findings(found for key, found in after.items() if key in before)
     verdict, reason = _verdict(failing, lost, candidates)
     return ConformanceComparison(
-        candidates=tuple(candidates),
-        baselines=tuple(baselines),
         new=new,
         failing=failing,
         fixed=fixed,
