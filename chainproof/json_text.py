@@ -8,12 +8,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import orjson
 
 JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 """A JSON value."""
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """True for a JSON number. In Python, a boolean is one too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def encode_json(value: object, default: Callable[[Any], object] | None = None) -> bytes:

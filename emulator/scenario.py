@@ -19,6 +19,7 @@ from chainproof.clock import Seconds, parse_duration
 from chainproof.contract.addresses import DEPLOYMENT_ID, ENVIRONMENT_NAME, RESERVED_ENVIRONMENT, Identifier
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.errors import UsageError
+from chainproof.json_text import is_number
 from chainproof.text_files import load_toml, read_settings
 
 from .behaviour.gateway_retries import RetryPolicy
@@ -105,7 +106,7 @@ def _string(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+    if not is_number(value) or not abs(value) <= sys.float_info.max:
         raise TypeError(f"expected a number, found {value!r}")
     return float(value)
 

@@ -11,6 +11,8 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
+from chainproof.json_text import is_number
+
 from .references import Node
 
 _REACH = 1000
@@ -76,9 +78,9 @@ def _reach(low: Fraction | None, high: Fraction | None, step: Fraction | None) -
 def _bounds(node: Node, inclusive: str, exclusive: str) -> Iterator[tuple[Fraction, bool]]:
     """The bounds of a schema, and whether they are exclusive; in draft 4 that is a boolean."""
     given, limit = node.get(inclusive), node.get(exclusive)
-    if isinstance(given, int | float) and not isinstance(given, bool):
+    if is_number(given):
         yield _fraction(given), limit is True
-    if isinstance(limit, int | float) and not isinstance(limit, bool):
+    if is_number(limit):
         yield _fraction(limit), True
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chainproof.json_text import is_number
+
 from .patterns import is_found
 from .references import Node, SchemaReader
 
@@ -13,18 +15,14 @@ Nodes = tuple[Node, ...]
 """Schemas that a value has to match together, without alternatives."""
 
 
-def most(nodes: Nodes, keyword: str, default: int = 0) -> int:
-    """The largest value of a keyword that sets a lower bound."""
-    return max([default, *(int(node.get(keyword)) for node in nodes if _is_number(node.get(keyword)))])
+def most(nodes: Nodes, keyword: str) -> int:
+    """The largest value of a keyword that sets a lower bound; 0 if there is none."""
+    return max([0, *(int(node.get(keyword)) for node in nodes if is_number(node.get(keyword)))])
 
 
 def least(nodes: Nodes, keyword: str) -> int | None:
     """The smallest value of a keyword that sets an upper bound; None if there is none."""
-    return min((int(node.get(keyword)) for node in nodes if _is_number(node.get(keyword))), default=None)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return min((int(node.get(keyword)) for node in nodes if is_number(node.get(keyword))), default=None)
 
 
 def unique(names: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ import orjson
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.errors import UsageError
+from chainproof.json_text import is_number
 from chainproof.text_files import read_lines
 
 DEFAULT_TIMESTAMP_KEY = "timestamp"
@@ -113,7 +114,7 @@ def _member(line: bytes, key: str, location: str) -> object:
 
 def _seconds(value: object) -> Seconds:
     """Seconds from a number, or from a date and time (default: UTC) since 1970. Raises ValueError."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         return float(value)
     if not isinstance(value, str):
         raise ValueError(value)  # noqa: TRY004  # the caller handles a single type of exception

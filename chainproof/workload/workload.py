@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from chainproof.clock import PerSecond, Seconds, parse_duration
 from chainproof.errors import UsageError
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, is_number
 from chainproof.text_files import load_toml, read_settings
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, take_until
 from chainproof.workload.objectives import Objective, parse_objective
@@ -339,7 +339,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise TypeError(f"expected a number, found {value!r}")
     if not abs(value) <= sys.float_info.max:
         raise ValueError("expected a finite number, found one beyond 1.8e308")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, permutations
 
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, is_number
 
 from .input_variations import Accepts, Place, format_place, leaf_places, value_at, with_value
 
@@ -117,7 +117,7 @@ def _rounded(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
     """A number with a fraction, and one that is a little larger."""
     for place in leaf_places(value):
         number = value_at(value, place)
-        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 2**40:
+        if is_number(number) and abs(number) < 2**40:
             numbers = (1.2, 0.2, math.floor(number) + 0.2, math.floor(number) - 0.8)
             some = next((each for each in numbers if accepts(with_value(value, place, each))), None)
             if some is not None:

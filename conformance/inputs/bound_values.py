@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, cast
 
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, is_number
 
 from .input_variations import (
     Accepts,
@@ -160,7 +160,7 @@ def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 
 def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
     """The largest and the smallest numbers, as they are and written in other ways."""
-    places = [place for place in leaf_places(value) if _is_number(value_at(value, place))]
+    places = [place for place in leaf_places(value) if is_number(value_at(value, place))]
     candidates = sorted({number for each in _numbers_in(document) for number in _near(each)})
     accepted = {
         place: found
@@ -271,7 +271,7 @@ def without_optional_members(value: JSON, accepts: Accepts, *, nested: bool) -> 
 def with_least_numbers(value: JSON, accepts: Accepts) -> JSON:
     """The input with 0, or else 1, for each number that may be so small."""
     for place in leaf_places(value):
-        if _is_number(value_at(value, place)):
+        if is_number(value_at(value, place)):
             changed = (with_value(value, place, number) for number in (0, 1))
             value = next(filter(accepts, changed), value)
     return value
@@ -394,10 +394,6 @@ def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInpu
 # ------------------------------------------------------------------ values
 
 
-def _is_number(value: JSON) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _numbers_in(document: JSON) -> Iterator[float]:
     """The numbers in a JSON Schema, and zero."""
     yield 0
@@ -408,7 +404,7 @@ def _numbers_in(document: JSON) -> Iterator[float]:
             todo.extend(part.values())
         elif isinstance(part, list):
             todo.extend(part)
-        elif _is_number(part) and abs(cast(float, part)) < 2**53:
+        elif is_number(part) and abs(part) < 2**53:
             yield cast(float, part)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, is_number
 
 Place = tuple[str | int, ...]
 """Names and indices that lead to a value of an input."""
@@ -132,7 +132,7 @@ def unique_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random
         longest = _TOKEN_LENGTHS[0]
         candidates = [unique_text(rng, longest) + current[longest:]] if len(current) > longest else []
         candidates += [unique_text(rng, length) for length in _TOKEN_LENGTHS]
-    elif isinstance(current, int | float) and not isinstance(current, bool):
+    elif is_number(current):
         candidates = [rng.randrange(limit // 10, limit) for limit in _UNIQUE_NUMBERS]
     return next((each for each in candidates if accepts(with_value(value, place, each))), None)
 
@@ -150,7 +150,7 @@ def other_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random)
     similar: tuple[JSON, ...] = ()
     if isinstance(current, str):
         similar = (_shuffled(current, rng),)
-    elif isinstance(current, int | float) and not isinstance(current, bool) and abs(current) < 2**53:
+    elif is_number(current) and abs(current) < 2**53:
         similar = (fraction, current + fraction, current - fraction)
     candidates = (*similar, *(new for _, new in _changes(current, ())))
     return next((each for each in candidates if each != current and accepts(with_value(value, place, each))), None)

@@ -11,6 +11,8 @@ import html
 import json
 from collections.abc import Iterator
 
+from chainproof.json_text import is_number
+
 _WRAPPED = 2**16
 """Integers of any fixed size keep at least the remainder by this number."""
 
@@ -34,7 +36,7 @@ def is_misread_number(sent: int | str, returned: object) -> bool:
     >>> is_misread_number(2**53 + 1, 2**53), is_misread_number(2**31 + 5, 5 - 2**31), is_misread_number(2**40, 2**31 - 1)
     (True, True, False)
     """
-    if isinstance(returned, bool) or not isinstance(returned, int | float):
+    if not is_number(returned):
         return False
     if isinstance(sent, str) or float(returned) == float(sent):
         return True

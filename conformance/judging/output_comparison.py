@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, is_number
 
 Path = tuple[str, ...]
 """The names that lead to a value. `[]` stands for any item of an array."""
@@ -122,6 +122,6 @@ def _is_distinctive_value(value: object) -> bool:
     """True for a string or number with enough characters or digits."""
     if isinstance(value, str):
         return len(value) >= _DISTINCTIVE_LENGTH
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return False
     return sum(map(str.isdigit, str(value))) >= _DISTINCTIVE_DIGITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chainproof.json_text import JSON, parse_json
+from chainproof.json_text import JSON, is_number, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def _numbers(value: JSON, least: float) -> Iterator[LargeNumber]:
             pending += [(member, (*where, name)) for name, member in each.items()]
         elif isinstance(each, list):
             pending += [(item, (*where, "*")) for item in each]
-        elif isinstance(each, int | float) and not isinstance(each, bool) and each >= least:
+        elif is_number(each) and each >= least:
             yield LargeNumber(path=where, value=_as_float(each))
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import ECHO_EXACT, ERROR_ON_DEMAND, OUTPUT_JSON, OUTPUT_OBJECT, UNIQUE_MEMBER_NAMES
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, is_number
 
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error, with_body
@@ -62,7 +62,7 @@ def _numbers(change: Callable[[float], JSON]) -> DecideHook:
     """A hook that changes every number."""
 
     def change_number(value: JSON) -> JSON:
-        return change(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        return change(value) if is_number(value) else value
 
     return _changed_output(_every_value(change_number))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from chainproof.clock import Seconds, format_duration
+from chainproof.json_text import is_number
 from chainproof.judgement.summary import Summary
 from chainproof.results.folder import Run
 from chainproof.results.interval import by_second
@@ -77,7 +78,7 @@ def setting(name: str, value: object) -> tuple[str, str]:
         return _words(key), _LISTS[name](value) or NOTHING
     if value is None:
         return _words(key.removesuffix("_s").removesuffix("_per")), NOTHING
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = is_number(value)
     if number and key.endswith("_per_s"):
         return _words(key.removesuffix("_per_s")), f"{value:g}/s"
     if number and key.endswith("_s"):
