@@ -76,15 +76,15 @@ MIN_DUE = 100
 _BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)
 
 
-def exceeds(values: Histogram, limit: Seconds, share: float = 0.01, *, without: Histogram | None = None) -> bool:
-    """Whether more than *share* of the values, *without* some of them, are beyond *limit*, with 95 % confidence."""
+def exceeds(values: Histogram, limit: Seconds, *, without: Histogram | None = None) -> bool:
+    """Whether more than 1 % of the values, *without* some of them, are beyond *limit*, with 95 % confidence."""
     left_out = without if without is not None else Histogram()
     count = values.count - left_out.count
     beyond = (values.count - values.count_at_most(limit)) - (left_out.count - left_out.count_at_most(limit))
     if count <= 0 or beyond <= 0:
         return False
     low = proportion(min(beyond, count), count, _BOTH_BOUNDS).low
-    return low is not None and low > share
+    return low is not None and low > 0.01
 
 
 def max_trusted_lag(objectives: Sequence[str]) -> Seconds:

@@ -229,6 +229,15 @@ _faults.add_table(
         "detail-null": ("`detail` is null.", _failure(_with_error_members(detail=None))),
     },
 )
+
+
+def _with_upper_case_code(answer: Answer) -> Answer:
+    """The error with its code, if any, in upper case."""
+    body = orjson.loads(answer.body)
+    code = body.get("error_code")
+    return with_members(answer, error_code=code.upper()) if isinstance(code, str) else answer
+
+
 _faults.add_table(
     ERROR_CODE,
     rows={
@@ -238,7 +247,7 @@ _faults.add_table(
         ),
         "code-in-capitals": (
             "Codes are written in upper case.",
-            _failure(lambda answer: _changed_code(answer, str.upper)),
+            _failure(_with_upper_case_code),
         ),
     },
 )
@@ -259,13 +268,6 @@ _faults.add_table(
         ),
     },
 )
-
-
-def _changed_code(answer: Answer, change: Callable[[str], str]) -> Answer:
-    """The error with its code, if any, changed."""
-    body = orjson.loads(answer.body)
-    code = body.get("error_code")
-    return with_members(answer, error_code=change(code)) if isinstance(code, str) else answer
 
 
 @_faults.on_decide(ERROR_CODE_CAUSE)

@@ -143,9 +143,11 @@ def with_body(answer: Answer, body: bytes, media_type: str = "") -> Answer:
     return with_header(answer, "Content-Type", media_type) if media_type else answer
 
 
-def error(answer: Answer, status: int, code: str | None, message: str = "The request cannot be served.") -> Answer:
+def error(answer: Answer, status: int, code: str | None) -> Answer:
     """An error with the request id of *answer*."""
-    body = {"error": message} if code is None else {"error": message, "error_code": code}
+    body = {"error": "The request cannot be served."}
+    if code is not None:
+        body["error_code"] = code
     return with_body(replace(answer, status=status), orjson.dumps(body), JSON_TYPE)
 
 

@@ -280,13 +280,8 @@ def nesting_depth(body: bytes) -> int:
     return deepest
 
 
-def _longest_string(value: object) -> int:
-    """Length of the longest string, in characters."""
-    return max((len(item) for item in _all_values(value) if isinstance(item, str)), default=0)
-
-
-def _largest_size(value: object, kind: type[dict[str, JSON] | list[JSON]]) -> int:
-    """Number of members or items of the largest object or array."""
+def _largest_size(value: object, kind: type[str | dict[str, JSON]]) -> int:
+    """Number of characters of the longest string, or of members of the largest object."""
     return max((len(item) for item in _all_values(value) if isinstance(item, kind)), default=0)
 
 
@@ -329,7 +324,7 @@ _faults.add_table(
         ),
         "rejects-long-strings": (
             "Strings above 32 KiB are rejected.",
-            rejects(lambda context: _longest_string(context.value()) > 1 << 15),
+            rejects(lambda context: _largest_size(context.value(), str) > 1 << 15),
         ),
         "rejects-many-members": (
             "Objects with more than 256 members are rejected.",

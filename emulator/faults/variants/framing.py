@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..hooks import ConnectionEnd, FaultHook, OutgoingAnswer, Step, head_from_lines, without_lines
+from ..hooks import ConnectionEnd, FaultHook, OutgoingAnswer, SendHook, Step, head_from_lines, without_lines
 from .variant import add_variant, changed_head
 
 
@@ -64,18 +64,14 @@ def _small_segments(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield wire[400:]
 
 
-def _early_hints(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Send 103 Early Hints before the answer."""
-    has_final_answer = outgoing.answer is not None and outgoing.request is not None and not outgoing.close
-    yield (
-        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n" if has_final_answer else b""
-    ) + outgoing.wire
+def _after(interim: bytes) -> SendHook:
+    """A hook that sends an interim answer before the final one."""
 
+    def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
+        has_final_answer = outgoing.answer is not None and outgoing.request is not None and not outgoing.close
+        yield (interim if has_final_answer else b"") + outgoing.wire
 
-def _processing(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Send 102 Processing before the answer."""
-    has_final_answer = outgoing.answer is not None and outgoing.request is not None and not outgoing.close
-    yield (b"HTTP/1.1 102 Processing\r\n\r\n" if has_final_answer else b"") + outgoing.wire
+    return send
 
 
 def close_after(outgoing: OutgoingAnswer) -> Iterator[Step]:
@@ -124,12 +120,17 @@ for _name, _description, _allowed_by, _send in (
         "RFC 9112 §2.2: a message is a sequence of octets",
         _small_segments,
     ),
-    ("early-hints", "103 Early Hints precedes every answer.", "RFC 9110 §15.2, RFC 8297 §2", _early_hints),
+    (
+        "early-hints",
+        "103 Early Hints precedes every answer.",
+        "RFC 9110 §15.2, RFC 8297 §2",
+        _after(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"),
+    ),
     (
         "processing",
         "102 Processing precedes every answer.",
         "RFC 9110 §15.2: any number of interim responses",
-        _processing,
+        _after(b"HTTP/1.1 102 Processing\r\n\r\n"),
     ),
     ("close-always", "Every answer has `Connection: close`, and the connection closes.", "RFC 9112 §9.6", close_after),
     (

@@ -145,17 +145,19 @@ add_variant(
 
 # ------------------------------------------------------------------ errors
 
+
+def _changed_unless_requested(change: Callable[[Answer], Answer]) -> FaultHook:
+    """A hook that changes errors, unless X-Emulate requests a code."""
+    return changed_answer(
+        lambda context, answer: answer if answer.status == 200 or context.field(b"x-emulate") else change(answer)
+    )
+
+
 add_variant(
     "errors-empty-object",
     "Errors are `{}`, unless X-Emulate requests a code.",
     "the document requires no member of an error",
-    FaultHook(
-        decide=lambda context: (
-            context.correct_answer()
-            if context.correct_answer().status == 200 or context.field(b"x-emulate")
-            else with_body(context.correct_answer(), b"{}")
-        )
-    ),
+    _changed_unless_requested(lambda answer: with_body(answer, b"{}")),
 )
 add_variant(
     "errors-with-extra-members",
@@ -169,13 +171,7 @@ add_variant(
     "errors-message-only",
     'Errors are `{"error": …}`, unless X-Emulate requests a code.',
     "the document requires no member of an error",
-    FaultHook(
-        decide=lambda context: (
-            context.correct_answer()
-            if context.correct_answer().status == 200 or context.field(b"x-emulate")
-            else error(context.correct_answer(), context.correct_answer().status, None)
-        )
-    ),
+    _changed_unless_requested(lambda answer: error(answer, answer.status, None)),
 )
 _STANDARD_FIELDS = (
     ("Cache-Control", 'no-store, private="x-note", max-age=0'),
