@@ -16,7 +16,6 @@ from ..judging.judge import BUSY_STATUSES
 from ..probing.raw_requests import (
     ReferenceAnswer,
     accepts_chunks,
-    chunked,
     exchange_raw,
     raw_request,
     record_framed,
@@ -24,7 +23,7 @@ from ..probing.raw_requests import (
 )
 from ..probing.requester import DEFAULT_BODY, Requester
 from ..transport.connection import TransportResult
-from ..transport.request import JSON_TYPE, CheckRequest
+from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for
 
 _THREADS = 6

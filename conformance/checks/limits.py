@@ -19,10 +19,10 @@ from ..inputs.sizes import DIMENSIONS, REQUIRED_BODY_BYTES, Dimension
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
 from ..probing.answer_recorder import JudgedExchange
-from ..probing.raw_requests import chunked, exchange_raw, raw_request, send_accepted_reference_request
+from ..probing.raw_requests import exchange_raw, raw_request, send_accepted_reference_request
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
-from ..transport.request import CheckRequest
+from ..transport.request import CheckRequest, chunked
 from . import check_for
 
 

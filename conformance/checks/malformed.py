@@ -23,14 +23,13 @@ from ..probing.raw_requests import (
     HTTP_REJECTION_STATUSES,
     ReferenceAnswer,
     accepts_chunks,
-    chunked,
     raw_request,
     send_accepted_reference_request,
 )
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.raw_connection import RawConnection
-from ..transport.request import CheckRequest, request_bytes
+from ..transport.request import CheckRequest, chunked, request_bytes
 from . import check_for
 from .credentials import request_without_key
 

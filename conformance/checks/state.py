@@ -20,7 +20,7 @@ from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import raw_request, send_reference_request
 from ..probing.requester import NEEDS_ECHO, Requester
 from ..transport.check_skipped import CheckSkipped
-from ..transport.request import JSON_TYPE, CheckRequest
+from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for
 
 _BURST_SIZE = 12
@@ -244,7 +244,7 @@ def _send_contradictory_framing(requester: Requester) -> None:
     """Send a body with both a Content-Length and chunked framing."""
     lines = ("Content-Length: 4", "Transfer-Encoding: chunked")
     body = requester.unique_input("two things")
-    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    sent = chunked(body, len(body))
     with requester.raw_connection() as connection:
         request = raw_request(requester, body, *lines, sent=sent, label="Content-Length and chunked")
         connection.send_request(request)

@@ -18,7 +18,7 @@ from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TRAILING_BYTES, TransportResult, with_trailing_bytes
-from ..transport.request import CheckRequest
+from ..transport.request import CheckRequest, chunked
 from .answer_recorder import JudgedExchange
 from .requester import Requester
 
@@ -110,13 +110,6 @@ def accepts_chunks(requester: Requester, reference: ReferenceAnswer) -> bool:
     )
     received, _, _ = exchange_raw(requester, request, within=reference.timeout(requester.settings.deadline))
     return received.status == reference.status
-
-
-def chunked(body: bytes, size: int, form: str = "%x", extension: bytes = b"", trailer: bytes = b"") -> bytes:
-    """A body in chunks of *size* bytes; *form* formats the size of each."""
-    pieces = [body[start : start + size] for start in range(0, len(body), size)]
-    chunks = [(form % len(piece)).encode() + extension + b"\r\n" + piece + b"\r\n" for piece in pieces]
-    return b"".join(chunks) + (form % 0).encode() + extension + b"\r\n" + trailer + b"\r\n"
 
 
 def record_framed(

@@ -164,10 +164,8 @@ class TargetConnection:
         parser = AnswerParser(method)
         try:
             self.send(sent, deadline)
-        except TimeoutError:
-            return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
         except OSError as error:
-            return transport_result(parser, Transport.CONNECTION_LOST, error.strerror or str(error))
+            return _failed(parser, error)
         received = self.read_answer(parser, deadline)
         self.reusable = parser.keeps_connection_open
         return received
@@ -198,10 +196,8 @@ class TargetConnection:
             # An answer without a single byte is a lost connection.
             transport = Transport.MALFORMED if parser.received else Transport.CONNECTION_LOST
             return transport_result(parser, transport, str(error))
-        except TimeoutError:
-            return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
         except OSError as error:
-            return transport_result(parser, Transport.CONNECTION_LOST, error.strerror or str(error))
+            return _failed(parser, error)
         return transport_result(parser, Transport.ANSWERED)
 
     def send(self, sent: bytes, deadline: Seconds) -> None:
@@ -245,6 +241,13 @@ def transport_result(parser: AnswerParser, transport: Transport, reason: str = "
         closes_connection=parser.closes_connection,
         is_close_delimited=parser.is_close_delimited,
     )
+
+
+def _failed(parser: AnswerParser, error: OSError) -> TransportResult:
+    """The result of an exchange that an error of the connection ended."""
+    if isinstance(error, TimeoutError):
+        return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
+    return transport_result(parser, Transport.CONNECTION_LOST, error.strerror or str(error))
 
 
 def _is_readable(sock: socket.socket, timeout: Seconds) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from chainproof.clock import Seconds
@@ -22,6 +22,9 @@ from chainproof.results.shell_command import (
 )
 
 JSON_TYPE = ("Content-Type", "application/json")
+
+_CHUNK_SIZE = 7
+"""Bytes of a chunk, so few that members and characters are split between chunks."""
 
 _ACCEPT_JSON = ("Accept", "application/json")
 """With exactly this field, the service gathers the output of a chain that streams into one JSON text."""
@@ -109,7 +112,7 @@ def request_bytes(request: CheckRequest, target: Target) -> bytes:
     head += [f"{name}: {value}" for name, value in _framing(request)]
     text = "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
     body = request.body or b""
-    return text + (b"".join(_chunks(body)) if request.chunked else body)
+    return text + (chunked(body, _CHUNK_SIZE) if request.chunked else body)
 
 
 def _framing(request: CheckRequest) -> tuple[HeaderField, ...]:
@@ -119,12 +122,11 @@ def _framing(request: CheckRequest) -> tuple[HeaderField, ...]:
     return () if request.body is None else (("Content-Length", str(len(request.body))),)
 
 
-def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
-    """The body in small chunks, so that members and characters are split between chunks."""
-    for start in range(0, len(body), size):
-        piece = body[start : start + size]
-        yield b"%x\r\n%s\r\n" % (len(piece), piece)
-    yield b"0\r\n\r\n"
+def chunked(body: bytes, size: int, form: str = "%x", extension: bytes = b"", trailer: bytes = b"") -> bytes:
+    """A body in chunks of *size* bytes; *form* formats the size of each."""
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    chunks = [(form % len(piece)).encode() + extension + b"\r\n" + piece + b"\r\n" for piece in pieces]
+    return b"".join(chunks) + (form % 0).encode() + extension + b"\r\n" + trailer + b"\r\n"
 
 
 def reproduction_command(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from chainproof.judgement.comparison.history import History, WorkloadHistory
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
 from chainproof.judgement.verdict import Verdict
+from chainproof.stored_text import shortened
 
 from ..formatting import quantities, safe_text
 from ..formatting.terminal_text import BOLD, COLOURS, DIM, Pen, table, wrapped
@@ -43,7 +44,7 @@ def _workload(found: WorkloadHistory, pen: Pen) -> Iterator[str]:
     left = max(len(found.runs) - MAX_RUNS, 0)
     for number, run in enumerate(found.runs[left:], start=left + 1):
         figures = [history_wording.value(run, metric) for metric in metrics]
-        started = safe_text.truncate(history_wording.when(run), 34)
+        started = shortened(history_wording.when(run), 34)
         rows.append([str(number), started, *figures, run.verdict.value])
     yield ""
     yield from table(rows, left=(1, len(rows[0]) - 1))

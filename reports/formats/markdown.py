@@ -23,6 +23,7 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
+from chainproof.stored_text import shortened
 
 from ..charts.spark_lines import spark_lines
 from ..formatting import (
@@ -203,7 +204,7 @@ def _phases(summary: LoadSummary) -> str:
         numbers = [quantities.count(counts[key]) for key in ("planned", *(result.value for result in Result))]
         times = _times(part.timings[RESPONSE_TIME])
         about = [
-            code(safe_text.truncate(part.phase.name, MAX_NAME_LENGTH)),
+            code(shortened(part.phase.name, MAX_NAME_LENGTH)),
             phases.phase_range(part.phase),
             phases.judged_note(part.phase),
         ]
@@ -218,7 +219,7 @@ def _payloads(summary: LoadSummary) -> str:
     """One row per payload."""
     rows = [
         [
-            code(safe_text.truncate(payload.name, MAX_NAME_LENGTH)),
+            code(shortened(payload.name, MAX_NAME_LENGTH)),
             *(quantities.count(payload.counts[result]) for result in Result),
             *_times(payload.response_time),
         ]

@@ -24,6 +24,7 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
+from chainproof.stored_text import shortened
 
 from ..formatting import (
     clauses,
@@ -172,7 +173,7 @@ def _phases(summary: LoadSummary) -> list[str]:
     """One row per phase."""
     rows = [["", "", "planned", "ok", "failed", *_TIMES]]
     for part in summary.phases[:MAX_OUTCOMES]:
-        name = safe_text.truncate(safe_text.escape_unprintable(part.phase.name), MAX_NAME_LENGTH) + (
+        name = shortened(safe_text.escape_unprintable(part.phase.name), MAX_NAME_LENGTH) + (
             "" if part.phase.judged else " †"
         )
         counts = (part.accounting.planned, part.accounting.ok, part.accounting.failed)
@@ -188,7 +189,7 @@ def _payloads(summary: LoadSummary) -> list[str]:
     """One row per payload."""
     rows = [["", *(outcomes.RESULTS[result] for result in Result), *_TIMES]]
     for payload in summary.payloads[:MAX_OUTCOMES]:
-        name = safe_text.truncate(safe_text.escape_unprintable(payload.name), MAX_NAME_LENGTH)
+        name = shortened(safe_text.escape_unprintable(payload.name), MAX_NAME_LENGTH)
         numbers = [quantities.count(payload.counts[result]) for result in Result]
         rows.append([name, *numbers, *_times(payload.response_time)])
     left = len(summary.payloads) - MAX_OUTCOMES

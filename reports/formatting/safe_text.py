@@ -24,13 +24,3 @@ def shorten(text: str, max_length: int) -> str:
         return text
     note = f" … (cut: {len(text)} characters in all)"
     return text[: max(max_length - len(note), 0)] + note
-
-
-def truncate(text: str, max_length: int) -> str:
-    """
-    The text with at most *max_length* characters, for a column.
-
-    >>> truncate("a long name", 6)
-    'a lon…'
-    """
-    return text if len(text) <= max_length else text[: max_length - 1] + "…"

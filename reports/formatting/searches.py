@@ -6,11 +6,12 @@ from chainproof.clock import format_duration
 from chainproof.judgement.capacity import TARGET_UTILISATION, Capacity, capacity
 from chainproof.results.search_record import SearchRecord
 from chainproof.statistics.confidence_intervals import Estimate
+from chainproof.stored_text import shortened
 from chainproof.workload.search_settings import SATURATION
 
 from .quantities import count, rate, time
 from .runs import label
-from .safe_text import escape_unprintable, truncate
+from .safe_text import escape_unprintable
 
 PROBE_COLUMNS = (
     "rate",
@@ -41,8 +42,8 @@ def probes(search: SearchRecord) -> list[tuple[str, ...]]:
     return [
         (
             f"{probe.rate:.4g}/s",
-            truncate(escape_unprintable(probe.purpose), 12),
-            truncate(escape_unprintable(probe.verdict), 12),
+            shortened(escape_unprintable(probe.purpose), 12),
+            shortened(escape_unprintable(probe.verdict), 12),
             format_duration(probe.seconds),
             count(probe.planned),
             count(probe.ok),
