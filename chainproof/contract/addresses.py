@@ -166,6 +166,11 @@ class ServerKind(Enum):
         return server_templates()[self.value]
 
     @property
+    def host(self) -> str:
+        """The template of the hostname."""
+        return self.template.removeprefix("https://")
+
+    @property
     def regional(self) -> bool:
         """True if the hostname contains the environment, so that path-based routes are not available."""
         return "{env_name}" in self.template
