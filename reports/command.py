@@ -21,7 +21,7 @@ from chainproof.judgement.comparison.change import SHARE_TOLERANCE, TOLERANCE, T
 from chainproof.judgement.comparison.comparison import Comparison, compare
 from chainproof.judgement.comparison.copied_runs import SeenRuns
 from chainproof.judgement.comparison.history import History, history
-from chainproof.judgement.comparison.metrics import Metric
+from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
 from chainproof.judgement.comparison.search_comparison import compare_searches
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report, check_search, report, summary
@@ -295,7 +295,7 @@ def _add_comparison_options(options: argparse.ArgumentParser) -> None:
         "--share-tolerance",
         metavar="POINTS",
         type=_tolerance,
-        help=f"change of the error rate and of ok ÷ planned that does not matter, in percentage points (default: {SHARE_TOLERANCE:.1%}%)",
+        help=f"change of {_titles_of_shares()} that does not matter, in percentage points (default: {SHARE_TOLERANCE:.1%}%)",
     )
     group.add_argument(
         "--metric",
@@ -312,6 +312,11 @@ def _add_comparison_options(options: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--force", action="store_true", help="compare runs that differ in plan, machine or contract, or are invalid"
     )
+
+
+def _titles_of_shares() -> str:
+    """The metrics that are shares, in words."""
+    return " and ".join(kind.title for kind in METRIC_KINDS.values() if kind.is_share)
 
 
 def _tolerance(text: str) -> float:
