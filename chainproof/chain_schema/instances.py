@@ -41,6 +41,8 @@ from .strings import FORMATS, LETTERS, TEXT_FORMATS, plain_text, text_in_several
 _ROOMY_DEPTH = 4
 _ROOMY_PARTS = 60
 """Beyond this depth or number of parts, a value gets only what the schema requires."""
+_MORE_LEVELS = 2
+"""Levels by which a deep alternative may be higher than the simplest one."""
 _MAX_DEPTH = 60
 _MAX_PARTS = 20_000
 _MORE = 3
@@ -144,6 +146,11 @@ class InstanceGenerator:
     def _is_simple(self) -> bool:
         return self.style is Style.SIMPLE or not self._is_roomy
 
+    @property
+    def _is_simplest(self) -> bool:
+        """True if a choice may not make the value larger. A deep value may have any of its alternatives."""
+        return self.style is Style.SIMPLE or self._parts > _ROOMY_PARTS
+
     def _count(self) -> None:
         self._parts += 1
         self.alternatives.work += 1
@@ -176,8 +183,11 @@ class InstanceGenerator:
             possible = [choice for choice in choices if choice.schema is not False]
             if not possible:
                 raise Unsatisfiable
-            if self._is_simple and is_first:
+            if self._is_simplest and is_first:
                 return min(possible, key=lambda node: (self.alternatives.height(node), _is_null(node)))
+            if self._is_simple and is_first:
+                lowest = min(map(self.alternatives.height, possible))
+                possible = [node for node in possible if self.alternatives.height(node) <= lowest + _MORE_LEVELS]
             if self.style is Style.RICH and is_first:
                 possible = [node for node in possible if not _is_null(node)] or possible
             return self.source.choice(possible)
@@ -218,7 +228,7 @@ class InstanceGenerator:
     def _one_of(self, choices: list[JSON]) -> JSON:
         if not choices:
             raise Unsatisfiable
-        return choices[0] if self._is_simple and not self._differs else self.source.choice(choices)
+        return choices[0] if self._is_simplest and not self._differs else self.source.choice(choices)
 
     def _is_accepted(self, value: JSON, nodes: Nodes) -> bool:
         return all(self.alternatives.reader.accepts(node, value) for node in nodes)

@@ -311,3 +311,38 @@ def test_equal_seeds_give_equal_inputs() -> None:
     assert drawn[0] is not None
     assert drawn[1] is not None
     assert drawn[0].value == drawn[1].value
+
+
+def parts(*forms: Form) -> Form:
+    """A schema of messages whose content is a list of parts, each of one of these forms."""
+    content = {"type": "array", "items": {"anyOf": list(forms)}, "minItems": 1}
+    return of({"type": "array", "items": of(content), "minItems": 1})
+
+
+@pytest.mark.parametrize("style", [Style.MIXED, Style.RICH])
+def test_every_alternative_of_a_deep_value_is_generated(style: Style) -> None:
+    """Also one with an object inside, and every member of an enumeration in it."""
+    image = of(of({"enum": ["low", "high"]}))
+    generator = InputGenerator(Schema(source="a chain", document=parts({"type": "string"}, of({"const": 1}), image)))
+    drawn = [generator.draw(Random(seed), style) for seed in range(20)]
+    values: list[Any] = [each.value for each in drawn if each is not None]
+    found = {json.dumps(part) for value in values for message in value["a"] for part in message["a"]}
+
+    assert {'{"a": 1}', '{"a": {"a": "low"}}', '{"a": {"a": "high"}}'} < found
+
+
+@pytest.mark.parametrize("style", [Style.MIXED, Style.RICH])
+def test_deep_values_that_may_contain_themselves_stay_small(style: Style) -> None:
+    """Such as an expression with two operands."""
+    operation = {
+        "type": "object",
+        "properties": {"left": {"$ref": "#/$defs/value"}, "right": {"$ref": "#/$defs/value"}},
+        "required": ["left", "right"],
+    }
+    value = {"anyOf": [{"type": "integer"}, operation]}
+    generator = InputGenerator(
+        Schema(source="a chain", document={**of({"$ref": "#/$defs/value"}), "$defs": {"value": value}})
+    )
+    drawn = [generator.draw(Random(seed), style) for seed in range(50)]
+
+    assert all(each is not None and len(each.positions) < 300 for each in drawn)
