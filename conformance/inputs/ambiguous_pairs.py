@@ -1,11 +1,12 @@
 """
 Pairs of different inputs that a careless cache takes for equal.
 
-Such a cache joins texts, rounds numbers, drops repeated items, or takes an empty value for none. Nothing is sent here.
+Such a cache joins texts, rounds numbers, drops repeated items, takes an empty value for none, or a text for another value. Nothing is sent here.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from itertools import islice, permutations
 
 from chainproof.json_text import JSON, is_number
 
-from .input_variations import Accepts, Place, format_place, leaf_places, value_at, with_value
+from .input_variations import Accepts, Place, encoded, format_place, leaf_places, value_at, with_value
 
 Change = Callable[[JSON], JSON]
 """Makes another input of one."""
@@ -25,6 +26,15 @@ _MAX_JOINED = 4
 _LITTLE = 0.004
 """Difference of two numbers that are equal if they are rounded to two digits."""
 _EMPTY: tuple[JSON, ...] = ("", [], {}, 0, False)
+_ALIKE: tuple[tuple[JSON, JSON], ...] = (
+    (1, True),
+    (0, False),
+    (1, "1"),
+    (True, "True"),
+    (True, "true"),
+    (None, "None"),
+)
+"""Values that are equal in Python, or once they are written as texts."""
 _MAX_ALIKE = 4
 """Pairs of each kind, besides those of joined texts."""
 
@@ -45,10 +55,11 @@ def ambiguous_pairs(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
 
     def are_accepted(pair: AmbiguousPair) -> bool:
         first, second = pair.first(value), pair.second(value)
-        return first != second and accepts(first) and accepts(second)
+        # True equals 1 in Python, but not in JSON.
+        return encoded(first) != encoded(second) and accepts(first) and accepts(second)
 
     yield from filter(are_accepted, _joined(value, accepts))
-    for alike in (_empty(value), _repeated(value), _rounded(value, accepts)):
+    for alike in (_empty(value), _repeated(value), _rounded(value, accepts), _retyped(value)):
         yield from islice(filter(are_accepted, alike), _MAX_ALIKE)
 
 
@@ -97,6 +108,18 @@ def _empty(value: JSON) -> Iterator[AmbiguousPair]:
             for empty in _EMPTY:
                 label = f"`{format_place(place)}` null and {empty!r}"
                 yield AmbiguousPair(label=label, places=(place,), first=_set(place, None), second=_set(place, empty))
+
+
+def _retyped(value: JSON) -> Iterator[AmbiguousPair]:
+    """Two values of different types, where a place takes both."""
+    for place in leaf_places(value):
+        for first, second in _ALIKE:
+            yield AmbiguousPair(
+                label=f"`{format_place(place)}` {json.dumps(first)} and {json.dumps(second)}",
+                places=(place,),
+                first=_set(place, first),
+                second=_set(place, second),
+            )
 
 
 def _repeated(value: JSON) -> Iterator[AmbiguousPair]:

@@ -217,6 +217,32 @@ def test_a_cache_that_normalizes_its_keys_is_found(
     assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
 
 
+@pytest.mark.parametrize(
+    ("key", "is_found"),
+    [(lambda value: value, True), (str, True), (lambda value: (type(value), value), False)],
+    ids=["by equality", "by text", "by type and value"],
+)
+def test_a_cache_that_does_not_tell_types_apart_is_found(
+    key: Callable[[Any], object], is_found: bool, run_suite: RunSuite
+) -> None:
+    """In Python, 1 equals True, and the text of 1 equals "1"."""
+    document = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "wanted": {"type": ["integer", "boolean", "string"]}},
+        "required": ["text", "wanted"],
+    }
+    schema, cache = Schema(source="a chain", document=document), dict[object, Value]()
+
+    def cached(value: Value) -> Value:
+        output = {"text": value["text"], "wanted": json.dumps(value["wanted"])}
+        return cache.setdefault((value["text"], key(value["wanted"])), output)
+
+    checks = check("answers_depend_on_the_whole_input")
+    result = run_suite(serving(cached, schema), echo=False, steerable=False, input_schema=schema, checks=checks)
+
+    assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_one_of_two_values_that_depends_on_the_whole_input_is_no_cache(seed: int, run_suite: RunSuite) -> None:
     """Such as the reason why a generated text ends: by chance, similar inputs have the same one several times."""
