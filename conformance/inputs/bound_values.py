@@ -61,8 +61,12 @@ _INSTANTS = (
     "0001-01-01", "2024-02-29", "9999-12-31", "00:00:00", "23:59:59.999999", "00:00:00Z", "23:59:59Z",
     *(f"{day}{zone}" for day in ("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999") for zone in ("", "Z")),
     "2024-02-29T23:59:59+14:00", "2024-12-31T00:00:00.000001-12:00",
+    "PT0S", "P2W", "-P1D", "P1DT2H3M4.5S",
 )  # fmt: skip  # one line for each kind
-"""The first and the last dates and times, leap days, and offsets that reach another day."""
+"""The first and the last dates and times, leap days, offsets that reach another day, and durations of every unit."""
+
+_BETWEEN = (0, 1, -1)
+"""Numbers between the bounds at which chains fail: a receiver may take 0 for no value, or divide by it."""
 
 _NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, "__class__", "0")
 """Names of members where the schema permits any."""
@@ -171,6 +175,8 @@ def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Bou
     smallest_numbers: dict[Place, JSON] = {place: found[0] for place, found in accepted.items()}
     yield from _combined(value, accepts, largest_numbers, "the largest number")
     yield from _combined(value, accepts, smallest_numbers, "the smallest number")
+    for number in _BETWEEN:
+        yield from _combined(value, accepts, dict.fromkeys(places, number), f"the number {number}")
     whole = {place: [int(number) for number in found if number == int(number)] for place, found in accepted.items()}
     for place, numbers in whole.items():
         for number in dict.fromkeys((*numbers[:1], *numbers[-1:])):

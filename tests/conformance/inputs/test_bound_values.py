@@ -329,7 +329,13 @@ def test_numbers_become_as_small_as_they_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "last"), [("date", "9999-12-31"), ("date-time", "9999-12-31T23:59:59.999999Z"), ("time", "23:59:59Z")]
+    ("form", "last"),
+    [
+        ("date", "9999-12-31"),
+        ("date-time", "9999-12-31T23:59:59.999999Z"),
+        ("time", "23:59:59Z"),
+        ("duration", "P2W"),
+    ],
 )
 def test_the_first_and_last_instants_are_tried(form: str, last: str) -> None:
     """Such as the last date, whose next day does not exist."""
@@ -339,6 +345,18 @@ def test_the_first_and_last_instants_are_tried(form: str, last: str) -> None:
     sent = {json.loads(each.content)["at"] for each in bound_inputs(value, schema.accepts, document)}
 
     assert last in sent, sent
+
+
+def test_zero_is_sent_between_the_bounds() -> None:
+    """For all numbers at once, and for each one."""
+    number = {"type": "number", "minimum": -90, "maximum": 90}
+    document = {"type": "object", "properties": {"latitude": number, "longitude": number}}
+    accepts = Schema(source="a chain", document=document).accepts
+    found = list(bound_inputs({"latitude": 52.5, "longitude": 13.4}, accepts, document))
+    sent = [json.loads(part.content) for each in found for part in (each, *each.parts)]
+
+    assert {"latitude": 0, "longitude": 0} in sent
+    assert {"latitude": 0, "longitude": 13.4} in sent
 
 
 def test_base64_is_sent_with_and_without_padding() -> None:
