@@ -210,11 +210,12 @@ def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 
 
 def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
-    """Each optional member absent, and null."""
+    """Each optional member absent, and null; every value null that may be, also items of arrays."""
     for place in _member_places(value):
         for label, changed in ((" absent", _without(value, place)), (" null", with_value(value, place, None))):
             if accepts(changed):
                 yield BoundInput(label=f"`{format_place(place)}`{label}", content=encoded(changed))
+    yield from _combined(value, accepts, dict.fromkeys(leaf_places(value), None), "null")
 
 
 def _with_names(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:

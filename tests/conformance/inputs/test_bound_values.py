@@ -359,6 +359,16 @@ def test_zero_is_sent_between_the_bounds() -> None:
     assert {"latitude": 0, "longitude": 13.4} in sent
 
 
+def test_items_that_may_be_null_are_null() -> None:
+    """Such as missing values of a time series."""
+    items = {"type": "array", "items": {"type": ["number", "null"]}}
+    document = {"type": "object", "properties": {"values": items, "name": {"type": "string"}}}
+    accepts = Schema(source="a chain", document=document).accepts
+    sent = [json.loads(each.content) for each in bound_inputs({"values": [1.5, 2], "name": "a"}, accepts, document)]
+
+    assert {"values": [None, None], "name": "a"} in sent
+
+
 def test_base64_is_sent_with_and_without_padding() -> None:
     """Also as a large text, which characters of other kinds would make invalid."""
     pattern = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
