@@ -21,6 +21,8 @@ from .model_check import ModelCheck
 MAX_ERRORS = 10
 """Errors that are reported for one value."""
 _MAX_SCANNED = 1000
+_LARGE = 2.0**63
+"""Integers from here on are read as doubles, which a model does not take for integers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ def _error_line(error: jsonschema_rs.ValidationError) -> str:
 
 
 def _sanitized(value: JSON) -> JSON:
-    """A copy that the validator can read: without lone surrogates and numbers beyond floats, which are valid JSON."""
+    """A copy that validator and model can read: without lone surrogates and numbers beyond floats, and with large integers."""
     root = [value]
     # Not recursive, since values may be nested more deeply than calls. Each item is a container and an index or name.
     todo: list[tuple[Any, Any]] = [(root, 0)]
@@ -158,4 +160,6 @@ def _sanitized_scalar(value: Any) -> Any:
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, float) and math.isinf(value):
         return math.copysign(sys.float_info.max, value)
+    if isinstance(value, float) and abs(value) >= _LARGE:
+        return int(value)
     return value

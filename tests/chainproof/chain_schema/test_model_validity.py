@@ -12,7 +12,7 @@ from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.chain_schema.schema import Schema
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, parse_json
 
 CHAIN = """
 import datetime as dt, decimal, enum, ipaddress, uuid
@@ -170,3 +170,12 @@ def test_a_validator_that_nothing_passes_is_named(tmp_path: Path) -> None:
 def test_an_older_draft_is_recognised(document: dict[str, JSON], dialect: str | None) -> None:
     """A schema without `$schema` is read by the newest draft by which it is valid."""
     assert dialect == Schema(source="a test", document=document).document.get("$schema")
+
+
+@pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" + "0" * 300])
+def test_integers_beyond_64_bits_are_valid_outputs(number: str, tmp_path: Path) -> None:
+    """They are integers for pydantic, although they are read as doubles."""
+    schema = load_output_schema(chain(tmp_path, output="dict[str, int]"))
+
+    assert () == schema.errors(parse_json(f'{{"seed":{number}}}'.encode()))  # type: ignore[arg-type]  # it is valid JSON
+    assert schema.errors({"seed": 1e19 / 3e19})
