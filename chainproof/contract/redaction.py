@@ -2,16 +2,19 @@
 Removes secrets from texts that a target sent: whole or in part, as they are or in an encoding that anybody can decode.
 
 Of a secret no eight consecutive characters are left: in any letter case, reversed, percent-encoded, with the escapes of
-JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32 or hexadecimal digits, as a list of
-bytes, in wide or mathematical letters. Escapes of escapes count too, and so do blanks, colons, invisible characters and the like
-between the characters, as in a dump. What was removed is marked.
+JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32, hexadecimal, octal or binary digits or two
+of these, in rot13, as a list of bytes or code points, in wide or mathematical letters. Escapes of escapes count too, and so do
+blanks, punctuation, tags, accents, invisible characters and the like between the characters, as in a dump. What was removed is
+marked.
 
-Other ciphers, such as base64 of base64, are not recognised.
+Not recognised are base85, compression, ciphers with a key of their own, and pieces of less than eight characters with words or
+numbers between them.
 """
 
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import re
 import unicodedata
@@ -29,63 +32,62 @@ REDACTED_HEADER = "[header value]"
 MIN_LENGTH = 8
 """Characters of a secret that may not be left; shorter parts appear by chance. A shorter secret is removed as a whole."""
 
-_BASE64_LENGTH = 10
-"""Base64 digits that depend on eight bytes alone, wherever these begin."""
-_BASE32_LENGTH = 12
-"""The same of base32."""
-_DECIMAL_LENGTH = 2 * MIN_LENGTH
-"""Decimal digits of eight bytes: a printable character has two or three."""
-_UTF16_HEX_LENGTH = 4 * MIN_LENGTH - 2
-"""Hexadecimal digits of eight characters in UTF-16 of either byte order, without the zero byte at an end."""
-_UTF16_BASE64_LENGTH = 19
-"""Base64 digits that depend on the same bytes alone."""
-
-_ENTITIES = {name: text for name, text in html5.items() if name.endswith(";") and len(text) == 1 and text.isascii()}
-_ESCAPE = re.compile(
-    r"%(?:u00)?([0-9a-f]{2})|\\U0{6}([0-9a-f]{2})|\\u00([0-9a-f]{2})|\\u\{0*([0-9a-f]{2})\}|\\x([0-9a-f]{2})|0x([0-9a-f]{2})"
-    r"|=([0-9a-f]{2})|&#x0*([0-9a-f]{2});?|&#0*([0-9]{2,3});?|\\([01][0-7]{2})|\\([\"/\\nrt])|&("
-    + "|".join(_ENTITIES)
-    + ")",
-    re.IGNORECASE,
-)
-"""
-One escaped ASCII character in a URL, in JSON, in a programming language, in quoted-printable or in HTML.
-
-Each alternative begins with a plain character, so that `re` looks only at the places where one stands.
-"""
-_ESCAPE_SIGNS = ("%", "\\", "=", "&", "0x", "0X")
-"""With one of these an escape begins."""
-
-_MAX_ROUNDS = 3
-"""How often escapes are decoded: JSON may be in a string of JSON."""
+_MIN_WIDE_LENGTH = 2 * MIN_LENGTH - 1
+"""Bytes of eight characters in UTF-16 of either byte order, without the zero byte at an end."""
+_MIN_JOINED_LENGTH = MIN_LENGTH - 1
+"""Characters that must be left of a part without its separators: with fewer, it would be found by chance."""
 
 _SEPARATORS = dict.fromkeys(
     [
-        *range(33),
-        *map(ord, "\"',-:;=_|"),
+        *range(48),
+        *map(ord, ":;<=>?@[\\]^_`{|}~"),
         *range(0x7F, 0xA1),
-        0xAD,
-        *(0x34F, 0x61C, 0x180E),
-        *range(0x2000, 0x2010),
-        *range(0x2028, 0x2030),
-        *range(0x205F, 0x2070),
-        0x3000,
+        *(0xAD, 0xB7),
+        *range(0x300, 0x370),
+        *(0x61C, 0x180E),
+        *range(0x2000, 0x2070),
+        *range(0x3000, 0x3003),
         *range(0xFE00, 0xFE10),
         0xFEFF,
         *range(0xE0000, 0xE0080),
     ]
 )
 """
-Characters that may stand between those of a secret: in dumps of bytes, in UTF-16, where a long line is broken, and those that
-nobody sees.
+Characters that may stand between those of a secret: punctuation and blanks in lists and dumps of bytes, zero bytes in UTF-16,
+the ends of lines where a long line is broken, accents, and characters that nobody sees.
 """
 _SEPARATOR_BYTES = bytes(each for each in _SEPARATORS if each < 0x100)
+
+_ENTITIES = {
+    name: text
+    for name, text in html5.items()
+    if name.endswith(";") and len(text) == 1 and (text.isascii() or ord(text) in _SEPARATORS)
+}
+_ESCAPE = re.compile(
+    r"%(?:u00)?([0-9a-f]{2})|\\U0{4}([0-9a-f]{4})|\\u((?:0[03]|20|f[ef])[0-9a-f]{2})|\\u\{0*([0-9a-f]{2,4})\}|\\x([0-9a-f]{2})|0x([0-9a-f]{2})"
+    r"|=([0-9a-f]{2})|&#x0*([0-9a-f]{2,4});?|&#0*([0-9]{2,4});?|\\([01][0-7]{2})|\\([\"/\\nrt])|u\+0*([0-9a-f]{2})\b|&("
+    + "|".join(_ENTITIES)
+    + ")",
+    re.IGNORECASE,
+)
+"""
+One escaped character in a URL, in JSON, in a programming language, in quoted-printable or in HTML.
+
+Each alternative begins with a plain character, so that `re` looks only at the places where one stands.
+"""
+_ESCAPE_SIGNS = ("%", "\\", "=", "&", "0x", "0X", "u+", "U+")
+"""With one of these an escape begins."""
+_TAG = re.compile(r"<[^<>]{1,200}>")
+"""A tag of XML or HTML, which may be between two characters."""
+_DECODINGS = (_ESCAPE, _ESCAPE, _ESCAPE, _TAG)
+"""What is decoded, one after the other: JSON may be in a string of JSON, and tags in it."""
+
 _LETTER_BLOCKS = (range(0x2070, 0x2150), range(0x2460, 0x2500), range(0xFF01, 0xFF5F), range(0x1D400, 0x1D800))
 """Blocks of Unicode with wide, mathematical, circled or raised forms of ASCII characters."""
 _PLAIN_LETTERS: dict[int, str | None] = {
     **_SEPARATORS,
     **{
-        each: plain
+        each: None if ord(plain) in _SEPARATORS else plain
         for block in _LETTER_BLOCKS
         for each in block
         if len(plain := unicodedata.normalize("NFKC", chr(each))) == 1 and plain.isascii()
@@ -118,20 +120,21 @@ class Redactor:
                 self._whole += (json.dumps(secret)[1:-1], secret)
                 continue
             for form, length in dict.fromkeys(_forms(secret)):
-                joined = form.translate(_SEPARATORS)
-                self._have_separators |= joined != form
-                for each in {form.lower(), joined.lower()}:
-                    self._add(each, length)
+                for text in dict.fromkeys((form.lower(), form.lower().translate(_SEPARATORS))):
+                    for start in range(len(text) - length + 1):
+                        self._add(text[start : start + length])
         self._fours = frozenset(self._lengths)
 
-    def _add(self, form: str, length: int) -> None:
-        """Look for all parts of a text with a length."""
-        if len(form) < length:
-            return
-        self._parts.update(form[start : start + length] for start in range(len(form) - length + 1))
-        for start in range(4):
-            for four in _fours(form[start:]):
-                self._lengths.setdefault(four, set()).add(length)
+    def _add(self, part: str) -> None:
+        """Look for a part, without the separators in it unless little else is left."""
+        joined = part.translate(_SEPARATORS)
+        if len(joined) < _MIN_JOINED_LENGTH:
+            joined, self._have_separators = part, True
+        if joined not in self._parts:
+            self._parts.add(joined)
+            for start in range(4):
+                for four in _fours(joined[start:]):
+                    self._lengths.setdefault(four, set()).add(len(joined))
 
     def redact(self, text: str) -> str:
         """A text without the secrets."""
@@ -154,15 +157,17 @@ class Redactor:
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """The parts of a text to be removed, in order, as start and end."""
         found = self._spans_of_view(text)
-        decoded, before = text, [text]
-        while len(before) <= _MAX_ROUNDS and _has_escape(decoded):
-            decoded = _ESCAPE.sub(_character, decoded)
+        decoded, before = text, list[tuple[re.Pattern[str], str]]()
+        for codes in _DECODINGS:
+            if not _has(codes, decoded):
+                continue
+            before.append((codes, decoded))
+            decoded = codes.sub(_character, decoded)
             spans = self._spans_of_view(decoded)
-            for view in reversed(before) if spans else ():  # many large texts have escapes, few have secrets
-                starts = _starts(view)
+            for each, view in reversed(before) if spans else ():  # many large texts have escapes, few have secrets
+                starts = _starts(each, view)
                 spans = [(starts[start], starts[end]) for start, end in spans]
             found += spans
-            before.append(decoded)
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if merged and start <= merged[-1][1]:
@@ -185,7 +190,7 @@ class Redactor:
         joined = _without_separators(text)
         found = list(self._matches(_in_lower_case(joined)))
         if found:
-            kept = [index for index, character in enumerate(text) if ord(character) not in _SEPARATORS]
+            kept = [index for index, character in enumerate(text) if _PLAIN_LETTERS.get(ord(character), "") is not None]
             found = [(kept[start], kept[end - 1] + 1) for start, end in found]
         if self._have_separators and len(joined) < len(text):
             found += self._matches(_in_lower_case(text))
@@ -240,24 +245,29 @@ def _in_lower_case(text: str) -> str:
 
 def _forms(secret: str) -> Iterator[tuple[str, int]]:
     """The texts that reveal a secret, each with the length of the parts that may not be left."""
-    yield secret, MIN_LENGTH
-    yield secret[::-1], MIN_LENGTH
+    for text in (secret, secret[::-1], codecs.encode(secret, "rot13")):
+        yield text, MIN_LENGTH
     for text in (secret, secret.upper(), secret.lower(), secret[::-1]):
-        content = text.encode()
-        yield content.hex(), 2 * MIN_LENGTH
-        for padding in range(3):
-            middle = _digits(base64.b64encode(bytes(padding) + content), 6, padding, len(content))
-            yield middle, _BASE64_LENGTH
-            yield middle.translate(_URL_SAFE), _BASE64_LENGTH
-    content, wide = secret.encode(), secret.encode("utf-16-le")
-    yield "".join(map(str, content)), _DECIMAL_LENGTH
-    yield wide.hex(), _UTF16_HEX_LENGTH
-    for padding in range(3):
-        middle = _digits(base64.b64encode(bytes(padding) + wide), 6, padding, len(wide))
-        yield middle, _UTF16_BASE64_LENGTH
-        yield middle.translate(_URL_SAFE), _UTF16_BASE64_LENGTH
+        yield from _coded(text.encode(), MIN_LENGTH)
+    yield from _coded(secret.encode("utf-16-le"), _MIN_WIDE_LENGTH)
+    for text, length in _coded(secret.encode(), MIN_LENGTH):
+        for each in (text, text.upper()) if text == secret.encode().hex() else (text,):
+            yield from _coded(each.encode(), length)
+    content = secret.encode()
+    for digits, length in (("d", 2), ("o", 2), ("03o", 3)):
+        yield "".join(format(each, digits) for each in content), length * MIN_LENGTH
     for padding in range(5):
-        yield _digits(base64.b32encode(bytes(padding) + content), 5, padding, len(content)), _BASE32_LENGTH
+        for coder in (base64.b32encode, base64.b32hexencode):
+            yield _digits(coder(bytes(padding) + content), 5, padding, len(content)), (8 * MIN_LENGTH - 4) // 5
+
+
+def _coded(content: bytes, length: int) -> Iterator[tuple[str, int]]:
+    """Some bytes in hexadecimal digits and in base64, with the number of digits that depend on so many of the bytes alone."""
+    yield content.hex(), 2 * length
+    for padding in range(3):
+        middle = _digits(base64.b64encode(bytes(padding) + content), 6, padding, len(content))
+        yield middle, (8 * length - 4) // 6
+        yield middle.translate(_URL_SAFE), (8 * length - 4) // 6
 
 
 def _digits(coded: bytes, bits: int, padding: int, length: int) -> str:
@@ -272,23 +282,23 @@ def _digits(coded: bytes, bits: int, padding: int, length: int) -> str:
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-def _has_escape(text: str) -> bool:
-    """Whether there is an escape in a text."""
-    return any(sign in text for sign in _ESCAPE_SIGNS) and _ESCAPE.search(text) is not None
+def _has(codes: re.Pattern[str], text: str) -> bool:
+    """Whether there is an escape, or a tag, in a text."""
+    return any(sign in text for sign in (_ESCAPE_SIGNS if codes is _ESCAPE else "<")) and codes.search(text) is not None
 
 
 def _character(escape: re.Match[str]) -> str:
-    """The character that an escape stands for."""
-    return _decoded(escape[0])
+    """The character that an escape stands for, and a blank for a tag."""
+    return " " if escape.re is _TAG else _decoded(escape[0])
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def _decoded(escape: str) -> str:
     """The character that a text of an escape stands for."""
     found = _ESCAPE.fullmatch(escape)
     assert found is not None
-    *hexadecimal, decimal, octal, plain, entity = found.groups()
-    digits = next(filter(None, hexadecimal), None)
+    *hexadecimal, decimal, octal, plain, point, entity = found.groups()
+    digits = next(filter(None, hexadecimal), point)
     if entity:
         return _ENTITIES.get(entity, " ")  # of some names, only one letter case is an entity
     if plain:
@@ -296,11 +306,11 @@ def _decoded(escape: str) -> str:
     return chr(int(digits, 16) if digits else int(octal, 8) if octal else int(decimal))
 
 
-def _starts(text: str) -> list[int]:
-    """The place of each character of the text without escapes in the original, with its length at the end."""
+def _starts(codes: re.Pattern[str], text: str) -> list[int]:
+    """The place of each character of the text without escapes, or tags, in the original, with its length at the end."""
     starts: list[int] = []
     at = 0
-    for match in _ESCAPE.finditer(text):
+    for match in codes.finditer(text):
         starts += range(at, match.start() + 1)
         at = match.end()
     starts += range(at, len(text) + 1)

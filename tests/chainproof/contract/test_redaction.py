@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import html
 import json
 import random
@@ -93,6 +94,29 @@ WRITTEN = {
     ),
     **{f"with {ord(each):x} between": each.join(KEY) for each in "_- \t\u034f\u2009\u2062\u2066\u202e\ufe0f\U000e0041"},
     "zero-width spaces": "\u200b".join(KEY),
+    **{
+        f"with {each} between": each.join(KEY)
+        for each in ("/", ".", " -> ", "] [", "},{", "\u0301", "&#8203;", "&zwnj;")
+    },
+    **{
+        f"with {each} between, again": each.join(KEY)
+        for each in ("\\u200b", "\\ufeff", "</b><b>", "&lt;br&gt;", "<!-- -->")
+    },
+    **{
+        f"a list of bytes with {each}": each.join(map(str, KEY.encode()))
+        for each in ("/", "\\", "<br>", "&nbsp;", ") (")
+    },
+    "XML": "".join(f"<c>{ord(each)}</c>" for each in KEY),
+    "code points": " ".join(f"U+{ord(each):04X}" for each in KEY),
+    "a dump with dollars": " ".join(f"${each:02x}" for each in KEY.encode()),
+    "octal digits": " ".join(f"{each:03o}" for each in KEY.encode()),
+    "octal digits without zeros": " ".join(f"{each:o}" for each in KEY.encode()),
+    "rot13": codecs.encode(KEY, "rot13"),
+    "base64 of base64": base64.b64encode(base64.b64encode(KEY.encode())).decode(),
+    "base64 of hexadecimal digits": base64.b64encode(KEY.encode().hex().encode()).decode(),
+    "base64 of large hexadecimal digits": base64.b64encode(KEY.encode().hex().upper().encode()).decode(),
+    "base64 in hexadecimal digits": base64.b64encode(KEY.encode()).hex(),
+    "base32 with the other alphabet": base64.b32hexencode(KEY.encode()).decode(),
     "base64 in lines": "\r\n".join(
         base64.b64encode(KEY.encode()).decode()[start : start + 8] for start in range(0, 56, 8)
     ),
