@@ -82,9 +82,7 @@ def _exit_code(main: Main, name: str, arguments: Sequence[str]) -> int:
     """The exit code of a command, after printing why it could not go on if that is so."""
 
     def print_error(text: str) -> None:
-        for variable in _key_variables(arguments):
-            text = redacted(text, variable)
-        print(text, file=sys.stderr)
+        print(_without_keys(text, arguments), file=sys.stderr)
 
     with first_signal_interrupts():
         try:
@@ -113,6 +111,13 @@ def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
     words = zip(arguments, [*arguments[1:], ""], strict=False)
     named = (word.partition("=")[2] or following for word, following in words if word.partition("=")[0] in _KEY_OPTIONS)
     return (DEFAULT_KEY_VARIABLE, BASELINE_KEY_VARIABLE, *named)
+
+
+def _without_keys(text: str, arguments: Sequence[str]) -> str:
+    """A text without the keys of a command."""
+    for variable in _key_variables(arguments):
+        text = redacted(text, variable)
+    return text
 
 
 class _OutputStream:
@@ -243,7 +248,8 @@ class CommandParser(argparse.ArgumentParser):
         if names:
             hint = self.hints.get(names[0])
             message = f"unknown option {names[0]}{f'; {hint}' if hint else did_you_mean(names[0], options)}"
-        self.exit(ExitCode.USAGE, one_line(f"{self.prog}: {message}") + "\n")
+        # The key is no value of any option, but may have been given as one.
+        self.exit(ExitCode.USAGE, _without_keys(one_line(f"{self.prog}: {message}"), sys.argv) + "\n")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """The value of an option. Before Python 3.13, argparse takes `--name=--` for an option without a value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NoReturn
@@ -13,6 +14,10 @@ from chainproof.errors import UsageError
 DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
 BASELINE_KEY_VARIABLE = "BASELINE_API_KEY"
 """The variable with the key of the target that another one is compared with, if it has its own."""
+
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+"""An ordinary name of an environment variable. Any other text in its place may be the key itself."""
 
 
 class AuthScheme(StrEnum):
@@ -78,6 +83,11 @@ def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABL
     Raises ApiKeyError if the variable is unset or empty, or cannot be sent in a header field.
     """
     text = environment.get(variable, "").strip()
+    if not (text or variable in environment or _VARIABLE.fullmatch(variable)):
+        raise ApiKeyError(
+            "no API key: expected the name of an environment variable that is set, such as BASETEN_API_KEY, in place of the "
+            "key itself: --api-key-env has another value, which is not shown"
+        )
     if not text:
         raise ApiKeyError(
             f"no API key: expected one in the environment variable {variable}, found "

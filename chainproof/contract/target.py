@@ -140,6 +140,9 @@ _SERVERS = {
     (True, True): ServerKind.REGIONAL_CHAIN,
 }
 
+_PRIVATE = re.compile(r"(?<=//)[^/@]*(?=@)|(?<=[?#]).+", re.DOTALL)
+"""What a URL may not have: user name and password, query and fragment. They may be secret."""
+
 
 def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -> Target:
     """
@@ -149,21 +152,22 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
     connection goes to a loopback address whatever the URL says. Raises TargetError.
     """
     example = "expected a URL such as https://chain-abc123.api.baseten.co"
+    shown = _PRIVATE.sub("…", text)
     try:
         parts = urlsplit(text.strip())
         port = parts.port
     except ValueError as error:
-        raise TargetError(f"{example}, found {text!r} ({error})") from None
+        raise TargetError(f"{example}, found {shown!r} ({error})") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise TargetError(f"{example}, found {text!r}")
+        raise TargetError(f"{example}, found {shown!r}")
     if parts.username is not None or parts.password is not None:
         raise TargetError("expected a URL without user name and password; the key comes from the environment")
     if parts.query or parts.fragment:
-        raise TargetError(f"expected a URL without query and fragment, found {text!r}")
+        raise TargetError(f"expected a URL without query and fragment, found {shown!r}")
     if not _NETLOC.fullmatch(parts.netloc) or not _is_valid_host(parts.hostname):
         raise TargetError(f"{example}, found the host {parts.netloc!r}")
     if port == 0:
-        raise TargetError(f"{example}, found port 0 in {text!r}")
+        raise TargetError(f"{example}, found port 0 in {shown!r}")
     if parts.scheme == "http" and not loopback and not is_loopback(parts.hostname):
         raise TargetError(
             f"expected https for {parts.hostname}: over plain http, the API key would be sent unencrypted; it is accepted only for loopback addresses"

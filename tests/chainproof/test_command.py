@@ -122,6 +122,19 @@ def test_error_messages_never_contain_the_key(
     assert KEY not in message
 
 
+def test_usage_errors_never_contain_the_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been given as the value of any option by mistake."""
+    monkeypatch.setenv("BASETEN_API_KEY", KEY)
+    parser = build_parser("call", "…", options=[Option(name="--scheme", choices=ExitCode, help="x")])
+    for words in ([f"--scheme={KEY}"], [f"--help={KEY}"], [f"--{KEY}=1"], [KEY]):
+        with pytest.raises(SystemExit, match="2"):
+            parser.parse_args(words)
+
+    assert KEY not in capsys.readouterr().err
+
+
 def test_ctrl_c_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
     """An interrupted command prints one line."""
     assert exit_code(KeyboardInterrupt()) == 130

@@ -93,6 +93,16 @@ def test_missing_key_is_rejected(environment: dict[str, str], message: str) -> N
     assert f"export {DEFAULT_KEY_VARIABLE}=" in str(error.value)
 
 
+@pytest.mark.parametrize("key", ["zQ7vXw2K.pL9mNb4RtYc6", "abcdef0123456789", "ABCDEF0123456789", "baseten_api_key"])
+def test_a_key_in_place_of_its_variable_is_not_shown(key: str) -> None:
+    """The name of a variable that is not set is shown only if it looks like one."""
+    with pytest.raises(ApiKeyError, match="in place of the key itself") as error:
+        load_key({}, key)
+
+    assert key not in str(error.value)
+    assert load_key({key: "k"}, key).reveal() == "k"
+
+
 def test_key_is_read_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable can have any name."""
     monkeypatch.setenv("OTHER_KEY", "abcd1234.abcd1234")

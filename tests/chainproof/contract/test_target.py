@@ -83,6 +83,17 @@ def test_a_link_local_address_keeps_its_zone(text: str) -> None:
     assert target == parse_target(target.url)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://me:{}@h:99999", "ftp://me:{}@h", "https://h/?key={}", "https://h#{}", "//{}@h:0?{}"]
+)
+def test_what_may_be_secret_in_a_url_is_not_shown(url: str) -> None:
+    """User name, password, query and fragment."""
+    with pytest.raises(TargetError) as error:
+        parse_target(url.replace("{}", "s3cret"))
+
+    assert "s3cret" not in str(error.value)
+
+
 @pytest.mark.parametrize("text", BAD)
 def test_invalid_url_is_rejected(text: str) -> None:
     """The message says what was expected and does not repeat a password."""
