@@ -77,17 +77,15 @@ def reject_own_fault(error: OSError) -> None:
         raise MachineFault(system_fault("cannot open a connection", error)) from error
 
 
-def require_address_space() -> None:
+def require_address_space(size: int = _ADDRESS_SPACE) -> None:
     """
     Raise MachineFault if little address space is left. Checked before libraries are loaded: OpenBLAS, which numpy loads, ends the
     process with a message of its own.
     """
     try:
-        mmap.mmap(-1, _ADDRESS_SPACE).close()
+        mmap.mmap(-1, size).close()
     except OSError as error:
-        raise MachineFault(
-            system_fault(f"cannot reserve {_ADDRESS_SPACE >> 20} MiB of address space", error)
-        ) from error
+        raise MachineFault(system_fault(f"cannot reserve {size >> 20} MiB of address space", error)) from error
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

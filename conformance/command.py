@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 from chainproof.clock import monotonic
 from chainproof.command import build_parser, command
+from chainproof.machine_faults import require_address_space
 from chainproof.signals import signals_deferred
 
 from .options import OPTIONS, Settings, settings_from
+
+_ADDRESS_SPACE = 512 << 20
+"""What the libraries take, in bytes, and the stacks of the threads: CPython may crash when there is none left for them."""
 
 
 @command("conformance")
@@ -16,6 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     """Test a target against the contract; the exit code is that of the verdict."""
     began = monotonic()
     settings = _settings(arguments)
+    require_address_space(_ADDRESS_SPACE)
     with signals_deferred():
         from .session import run_conformance  # noqa: PLC0415  # heavy: --help and wrong options need none of it
     return run_conformance(settings, began=began)

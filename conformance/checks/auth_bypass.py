@@ -8,9 +8,7 @@ authentication was bypassed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Barrier
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
@@ -23,6 +21,7 @@ from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import NO_ERROR, STEERING_HEADER, expectation
 from ..options import Depth, Permission
 from ..probing.answer_recorder import JudgedExchange
+from ..probing.concurrency import run_together
 from ..probing.requester import Requester
 from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT, RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
@@ -417,9 +416,7 @@ def concurrent_requests_are_authenticated_separately(requester: Requester) -> No
     for turn in range(_ROUNDS[requester.settings.depth]):
         requests = list(_concurrent_requests(requester, turn))
         # On a busy machine the first request would be answered before the last is sent.
-        barrier = Barrier(len(requests))
-        with ThreadPoolExecutor(len(requests)) as pool:
-            received = list(pool.map(lambda request: (barrier.wait(), requester.send(request))[1], requests))  # noqa: B023  # the pool ends before the next turn
+        received = run_together(requester.send, requests)
         for judged in received:
             _record_leaked_key(requester, judged, requests)
         if any(judged.status == 429 for judged in received):

@@ -6,7 +6,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -240,8 +239,7 @@ def _send_burst(requester: Requester, size: int) -> set[int]:
         violation = Violation(clause=clauses.OVERLOAD, expected=expected, actual=received.in_words)
         requester.record_clause(clauses.OVERLOAD, violation, request, answer)
 
-    with ThreadPoolExecutor(size) as pool:
-        list(pool.map(send_requests, range(size)))
+    run_in_threads(send_requests, range(size), threads=size)
     return statuses
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from threading import Condition, Lock, Thread
+from collections.abc import Callable, Iterable, Sequence
+from threading import Barrier, Condition, Lock, Thread
 from types import TracebackType
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class ConcurrencyLimit:
@@ -67,6 +68,25 @@ def run_in_threads(function: Callable[[Item], object], items: Iterable[Item], *,
         worker.join()
     if raised:
         raise raised.pop()  # so that it does not refer to itself, by its frames, and is freed at once
+
+
+def run_together(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Call a function for each item, on a thread each, when all threads have started, and return the results in order."""
+    barrier = Barrier(len(items))
+    results: dict[int, Result] = {}
+
+    def run(number: int) -> None:
+        barrier.wait()
+        results[number] = function(items[number])
+
+    try:
+        run_in_threads(run, range(len(items)), threads=len(items))
+    except (
+        RuntimeError
+    ):  # with too little memory for another thread, those that have started would wait for it for ever
+        barrier.abort()
+        raise
+    return [results[number] for number in range(len(items))]
 
 
 class _NoItem:
