@@ -22,6 +22,7 @@ from chainproof.conformance.runner.setup import _manifest, load_options, prepare
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.credentials import AuthScheme
 from chainproof.endpoint import open_endpoint
+from chainproof.processes import chainproof_command
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending
 
@@ -111,6 +112,21 @@ def test_the_emulator_passes_whatever_the_working_folder_contains(tmp_path: Path
     assert [count.clause for count in run.clauses if not count.exercised] == ["retry-after", "answer-repeatable"]
     assert {count.clause for count in run.clauses} == {clause.id for clause in CLAUSES}
     assert {path.name for path in tmp_path.iterdir()} - before == {"run"}
+
+
+def test_too_little_address_space_for_the_threads_is_a_usage_error(tmp_path: Path) -> None:
+    """CPython may crash, or wait for ever, when it can start no more threads."""
+    line = 'ulimit -v 400000; exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", line, "bash", *chainproof_command("conformance", "--target", "http://127.0.0.1:9")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("chainproof conformance: cannot reserve 512 MiB of address space")
 
 
 @pytest.mark.parametrize(
