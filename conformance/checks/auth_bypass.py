@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from threading import Event
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
@@ -21,7 +22,7 @@ from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import NO_ERROR, STEERING_HEADER, expectation
 from ..options import Depth, Permission
 from ..probing.answer_recorder import JudgedExchange
-from ..probing.concurrency import run_together
+from ..probing.concurrency import run_in_threads, run_together
 from ..probing.requester import Requester
 from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT, RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
@@ -34,6 +35,7 @@ Requests without a valid key in the check of many requests. A target that accept
 a probability of 1/3, 1/3000 and 0.
 """
 
+_WRONG_KEYS_IN_A_ROW: dict[Depth, int] = {Depth.QUICK: 16, Depth.STANDARD: 40, Depth.DEEP: 200}
 _VALID_PER_UNAUTHENTICATED = 0.3
 """Requests with the right key for each request without it."""
 _CLOSE_SHARE = 0.1
@@ -383,6 +385,28 @@ def every_one_of_many_requests_is_authenticated(requester: Requester) -> None:
         last = (("Connection", "close"),) if rng.random() < _CLOSE_SHARE else ()
         if _is_rate_limited(requester.send(replace(request, fields=(*request.fields, *last)))):
             return
+
+
+@check_for(clauses.KEY_VERIFIED, exclusive=True)
+def wrong_keys_in_a_row_are_rejected(requester: Requester) -> None:
+    """Many requests with wrong keys, and no other request between them, are all rejected: rejections do not wear out."""
+    requester.require_permission(Permission.KEY_GUESSING)
+    rng = requester.rng("wrong keys in a row")
+    requests = [
+        request_without_key(
+            requester,
+            ("Authorization", f"{requester.key.scheme.prefix} {rng.getrandbits(32):08x}.{rng.getrandbits(128):032x}"),
+            label="one of many wrong keys in a row",
+        )
+        for _ in range(_WRONG_KEYS_IN_A_ROW[requester.settings.depth])
+    ]
+    is_limited = Event()
+
+    def send(request: CheckRequest) -> None:
+        if not is_limited.is_set() and _is_rate_limited(requester.send(request)):
+            is_limited.set()
+
+    run_in_threads(send, requests, threads=requester.concurrency)
 
 
 def _unauthenticated_requests(requester: Requester, times: int) -> Iterator[CheckRequest]:

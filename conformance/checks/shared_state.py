@@ -93,8 +93,9 @@ def no_answer_contains_data_of_another_request(requester: Requester) -> None:
 def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:
     """Send a request and search its answer for data of other requests."""
     request, own = probe.request, sent.add(probe.request)
+    requester.require_answers()
     received = requester.send_once(request) if request.raw is None else _send_part(requester, probe)
-    if received is None or not received.raw:
+    if received is None or not (received.raw or request.raw is None):
         return
     kind = sent.foreign(received.raw, own)
     if kind is None and request.raw is None:

@@ -384,7 +384,7 @@ class Requester:
         If the target says that it is busy, the request is sent again a few times.
         """
         request = request.with_fields(self._client.fields)
-        self._liveness.require_answers(self.check_name)
+        self.require_answers()
         expected = expected or expectation(request, self.terms)
         if not self._may_be_answered(request, expected):
             return JudgedExchange(request=request, answer=None)
@@ -403,6 +403,10 @@ class Requester:
         if is_invalid_error(expected, judged.violations) or not self._is_request_the_reason(judged):
             return judged
         return self._recorder.record_conclusive(judged, expected)
+
+    def require_answers(self) -> None:
+        """Raises CheckSkipped if too many requests of the running check got no answer."""
+        self._liveness.require_answers(self.check_name)
 
     def send_nonstandard(self, request: CheckRequest, clause: Clause) -> None:
         """Send a request that an HTTP server may reject in its own words; a server failure instead violates the *clause*."""

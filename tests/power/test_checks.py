@@ -67,6 +67,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "requests_with_an_old_http_version_are_authenticated": "no-key-needed",
     "authentication_does_not_carry_over_to_other_requests": "auth-once-per-connection",
     "every_one_of_many_requests_is_authenticated": "wrong-key-accepted-now-and-then",
+    "wrong_keys_in_a_row_are_rejected": "auth-fails-open",
     "concurrent_requests_are_authenticated_separately": "auth-skipped-when-concurrent",
     "schemathesis_requests_get_documented_answers": "accepts-null",
     "every_answer_has_its_own_request_id": "id-constant",
