@@ -189,8 +189,7 @@ def _send_upgrade_request(requester: Requester, protocol: str) -> None:
     )
     request = requester.prepare(replace(request, valid_message=False))
     with requester.raw_connection() as connection:
-        connection.send_request(request)
-        received = connection.read_answer(request, within=min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline))
+        received = connection.exchange(request, within=min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline))
         if received.answer is not None:
             requester.record(request, received, expectation(request, requester.terms))
 
@@ -318,8 +317,7 @@ def requests_with_an_old_http_version_are_authenticated(requester: Requester) ->
     request = requester.prepare(replace(request, valid_message=False))
     content = request_bytes(request, requester.target).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
     with requester.raw_connection() as connection:
-        connection.send_request(request, content)
-        received = connection.read_answer(request, http_1_0=True)
+        received = connection.exchange(request, content, http_1_0=True)
         requester.record(request, received, expectation(request, requester.terms))
 
 
@@ -356,8 +354,7 @@ def _send_in_turn(requester: Requester, connection: RawConnection, sequence: Ite
     """Send the requests one after another on one connection, until the target closes it."""
     for number, turn in enumerate(sequence):
         request = requester.prepare(turn)
-        connection.send_request(request)
-        received = connection.read_answer(request)
+        received = connection.exchange(request)
         if number and received.answer is None:
             return  # the target may close any connection after an answer
         is_right = request.fields[0][1] == requester.key.authorization

@@ -147,8 +147,7 @@ def _check_next_request(requester: Requester, first_request: CheckRequest, refer
     )
     within = reference.timeout(requester.settings.deadline)
     with requester.raw_connection() as connection:
-        connection.send_request(first_request)
-        first = connection.read_answer(first_request, within=requester.settings.deadline)
+        first = connection.exchange(first_request, within=requester.settings.deadline)
         if first.answer is None or first.framing_error:
             return  # covered by other checks
         if first.closes_connection or first.is_close_delimited:
@@ -162,8 +161,7 @@ def _check_next_request(requester: Requester, first_request: CheckRequest, refer
                 clauses.CONNECTION_PERSISTENCE, None if connection.is_closed else violation, first_request, first.answer
             )
             return
-        connection.send_request(after)
-        second = connection.read_answer(after, within=within)
+        second = connection.exchange(after, within=within)
     _record_in_step(requester, after, second, reference)
 
 
@@ -198,8 +196,7 @@ def one_connection_serves_many_requests(requester: Requester) -> None:
     with requester.raw_connection() as connection:
         for number in range(_REQUESTS_PER_CONNECTION[requester.settings.depth]):
             request = _plain_request(requester, f"in a row {number}", "one of many requests on one connection")
-            connection.send_request(request)
-            received = connection.read_answer(request, within=within)
+            received = connection.exchange(request, within=within)
             _record_in_step(requester, request, received, reference)
             if connection.is_closed or received.closes_connection:
                 break
@@ -240,8 +237,7 @@ def _http_1_0_fault(requester: Requester, reference: ReferenceAnswer, number: in
             lines = ("Connection: keep-alive", f"Content-Length: {len(body)}")
             label = "an HTTP/1.0 request with `Connection: keep-alive`"
             request = raw_request(requester, body, *lines, sent=body, label=label, version="HTTP/1.0")
-            connection.send_request(request)
-            received = connection.read_answer(request, within=within, http_1_0=True)
+            received = connection.exchange(request, within=within, http_1_0=True)
             if received.answer is None and received.raw and received.transport is Transport.DEADLINE:
                 return request, "an answer whose end is unknown: no length, and the connection stays open"
             if received.answer is None:

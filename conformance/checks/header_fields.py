@@ -55,8 +55,7 @@ def _send_without_accept(requester: Requester) -> None:
     prepared = requester.prepare(requester.build_request(label="a request without Accept"))
     request = replace(prepared, fields=tuple(each for each in prepared.fields if each[0].lower() != "accept"))
     with requester.raw_connection() as connection:
-        connection.send_request(request)
-        requester.record(request, connection.read_answer(request), expectation(request, requester.terms))
+        requester.record(request, connection.exchange(request), expectation(request, requester.terms))
 
 
 _ALL_TYPES = '{"a":[true,false,null,-1.5e3,1e999,"\\u0001\\ud83d\\ude00\\"\\\\\\n","日本"],"b":{"":{}}}'.encode()

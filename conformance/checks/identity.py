@@ -50,8 +50,7 @@ def every_answer_has_its_own_request_id(requester: Requester) -> None:
     for request in requests * 2:
         with requester.raw_connection() as connection:
             first = requester.prepare(replace(request, label="the first request of a connection"))
-            connection.send_request(first)
-            requester.record(first, connection.read_answer(first), None)
+            requester.record(first, connection.exchange(first), None)
 
 
 @check_for(clauses.REQUEST_ID_UNIQUE)

@@ -87,8 +87,7 @@ def _check_after_failure(
     failing = requester.prepare(failing)
     label = f"a plain request after {failing.label}"
     with requester.raw_connection() as connection:
-        connection.send_request(failing)
-        failed = connection.read_answer(failing)
+        failed = connection.exchange(failing)
         requester.record(failing, failed, None)
         if failed.answer is None or failed.answer.status < 400:
             return
@@ -100,8 +99,7 @@ def _check_after_failure(
         if connection.is_closed or failed.closes_connection:
             return
         request = requester.prepare(requester.build_request(_two_inputs(requester, label)[1], label=label))
-        connection.send_request(request)
-        received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
+        received = connection.exchange(request, within=reference.timeout(requester.settings.deadline))
         more = connection.read_unexpected(_SHORT_WAIT)
     if _is_answer(more):
         status = received.status or "?"
@@ -170,8 +168,7 @@ def _check_boundary(requester: Requester, framing: _InvalidFraming, reference: R
     request = replace(request, raw=request.raw + valid.raw, valid_message=False)
     within = max(requester.waits.optional_answer, min(3 * reference.duration, 5.0))
     with requester.raw_connection() as connection:
-        connection.send_request(request)
-        first = connection.read_answer(request, within=within).answer
+        first = connection.exchange(request, within=within).answer
         if first is None or first.status < 400:
             return  # covered by other checks
         answered = _next_success(connection, valid, within)
@@ -348,8 +345,7 @@ def _exchange(
     """Send a valid request on a connection. Returns it with what came back."""
     body = requester.unique_input(f"a pause: {purpose}")
     request = requester.prepare(requester.build_request(body, label="a request after a pause"))
-    connection.send_request(request)
-    return request, connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
+    return request, connection.exchange(request, within=reference.timeout(requester.settings.deadline))
 
 
 def _failure(request: CheckRequest, received: TransportResult, where: str) -> _Failure:

@@ -148,8 +148,7 @@ def _send_on_own_connection(requester: Requester, request: CheckRequest) -> Tran
     """The answer to a request on a connection of its own."""
     request = requester.prepare(request)
     with requester.raw_connection() as connection:
-        connection.send_request(request)
-        return connection.read_answer(request)
+        return connection.exchange(request)
 
 
 def _record(requester: Requester, request: CheckRequest, received: TransportResult) -> bool:
@@ -172,8 +171,7 @@ def _send_in_turn(requester: Requester, row: int, record: Callable[[CheckRequest
         for number in range(_REQUESTS_PER_CONNECTION):
             body = requester.unique_input(f"row {row} {number}")
             request = requester.prepare(requester.build_request(body, label="one of many plain requests"))
-            connection.send_request(request)
-            received = connection.read_answer(request)
+            received = connection.exchange(request)
             if number and received.transport is Transport.CONNECTION_LOST and not received.raw:
                 return  # the target may close a connection at any time
             record(request, received)

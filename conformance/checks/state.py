@@ -111,8 +111,7 @@ def no_data_leaks_from_one_request_into_later_ones(requester: Requester) -> None
                 request = requester.prepare(
                     requester.build_request(body, label="a small object after a large one, on the same connection")
                 )
-                connection.send_request(request)
-                received = connection.read_answer(request)
+                received = connection.exchange(request)
                 requester.record(request, received, None)
                 if connection.is_closed or received.closes_connection or received.answer is None:
                     break
@@ -236,8 +235,7 @@ def _send_non_http(requester: Requester) -> None:
     for raw in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), b"GARBAGE\r\n\r\n", b"\0" * 100):
         with requester.raw_connection() as connection:
             request = replace(requester.build_request(label="bytes that are not HTTP"), raw=raw)
-            connection.send_request(request)
-            connection.read_answer(request, within=0.2)
+            connection.exchange(request, within=0.2)
 
 
 def _send_contradictory_framing(requester: Requester) -> None:
@@ -247,5 +245,4 @@ def _send_contradictory_framing(requester: Requester) -> None:
     sent = chunked(body, len(body))
     with requester.raw_connection() as connection:
         request = raw_request(requester, body, *lines, sent=sent, label="Content-Length and chunked")
-        connection.send_request(request)
-        connection.read_answer(request, within=0.2)
+        connection.exchange(request, within=0.2)

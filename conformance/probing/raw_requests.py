@@ -152,8 +152,7 @@ def exchange_raw(
 ) -> tuple[TransportResult, bytes, bool]:
     """Send one request on a new connection. Returns the answer, the bytes after it, and whether the connection was closed."""
     with requester.raw_connection() as connection:
-        connection.send_request(request, *pieces, pause=pause)
-        received = connection.read_answer(request, within=within, http_1_0=http_1_0)
+        received = connection.exchange(request, *pieces, pause=pause, within=within, http_1_0=http_1_0)
         is_open = received.transport is Transport.ANSWERED and not connection.is_closed
         trailing = connection.read_unexpected() if is_open else b""
         return with_trailing_bytes(received, trailing), trailing, connection.is_closed

@@ -79,8 +79,7 @@ def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bo
 def _sent_alone(requester: Requester, request: CheckRequest) -> TransportResult:
     """What comes back for a request on a connection of its own. Nothing is recorded."""
     with requester.raw_connection() as connection:
-        connection.send_request(request)
-        received = connection.read_answer(request, within=min(_MAX_TIMEOUT, requester.settings.deadline))
+        received = connection.exchange(request, within=min(_MAX_TIMEOUT, requester.settings.deadline))
         is_open = received.transport is Transport.ANSWERED and not connection.is_closed
         return with_trailing_bytes(received, connection.read_unexpected() if is_open else b"")
 

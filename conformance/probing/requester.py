@@ -710,8 +710,7 @@ class Requester:
     def _probe(self, request: CheckRequest) -> Answer | None:
         """The answer to a request on a new connection, judged without an expectation."""
         with self.raw_connection() as connection:
-            connection.send_request(request)
-            received = connection.read_answer(request)
+            received = connection.exchange(request)
             judgement = self._recorder.judgement(request, received, None)
             return self._recorder.record(request, received, judgement).answer
 

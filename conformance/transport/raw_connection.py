@@ -104,6 +104,18 @@ class RawConnection:
         require_memory(received)
         return received
 
+    def exchange(
+        self,
+        request: CheckRequest,
+        *pieces: bytes,
+        pause: Seconds = 0.0,
+        within: Seconds | None = None,
+        http_1_0: bool = False,
+    ) -> TransportResult:
+        """Send a request as `send_request` does, and read the next answer as `read_answer` does."""
+        self.send_request(request, *pieces, pause=pause)
+        return self.read_answer(request, within=within, http_1_0=http_1_0)
+
     def read_unexpected(self, timeout: Seconds = UNEXPECTED_DATA_TIMEOUT) -> bytes:
         """
         Bytes that arrive although no answer is due, until the timeout or until the target closes the connection. Of
