@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 MAX_ID_LENGTH = 200
 """Characters of a request id."""
 
@@ -32,6 +34,15 @@ def shortened(text: str, max_length: int) -> str:
     'abc…'
     """
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+
+def stored(text: str, max_length: int, redact: Callable[[str], str]) -> str:
+    """
+    The beginning of a text of the target, without secrets.
+
+    Redacting takes time: what is cut off anyway is cut off first. The mark of a redaction is not cut through.
+    """
+    return shortened(redact(shortened(text, 2 * max_length)), max_length)
 
 
 def beginning(body: bytes, max_length: int) -> str:

@@ -162,25 +162,25 @@ class RateTest:
         return max(self.rate - low * self.standard_error, 0.0), self.rate + self.pending + high * self.standard_error
 
 
-def holm_errors(tests: Sequence[SampledTest], *, met: bool, error: float = ERROR) -> list[float]:
+def holm_errors(tests: Sequence[SampledTest], *, met: bool) -> list[float]:
     """
-    The probability of error at which each test may decide in one direction, so that together they err in at most *error*.
+    The probability of error at which each test may decide in one direction, so that together they err in at most `ERROR`.
 
     Exact tests cannot err and take no part.
     """
-    found = [error] * len(tests)
+    found = [ERROR] * len(tests)
     sampled = [place for place, test in enumerate(tests) if not test.is_exact]
-    smallest = [_smallest_error(tests[place], met=met, error=error) for place in sampled]
-    for place, share in zip(sampled, multiple_tests.holm_errors(smallest, error), strict=True):
+    smallest = [_smallest_error(tests[place], met=met) for place in sampled]
+    for place, share in zip(sampled, multiple_tests.holm_errors(smallest, ERROR), strict=True):
         found[place] = share
     return found
 
 
-def _smallest_error(test: SampledTest, *, met: bool, error: float) -> float:
-    """The smallest probability of error at which a test decides in this direction; 1 if none up to *error* does."""
-    if test.is_met(error) is not met:
+def _smallest_error(test: SampledTest, *, met: bool) -> float:
+    """The smallest probability of error at which a test decides in this direction; 1 if none up to `ERROR` does."""
+    if test.is_met(ERROR) is not met:
         return 1.0
-    low, high = math.log(_LEAST_ERROR), math.log(error)
+    low, high = math.log(_LEAST_ERROR), math.log(ERROR)
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (low, middle) if test.is_met(math.exp(middle)) is met else (middle, high)

@@ -22,9 +22,9 @@ class BodyGroup:
     single: tuple[BodyCase, ...]
 
 
-def _shortened(text: str, limit: int = 40) -> str:
+def _shortened(text: str) -> str:
     """The beginning of a text, short enough for a label."""
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+    return text if len(text) <= 40 else f"{text[:40]}… ({len(text)} characters)"
 
 
 def _values(label: str, texts: Iterable[str]) -> BodyGroup:

@@ -66,6 +66,9 @@ _SIMILAR_TYPE = re.compile(
 _ACCEPTED_RANGES = frozenset({"*/*", "application/*", "application/json"})
 _WEIGHT_0 = re.compile(r";q=0(\.0*)?$")
 
+_MAX_EXCERPT = 60
+"""Characters of a body in a violation."""
+
 _LARGE = 100_000
 """Bytes above which a body may be rejected as too large instead of invalid."""
 
@@ -428,6 +431,6 @@ def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: C
     return request.is_for_operation and not answer.is_success and answer.status not in allowed_statuses(contract)
 
 
-def excerpt(body: bytes, limit: int = 60) -> str:
+def excerpt(body: bytes) -> str:
     """The beginning of a body, in one line."""
-    return shortened(json.dumps(beginning(body, limit + 1), ensure_ascii=False)[1:-1], limit)
+    return shortened(json.dumps(beginning(body, _MAX_EXCERPT + 1), ensure_ascii=False)[1:-1], _MAX_EXCERPT)

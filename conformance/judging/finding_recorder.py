@@ -31,7 +31,7 @@ from chainproof.stored_text import (
     MAX_ID_LENGTH,
     OTHER_CODES,
     OTHER_VIOLATIONS,
-    shortened,
+    stored,
 )
 
 from ..transport.request import CheckRequest, reproduction_command
@@ -121,9 +121,7 @@ class FindingRecorder:
                 self._add(violation, evidence)
 
     def _stored(self, text: str, max_length: int) -> str:
-        """The beginning of a text of the target, without secrets."""
-        # Redacting takes time: what is cut off anyway is cut off first. The mark of a redaction is not cut through.
-        return shortened(self._redact(shortened(text, 2 * max_length)), max_length)
+        return stored(text, max_length, self._redact)
 
     def record_rejections(self, rejections: Mapping[Clause, int]) -> None:
         """Enter how often requests were rejected as each clause says, while the unchanged request was accepted."""

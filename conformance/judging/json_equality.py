@@ -297,6 +297,11 @@ def _normalized(content: bytes) -> str | None:
         return None
 
 
+_MAX_VALUE = 30
+"""Characters of a value in a violation."""
+_MAX_POINTER = 60
+"""Characters of a pointer in a violation, and its steps."""
+
 _Step = tuple["_Step", str] | None
 """A position in a value: the position of the container, and the name or index in it."""
 
@@ -382,22 +387,22 @@ def _scalar_text(value: object) -> str:
     return str(value) if isinstance(value, JsonNumber) else json.dumps(value)
 
 
-def _short(value: object, limit: int = 30) -> str:
+def _short(value: object) -> str:
     """A value in a few characters."""
     if isinstance(value, ObjectMembers | list):
         return _KINDS[type(value)]
     text = _scalar_text(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"
+    return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 1]}… ({len(text)} characters)"
 
 
-def _pointer(place: _Step, limit: int = 60) -> str:
+def _pointer(place: _Step) -> str:
     """A position as a JSON pointer, shortened."""
     steps: list[str] = []
-    while place is not None and len(steps) < limit:
+    while place is not None and len(steps) < _MAX_POINTER:
         place, step = place
         steps.append(step.replace("~", "~0").replace("/", "~1"))
     pointer = "".join(f"/{step}" for step in reversed(steps)).encode("utf-8", "backslashreplace").decode()
-    return pointer if len(pointer) <= limit else f"…{pointer[-limit:]}"
+    return pointer if len(pointer) <= _MAX_POINTER else f"…{pointer[-_MAX_POINTER:]}"
 
 
 def _is_same_number(sent: JsonNumber, received: JsonNumber, *, lenient: bool) -> bool:

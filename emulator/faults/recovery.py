@@ -154,50 +154,45 @@ def _is_http_1_0_keep_alive(outgoing: OutgoingAnswer) -> bool:
     return b"keep-alive" in b",".join(outgoing.request.fields(b"connection")).lower()
 
 
-def _kept_alive(outgoing: OutgoingAnswer, *without: bytes) -> list[bytes]:
-    """The head lines of an answer that keeps the connection open."""
-    return [*without_lines(outgoing.lines(), b"connection", *without), b"Connection: keep-alive"]
+def _kept_alive(
+    outgoing: OutgoingAnswer,
+    *without: bytes,
+    added: bytes = b"",
+    body: bytes | None = None,
+    end: ConnectionEnd = ConnectionEnd.KEEP_OPEN,
+) -> Iterator[Step]:
+    """An answer that says that the connection stays open, *without* some fields, with an *added* line or another body."""
+    if not _is_http_1_0_keep_alive(outgoing):
+        yield outgoing.wire
+        return
+    lines = [*without_lines(outgoing.lines(), b"connection", *without), b"Connection: keep-alive"]
+    yield head_from_lines([*lines, added] if added else lines) + (outgoing.body if body is None else body)
+    yield end
 
 
 @_faults.on_send(CONNECTION_PERSISTENCE)
 def keep_alive_without_length(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """An HTTP/1.0 request with keep-alive gets an answer without a length, and the connection stays open."""
-    if not _is_http_1_0_keep_alive(outgoing):
-        yield outgoing.wire
-        return
-    yield head_from_lines(_kept_alive(outgoing, b"content-length")) + outgoing.body
-    yield ConnectionEnd.KEEP_OPEN
+    return _kept_alive(outgoing, b"content-length")
 
 
 @_faults.on_send(CONNECTION_PERSISTENCE)
 def keep_alive_then_silent(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """After an HTTP/1.0 request with keep-alive the connection stays open, but the next request gets no answer."""
-    if not _is_http_1_0_keep_alive(outgoing):
-        yield outgoing.wire
-        return
-    yield head_from_lines(_kept_alive(outgoing)) + outgoing.body
-    yield ConnectionEnd.KEEP_OPEN
+    return _kept_alive(outgoing)
 
 
 @_faults.on_send(CONNECTION_PERSISTENCE)
 def keep_alive_then_closed(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """An HTTP/1.0 request with keep-alive gets `Connection: keep-alive`, and the connection closes."""
-    if not _is_http_1_0_keep_alive(outgoing):
-        yield outgoing.wire
-        return
-    yield head_from_lines(_kept_alive(outgoing)) + outgoing.body
-    yield ConnectionEnd.CLOSE
+    return _kept_alive(outgoing, end=ConnectionEnd.CLOSE)
 
 
 @_faults.on_send(RESPONSE_FRAMING, CONNECTION_PERSISTENCE)
 def keep_alive_with_chunks(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """An HTTP/1.0 request with keep-alive gets a chunked answer."""
-    if not _is_http_1_0_keep_alive(outgoing):
-        yield outgoing.wire
-        return
-    lines = [*_kept_alive(outgoing, b"content-length"), b"Transfer-Encoding: chunked"]
-    yield head_from_lines(lines) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(outgoing.body), outgoing.body)
-    yield ConnectionEnd.KEEP_OPEN
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(outgoing.body), outgoing.body)
+    return _kept_alive(outgoing, b"content-length", added=b"Transfer-Encoding: chunked", body=chunks)
 
 
 # ------------------------------------------------------------------ resources that leak

@@ -22,7 +22,7 @@ from chainproof.json_text import exact_value
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.shell_command import request_command, variable_secret
 from chainproof.results.stored_body import stored_body
-from chainproof.stored_text import MAX_CODE_LENGTH, MAX_FOUND_LENGTH, MAX_ID_LENGTH, shortened
+from chainproof.stored_text import MAX_CODE_LENGTH, MAX_FOUND_LENGTH, MAX_ID_LENGTH, stored
 
 from ..client.reply import Reply
 from ..client.request import EncodedRequest, header_fields
@@ -207,9 +207,7 @@ class ResultRecorder:
         )
 
     def _stored(self, text: str, max_length: int) -> str:
-        """The beginning of a text of the target, without secrets."""
-        # Redacting takes time: what is cut off anyway is cut off first.
-        return shortened(self._redact(shortened(text, 2 * max_length)), max_length)
+        return stored(text, max_length, self._redact)
 
     def _bodies(self, request: InFlightRequest) -> KeptBodies:
         """The bodies of a request and of its answer, as an exemplar stores them."""

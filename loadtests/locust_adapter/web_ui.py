@@ -344,7 +344,7 @@ class WebUI:
         lag = cumulative.schedule_lag.quantile(0.99)
         yield {
             "what": "schedule lag, p99",
-            "value": _quantile_text(cumulative.schedule_lag, 0.99),
+            "value": "" if lag is None else format_duration(lag),
             "meaning": "late: response times include delays of the generator" if (lag or 0.0) > _LATE else "on time",
         }
         yield {"what": "CPU", "value": f"{session.runner.current_cpu_usage:.0f} %", "meaning": "of this process"}
@@ -442,11 +442,6 @@ def _log_failure(work: gevent.Greenlet[..., str | Exception]) -> None:
     """Log why a run was not started whose request was answered before; the web page shows the log."""
     if isinstance(work.value, Exception):
         logging.getLogger("chainproof").error(work.value)
-
-
-def _quantile_text(times: Histogram, fraction: float) -> str:
-    value = times.quantile(fraction)
-    return "" if value is None else format_duration(value)
 
 
 def _run_state(session: WriterSession) -> str:
