@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, cast
+from typing import cast
 
 from chainproof.json_text import JSON, is_number
 
@@ -26,6 +26,7 @@ from .input_variations import (
     value_at,
     variations,
     with_value,
+    without_member,
 )
 
 _UNBOUNDED = 2**12
@@ -212,7 +213,7 @@ def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """Each optional member absent, and null; every value null that may be, also items of arrays."""
     for place in _member_places(value):
-        for label, changed in ((" absent", _without(value, place)), (" null", with_value(value, place, None))):
+        for label, changed in ((" absent", without_member(value, place)), (" null", with_value(value, place, None))):
             if accepts(changed):
                 yield BoundInput(label=f"`{format_place(place)}`{label}", content=encoded(changed))
     yield from _combined(value, accepts, dict.fromkeys(leaf_places(value), None), "null")
@@ -265,10 +266,10 @@ def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: 
 
 def without_optional_members(value: JSON, accepts: Accepts, *, nested: bool) -> JSON:
     """The input without those members that it may lack: its arguments, or if *nested* the members of their values."""
-    for place in list(_member_places(value)):
+    for place in _member_places(value):
         if (len(place) > 1) is nested:
             try:
-                changed = _without(value, place)
+                changed = without_member(value, place)
             except (KeyError, IndexError, TypeError):
                 continue  # the place was in a member that is absent now
             value = changed if accepts(changed) else value
@@ -349,7 +350,7 @@ def _options(value: JSON, accepts: Accepts, words: tuple[JSON, ...]) -> list[_Op
         if not isinstance(current, str) or current in words:
             found.setdefault(each.place, [current]).append(each.value)
     for place in _member_places(value):
-        if accepts(_without(value, place)):
+        if accepts(without_member(value, place)):
             found.setdefault(place, [value_at(value, place)]).append(_ABSENT)
         if accepts(with_value(value, place, None)):
             found.setdefault(place, [value_at(value, place)]).append(None)
@@ -372,7 +373,7 @@ def _covering(options: Sequence[_Option], pairs: set[frozenset[tuple[int, int]]]
 def _changed(value: JSON, place: Place, option: object) -> JSON | None:
     """The value with one option; None if another option has removed the place."""
     try:
-        return _without(value, place) if option is _ABSENT else with_value(value, place, cast(JSON, option))
+        return without_member(value, place) if option is _ABSENT else with_value(value, place, cast(JSON, option))
     except (KeyError, IndexError, TypeError, ValueError):
         return None
 
@@ -424,33 +425,25 @@ def _near(number: float) -> Iterator[float]:
     yield from (number - 0.001, number + 0.001)
 
 
-def _object_places(value: JSON, place: Place = ()) -> Iterator[Place]:
+def _parts(value: JSON, place: Place = ()) -> Iterator[tuple[Place, JSON]]:
+    """A value and the values in it, with their places; of an array only the first item."""
+    yield place, value
+    if isinstance(value, list) and value:
+        yield from _parts(value[0], (*place, 0))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _parts(item, (*place, name))
+
+
+def _object_places(value: JSON) -> list[Place]:
     """The places of objects."""
-    if isinstance(value, list):
-        yield from _object_places(value[0] if value else None, (*place, 0))
-    elif isinstance(value, dict):
-        yield place
-        for name, item in value.items():
-            yield from _object_places(item, (*place, name))
+    return [place for place, part in _parts(value) if isinstance(part, dict)]
 
 
-def _member_places(value: JSON, place: Place = ()) -> Iterator[Place]:
+def _member_places(value: JSON) -> list[Place]:
     """The places of all members."""
-    if isinstance(value, list):
-        yield from _member_places(value[0] if value else None, (*place, 0))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield (*place, name)
-            yield from _member_places(item, (*place, name))
+    return [place for place, _ in _parts(value) if place and isinstance(place[-1], str)]
 
 
 def _repeated(items: list[JSON], length: int) -> list[JSON]:
     return (items * (length // max(len(items), 1) + 1))[:length] if items else []
-
-
-def _without(value: JSON, place: Place) -> JSON:
-    """A copy of an input without one member."""
-    parent: Any = value_at(value, place[:-1])
-    if not isinstance(parent, dict) or place[-1] not in parent:
-        raise KeyError(place[-1])
-    return with_value(value, place[:-1], {name: item for name, item in parent.items() if name != place[-1]})

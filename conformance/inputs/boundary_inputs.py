@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from random import Random
-from typing import Any
 
 from chainproof.chain_schema.alternatives import Unsatisfiable
 from chainproof.chain_schema.error_text import format_path
-from chainproof.chain_schema.inputs import GeneratedInput, InputGenerator, replace_at
+from chainproof.chain_schema.inputs import GeneratedInput, InputGenerator
 from chainproof.chain_schema.instances import Position, Style, allowed_types, choices
 from chainproof.chain_schema.numbers import bounds, interval
 from chainproof.chain_schema.objects_and_arrays import least, most
 from chainproof.chain_schema.references import Node
 from chainproof.chain_schema.schema import Schema
-from chainproof.json_text import JSON, encode_json, parse_json
+from chainproof.json_text import encode_json, parse_json
 
 from .bodies import BodyCase
+from .input_variations import with_value, without_member
 
 _MAX_LENGTH = 100_000
 """Longer strings are not sent."""
@@ -43,7 +42,7 @@ def boundary_inputs(schema: Schema) -> tuple[BodyCase, ...]:
             if _is_accepted(schema, content):
                 found.setdefault(content, f"`{path}` {label}")
         if not position.is_required and isinstance(position.path[-1], str):
-            content = encode_json(without_part(rich.value, position.path))
+            content = encode_json(without_member(rich.value, position.path))
             if _is_accepted(schema, content):
                 found.setdefault(content, f"no `{path}`, which is optional")
     return tuple(BodyCase(label=label, content=content) for content, label in found.items())
@@ -62,18 +61,7 @@ def distinct_positions(generated: GeneratedInput) -> Iterator[Position]:
 
 def with_text_at(generated: GeneratedInput, path: tuple[str | int, ...], text: bytes) -> bytes:
     """An input as JSON, with a text in place of the value at a path."""
-    value = copy.deepcopy(generated.value)
-    replace_at(value, path, _MARK)
-    return encode_json(value).replace(encode_json(_MARK), text, 1)
-
-
-def without_part(value: Any, path: tuple[str | int, ...]) -> JSON:
-    """A copy of a value without the member or item at a path."""
-    root = container = copy.deepcopy(value)
-    for step in path[:-1]:
-        container = container[step]
-    del container[path[-1]]
-    return root  # type: ignore[no-any-return]  # a JSON value
+    return encode_json(with_value(generated.value, path, _MARK)).replace(encode_json(_MARK), text, 1)
 
 
 def _is_accepted(schema: Schema, content: bytes) -> bool:

@@ -98,6 +98,14 @@ def with_value(value: JSON, place: Place, new: JSON) -> JSON:
     return cast(JSON, copy)
 
 
+def without_member(value: JSON, place: Place) -> JSON:
+    """A copy of an input without one member."""
+    parent: Any = value_at(value, place[:-1])
+    if not isinstance(parent, dict) or place[-1] not in parent:
+        raise KeyError(place[-1])
+    return with_value(value, place[:-1], {name: item for name, item in parent.items() if name != place[-1]})
+
+
 def format_place(place: Place) -> str:
     """
     A place as text.

@@ -14,7 +14,8 @@ from chainproof.chain_schema.schema import Schema
 from chainproof.json_text import JSON, encode_json, parse_json
 
 from .bodies import BodyCase
-from .boundary_inputs import distinct_positions, with_text_at, without_part
+from .boundary_inputs import distinct_positions, with_text_at
+from .input_variations import without_member
 
 _MAX_LENGTH = 100_000
 _WRONG_TYPES: dict[str, tuple[tuple[str, JSON], ...]] = {
@@ -77,7 +78,7 @@ def invalid_inputs(schema: Schema) -> tuple[BodyCase, ...]:
             if _is_rejected(schema, content):
                 found.setdefault(content, label.format(path=f"`{path}`"))
         if position.is_required and isinstance(position.path[-1], str):
-            content = encode_json(without_part(rich.value, position.path))
+            content = encode_json(without_member(rich.value, position.path))
             if _is_rejected(schema, content):
                 found.setdefault(content, f"no `{path}`, which is required")
     return tuple(BodyCase(label=label, content=content) for content, label in found.items())
