@@ -21,6 +21,23 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def values_in(value: JSON) -> Iterator[JSON]:
+    """
+    A JSON value and all values in it, in their order.
+
+    >>> list(values_in({"a": [1, 2]}))
+    [{'a': [1, 2]}, [1, 2], 1, 2]
+    """
+    waiting = [value]
+    while waiting:  # not recursive, since a value may be nested more deeply than calls
+        part = waiting.pop()
+        yield part
+        if isinstance(part, list):
+            waiting += reversed(part)
+        elif isinstance(part, dict):
+            waiting += reversed(part.values())
+
+
 def encode_json(value: object, default: Callable[[Any], object] | None = None) -> bytes:
     """
     A value as compact JSON in UTF-8. Integers may have any size. Half of a surrogate pair is escaped. Raises ValueError for

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import cast
 
-from chainproof.json_text import JSON, is_number
+from chainproof.json_text import JSON, is_number, values_in
 
 from .input_variations import (
     Accepts,
@@ -405,15 +405,7 @@ def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInpu
 def _numbers_in(document: JSON) -> Iterator[float]:
     """The numbers in a JSON Schema, and zero."""
     yield 0
-    todo: list[JSON] = [document]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, dict):
-            todo.extend(part.values())
-        elif isinstance(part, list):
-            todo.extend(part)
-        elif is_number(part) and abs(part) < 2**53:
-            yield cast(float, part)
+    yield from (part for part in values_in(document) if is_number(part) and abs(part) < 2**53)
 
 
 def _near(number: float) -> Iterator[float]:

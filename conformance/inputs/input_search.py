@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import cast
 
 from chainproof.contract.answer import Answer
-from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json, values_in
 from chainproof.stored_text import beginning
 
 MAX_ATTEMPTS = 40
@@ -156,7 +156,7 @@ def named_errors(answer: Answer) -> tuple[tuple[_Path, str], ...]:
     if isinstance(value, InvalidJson | TooComplex):
         errors = _errors_in_text(beginning(answer.body, _MAX_SEARCHED))
     else:
-        parts = tuple(_parts(value))
+        parts = tuple(values_in(value))
         structured = tuple(error for part in parts for error in _located_error(part))
         texts = (part for part in parts if isinstance(part, str))
         errors = iter(structured) if structured else (error for text in texts for error in _errors_in_text(text))
@@ -197,15 +197,3 @@ def _path(name: str) -> _Path:
     """The path that `opts.names[0]` or `opts.names.0` writes."""
     steps = re.findall(r"[^.\[\]]+", name)
     return tuple(int(step) if _INDEX.fullmatch(step) and at else step for at, step in enumerate(steps))
-
-
-def _parts(value: JSON) -> Iterator[JSON]:
-    """A JSON value and all values in it, in their order."""
-    waiting = [value]
-    while waiting:  # not recursive, since an answer may be nested more deeply than calls
-        part = waiting.pop()
-        yield part
-        if isinstance(part, list):
-            waiting += reversed(part)
-        elif isinstance(part, dict):
-            waiting += reversed(part.values())

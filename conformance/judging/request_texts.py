@@ -17,7 +17,7 @@ from threading import Lock
 import orjson
 
 from chainproof.contract.answer import Answer
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, values_in
 
 from ..transport.request import CheckRequest
 
@@ -125,15 +125,7 @@ def text_keys(body: bytes) -> set[str]:
 
 def json_texts(value: JSON) -> Iterator[str]:
     """All strings in a JSON value, except the names of members."""
-    todo = [value]  # not recursive, since values may be nested more deeply than calls
-    while todo:
-        part = todo.pop()
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, dict):
-            todo.extend(part.values())
-        elif isinstance(part, list):
-            todo.extend(part)
+    return (part for part in values_in(value) if isinstance(part, str))
 
 
 def answer_text(answer: Answer) -> str:
