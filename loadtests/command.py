@@ -13,7 +13,6 @@ import resource
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,7 +32,7 @@ from chainproof.workload.workload import Workload, WorkloadModel
 from .catalogue import workload_list
 from .demand import demand
 from .locust_options import hints
-from .locust_process import LOCUSTFILE, LocustExit, LocustRun, run_locust
+from .locust_process import LOCUSTFILE, LocustExit, LocustRun, print_message, run_locust
 from .options import OPTIONS
 from .search.calibration import run_calibration
 from .search.runner import requested_search, run_search
@@ -181,18 +180,18 @@ def _judge(folder: Path, ended: LocustExit) -> int:
         return code or verdict if verdict == ExitCode.USAGE else verdict
     if code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
-    _print_error(f"the Locust process failed ({_describe_exit(code)}), see above; this says nothing about the target")
+    print_message(f"the Locust process failed ({_describe_exit(code)}), see above; this says nothing about the target")
     return ExitCode.SOFTWARE
 
 
 def _without_run(code: int, *, interrupted: bool) -> int:
     """Print why there is no run. Returns the exit code."""
     if interrupted:
-        _print_error("interrupted before the first request")
+        print_message("interrupted before the first request")
         return ExitCode.INTERRUPTED
     if code == ExitCode.INVALID:
         return code  # the message was printed
-    _print_error(f"internal error: the Locust process did not start a run ({_describe_exit(code)}); see above")
+    print_message(f"internal error: the Locust process did not start a run ({_describe_exit(code)}); see above")
     return ExitCode.SOFTWARE
 
 
@@ -201,7 +200,7 @@ def _summary_verdict(folder: Path) -> int:
     try:
         return run_process(chainproof_command("reports", str(folder)), shows_results=True).code
     except OSError as error:
-        _print_error(system_fault("cannot show the summary", error))
+        print_message(system_fault("cannot show the summary", error))
         return ExitCode.USAGE
 
 
@@ -224,12 +223,8 @@ def _write_page(page: Path, arguments: Sequence[str]) -> None:
     if page.exists():
         print(f"HTML report: {page}", flush=True)
     else:
-        _print_error(f"the HTML report was not written: {why}; the verdict is not affected. --no-html leaves it out")
+        print_message(f"the HTML report was not written: {why}; the verdict is not affected. --no-html leaves it out")
 
 
 def _describe_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def _print_error(message: str) -> None:
-    print(f"chainproof loadtests: {message}", file=sys.stderr)

@@ -139,8 +139,13 @@ def _code(code: int, process: _Process, has_oom_kills: bool) -> int:  # noqa: FB
         return code
     is_out_of_memory = code == -signal.SIGKILL and has_oom_kills
     message = _OUT_OF_MEMORY if is_out_of_memory else _KILLED.format(signal=signal.Signals(-code).name)
-    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
+    print_message(message)
     return ExitCode.INVALID
+
+
+def print_message(message: str) -> None:
+    """Print a line for the user."""
+    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
 
 
 class _Process:

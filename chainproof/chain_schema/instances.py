@@ -251,7 +251,7 @@ class InstanceGenerator:
             return "string"
         if self.style is not Style.MIXED or not self._is_roomy:
             allowed = [kind for kind in allowed if kind != "null"] or allowed
-            return allowed[0] if self.style is Style.RICH else min(allowed, key=_simplicity)
+            return allowed[0] if self.style is Style.RICH else min(allowed, key=TYPES.index)
         return self.source.choice(allowed)
 
     # ------------------------------------------------------------------ objects
@@ -487,10 +487,6 @@ _KEYWORDS = {
 
 def _is_null(node: Node) -> bool:
     return bool(node.get("type") == "null")
-
-
-def _simplicity(kind: str) -> int:
-    return TYPES.index(kind)
 
 
 @lru_cache(maxsize=1024)

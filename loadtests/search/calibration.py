@@ -34,7 +34,7 @@ from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
-from ..locust_process import LocustRun
+from ..locust_process import LocustRun, print_message
 from .evidence import Probe, ProbeVerdict
 from .runner import ProbeRunner, SearchAborted, probe_table
 from .saturation import NoRateReason, SearchPlan, SearchResult, saturation
@@ -111,7 +111,7 @@ def run_calibration(options: argparse.Namespace) -> int:
             result = saturation(lambda request: _met_or_missed(runner.run(request)), plan)
         except SearchAborted as aborted:
             runner.write(None, str(aborted), Verdict.INCONCLUSIVE)
-            print(f"chainproof loadtests: {aborted}", file=sys.stderr)
+            print_message(str(aborted))
             return aborted.code
     ceiling = max_rate if result.no_rate_reason is NoRateReason.NEVER_MISSED else result.rate
     calibration = Calibration(

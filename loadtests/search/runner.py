@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -31,7 +30,7 @@ from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
 from ..limits import Limits, limits
-from ..locust_process import LocustRun, run_locust
+from ..locust_process import LocustRun, print_message, run_locust
 from .evidence import Probe
 from .measurement import measured_probe, probe_data
 from .planning import expected_durations, search_plan
@@ -87,7 +86,7 @@ def run_search(run: LocustRun, *, workload: Workload, search: SearchSettings) ->
     """Search with runs like *run*, in folders of its folder, and print the result. Returns the exit code."""
     folder, permitted = run.folder, limits(run.options, run.endpoint)
     plan = _plan(run.options, run.endpoint, permitted, workload, search)
-    _print_progress(_forecast(plan))
+    print_message(_forecast(plan))
     runner = ProbeRunner(run, workload=workload, plan=plan)
     try:
         # Between two probes, and in a pause, there is no child to which a signal could be sent on.
@@ -108,7 +107,7 @@ def _record(runner: ProbeRunner, result: SearchResult | None, sentence: str, cod
     try:
         runner.write(result, sentence, _VERDICT_OF.get(ExitCode(code), Verdict.INCONCLUSIVE))
     except MachineFault as fault:
-        _print_progress(str(fault))
+        print_message(str(fault))
         return ExitCode.INVALID
     return code
 
@@ -120,7 +119,7 @@ def _aborted(error: Exception) -> SearchAborted:
     fault = str(error) if isinstance(error, UsageError) else machine_fault(error)
     if fault is None:
         raise error
-    _print_progress(fault)
+    print_message(fault)
     return SearchAborted(ExitCode.INVALID, f"The search could not go on: {fault}.")
 
 
@@ -150,7 +149,7 @@ def _plan(
             f"{'--max-rate' if permitted.rate == highest else '--max-requests'}"
         )
     if search.max_rate > highest:
-        _print_progress(f"the search stops at {highest:.4g} per second, because of the limits of a run")
+        print_message(f"the search stops at {highest:.4g} per second, because of the limits of a run")
         search = replace(search, max_rate=highest)
     if permitted.duration is not None and warm_up + min(seconds, _MIN_SECONDS) > permitted.duration:
         raise UsageError(
@@ -208,7 +207,7 @@ class ProbeRunner:
         self.write(None, "The search is in progress.", Verdict.INCONCLUSIVE)
         spent = sum(each.elapsed for each in self.probes)
         left = max(self._plan.settings.max_duration - spent, 0.0)
-        _print_progress(
+        print_message(
             f"{probe.rate:.4g}/s for {format_duration(probe.seconds)} ({probe.purpose}): {probe.verdict}; "
             f"{format_duration(round(spent))} so far, at most {format_duration(round(left))} left"
         )
@@ -217,7 +216,7 @@ class ProbeRunner:
     def _pause(self, seconds: Seconds) -> None:
         """Let the target work off what an overload has left."""
         if seconds >= 1.0:
-            _print_progress(
+            print_message(
                 f"pause of {format_duration(round(seconds))}: the target works off what the overload has left"
             )
             time.sleep(seconds)
@@ -313,7 +312,3 @@ def _row(probe: Probe) -> tuple[str, ...]:
         probe.verdict.value,
         probe.folder,
     )
-
-
-def _print_progress(message: str) -> None:
-    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)

@@ -8,7 +8,6 @@ plan and payloads. A series ends at the first run that says nothing about the ta
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -30,7 +29,7 @@ from chainproof.target_options import TargetOptions
 
 from ..demand import demand
 from ..limits import apply_limits, limits
-from ..locust_process import LocustExit, LocustRun, run_together
+from ..locust_process import LocustExit, LocustRun, print_message, run_together
 from .planning import SeriesPlan, Step, forecast, rounded
 from .table import FinishedRun, finished_run, run_table, sentence
 
@@ -103,10 +102,10 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
     """Make runs like *run*, in folders of its folder, and print them as a table. Raises UsageError."""
     _check_limits(run.options, sides)
     _claim(run.folder, plan)
-    _print_progress(forecast(plan))
+    print_message(forecast(plan))
     for side, target in sides.items() if len(sides) > 1 else ():
         variable = target.requested.key_variable
-        _print_progress(f"{side}: {target.endpoint.target.url}, with the key in {variable}")
+        print_message(f"{side}: {target.endpoint.target.url}, with the key in {variable}")
     runner = _SeriesRunner(run, plan, sides)
     stopped: int | None = None
     try:
@@ -118,7 +117,7 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
     except (SeriesStopped, UsageError, OSError, MemoryError) as error:
         end = _end(error)
         stopped = end.code
-        _print_progress(f"the series ended early: {end}")
+        print_message(f"the series ended early: {end}")
     runs = runner.finished_runs()
     with suppress(OSError):  # on a full disk; the record then has the planned runs
         if runs:
@@ -178,7 +177,7 @@ class _SeriesRunner:
         """Make the runs of a step. Raises SeriesStopped."""
         if step.number > 1 and self._plan.pause:
             left = rounded(self._plan.pause + self._plan.time_left(step.number))
-            _print_progress(f"pause of {format_duration(self._plan.pause)}; about {left} left")
+            print_message(f"pause of {format_duration(self._plan.pause)}; about {left} left")
             time.sleep(self._plan.pause)
         runs = {side: self._locust_run(step, side) for side in step.sides}
         self._begun |= {run.folder: step.number for run in runs.values()}
@@ -190,7 +189,7 @@ class _SeriesRunner:
         self._check_exits(step, dict(zip((run.folder for run in runs.values()), exits, strict=True)))
         for run in runs.values():
             finished = self._judge(run.folder)
-            _print_progress(f"{_name(step, self._plan)}: {sentence(finished)}")
+            print_message(f"{_name(step, self._plan)}: {sentence(finished)}")
             self._check_run(finished)
 
     def planned_runs(self) -> dict[str, Series]:
@@ -293,7 +292,3 @@ def _remove_unused(folder: Path) -> None:
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-
-
-def _print_progress(message: str) -> None:
-    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
