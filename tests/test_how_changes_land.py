@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from chainproof.contract.addresses import ADDRESSES, OperationAddress
 from chainproof.judgement import generator_caveats
 from chainproof.loadtests.catalogue import workload_names
 from chainproof.reports.command import FORMATS
@@ -78,6 +79,12 @@ def test_tables_of_pages_are_complete(page: str) -> None:
     listed = {name for cell in cells for name in re.findall(r"`([\w-]+)[^`]*`", cell)}
 
     assert set(LISTS[page]) - listed == set()
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.operation_id)
+def test_the_page_of_the_emulator_has_every_address(address: OperationAddress) -> None:
+    """With NAME or ID in place of what the path identifies."""
+    assert re.search(f"`{re.sub('{.+?}', '[A-Z]+', address.template)}`", texts()["docs/emulator.md"])
 
 
 def test_rows_and_examples_belong_together() -> None:
