@@ -48,7 +48,7 @@ EXAMPLES: dict[str, str] = {
     "another chart library": r"vl.convert|[Vv]ega",
     "an arrival process": r"\bgamma\b",
     "a workload": r"\bjittery\b",
-    "another address of the operation": "runRemoteDevelopment",
+    "another address of the operation": "runRemoteDevelopment|`/development/run_remote`",
     "an address with a name or an id in its path": r"runRemoteDeployment|self\.deployments|`/deployment/ID/run_remote`",
     "an option that makes the URL of an address": r"--deployment\b|\bdeployment=",
     "a reason to distrust a figure": "COLD_START",
