@@ -62,7 +62,7 @@ _INSTANTS = (
     "0001-01-01", "2024-02-29", "9999-12-31", "00:00:00", "23:59:59.999999", "00:00:00Z", "23:59:59Z",
     *(f"{day}{zone}" for day in ("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999") for zone in ("", "Z")),
     "2024-02-29T23:59:59+14:00", "2024-12-31T00:00:00.000001-12:00",
-    "PT0S", "P2W", "-P1D", "P1DT2H3M4.5S",
+    "PT0S", "P2W", "P1DT2H3M4.5S",
 )  # fmt: skip  # one line for each kind
 """The first and the last dates and times, leap days, offsets that reach another day, and durations of every unit."""
 
@@ -126,6 +126,35 @@ def smallest(is_accepted: Callable[[int], bool], start: int) -> int:
     return next((number for number in range(min(start, 64)) if is_accepted(number)), start)
 
 
+def stretched(text: str, is_accepted: Callable[[str], bool]) -> str:
+    """
+    A text in which each character is repeated as often as it may be, the last one first, as long as it is not very long.
+
+    >>> import re
+    >>> stretched("AB-123", lambda text: bool(re.fullmatch("[A-Z]{2}-[0-9]{3,6}", text)))
+    'AB-123333'
+    """
+    for index in reversed(range(len(text))):
+        before, char, after = text[:index], text[index], text[index + 1 :]
+        if len(text) < _UNBOUNDED_TEXT:
+            count = largest(lambda number: is_accepted(before + char * number + after), 1)  # noqa: B023  # called now
+            text = before + char * min(count, _UNBOUNDED_TEXT) + after
+    return text
+
+
+def shortened(text: str, is_accepted: Callable[[str], bool]) -> str:
+    """
+    A text without those characters that may be left out, the last one first.
+
+    >>> shortened("AB-12345", lambda text: len(text) > 5 and text[2] == "-")
+    'AB-123'
+    """
+    for index in reversed(range(len(text))):
+        shorter = text[:index] + text[index + 1 :]
+        text = shorter if is_accepted(shorter) else text
+    return text
+
+
 def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
     """The input with all texts, numbers and arrays at their bounds, one group after another."""
     yield from _with_texts(value, accepts)
@@ -159,8 +188,20 @@ def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     for word in _WORDS:
         yield from _combined(value, accepts, dict.fromkeys(lengths, word), f"the text {word}")
     formatted = [place for place in places if place not in lengths]
+    for label, change in (("longest", stretched), ("shortest", shortened)):
+        yield from _combined(
+            value,
+            accepts,
+            {place: change(*_text_of_form(value, place, accepts)) for place in formatted},
+            f"the {label} text of its form",
+        )
     for instant in _INSTANTS:
         yield from _combined(value, accepts, dict.fromkeys(formatted, instant), instant)
+
+
+def _text_of_form(value: JSON, place: Place, accepts: Accepts) -> tuple[str, Callable[[str], bool]]:
+    """A text of a certain form, and a function that says which texts may be in its place."""
+    return cast(str, value_at(value, place)), lambda text: accepts(with_value(value, place, text))
 
 
 def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:

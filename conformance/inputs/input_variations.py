@@ -288,12 +288,26 @@ def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]
     elif isinstance(value, str) and value not in words:
         yield "with another last character", value[:-1] + ("x" if value[-1:] != "x" else "y")
         yield "in another letter case", value.swapcase()
+        yield from (("with another last digit", text) for text in _other_digits(value))
     elif isinstance(value, int):
         yield from (("with another number", number) for number in (value + 1, value - 1, value + 10, value * 2))
     elif isinstance(value, float):
         yield from (("with another number", number) for number in (value + 0.5, value / 2, value - 0.5, value * 2))
     if value in words:
         yield from (("with another value", word) for word in words if type(word) is type(value))
+
+
+def _other_digits(text: str) -> Iterator[str]:
+    """
+    A text with another last digit, such as a later date.
+
+    >>> list(_other_digits("2026-02-28T10:00:09Z")), list(_other_digits("none"))
+    (['2026-02-28T10:00:08Z', '2026-02-28T10:00:01Z'], [])
+    """
+    index = next((index for index in reversed(range(len(text))) if text[index] in string.digits), None)
+    if index is not None:
+        digit = int(text[index])
+        yield from (f"{text[:index]}{other}{text[index + 1 :]}" for other in ((digit - 1) % 10, (digit + 2) % 10))
 
 
 def merged_input(values: Sequence[JSON], accepts: Accepts) -> JSON:

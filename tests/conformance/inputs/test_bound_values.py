@@ -243,6 +243,24 @@ def test_a_cache_that_does_not_tell_types_apart_is_found(
     assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
 
 
+def test_a_cache_that_ignores_the_time_of_a_day_is_found(run_suite: RunSuite) -> None:
+    """A text of a form is varied by its last digit."""
+    document = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "since": {"type": "string", "format": "date-time"}},
+        "required": ["text", "since"],
+    }
+    schema, cache = Schema(source="a chain", document=document), dict[object, Value]()
+
+    def cached(value: Value) -> Value:
+        return cache.setdefault((value["text"], value["since"][:10]), {**value, "since": value["since"].upper()})
+
+    checks = check("answers_depend_on_the_whole_input")
+    result = run_suite(serving(cached, schema), echo=False, steerable=False, input_schema=schema, checks=checks)
+
+    assert {"answer-matches-request"} == result.clauses, result.lines
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_one_of_two_values_that_depends_on_the_whole_input_is_no_cache(seed: int, run_suite: RunSuite) -> None:
     """Such as the reason why a generated text ends: by chance, similar inputs have the same one several times."""
@@ -367,6 +385,17 @@ def test_items_that_may_be_null_are_null() -> None:
     sent = [json.loads(each.content) for each in bound_inputs({"values": [1.5, 2], "name": "a"}, accepts, document)]
 
     assert {"values": [None, None], "name": "a"} in sent
+
+
+def test_texts_of_a_form_are_as_long_and_as_short_as_they_may_be() -> None:
+    """Such as article numbers with three to six digits."""
+    number = {"type": "string", "pattern": "^[A-Z]{2}-[0-9]{3,6}$"}
+    document = {"type": "object", "properties": {"number": number}}
+    accepts = Schema(source="a chain", document=document).accepts
+    sent = [json.loads(each.content) for each in bound_inputs({"number": "AB-1234"}, accepts, document)]
+
+    assert {"number": "AB-123444"} in sent
+    assert {"number": "AB-123"} in sent
 
 
 def test_base64_is_sent_with_and_without_padding() -> None:
