@@ -25,7 +25,11 @@ _FEW = (3, 2, 5)
 """Items of the arrays that show how results belong to items."""
 _MAX_ARRAYS = 4
 _SLOW: Seconds = 1.0
-"""Time that an answer may take; no more items are sent after a slower one."""
+"""Time that the answers to an array may take; no more items are sent after slower ones."""
+_DEADLINE_SHARE = 0.3
+"""Part of the deadline that more items may take, if each takes as long as those before."""
+_MAX_BYTES = 900_000
+"""Bytes of an input. Larger ones need not be accepted."""
 _MIN_MISPLACED = 2
 """Results that must be those of other items: one may equal another one by chance."""
 
@@ -74,9 +78,13 @@ def judge_item_results(requester: Requester, source: InputSource, sizes: Sequenc
 
 def _judge_array(requester: Requester, source: InputSource, place: Place, sizes: Sequence[int]) -> None:
     """The same for one array."""
+    began = monotonic()
     paths = _result_paths(requester, source, place)
+    seconds_per_item = (monotonic() - began) / (2 * sum(_FEW))
     seen: list[_Counts] = []
     for count in sizes:
+        if seconds_per_item * count > _DEADLINE_SHARE * requester.settings.deadline:
+            break
         began = monotonic()
         if not paths:
             _send(requester, source, place, count)
@@ -86,6 +94,7 @@ def _judge_array(requester: Requester, source: InputSource, place: Place, sizes:
                 _record(requester, place, outputs.value, count, found)
                 return
             seen.append(_counts(paths, outputs))
+        seconds_per_item = (monotonic() - began) / count
         if monotonic() - began > _SLOW:
             break
     for counts, found in _incomplete(paths, seen):
@@ -110,6 +119,8 @@ def _result_paths(requester: Requester, source: InputSource, place: Place) -> fr
         )
         found = frozenset(each for each in candidates if _is_reversed(each, outputs))
         paths = found if paths is None else paths & found
+        if not paths:
+            break
     return paths or frozenset()
 
 
@@ -208,7 +219,10 @@ def _send(requester: Requester, source: InputSource, place: Place, count: int) -
 
 
 def _output(requester: Requester, source: InputSource, place: Place, value: JSON, count: int) -> Leaves | None:
-    return send_alone(requester, encoded(value), _label(place, count)) if source.accepts(value) else None
+    body = encoded(value)
+    return (
+        send_alone(requester, body, _label(place, count)) if len(body) <= _MAX_BYTES and source.accepts(value) else None
+    )
 
 
 def _label(place: Place, count: int) -> str:

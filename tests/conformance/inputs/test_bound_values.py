@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import itertools
 import json
 import re
 import unicodedata
@@ -23,6 +24,7 @@ from chainproof.conformance.inputs.bound_values import (
     with_least_numbers,
     without_optional_members,
 )
+from chainproof.conformance.probing import item_results
 
 from ..conftest import RunSuite
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
@@ -318,6 +320,32 @@ def test_large_outputs_are_found_although_an_argument_filters_them(required: lis
     )
 
     assert max(sizes) > 65_536
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.001, 129), (20, 5)])
+def test_no_more_items_are_sent_than_the_chain_can_process_in_time(
+    seconds: float, most: int, run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as the time for few items tells: a chain may take some seconds for each item."""
+    clock = itertools.count()
+    monkeypatch.setattr(item_results, "monotonic", lambda: next(clock) * seconds)
+    names = {"type": "array", "items": {"type": "string"}}
+    document = {"type": "object", "properties": {"names": names}, "required": ["names"]}
+    schema, sent = Schema(source="a chain", document=document), [0]
+
+    def returned(value: Value) -> Value:
+        sent.append(len(value["names"]) if len(set(value["names"])) == len(value["names"]) else 0)
+        return value
+
+    run_suite(
+        serving(returned, schema),
+        echo=False,
+        steerable=False,
+        input_schema=schema,
+        checks=check("large_inputs_get_complete_answers"),
+    )
+
+    assert most == max(sent)
 
 
 def test_only_objects_with_free_names_get_other_names() -> None:
