@@ -74,6 +74,8 @@ _NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, 
 _MANY_NAMES = 100
 _VALUES: tuple[JSON, ...] = ("x", 1, 1.5, True, None, [], {})
 """A value of every type."""
+_OTHER_TYPES: tuple[JSON, ...] = ("x", "", " ", "1", 1, 1.5, True, False, [], {}, ["x"])
+"""Values of every type but null."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Boun
     yield from _with_arrays(value, accepts)
     yield from _without_members(value, accepts)
     yield from _with_names(value, accepts)
+    yield from _with_other_types(value, accepts)
 
 
 def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
@@ -279,6 +282,25 @@ def _with_names(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
             if accepts(with_value(value, place, changed)):
                 content = encoded(with_value(value, place, changed))
                 yield BoundInput(label=f"`{format_place(place)}` with {label}", content=content, parts=each)
+
+
+def _with_other_types(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
+    """Values of every type, in place of one of another type, where both are accepted."""
+    leaves = leaf_places(value)
+    containers = [place for place in (*array_places(value), *_object_places(value)) if place]
+    for new in _OTHER_TYPES:
+        text = json.dumps(new)
+        places = [place for place in leaves if not _have_equal_types(value_at(value, place), new)]
+        yield from _combined(value, accepts, dict.fromkeys(places, new), f"{text} instead of another type")
+        for place in containers:
+            changed = with_value(value, place, new)
+            if not _have_equal_types(value_at(value, place), new) and accepts(changed):
+                yield BoundInput(label=f"`{format_place(place)}` as {text}", content=encoded(changed))
+
+
+def _have_equal_types(first: JSON, second: JSON) -> bool:
+    """True if two values have the same JSON type."""
+    return type(first) is type(second) or (is_number(first) and is_number(second))
 
 
 def _free_member(value: JSON, place: Place, accepts: Accepts) -> JSON:

@@ -426,6 +426,16 @@ def test_texts_of_a_form_are_as_long_and_as_short_as_they_may_be() -> None:
     assert {"number": "AB-123"} in sent
 
 
+def test_values_of_every_permitted_type_are_sent() -> None:
+    """Such as a text instead of a list of parts."""
+    content = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "integer", "boolean"]}}]}
+    document = {"type": "object", "properties": {"content": content}, "required": ["content"]}
+    accepts = Schema(source="a chain", document=document).accepts
+    sent = [json.loads(each.content) for each in bound_inputs({"content": ["a", "b"]}, accepts, document)]
+
+    assert [each for each in ("", " ", [True, True], [1, 1], []) if {"content": each} not in sent] == []
+
+
 def test_base64_is_sent_with_and_without_padding() -> None:
     """Also as a large text, which characters of other kinds would make invalid."""
     pattern = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
