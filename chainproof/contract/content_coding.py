@@ -117,6 +117,16 @@ def _decoded(body: bytes, codings: Sequence[str]) -> bytes | None:
     return body
 
 
+def can_decode(coding: str) -> bool:
+    """
+    True if there is a library that undoes a coding.
+
+    >>> can_decode("gzip"), can_decode("chainproof")
+    (True, False)
+    """
+    return _decoder(coding) is not None
+
+
 @lru_cache(maxsize=16)
 def _decoder(coding: str) -> Callable[[bytes], bytes] | None:
     """The function that undoes a coding; None if there is no library for it."""

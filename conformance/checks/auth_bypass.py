@@ -7,6 +7,7 @@ authentication was bypassed.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from threading import Event
@@ -28,6 +29,9 @@ from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT, RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for
 from .credentials import request_without_key
+from .framing import UNUSUAL_REQUESTS, UnusualRequest, exchange_unusual, unusual_request
+
+_THREADS = 6
 
 _UNAUTHENTICATED_REQUESTS: dict[Depth, int] = {Depth.QUICK: 60, Depth.STANDARD: 400, Depth.DEEP: 4000}
 """
@@ -76,8 +80,10 @@ _SPOOFED_HEADERS: tuple[HeaderField, ...] = (
     ("Origin", "null"),
     ("Origin", "http://localhost"),
     ("Referer", "http://localhost/admin"),
-    # What may take another way through a gateway.
+    # What may take another way through a gateway. Fields that Connection names are removed on the way.
     ("Expect", "100-continue"),
+    ("Connection", "keep-alive, Authorization, X-Forwarded-For, X-Real-IP, X-Forwarded-User"),
+    ("If-None-Match", "*"),
     # Claims about who sent it.
     *(
         (name, "admin")
@@ -119,7 +125,7 @@ _SPOOFED_HEADERS: tuple[HeaderField, ...] = (
     ("X-Forwarded-URI", "/health"),
     ("X-Forwarded-Prefix", "/internal"),
     ("X-Forwarded-Method", "OPTIONS"),
-    ("X-HTTP-Method-Override", "OPTIONS"),
+    *(("X-HTTP-Method-Override", method) for method in ("OPTIONS", "GET")),
     ("X-Method-Override", "OPTIONS"),
     ("X-HTTP-Method", "OPTIONS"),
     ("Access-Control-Request-Method", "POST"),
@@ -171,6 +177,7 @@ def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
         requester.submit(request_without_key(requester, (STEERING_HEADER, code), label=label))
     for protocol in ("websocket", "h2c"):
         _send_upgrade_request(requester, protocol)
+    _send_after_proxy_line(requester)
 
 
 def _accepts(judged: JudgedExchange) -> bool:
@@ -181,17 +188,37 @@ def _accepts(judged: JudgedExchange) -> bool:
 def _send_upgrade_request(requester: Requester, protocol: str) -> None:
     """
     Send an upgrade request that no POST can fulfil. The HTTP server itself may answer it, in its own format, or
-    close.
+    close. A gateway that takes the connection for a tunnel then does not authenticate what comes next.
     """
     fields = (("Connection", "Upgrade"), ("Upgrade", protocol))
-    request = request_without_key(
-        requester, *fields, label=f"a request without Authorization, with Upgrade: {protocol}"
-    )
-    request = requester.prepare(replace(request, valid_message=False))
+    label = f"a request without Authorization, with Upgrade: {protocol}"
+    after = request_without_key(requester, label=f"a request without Authorization, after one with Upgrade: {protocol}")
     with requester.raw_connection() as connection:
-        received = connection.exchange(request, within=min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline))
-        if received.answer is not None:
-            requester.record(request, received, expectation(request, requester.terms))
+        for request in (request_without_key(requester, *fields, label=label), after):
+            if not _send_in_any_form(requester, connection, request):
+                return
+
+
+def _send_after_proxy_line(requester: Requester) -> None:
+    """Send a request after a line of the PROXY protocol, by which a load balancer names the client's address."""
+    if not requester.is_permitted(Permission.SMUGGLING):
+        return
+    request = request_without_key(requester, label="a request without Authorization, after a PROXY line")
+    with requester.raw_connection() as connection:
+        _send_in_any_form(requester, connection, request, before=b"PROXY TCP4 127.0.0.1 127.0.0.1 65000 80\r\n")
+
+
+def _send_in_any_form(
+    requester: Requester, connection: RawConnection, request: CheckRequest, before: bytes = b""
+) -> bool:
+    """Send a request that may be rejected in any form. Returns whether the connection is open after its answer."""
+    request = requester.prepare(replace(request, valid_message=False))
+    within = min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline)
+    received = connection.exchange(request, before + request_bytes(request, requester.target), within=within)
+    if received.answer is None:
+        return False
+    requester.record(request, received, expectation(request, requester.terms))
+    return not connection.is_closed and not received.closes_connection
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
@@ -218,19 +245,49 @@ def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
             "with an object of 1000 members",
             _embedded(requester, b"{%s}" % b",".join(b'"%d":%d' % (n, n) for n in range(1000))),
         ),
+        *_large_bodies(requester),
     ):
         requester.submit(replace(without, body=body, label=f"{without.label}, {label}"))
     requester.submit(replace(without, chunked=True, label=f"{without.label}, chunked"))
-    for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*", ""):
+    for media_type in _OTHER_TYPES:
         fields = (("Content-Type", media_type),)
         requester.submit(
             replace(without, fields=fields, label=f"{without.label}, with {media_type or 'an empty'} Content-Type")
         )
     requester.submit(replace(without, fields=(), label=f"{without.label} or Content-Type"))
-    gzip = (JSON_TYPE, ("Content-Encoding", "gzip"))
+    coded = (JSON_TYPE, ("Content-Encoding", "gzip"))
     # A proxy may decode the body, and answer in its own format when that fails.
-    coded_request = replace(without, fields=gzip, label=f"{without.label}, with Content-Encoding: gzip on a plain body")
-    requester.submit(replace(coded_request, valid_message=False))
+    coded_request = replace(without, fields=coded, valid_message=False)
+    requester.submit(replace(coded_request, label=f"{without.label}, with Content-Encoding: gzip on a plain body"))
+    compressed = gzip.compress(requester.inputs.base, mtime=0)
+    label = f"{without.label}, with Content-Encoding: gzip"
+    request = replace(coded_request, body=compressed, label=label)
+    _record_acceptance(requester, request, requester.send(request).answer)
+
+
+def _record_acceptance(requester: Requester, request: CheckRequest, answer: Answer | None) -> None:
+    """Record whether a request without a key was accepted, in whatever form it was rejected."""
+    if answer is None:
+        return
+    clause, is_accepted = clauses.AUTHENTICATION_REQUIRED, answer.is_success
+    violation = Violation(clause=clause, expected="status 401", actual=f"status {answer.status}")
+    requester.record_clause(clause, violation if is_accepted else None, request, answer)
+
+
+_OTHER_TYPES = (
+    *("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*", ""),
+    *("application/grpc", "application/grpc-web+proto", "application/x-protobuf", "text/xml", "application/graphql"),
+)
+"""Media types that a gateway may treat in another way than JSON."""
+
+_BUFFERED_BYTES = 2**20
+"""Bytes of a body that gateways often pass to the service that authenticates. Some let larger ones through."""
+
+
+def _large_bodies(requester: Requester) -> Iterator[tuple[str, bytes]]:
+    """A body that is too large to be passed to the service that authenticates, with a label."""
+    if requester.is_permitted(Permission.HUGE_BODIES):
+        yield "with an object of more than 1 MiB", padded(requester.inputs.base, _BUFFERED_BYTES + 1000)
 
 
 def _embedded(requester: Requester, text: bytes) -> bytes:
@@ -308,6 +365,9 @@ def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
         "chain.default.svc.cluster.local",
     ):
         requester.submit(replace(without, host=host, label=f"a request without Authorization, with Host: {host}"))
+    for host in ("localhost", "127.0.0.1"):
+        label = f"a request without Authorization, with an absolute URL of {host}"
+        requester.submit(replace(without, path=f"http://{host}{without.path}", label=label))
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, title="requests with an old HTTP version are authenticated")
@@ -319,6 +379,22 @@ def requests_with_an_old_http_version_are_authenticated(requester: Requester) ->
     with requester.raw_connection() as connection:
         received = connection.exchange(request, content, http_1_0=True)
         requester.record(request, received, expectation(request, requester.terms))
+
+
+@check_for(clauses.AUTHENTICATION_REQUIRED)
+def unusual_framings_do_not_bypass_authentication(requester: Requester) -> None:
+    """A request without a key is rejected in every framing: in chunks, in pieces, with trailers, with long header fields."""
+    if _accepts(requester.send(request_without_key(requester, label="a request without Authorization"))):
+        return
+    within = min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline)
+
+    def check(unusual: UnusualRequest) -> None:
+        request = unusual_request(requester, unusual, with_key=False)
+        request = replace(request, label=f"a request without Authorization: {unusual.label}")
+        answer = exchange_unusual(requester, unusual, request, within).answer
+        _record_acceptance(requester, request, answer)
+
+    requester.run_each(check, UNUSUAL_REQUESTS, _THREADS)
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)

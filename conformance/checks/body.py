@@ -12,6 +12,7 @@ from chainproof.contract import clauses
 
 from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase, non_objects_around, spaced_inputs
 from ..inputs.boundary_inputs import boundary_inputs
+from ..inputs.chain_inputs import padded
 from ..inputs.generated_inputs import rich_input, serializations, valid_input_bodies
 from ..inputs.invalid_inputs import invalid_inputs, loosely_written_inputs
 from ..inputs.invalid_json import COMMON_ERRORS, invalid_json, invalid_json_elsewhere, valid_elsewhere
@@ -48,7 +49,8 @@ def valid_json_objects_are_accepted(requester: Requester) -> None:
     Whitespace, empty containers, nulls, repeated structures and any member order are valid JSON. With an input schema: the
     simplest and a rich input, and values at their bounds.
     """
-    _send_all(requester, _embedded(requester, VALID_BODIES))
+    _send_all(requester, _embedded(requester, (*VALID_BODIES, _own_address(requester))))
+    _send_all(requester, _bodies_that_fill_buffers(requester))
     if not requester.inputs.any_object:
         _send_all(requester, spaced_inputs(requester.inputs.base))
     schema = requester.terms.input_schema
@@ -56,6 +58,25 @@ def valid_json_objects_are_accepted(requester: Requester) -> None:
         for accepted in dict.fromkeys((requester.inputs.base, rich_input(schema))):
             _send_all(requester, serializations(accepted))
         _send_all(requester, _sample(requester, "values at their bounds", boundary_inputs(schema), _TABLE_SHARE))
+
+
+_BUFFER_BYTES = (1024, 4096, 8192, 16_384, 32_768, 65_536)
+"""Common sizes of buffers. A body that fills one exactly shows what reads or writes one byte too few or too many."""
+
+
+def _bodies_that_fill_buffers(requester: Requester) -> Iterator[BodyCase]:
+    """Inputs of exactly these sizes. Those of an echo chain have no whitespace, so that its outputs are as long."""
+    for size in _BUFFER_BYTES:
+        text = b'{"x":"%b"}' % (b"x" * (size - 8))
+        content = text if requester.inputs.any_object else padded(requester.inputs.base, size)
+        yield BodyCase(label=f"a body of exactly {size} bytes", content=content)
+
+
+def _own_address(requester: Requester) -> BodyCase:
+    """An object with the target's own address, which a gateway may replace by another one."""
+    target = requester.target
+    text = f'{{"x":["{target.scheme}://{target.authority}{target.path}","{target.authority}"]}}'
+    return BodyCase(label="an object with the target's own address", content=text.encode())
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)

@@ -46,6 +46,7 @@ def wrong_keys_are_rejected(requester: Requester) -> None:
         ("a wrong key with the scheme `Bearer`", f"Bearer {WRONG_KEY}"),
         ("a wrong key without a scheme", WRONG_KEY),
         ("wrong Basic credentials", "Basic d3Jvbmc6a2V5"),
+        ("a wrong key of 4000 characters", f"{prefix} {'x' * 4000}"),
     ):
         requester.submit(request_without_key(requester, ("Authorization", value), label=label))
 
@@ -186,6 +187,12 @@ _KEY_HEADERS = (
         "Sec-WebSocket-Protocol",
         "User-Agent",
         "Referer",
+    ),
+    *(
+        "Grpc-Metadata-Authorization",
+        "X-Serverless-Authorization",
+        "X-Forwarded-Access-Token",
+        "X-Amzn-Remapped-Authorization",
     ),
     *("From", "X-Goog-Api-Key", "Ocp-Apim-Subscription-Key", "PRIVATE-TOKEN", "X-Vault-Token", "X-CSRF-Token"),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds, format_duration
 from chainproof.contract import clauses, http_clauses
+from chainproof.contract.content_coding import can_decode
 from chainproof.contract.levels import Clause
 from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
@@ -85,6 +86,7 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
         "*",
         "br;q=0.1, gzip",
         "identity;q=1, *;q=0",
+        *filter(can_decode, ("br", "zstd")),  # an answer that cannot be decoded here could not be judged
     ):
         fields = (JSON_TYPE,) if accepted is None else (JSON_TYPE, ("Accept-Encoding", accepted))
         label = "no Accept-Encoding" if accepted is None else f"Accept-Encoding: {accepted}"
@@ -120,6 +122,10 @@ class UnusualRequest:
     version: str = "HTTP/1.1"
     target: Callable[[Requester], str] | None = None
     before: bytes = b""
+    size: int = 0
+    """Bytes that are added to the body, and so to the output of an echo chain."""
+    total: int = 0
+    """Bytes of the whole message, to which a header field is added that fills it; 0: any number."""
 
 
 def _in_pieces(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
@@ -162,6 +168,7 @@ def _before_empty_line(raw: bytes) -> tuple[bytes, ...]:
 UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     UnusualRequest(label="chunks of 1 byte", lines=_CHUNKED, sent=lambda body: chunked(body, 1)),
     UnusualRequest(label="chunks of 3 bytes", lines=_CHUNKED, sent=lambda body: chunked(body, 3)),
+    UnusualRequest(label="chunks of 4096 bytes", lines=_CHUNKED, sent=lambda body: chunked(body, 4096), size=16_384),
     UnusualRequest(label="one chunk", lines=_CHUNKED, sent=lambda body: chunked(body, len(body))),
     UnusualRequest(
         label="chunk sizes in upper case with leading zeros",
@@ -192,6 +199,10 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
         sent=lambda body: chunked(body, 9, trailer=b"X-Chainproof-Digest: 1\r\nX-Chainproof-Size: 2\r\n"),
         clause=http_clauses.CHUNKED_TRAILERS,
     ),
+    # A server that reads until it gets less than it asked for waits for more.
+    UnusualRequest(label="a message of exactly 4096 bytes", total=4096, size=1000),
+    UnusualRequest(label="a message of exactly 8192 bytes", total=8192, size=6000),
+    UnusualRequest(label="a message of exactly 65536 bytes", total=65_536, size=63_000),
     UnusualRequest(label="a body sent byte by byte", cut=_body_bytewise),
     UnusualRequest(label="a head and a body sent separately", cut=_head_then_body),
     UnusualRequest(label="a pause between head and body", cut=_head_then_body, pause=_LONG_PAUSE),
@@ -233,12 +244,26 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     ),
     UnusualRequest(label="an empty line before the request", before=b"\r\n", clause=http_clauses.LEADING_EMPTY_LINE),
     UnusualRequest(label="`Connection: close`", lines=("Connection: close", _LENGTH)),
+    UnusualRequest(
+        label="`Connection: close` and a long body", lines=("Connection: close", _LENGTH), size=_LONG_OUTPUT
+    ),
+    UnusualRequest(label="tabs and spaces around the length", lines=("Content-Length: \t{length}\t ",)),
+    # llhttp, and so Node.js, rejects a tab after the coding.
+    UnusualRequest(
+        label="tabs and spaces around the transfer coding",
+        lines=("Transfer-Encoding:\t chunked  ",),
+        sent=lambda body: chunked(body, 9),
+    ),
     UnusualRequest(label="`Connection: keep-alive`", lines=("Connection: keep-alive", _LENGTH)),
     UnusualRequest(label="HTTP/1.0", version="HTTP/1.0", clause=http_clauses.HTTP_1_0_ACCEPTED),
+    UnusualRequest(
+        label="HTTP/1.0 with a long body", version="HTTP/1.0", clause=http_clauses.HTTP_1_0_ACCEPTED, size=_LONG_OUTPUT
+    ),
     UnusualRequest(
         label="`Expect: 100-continue` with the body sent immediately",
         lines=("Expect: 100-continue", _LENGTH),
     ),
+    UnusualRequest(label="`Expect: 100-Continue` with capital letters", lines=("expect: 100-Continue", _LENGTH)),
 )
 
 
@@ -296,28 +321,41 @@ def _exchange_unusual(
     requester: Requester, unusual: UnusualRequest, reference: ReferenceAnswer
 ) -> tuple[CheckRequest, TransportResult]:
     """Send one unusual request on a connection of its own. Returns the request and what came back."""
-    body = requester.unique_input(unusual.label)
-    request = raw_request(
-        requester,
-        body,
-        *(line.format(length=len(body)) for line in unusual.lines),
-        sent=unusual.sent(body),
-        label=unusual.label,
-        version=unusual.version,
-        target=unusual.target(requester) if unusual.target else None,
-        before=unusual.before,
-    )
+    request = unusual_request(requester, unusual)
+    return request, exchange_unusual(requester, unusual, request, reference.timeout(requester.settings.deadline))
+
+
+def unusual_request(requester: Requester, unusual: UnusualRequest, *, with_key: bool = True) -> CheckRequest:
+    """A request that is sent in an unusual way."""
+    body = requester.unique_input(unusual.label, unusual.size)
+
+    def build(*more: str) -> CheckRequest:
+        return raw_request(
+            requester,
+            body,
+            *(line.format(length=len(body)) for line in unusual.lines),
+            *more,
+            sent=unusual.sent(body),
+            label=unusual.label,
+            version=unusual.version,
+            target=unusual.target(requester) if unusual.target else None,
+            before=unusual.before,
+            with_key=with_key,
+        )
+
+    request = build()
+    missing = unusual.total - len(request.raw or b"") - len("X-Chainproof-Filling: \r\n")
+    return build(f"X-Chainproof-Filling: {'x' * missing}") if missing > 0 else request
+
+
+def exchange_unusual(
+    requester: Requester, unusual: UnusualRequest, request: CheckRequest, within: Seconds
+) -> TransportResult:
+    """What comes back for an unusual request, sent on a connection of its own."""
     assert request.raw is not None
     pieces = unusual.cut(request.raw) if unusual.cut else (request.raw,)
-    received, _, _ = exchange_raw(
-        requester,
-        request,
-        *pieces,
-        pause=unusual.pause,
-        within=reference.timeout(requester.settings.deadline),
-        http_1_0=unusual.version == "HTTP/1.0",
-    )
-    return request, received
+    is_http_1_0 = unusual.version == "HTTP/1.0"
+    return exchange_raw(requester, request, *pieces, pause=unusual.pause, within=within, http_1_0=is_http_1_0)[0]
 
 
 def _is_chunked(unusual: UnusualRequest) -> bool:
@@ -332,14 +370,15 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
     anyway.
     """
     reference = send_reference_request(requester)
-    for in_chunks in (False, True)[: 1 + accepts_chunks(requester, reference)]:
-        body = requester.unique_input(f"waiting {in_chunks}")
+    takes_chunks = accepts_chunks(requester, reference)
+    for in_chunks, size in ((False, 0), (False, _LONG_BODY), (True, 0), (True, _LONG_BODY))[: 2 + 2 * takes_chunks]:
+        body = requester.unique_input(f"waiting {in_chunks} {size}", size)
         request = raw_request(
             requester,
             body,
             "Expect: 100-continue",
             _CHUNKED[0] if in_chunks else f"Content-Length: {len(body)}",
-            sent=chunked(body, 9) if in_chunks else body,
+            sent=chunked(body, 9 if size == 0 else 8192) if in_chunks else body,
             label="`Expect: 100-continue` with a delayed body",
         )
         assert request.raw is not None
@@ -402,6 +441,23 @@ def pipelined_requests_are_answered_in_order(requester: Requester) -> None:
                 )
                 if connection.is_closed or received.closes_connection:
                     break
+    _send_next_in_part(requester, reference)
+
+
+def _send_next_in_part(requester: Requester, reference: ReferenceAnswer) -> None:
+    """Send a request with the beginning of the next one, whose rest follows after the first answer."""
+    first, second = (_pipeline_request(requester, requester.unique_input(f"in part {number}")) for number in range(2))
+    assert first.raw is not None
+    assert second.raw is not None
+    half = len(second.raw) // 2
+    within = reference.timeout(requester.settings.deadline)
+    with requester.raw_connection() as connection:
+        before = connection.exchange(first, first.raw + second.raw[:half], within=within)
+        if before.answer is None or before.closes_connection or connection.is_closed:
+            return
+        received = connection.exchange(second, second.raw[half:], within=within)
+    if received.transport is not Transport.CONNECTION_LOST or received.raw:
+        record_framed(requester, second, received, reference.same_status(clauses.REQUEST_FRAMING))
 
 
 _REJECTION = Expectation(

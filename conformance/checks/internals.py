@@ -107,11 +107,18 @@ def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
 
 @check_for(clauses.NO_CREDENTIAL_LEAK, title="answers do not repeat the API key")
 def answers_do_not_repeat_the_api_key(requester: Requester) -> None:
-    """HEAD, OPTIONS, TRACE, another path and a preflight do not repeat the key, not even in part or encoded."""
+    """
+    HEAD, OPTIONS, TRACE, another path, switches for debugging and a preflight do not repeat the key, not even in part or
+    encoded.
+    """
     for method in ("HEAD", "OPTIONS", "TRACE", "GET"):
         requester.submit(requester.build_request(None, method=method, fields=(), label=f"{method} without a body"))
     requester.submit(requester.build_request(path="/", label="POST /"))
     requester.submit(requester.build_request(path=f"{requester.target.path}?chainproof", label="a query"))
+    for name in ("X-Debug", "X-Trace", "X-Verbose"):
+        requester.submit(requester.build_request(fields=(JSON_TYPE, (name, "1")), label=f"a request with {name}: 1"))
+    debug = "debug=1&trace=1&verbose=1"
+    requester.submit(requester.build_request(path=f"{requester.target.path}?{debug}", label=f"the query ?{debug}"))
     preflight = (
         ("Origin", "https://example.com"),
         ("Access-Control-Request-Method", "POST"),

@@ -38,7 +38,7 @@ _OTHER_TYPES = (
     *("application/x-ndjson", "application/json-seq", "application/msgpack", "application/cbor", "application/yaml"),
     *("application/x-www-form-urlencoded; charset=utf-8", "multipart/form-data", "multipart/form-data; boundary=x"),
     *("application", "json", "/json", "application/", "*/*", "application/*", "image/png", "audio/json", "x-application/json"),
-    *("text/plain; x=application/json", "text/plain;json", "null", "application json", "application/jsonjson", ";"),
+    *("text/plain; x=application/json", 'text/plain; x="y\\\\z"', "text/plain;json", "null", "application json", "application/jsonjson", ";"),
 )  # fmt: skip  # similar values share a line
 
 _AMBIGUOUS_TYPES = (
@@ -73,12 +73,27 @@ _OTHER_FORMATS: tuple[tuple[str, str, bytes], ...] = (
 """Bodies in other formats, with their labels and media types."""
 
 
+_TEXT_AND_NUMBERS = '{"text":"Grüße","fraction":-1234.5}'.encode()
+"""An object whose output shows in which charset it was read and written, and in which notation of numbers."""
+
+
+def _input_with_text(requester: Requester) -> bytes:
+    """The input with text and numbers if the target returns it unchanged, so that only the header fields can be the reason."""
+    if requester.inputs.any_object:
+        request = requester.build_request(_TEXT_AND_NUMBERS, label="an object with text and numbers")
+        judged = requester.send(request)
+        if judged.answer is not None and judged.answer.status == 200 and not judged.violations:
+            return _TEXT_AND_NUMBERS
+    return requester.inputs.base
+
+
 @check_for(clauses.MEDIA_TYPE_PARAMETERS, title="`Content-Type` case and parameters are ignored")
 def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
     """In every valid form, `application/json` gets the same answer as in its simplest one."""
-    simplest = requester.send(requester.build_request()).answer
+    body = _input_with_text(requester)
+    simplest = requester.send(requester.build_request(body)).answer
     for name in ("content-type", "CONTENT-TYPE"):
-        requester.submit(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
+        requester.submit(requester.build_request(body, fields=((name, "application/json"),), label=f"a {name} field"))
 
     def compare(request: CheckRequest) -> None:
         answer = requester.send(request).answer
@@ -94,7 +109,7 @@ def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
             requester.record_clause(clauses.MEDIA_TYPE_PARAMETERS, found, request, answer)
 
     requests = [
-        requester.build_request(fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
+        requester.build_request(body, fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
         for media_type in _EQUIVALENT_TYPES
     ]
     requester.run_each(compare, requests, requester.concurrency)
@@ -155,6 +170,8 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("Content-Location", "/x"),
     ("User-Agent", ""),
     ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("User-Agent", "python-requests/2.32.3"),
+    ("User-Agent", "Go-http-client/1.1"),
     ("Origin", "https://example.com"),
     ("Referer", "https://example.com/x?y"),
     ("Cookie", "a=b; c=d"),
@@ -187,11 +204,18 @@ _COOKIE_BYTES = 3000
 """Bytes of a cookie. Browsers keep cookies of up to 4,096 bytes."""
 
 
-@check_for(clauses.OBJECT_ACCEPTED, clauses.STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.ERROR_MEDIA_TYPE)
+@check_for(
+    clauses.OBJECT_ACCEPTED,
+    clauses.STATUS,
+    clauses.OUTPUT_MEDIA_TYPE,
+    clauses.ERROR_MEDIA_TYPE,
+    clauses.RESPONSE_FRAMING,
+)
 def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     """Other header fields, however many or long, and queries do not change how the body is handled."""
+    accepted = _input_with_text(requester)
     for name, value in _IRRELEVANT_FIELDS:
-        for body in (requester.inputs.base, b"[]")[: 1 + (name == "Accept")]:
+        for body in (accepted, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))
             requester.submit(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
     _send_conditional_requests(requester)
@@ -203,10 +227,39 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     requester.submit(requester.build_request(fields=cookie, label=f"a request with a cookie of {_COOKIE_BYTES} bytes"))
     many = (JSON_TYPE, *((f"X-Chainproof-{number}", "x") for number in range(40)))
     requester.submit(requester.build_request(fields=many, label="a request with 40 more header fields"))
-    for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?" + "x" * 1000):
+    for query in (*_QUERIES, f"?{'&'.join(f'p{number}=1' for number in range(_QUERY_PARAMETERS))}"):
         path = requester.target.path + query
-        requester.submit(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))
+        requester.submit(requester.build_request(accepted, path=path, label=f"a request with the query {query[:20]}"))
     _send_underscored_names(requester)
+    _send_encoded_line_breaks(requester)
+
+
+_QUERIES = ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?x=1&x%5By%5D=2", "?" + "x" * 1000)
+_QUERY_PARAMETERS = 150
+
+_INJECTED = ("X-Chainproof-Injected", "1")
+"""A header field that no answer has, unless the target takes a part of the request for the head of the answer."""
+
+
+def _send_encoded_line_breaks(requester: Requester) -> None:
+    """
+    Send an encoded line break with a header field behind it. A target may reject the request; one that decodes it and
+    puts it into a header field, such as Location, lets the sender write the answer.
+    """
+    path, breaks = requester.target.path, f"%0D%0A{_INJECTED[0]}:{_INJECTED[1]}"
+    for where, place in (("query", f"{path}?x={breaks}"), ("path", f"{path}{breaks}"), ("path", f"/{breaks}{path}")):
+        request = requester.build_request(path=place, label=f"a line break and a header field in the {where}")
+        # What cannot be right may be rejected in any form.
+        answer = requester.send(replace(request, valid_message=False)).answer
+        if answer is None:
+            continue
+        violation = Violation(
+            clause=clauses.RESPONSE_FRAMING,
+            expected=f"no header field that the {where} of the request contains",
+            actual=f"{_INJECTED[0]}: {_INJECTED[1]} in the answer's head",
+        )
+        found = answer.field(_INJECTED[0]) is not None
+        requester.record_clause(clauses.RESPONSE_FRAMING, violation if found else None, request, answer)
 
 
 _UNDERSCORED_FIELDS: tuple[HeaderField, ...] = (

@@ -242,7 +242,8 @@ def _sending(request: CheckRequest) -> _SendBad:
 
 def _abort(requester: Requester, number: int, *, at_end: bool) -> None:
     """Send a request and close the connection, in the middle of the body or before the answer, by turns with a reset."""
-    body = requester.inputs.base
+    # The aborted input is no other's: its output shows if another request gets it.
+    body = requester.unique_input(f"aborted {number} {at_end}")
     sent = body if at_end else body[: len(body) // 2]
     request = raw_request(requester, body, f"Content-Length: {len(body)}", sent=sent, label="an aborted request")
     with requester.raw_connection() as connection:

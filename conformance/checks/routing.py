@@ -194,10 +194,17 @@ def head_options_and_trace_do_not_run_the_chain(requester: Requester) -> None:
 
 @check_for(clauses.OTHER_PATHS_REJECTED, clauses.ALLOW_HEADER)
 def other_paths_are_rejected(requester: Requester) -> None:
-    """A path with other letter case, a trailing slash, missing parts or a suffix is another path."""
+    """
+    A path with other letter case, a trailing slash, missing parts or a suffix is another path, also if a header field names
+    the right one.
+    """
     target = requester.target.path
     for path in dict.fromkeys((*other_paths(target), *equivalent_paths(target))):
         requester.submit(requester.build_request(path=path, label=f"POST {path}"))
+    for name in ("X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Forwarded-Path"):
+        label = f"POST /chainproof-no-such-path with {name}: {target}"
+        fields = (JSON_TYPE, (name, target))
+        requester.submit(requester.build_request(path="/chainproof-no-such-path", fields=fields, label=label))
 
 
 @check_for(clauses.UNKNOWN_ENVIRONMENT_REJECTED)

@@ -30,6 +30,8 @@ _TOKEN = re.compile(rb"chainproof[0-9a-f]{16}")
 _ROUNDS = {Depth.QUICK: 1, Depth.STANDARD: 3, Depth.DEEP: 10}
 _SIZES = (0, 200, 2000)
 """Bytes by which the data of a request are longer than its token, which is repeated."""
+_LONG_ANSWER = 300_000
+"""Bytes of an answer that is not sent at once."""
 _THREADS = 6
 
 
@@ -145,6 +147,11 @@ def _probes(requester: Requester, turn: int) -> Iterator[_Probe]:
             label = "a body shorter than its length" if has_answer else "an aborted body"
             request = raw_request(requester, text, length, sent=text[: len(text) // 2 + 40], label=label)
             yield _Probe(request=replace(request, valid_message=False), has_answer=has_answer)
+    for size in (*_SIZES, _LONG_ANSWER):
+        body = _object(requester, _data(rng, size)).body or b""
+        length = f"Content-Length: {len(body)}"
+        request = raw_request(requester, body, length, sent=body, label="an object whose sender left before the answer")
+        yield _Probe(request=request, has_answer=False)
 
 
 def _complete_requests(requester: Requester, data: Callable[[], str]) -> Iterator[CheckRequest]:
@@ -187,6 +194,29 @@ def sessions_do_not_replace_the_key(requester: Requester) -> None:
             judged = requester.send(replace(request, fields=(*own, JSON_TYPE, (name, value))))
             if judged.answer is not None and judged.answer.status < 300:
                 break  # accepted without a key, so a wrong one says nothing more
+    _send_own_sessions(requester)
+
+
+_OWN_SESSION = "chainproof-0123456789abcdef"
+_OWN_SESSIONS: tuple[HeaderField, ...] = (
+    (
+        "Cookie",
+        "; ".join(f"{name}={_OWN_SESSION}" for name in ("session", "sessionid", "sid", "JSESSIONID", "PHPSESSID")),
+    ),
+    ("X-Session-Id", _OWN_SESSION),
+    ("X-Forwarded-For", "203.0.113.7"),
+    ("X-Request-Id", _OWN_SESSION),
+)
+"""Fields by which a target may recognise a caller, with values that the caller has chosen."""
+
+
+def _send_own_sessions(requester: Requester) -> None:
+    """Send what may identify a caller with the key, and then without it."""
+    for name, value in _OWN_SESSIONS:
+        fields = (JSON_TYPE, (name, value))
+        label = f"no Authorization, with the {name} of an earlier request with the right key"
+        requester.send(requester.build_request(fields=fields, label=f"a request with {name}: {value[:40]}"))
+        requester.send(replace(requester.build_request(label=label), fields=fields))
 
 
 def _session_fields(requester: Requester) -> Iterator[HeaderField]:

@@ -10,6 +10,7 @@ import orjson
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
+from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
 
 from ..inputs.chain_inputs import padded
@@ -45,8 +46,17 @@ def similar_requests_get_their_own_answers(requester: Requester) -> None:
         request = requester.build_request(body, label=f"similar bodies: {name}")
         requester.send(request)
         requester.send(replace(request, path=f"{request.path}?version=1"))
-        fields = (("X-Request-Id", "chainproof"), ("If-None-Match", '"chainproof"'), ("Cache-Control", "max-age=3600"))
-        requester.send(replace(request, fields=request.fields + fields))
+        requester.send(replace(request, fields=request.fields + _EQUAL_FIELDS))
+
+
+_EQUAL_FIELDS: tuple[HeaderField, ...] = (
+    *((name, "chainproof") for name in ("X-Request-Id", "X-Correlation-Id", "Request-Id", "X-Session-Id")),
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ("X-Amzn-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793"),
+    ("If-None-Match", '"chainproof"'),
+    ("Cache-Control", "max-age=3600"),
+)
+"""Fields that are equal in different requests. None of them says that the requests are the same, as an idempotency key does."""
 
 
 def _similar_bodies(requester: Requester) -> Iterable[tuple[str, bytes]]:
@@ -78,12 +88,13 @@ _SIMILAR_VALUES: dict[str, tuple[bytes, ...]] = {
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST)
 def slow_and_fast_requests_get_their_own_answers(requester: Requester) -> None:
-    """Long and short bodies at the same time over many connections, several of each."""
+    """Long and short bodies at the same time over many connections, several of each, some with compressed answers."""
     _require_echo(requester)
     for number in range(_ROUNDS):
         requests = [
             requester.build_request(
                 requester.unique_input(f"mixed {number} {size} {which}", size),
+                fields=(JSON_TYPE, ("Accept-Encoding", "gzip")) if which % 2 else (JSON_TYPE,),
                 label="concurrent long and short bodies",
             )
             for which in range(4)

@@ -28,10 +28,12 @@ def _shortened(text: str) -> str:
 
 
 def _values(label: str, texts: Iterable[str]) -> BodyGroup:
-    """Values in one array, and each on its own."""
+    """Values in one object, each in an array, as a member and in an inner object; and each on its own."""
     unique = tuple(dict.fromkeys(texts))
+    members = [f'"m{number}":{text}' for number, text in enumerate(unique)]
+    places = (f'"x":[{",".join(unique)}]', *members, f'"y":{{{",".join(members)}}}')
     return BodyGroup(
-        combined=BodyCase(label=label, content=json_object('"x":[' + ",".join(unique) + "]")),
+        combined=BodyCase(label=label, content=json_object(*places)),
         single=tuple(
             BodyCase(
                 label=f"{label}: {_shortened(text.encode('unicode_escape').decode())}",
@@ -137,6 +139,7 @@ _CASED = ("İ", "ı", "ß", "ẞ", "Σς", "ABC", "abc", "aBc", "ŉ", "Ⅳ")
 
 _TEMPLATES = (
     *("<b>&amp;\"'</b>", "<script>alert(1)</script>", "&lt;", "&#39;", "a & b", "</script>", "<!--", "{{7*7}}"),
+    *('<esi:include src="/x"/>', '<!--#echo var="x"-->', "<?php echo 1 ?>", "<x:y/>"),
     "${7*7}",
     *("#{7*7}", "<%= 7*7 %>", "%s", "%d%n", "%(x)s", "{0}", "{x}", "{}", "$x", "${jndi:ldap://x}", "`id`", "$(id)"),
     "@x",
@@ -145,7 +148,45 @@ _TEMPLATES = (
     *("' OR '1'='1", "Robert'); DROP TABLE x;--", "../../etc/passwd", "C:\\x", "/x", "http://x/?a=b&c=d#e", "//"),
     "/*x*/",
     *("Api-Key x", "Bearer x", "[REDACTED]", "***", "secret", "password", "[object Object]", "undefined"),
+    *(
+        "$HOME",
+        "${HOME}",
+        "${USER:-x}",
+        "%PATH%",
+        "$request_id",
+        "${request.id}",
+        "$context.requestId",
+        "{{request.id}}",
+    ),
+    *("{{ now }}", "#{request.id}", "%{HOST}", "http://localhost:8000/x", "http://127.0.0.1/x", "//localhost/x"),
 )
+
+_NOT_CANONICAL = (
+    *("A987FBC9-4BED-3078-CF07-9141BA07C9F3", "{A987FBC9-4BED-3078-CF07-9141BA07C9F3}", "Ada.L@Example.COM"),
+    *("HTTP://Example.COM:80/a/../b?", "https://example.com:443", "http://münchen.example/%7Ex", "//a/./b", "a/../b/"),
+    *("DEADBEEF", "0XFF", "#FFF", "2001:DB8:0:0::1", "::ffff:1.2.3.4", "010.001.000.001", "02:00:5E:10:00:0A"),
+    *(
+        "1.50",
+        "01.10",
+        "+49 30 123456",
+        "1,234.50",
+        "50 %",
+        "$ 5.00",
+        "12:5",
+        "2020-1-2",
+        "2020-01-01T00:00:00.000+00:00",
+    ),
+    *("20200101T000000Z", "PT60S", "YQ", "-_-_", "Content-type", "en_us", "UTF8", "a \n b\t\n", "a;b ; c"),
+)
+"""Texts of a kind that has a canonical form, to which some libraries change them."""
+
+_PRIVATE = (
+    *("ada@example.com", "Ada <ada@example.com>", "+1 202-555-0143", "(202) 555-0143", "078-05-1120", "1912-06-23"),
+    *("4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111", "378282246310005", "DE89370400440532013000"),
+    *("10.0.0.1", "192.168.0.1", "::1", "2001:db8::1", "02:00:5e:10:00:00", "52.5200, 13.4050", "AKIAIOSFODNN7EXAMPLE"),
+    *("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.eA", "postgres://user:pw@host/db", "password=x", "-----BEGIN X-----"),
+)
+"""Texts that a filter of personal data or secrets masks. The numbers are examples that nobody has."""
 
 _LIKE_OTHER_VALUES = (
     *("", "0", "1", "-1", "007", "1.0", "1e5", "1E400", "0x1F", "1_000", "1,5", "9007199254740993", "true", "True"),
@@ -194,6 +235,8 @@ STRINGS: tuple[BodyGroup, ...] = (
     _values("strings that case conversion changes", map(json_string, _CASED)),
     _values("strings with template, shell or markup syntax", map(json_string, _TEMPLATES)),
     _values("strings that look like other values", map(json_string, _LIKE_OTHER_VALUES)),
+    _values("strings that a canonical form changes", map(json_string, _NOT_CANONICAL)),
+    _values("strings that look like personal data or secrets", map(json_string, _PRIVATE)),
     _values("strings with several code points per character", map(json_string, _COMPOSED)),
     _values("non-printing code points", map(json_string, _NON_PRINTING)),
     _values("escaped control characters", [escaped_json_string([code]) for code in range(0x21)]),
@@ -264,6 +307,7 @@ SIMILAR_NAMES: tuple[BodyCase, ...] = tuple(
 MEMBER_ORDERS: tuple[BodyCase, ...] = (
     BodyCase(label="unsorted names", content=json_object('"b":1', '"a":2', '"10":3', '"9":4', '"c":{"z":1,"y":2}')),
     BodyCase(label="names that are array indices", content=json_object('"2":"c"', '"0":"a"', '"1":"b"')),
+    BodyCase(label="names that count from 0", content=json_object('"x":{"0":"a","1":"b"}', '"y":{"0":{}}')),
 )
 
 
@@ -358,6 +402,29 @@ VALUE_GROUPS: tuple[BodyGroup, ...] = (
     ),
 )
 
+_ENVELOPES: tuple[tuple[str, str], ...] = (
+    ("a binary AWS Lambda response", '{"statusCode":200,"isBase64Encoded":true,"body":"eyJ4IjoxfQ==","headers":{"X-A":"b"}}'),
+    ("an Azure Functions response", '{"status":404,"body":"x","headers":{"X-A":"b"}}'),
+    ("a CloudEvents event", '{"specversion":"1.0","type":"x","source":"/x","id":"1","data":{"a":1}}'),
+    ("a JSON-RPC request", '{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}'),
+    ("a GraphQL request", '{"query":"{ x }","variables":{},"operationName":null}'),
+    ("a JSON Patch", '{"op":"remove","path":"/a","value":null,"from":"/b"}'),
+    ("flags", '{"stream":true,"async":true,"batch":true,"raw":true,"debug":true,"dry_run":true,"verbose":true,"pretty":true}'),
+    ("typed JSON", '{"@type":"java.lang.Object","$type":"System.Object, mscorlib","@class":"x.Y","json_class":"Range","__type":"Z:#x","a":1}'),
+    ("references", '{"a":{"$ref":"#/b"},"b":{"$ref":"$.a"},"c":{"$id":"1"},"d":{"$ref":"1"}}'),
+    ("Extended JSON", '{"a":{"$oid":"507f1f77bcf86cd799439011"},"b":{"$date":"2020-01-01T00:00:00Z"},"c":{"$numberLong":"1"}}'),
+    ("times", '{"created_at":1700000000,"updatedAt":1700000000000,"timestamp":1.5,"expires":1,"date":"01/02/2020"}'),
+    ("a Lambda request", '{"version":"2.0","routeKey":"$default","httpMethod":"POST","isBase64Encoded":false,"body":"{}"}'),
+    ("a queue's records", '{"Records":[{"messageId":"1","body":"{}","eventSource":"aws:sqs"}]}'),
+    ("a pushed message", '{"message":{"data":"eyJ4IjoxfQ==","messageId":"1","attributes":{}},"subscription":"x"}'),
+    ("JSON:API", '{"data":{"type":"x","id":"1","attributes":{"a":1}},"included":[]}'),
+    ("linked data", '{"@context":"x","@graph":[],"@odata.type":"#x","_links":{"self":{"href":"/x"}},"_embedded":{}}'),
+    ("a chat", '{"model":"x","messages":[{"role":"user","content":"a"}],"stream":true,"stream_options":{},"tools":[]}'),
+    ("a tensor", '{"instances":[[1.0,2.0]],"signature_name":"x","inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]}'),
+    ("credentials", '{"password":"a","secret":"b","api_key":"c","access_token":"d","client_secret":"e","ssn":"f"}'),
+)  # fmt: skip  # one line each
+"""Objects to which gateways and libraries give a meaning of their own."""
+
 STRUCTURES: tuple[BodyCase, ...] = (
     BodyCase(label="an empty object", content=b"{}"),
     BodyCase(label="an object with a single null", content=b'{"a":null}'),
@@ -370,7 +437,9 @@ STRUCTURES: tuple[BodyCase, ...] = (
     BodyCase(label="the same name at several levels", content=b'{"a":{"a":{"a":[{"a":1},{"a":2}]}},"b":{"a":3}}'),
     BodyCase(label="an object that resembles an error", content=b'{"error":"No.","error_code":"client_error","detail":"d"}'),
     BodyCase(label="an object that resembles an AWS Lambda response", content=b'{"statusCode":500,"headers":{"X-A":"b"},"body":"{}"}'),
+    *(BodyCase(label=f"an object that resembles {name}", content=text.encode()) for name, text in _ENVELOPES),
     BodyCase(label="an object of 300 members", content=json_object(*(f'"m{number}":{number}' for number in range(300)))),
+    BodyCase(label="a vector of 768 fractions", content=json_object('"x":[' + ",".join(f"{(n + 0.25) / 7:.17g}" for n in range(768)) + "]")),
     BodyCase(label="an array of 5000 items", content=json_object('"x":[' + ",".join(map(str, range(5000))) + "]")),
     BodyCase(label="300 objects in an array", content=json_object('"x":[' + ",".join(f'{{"id":{n}}}' for n in range(300)) + "]")),
     BodyCase(label="a string of 64 KiB", content=json_object('"x":"' + "a" * 65536 + '"')),

@@ -225,6 +225,19 @@ def field_violations(answer: Answer) -> Iterable[Violation]:
             expected=f"{title} by {rule.source}: {rule.expected}",
             actual=f"{title}: {shortened(value, _MAX_QUOTED)}",
         )
+    charset = _CHARSET.search(answer.field("content-type") or "") if answer.media_type == "application/json" else None
+    if charset is not None and charset[1].lower() not in _UTF_8:
+        # RFC 8259 §11 has no such parameter, but some clients decode by it.
+        yield Violation(
+            clause=clauses.FIELD_CONVENTIONS,
+            expected="no charset by RFC 8259 §8.1, §11, or `charset=utf-8`: JSON is in UTF-8",
+            actual=f"Content-Type: {shortened(answer.field('content-type') or '', _MAX_QUOTED)}",
+        )
+
+
+_CHARSET = re.compile(r""";[ \t]*charset=["']?([^"'; \t]*)""", re.IGNORECASE)
+_UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
+"""Names of the charset of JSON texts, and of a part of it."""
 
 
 _WORDS = {"etag": "ETag", "www": "WWW"}

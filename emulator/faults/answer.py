@@ -120,6 +120,14 @@ _faults.add_table(
 )
 
 
+@_faults.on_decide(OUTPUT_MEDIA_TYPE)
+def output_streamed_on_flag(context: RequestContext) -> Answer:
+    """The output of an input with `"stream":true` is text/event-stream."""
+    answer = context.correct_answer()
+    is_stream = answer.status == 200 and b'"stream":true' in context.body
+    return with_body(answer, b"data: " + answer.body, "text/event-stream") if is_stream else answer
+
+
 @_faults.on_decide(OUTPUT_JSON)
 def gzip_undeclared(context: RequestContext) -> Answer:
     """Output is compressed when the client accepts gzip, but Content-Encoding is missing."""
@@ -137,6 +145,12 @@ def output_latin_1(context: RequestContext) -> Answer:
     except (ValueError, RecursionError):
         return answer
     return with_body(answer, text) if answer.status == 200 and not text.isascii() else answer
+
+
+@_faults.on_decide(OUTPUT_JSON)
+def output_latin_1_if_accepted(context: RequestContext) -> Answer:
+    """Output is encoded in Latin-1 if possible, for clients whose Accept-Charset names it."""
+    return output_latin_1(context) if b"8859-1" in context.field(b"accept-charset") else context.correct_answer()
 
 
 @_faults.on_decide(OUTPUT_JSON)

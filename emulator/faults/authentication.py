@@ -225,6 +225,24 @@ def auth_skipped_now_and_then(context: RequestContext) -> Answer:
 
 
 @_faults.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_named_fields(context: RequestContext) -> Answer:
+    """Requests whose Connection names X-Forwarded-For need no key: without that field they seem to be internal."""
+    return context.serve_authenticated(b"x-forwarded-for" in context.field(b"connection").lower())
+
+
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_long_fields(context: RequestContext) -> Answer:
+    """Requests with a header field above 4000 bytes need no key."""
+    return context.serve_authenticated(any(len(value) > 4000 for _, value in context.request.headers))
+
+
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_large(context: RequestContext) -> Answer:
+    """Requests with a body above 1 MiB need no key: they are too large for the service that authenticates."""
+    return context.serve_authenticated(len(context.body) > 2**20)
+
+
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def wrong_key_accepted_now_and_then(context: RequestContext) -> Answer:
     """Every 50th request with a wrong `Api-Key` is accepted."""
     has_wrong_key = context.authorization().startswith(b"Api-Key ") and not context.has_valid_key()

@@ -238,3 +238,40 @@ def errors_are_swallowed(context: RequestContext) -> Answer:
     """Errors of the chain are answered 200, with the error as output."""
     answer = context.correct_answer()
     return replace(answer, status=200) if answer.status in (502, 503, 504) else answer
+
+
+# ------------------------------------------------------------------ gateways that change what they understand
+
+
+def _direct_members(change: Change) -> DecideHook:
+    """A hook that changes the values of the input's own members, and nothing in them."""
+    return _changed_output(lambda value: {name: change(item) for name, item in value.items()})
+
+
+def _counted_as_array(value: JSON) -> JSON:
+    """An object whose names count from 0 as an array, as in PHP."""
+    is_counted = isinstance(value, dict) and len(value) > 1 and list(value) == [str(at) for at in range(len(value))]
+    return list(value.values()) if is_counted and isinstance(value, dict) else value
+
+
+_faults.add_table(
+    ECHO_EXACT,
+    rows={
+        "masks-card-numbers": (
+            "Strings of 16 digits that begin with 4 become asterisks.",
+            _strings(lambda text: "*" * 16 if re.fullmatch("4[0-9]{15}", text) else text),
+        ),
+        "substitutes-variables": (
+            "`${HOME}` in strings is replaced by a path.",
+            _strings(lambda text: text.replace("${HOME}", "/home/chain")),
+        ),
+        "members-coerced": (
+            'Members with the values "true" and "false" become booleans; values inside of arrays and objects do not.',
+            _direct_members(lambda value: value == "true" if value in ("true", "false") else value),
+        ),
+        "counted-names-to-array": (
+            "Objects inside the input whose names count from 0 become arrays.",
+            _changed_output(_every_value(_counted_as_array)),
+        ),
+    },
+)

@@ -125,6 +125,16 @@ def cookie_replaces_key(context: RequestContext) -> Answer:
     return with_header(answer, "Set-Cookie", f"session={_session(context)}; Path=/; HttpOnly") if is_new else answer
 
 
+@_faults.on_decide(AUTHENTICATION_REQUIRED, KEY_VERIFIED)
+def session_chosen_by_caller(context: RequestContext) -> Answer:
+    """A cookie that was once sent with the right key is accepted instead of the key."""
+    cookie = b"cookie " + context.field(b"cookie")
+    answer = context.serve_authenticated(cookie in context.memory.answers)
+    if answer.status == 200 and context.field(b"cookie"):
+        context.memory.answers[cookie] = answer
+    return answer
+
+
 @_faults.on_decide(KEY_VERIFIED, AUTHENTICATION_REQUIRED)
 def cookie_replaces_wrong_key(context: RequestContext) -> Answer:
     """A 200 sets a session cookie, with which a wrong key is accepted."""

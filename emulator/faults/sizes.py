@@ -33,6 +33,14 @@ def decoded_request(context: RequestContext) -> RequestContext:
     return replace(context, request=request, known_answer=[])
 
 
+@_faults.on_decide(OBJECT_ACCEPTED)
+def rejects_full_buffers(context: RequestContext) -> Answer:
+    """Bodies of exactly 4096 bytes or a multiple are rejected: their end is read as missing."""
+    answer = context.correct_answer()
+    is_full = answer.status == 200 and len(context.body) % 4096 == 0
+    return error(answer, 400, "client_error") if is_full else answer
+
+
 @_faults.on_decide(REQUEST_FRAMING)
 def rejects_large_chunked(context: RequestContext) -> Answer:
     """Chunked bodies above 64 KiB are rejected; with a Content-Length they are accepted."""

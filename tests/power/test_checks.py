@@ -65,6 +65,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "methods_and_paths_do_not_bypass_authentication": "auth-skipped-for-double-slash",
     "host_headers_do_not_bypass_authentication": "auth-skipped-for-localhost",
     "requests_with_an_old_http_version_are_authenticated": "no-key-needed",
+    "unusual_framings_do_not_bypass_authentication": "auth-skipped-for-long-fields",
     "authentication_does_not_carry_over_to_other_requests": "auth-once-per-connection",
     "every_one_of_many_requests_is_authenticated": "wrong-key-accepted-now-and-then",
     "wrong_keys_in_a_row_are_rejected": "auth-fails-open",

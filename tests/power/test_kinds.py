@@ -41,7 +41,16 @@ FORMS: dict[str, tuple[str, ...]] = {
         *("error-quotes-previous-body", "query-of-previous-request", "output-has-field-of-previous-request"),
         *("short-body-filled-from-memory", "aborted-body-kept"),
     ),
-    "sessions_do_not_replace_the_key": ("cookie-replaces-key", "cookie-replaces-wrong-key", "token-replaces-key"),
+    "sessions_do_not_replace_the_key": (
+        *("cookie-replaces-key", "cookie-replaces-wrong-key", "token-replaces-key", "session-chosen-by-caller"),
+    ),
+    "objects_with_any_kind_of_value_are_accepted": ("masks-card-numbers", "substitutes-variables", "members-coerced"),
+    "valid_json_objects_are_accepted": (
+        *("counted-names-to-array", "rejects-full-buffers", "output-streamed-on-flag"),
+    ),
+    "other_headers_and_queries_are_ignored": ("output-latin-1-if-accepted",),
+    "other_headers_do_not_bypass_authentication": ("auth-skipped-for-named-fields",),
+    "request_bodies_do_not_bypass_authentication": ("auth-skipped-for-large",),
     "cached_answers_are_not_served_to_unauthenticated_callers": (
         *("cache-ignores-authorization", "rejection-cached-without-key", "cache-before-auth"),
     ),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 import pytest
 
+from chainproof.conformance.checks import framing
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
 from ..conftest import SHORT_WAITS, RunSuite
 from ..endpoints import (
+    KEY,
     PATH,
     AnswerFunction,
     EndpointAnswer,
@@ -554,7 +559,460 @@ GATEWAYS = (
     ),
 )
 
-FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE, *SIZES, *GATEWAYS)
+
+# ------------------------------------------------------------------ what a gateway adds to the meaning of a request
+
+
+def output_of(change: Callable[[EndpointRequest], bytes]) -> AnswerFunction:
+    """An endpoint whose outputs are changed."""
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        return replace(answer, body=change(request)) if answer.status == 200 else answer
+
+    return server
+
+
+def accepts_without_key(condition: Callable[[EndpointRequest], bool]) -> AnswerFunction:
+    """An endpoint that returns an object without a key if a condition is met."""
+    return when(
+        lambda request: not request.authorized and is_object(request.body) and condition(request),
+        lambda request, answer: EndpointAnswer(status=200, body=request.body),
+    )
+
+
+class TrustsKnownCallers:
+    """An endpoint that recognises a caller by a header field, once that came with the right key."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._known: set[str] = set()
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        caller = "".join(request.values(self._name))
+        if caller and request.authorized:
+            self._known.add(caller)
+        return correct_endpoint(with_right_key(request) if caller in self._known else request)
+
+
+class KeepsOutputs:
+    """An endpoint that returns the first output for each value of a header field again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._first: dict[str, bytes] = {}
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer, value = correct_endpoint(request), "".join(request.values(self._name))
+        first = self._first.setdefault(value, request.body) if value and answer.status == 200 else answer.body
+        return replace(answer, body=first)
+
+
+class Tunnels(EndpointHandler):
+    """Authenticates nothing on a connection after a request with `Upgrade`."""
+
+    is_tunnel = False
+
+    def read_request(self) -> EndpointRequest | None:
+        request = super().read_request()
+        if request is None:
+            return None
+        was_tunnel, self.is_tunnel = self.is_tunnel, self.is_tunnel or bool(request.values("upgrade"))
+        return with_right_key(request) if was_tunnel else request
+
+
+class BelievesProxyLines(EndpointHandler):
+    """Believes a line of the PROXY protocol from anybody."""
+
+    def read_request(self) -> EndpointRequest | None:
+        is_local = self.rfile.peek(6).startswith(b"PROXY ")  # type: ignore[attr-defined]  # a BufferedReader
+        if is_local:
+            self.rfile.readline()
+        request = super().read_request()
+        return with_right_key(request) if is_local and request is not None else request
+
+
+class LosesTrackOfClients(EndpointHandler):
+    """Sends the output that a client did not wait for to the next client, in place of its own."""
+
+    lost: list[bytes]
+
+    def __init_subclass__(cls) -> None:
+        cls.lost = []
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        if answer.status != 200:
+            return super().send_answer(request, answer)
+        time.sleep(0.001)
+        try:
+            has_left = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            has_left = False
+        if has_left:
+            self.lost[:] = [answer.body]
+            return False
+        return super().send_answer(request, replace(answer, body=self.lost.pop() if self.lost else answer.body))
+
+
+def is_complete(content: bytes) -> bool:
+    """True if bytes begin with a complete request."""
+    head, end, body = content.partition(b"\r\n\r\n")
+    if b"chunked" in head:
+        return b"0\r\n\r\n" in body
+    length = re.search(rb"Content-Length:\s*([0-9]+)", head, re.IGNORECASE)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
+
+
+class ForgetsTheRest(EndpointHandler):
+    """Forgets the beginning of the next request that has come with the end of one."""
+
+    def handle(self) -> None:
+        content = b""
+        while piece := self.connection.recv(65_536):
+            content += piece
+            is_answered = False
+            while is_complete(content):
+                self.rfile = io.BytesIO(content)  # type: ignore[assignment]  # what has come so far
+                if not self.handle_request():
+                    return
+                content, is_answered = content[self.rfile.tell() :], True
+            content = b"" if is_answered else content
+
+
+class CutsBeforeClose(EndpointHandler):
+    """Sends no more than 64 KiB before it closes a connection on request."""
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        if self.is_http_1_0 or "close" in "".join(request.values("connection")):
+            return super().send_answer(request, replace(answer, raw=answer_bytes(answer)[:65_536]))
+        return super().send_answer(request, answer)
+
+
+class LosesExpectedBody(EndpointHandler):
+    """Reads no more than 64 KiB of a body that was announced with `Expect`."""
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        body = super().read_body(request)
+        return body[:65_536] if body is not None and request.values("expect") else body
+
+
+class NeedsExactCoding(EndpointHandler):
+    """Looks at Transfer-Encoding with the whitespace after it."""
+
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        fields = []
+        while (line := self.rfile.readline(65536)) != b"\r\n":
+            name, _, value = line.decode("latin-1").partition(":")
+            is_exact = name.lower() in ("transfer-encoding", "content-length")
+            fields.append((name, value[1:-2] if is_exact else value.strip()))
+        return tuple(fields)
+
+
+def fills_buffer(request: EndpointRequest) -> bool:
+    """True if a body fills a buffer of 4 KiB exactly, perhaps several times."""
+    return bool(request.body) and len(request.body) % 4096 == 0
+
+
+def as_brotli(request: EndpointRequest) -> EndpointAnswer:
+    """An endpoint that calls gzip `br`."""
+    answer = correct_endpoint(request)
+    if answer.status != 200 or request.values("accept-encoding") != ["br"]:
+        return answer
+    return replace(answer, body=gzip.compress(answer.body, 1), extra_fields=(("Content-Encoding", "br"),))
+
+
+def reflects_query(request: EndpointRequest) -> EndpointAnswer:
+    """An endpoint that repeats the decoded query in a header field."""
+    answer = correct_endpoint(request)
+    query = unquote(request.path.partition("?")[2], "latin-1")
+    return replace(answer, extra_fields=(*answer.extra_fields, ("X-Query", query)))
+
+
+def masked(pattern: bytes) -> AnswerFunction:
+    """An endpoint that masks a part of its outputs."""
+    return output_of(lambda request: re.sub(pattern, b"***", request.body))
+
+
+def without_flag(request: EndpointRequest) -> EndpointAnswer:
+    """An endpoint that streams the output of an object with `stream`."""
+    answer = correct_endpoint(request)
+    is_stream = answer.status == 200 and b'"stream":true' in request.body
+    return replace(answer, media_type="text/event-stream", body=b"data: " + answer.body) if is_stream else answer
+
+
+MEANINGS = (
+    *(
+        FaultyEndpoint(
+            name=f"{name} masked", check=check, breaks="echo-exact", server=lambda pattern=pattern: masked(pattern)
+        )  # type: ignore[misc]
+        for name, check, pattern in (
+            ("numbers of cards", "objects_with_any_kind_of_value_are_accepted", rb'(?<=")4[0-9]{15}(?=")'),
+            ("addresses of mail", "objects_with_any_kind_of_value_are_accepted", rb"[a-z]+@example\.com"),
+            ("variables", "objects_with_any_kind_of_value_are_accepted", rb"\$\{HOME\}"),
+            ("identifiers in capitals", "objects_with_any_kind_of_value_are_accepted", rb"[0-9A-F]{4}(?=-9141)"),
+            ("passwords", "valid_json_objects_are_accepted", rb'(?<="password":")[^"]+'),
+            ("own addresses", "valid_json_objects_are_accepted", rb"127\.0\.0\.1:[0-9]+"),
+            ("types", "valid_json_objects_are_accepted", rb"java\.lang\.Object"),
+            (
+                "members that look like true",
+                "objects_with_any_kind_of_value_are_accepted",
+                rb'(?<="m1[0-9]":")true(?=")',
+            ),
+            ("members of inner objects", "objects_with_any_kind_of_value_are_accepted", rb'(?<="y":{"m0":" )a'),
+        )
+    ),
+    FaultyEndpoint(
+        name="names that count from 0 read as an array",
+        check="valid_json_objects_are_accepted",
+        breaks="echo-exact",
+        server=lambda: output_of(lambda request: request.body.replace(b'{"0":"a","1":"b"}', b'["a","b"]')),
+    ),
+    FaultyEndpoint(
+        name="vectors of single precision",
+        check="valid_json_objects_are_accepted",
+        breaks="echo-exact",
+        server=lambda: output_of(lambda request: re.sub(rb"(?<=[0-9]{10})[0-9]+(?=,[0-9.]{12})", b"", request.body)),
+    ),
+    FaultyEndpoint(
+        name="a field that names the right path",
+        check="other_paths_are_rejected",
+        breaks="other-paths-rejected",
+        server=lambda: when(
+            lambda request: request.values("x-original-url") == [PATH] and is_object(request.body),
+            lambda request, answer: EndpointAnswer(status=200, body=request.body),
+        ),
+    ),
+    FaultyEndpoint(
+        name="a key in the metadata of gRPC",
+        check="keys_outside_the_authorization_header_are_rejected",
+        breaks="key-location",
+        server=lambda: when(
+            lambda request: KEY in "".join(request.values("grpc-metadata-authorization")),
+            lambda request, answer: EndpointAnswer(status=200, body=request.body),
+        ),
+    ),
+    FaultyEndpoint(
+        name="a switch for debugging that shows the key",
+        check="answers_do_not_repeat_the_api_key",
+        breaks="no-credential-leak",
+        server=lambda: when(
+            lambda request: bool(request.values("x-debug")),
+            lambda request, answer: with_field("X-Seen", "".join(request.values("authorization")))(answer),
+        ),
+    ),
+    FaultyEndpoint(
+        name="a flag that asks for a stream",
+        check="valid_json_objects_are_accepted",
+        breaks="output-media-type",
+        server=lambda: without_flag,
+    ),
+    FaultyEndpoint(
+        name="bodies that fill a buffer rejected",
+        check="valid_json_objects_are_accepted",
+        breaks="object-accepted",
+        server=lambda: when(fills_buffer, lambda request, answer: error(400, "client_error")),
+    ),
+    FaultyEndpoint(
+        name="outputs in Latin-1 on Accept-Charset",
+        check="other_headers_and_queries_are_ignored",
+        breaks="output-json",
+        server=lambda: output_of(
+            lambda request: (
+                request.body.decode().encode("latin-1", "replace") if request.values("accept-charset") else request.body
+            )
+        ),
+    ),
+    FaultyEndpoint(
+        name="bodies read as Latin-1 if the charset is quoted",
+        check="content_type_case_and_parameters_are_ignored",
+        breaks="echo-exact",
+        server=lambda: output_of(
+            lambda request: (
+                request.body.decode("latin-1").encode()
+                if '"utf-8"' in request.values("content-type")[0]
+                else request.body
+            )
+        ),
+    ),
+    FaultyEndpoint(
+        name="a query whose parameters contradict each other rejected",
+        check="other_headers_and_queries_are_ignored",
+        breaks="object-accepted",
+        server=lambda: when(lambda request: "%5B" in request.path, lambda request, answer: error(400, "client_error")),
+    ),
+    FaultyEndpoint(
+        name="more than 100 parameters of a query rejected",
+        check="other_headers_and_queries_are_ignored",
+        breaks="object-accepted",
+        server=lambda: when(
+            lambda request: request.path.count("&") > 100, lambda request, answer: error(400, "client_error")
+        ),
+    ),
+    FaultyEndpoint(
+        name="a decoded query in a header field",
+        check="other_headers_and_queries_are_ignored",
+        breaks="response-framing",
+        server=lambda: reflects_query,
+    ),
+    FaultyEndpoint(
+        name="an output kept for each trace",
+        check="similar_requests_get_their_own_answers",
+        breaks="answer-matches-request",
+        server=lambda: KeepsOutputs("traceparent"),
+    ),
+    *(
+        FaultyEndpoint(
+            name=f"a known {name} in place of the key",
+            check="sessions_do_not_replace_the_key",
+            breaks="authentication-required",
+            server=lambda name=name: TrustsKnownCallers(name),
+        )  # type: ignore[misc]
+        for name in ("Cookie", "X-Forwarded-For")
+    ),
+    *(
+        FaultyEndpoint(
+            name=f"{name} in place of the key",
+            check=check,
+            breaks="authentication-required",
+            server=lambda condition=condition: accepts_without_key(condition),
+        )  # type: ignore[misc]
+        for name, check, condition in (
+            (
+                "options of Connection",
+                "other_headers_do_not_bypass_authentication",
+                lambda request: "X-Real-IP" in "".join(request.values("connection")),
+            ),
+            (
+                "If-None-Match",
+                "other_headers_do_not_bypass_authentication",
+                lambda request: request.values("if-none-match") == ["*"],
+            ),
+            (
+                "a method",
+                "other_headers_do_not_bypass_authentication",
+                lambda request: request.values("x-http-method-override") == ["GET"],
+            ),
+            (
+                "the media type of gRPC",
+                "request_bodies_do_not_bypass_authentication",
+                lambda request: request.values("content-type") == ["application/grpc"],
+            ),
+            (
+                "more than 1 MiB",
+                "request_bodies_do_not_bypass_authentication",
+                lambda request: len(request.body) > 2**20,
+            ),
+        )
+    ),
+    FaultyEndpoint(
+        name="a compressed body in place of the key",
+        check="request_bodies_do_not_bypass_authentication",
+        breaks="authentication-required",
+        server=lambda: when(
+            lambda request: request.body.startswith(b"\x1f\x8b"),
+            lambda request, answer: EndpointAnswer(status=200, body=gzip.decompress(request.body)),
+        ),
+    ),
+    FaultyEndpoint(
+        name="500 for a long key",
+        check="wrong_keys_are_rejected",
+        breaks="status",
+        server=lambda: when(
+            lambda request: len("".join(request.values("authorization"))) > 4000,
+            lambda request, answer: error(500, None),
+        ),
+    ),
+    FaultyEndpoint(
+        name="no authentication after an upgrade",
+        check="other_headers_do_not_bypass_authentication",
+        breaks="authentication-required",
+        handler=Tunnels,
+    ),
+    FaultyEndpoint(
+        name="a PROXY line in place of the key",
+        check="other_headers_do_not_bypass_authentication",
+        breaks="authentication-required",
+        handler=BelievesProxyLines,
+    ),
+    FaultyEndpoint(
+        name="answers cut before the connection is closed",
+        check="every_valid_request_framing_is_accepted",
+        breaks="response-framing",
+        handler=CutsBeforeClose,
+    ),
+    FaultyEndpoint(
+        name="answers cut in HTTP/1.0",
+        check="every_form_of_request_is_accepted",
+        breaks="response-framing",
+        handler=CutsBeforeClose,
+    ),
+    FaultyEndpoint(
+        name="a long expected body cut",
+        check="expect_100_continue_is_honoured",
+        breaks="request-framing",
+        handler=LosesExpectedBody,
+    ),
+    FaultyEndpoint(
+        name="whitespace after a transfer coding rejected",
+        check="every_valid_request_framing_is_accepted",
+        breaks="request-framing",
+        handler=NeedsExactCoding,
+    ),
+    FaultyEndpoint(
+        name="the output of a client that has left sent to the next one",
+        check="no_answer_contains_data_of_another_request",
+        breaks="answer-matches-request",
+        handler=LosesTrackOfClients,
+    ),
+    FaultyEndpoint(
+        name="a charset that JSON does not have",
+        check="every_kind_of_answer_is_valid",
+        breaks="field-conventions",
+        server=lambda: on_status(
+            200, lambda answer: replace(answer, media_type="application/json; charset=ISO-8859-1")
+        ),
+    ),
+    FaultyEndpoint(
+        name="a client library rejected",
+        check="other_headers_and_queries_are_ignored",
+        breaks="object-accepted",
+        server=lambda: when(
+            lambda request: request.values("user-agent")[:1] == ["python-requests/2.32.3"],
+            lambda request, answer: error(400, "client_error"),
+        ),
+    ),
+    FaultyEndpoint(
+        name="the beginning of the next request forgotten",
+        check="pipelined_requests_are_answered_in_order",
+        breaks="request-framing",
+        handler=ForgetsTheRest,
+    ),
+    FaultyEndpoint(
+        name="a long header field in place of the key",
+        check="unusual_framings_do_not_bypass_authentication",
+        breaks="authentication-required",
+        server=lambda: accepts_without_key(lambda request: any(len(value) > 4000 for _, value in request.fields)),
+    ),
+    FaultyEndpoint(
+        name="a media type quoted without escapes",
+        check="other_media_types_are_rejected",
+        breaks="error-json",
+        server=lambda: when(
+            lambda request: '"' in "".join(request.values("content-type")),
+            lambda request, answer: replace(
+                answer, body=b'{"error":"%b"}' % request.values("content-type")[0].encode()
+            ),
+        ),
+    ),
+    FaultyEndpoint(
+        name="gzip called br",
+        check="content_encoding_matches_the_body",
+        breaks="content-coding",
+        server=lambda: as_brotli,
+    ),
+)
+
+FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE, *SIZES, *GATEWAYS, *MEANINGS)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -564,6 +1022,19 @@ def test_a_fault_is_found_by_the_check_of_its_kind_alone(fault: FaultyEndpoint, 
         result = run_suite(url, checks=[CHECKS[fault.check]], **fault.options)
 
     assert {fault.breaks} == result.clauses, result.lines
+
+
+def test_only_codings_that_can_be_decoded_are_asked_for(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A correct endpoint that compresses with a library that is not installed here has no warning."""
+    monkeypatch.setattr(framing, "can_decode", lambda coding: False)
+    server = when(
+        lambda request: request.values("accept-encoding") == ["zstd"],
+        lambda request, answer: replace(answer, extra_fields=(("Content-Encoding", "zstd"),)),
+    )
+    with serve(server) as url:
+        result = run_suite(url, checks=[CHECKS["content_encoding_matches_the_body"]])
+
+    assert [] == result.lines
 
 
 CHECKS_OF_KINDS = tuple(CHECKS[name] for name in dict.fromkeys(fault.check for fault in FAULTS))
