@@ -24,7 +24,7 @@ Change = Callable[[JSON], JSON]
 
 
 def _changed_output(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
-    """A hook that changes the output. Outputs that the change leaves equal stay byte-identical."""
+    """A hook that changes the output. Outputs that the change leaves equal, or with infinite numbers, stay byte-identical."""
 
     def decide(context: RequestContext) -> Answer:
         answer = context.correct_answer()
@@ -32,7 +32,7 @@ def _changed_output(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
             return answer
         try:
             value = json.loads(answer.body)
-            before, after = json.dumps(value), json.dumps(change(value))
+            before, after = json.dumps(value), json.dumps(change(value), allow_nan=False)
         except (ValueError, RecursionError):
             return answer
         return answer if before == after else with_body(answer, after.encode())
