@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -435,8 +436,13 @@ def _write(path: Path | None, text: str) -> None:
             path.write_bytes(data)
             return
         draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-        draft.write_bytes(data)
-        draft.replace(path)
+        try:
+            draft.write_bytes(data)
+            draft.replace(path)
+        except BaseException:  # no space, or Ctrl-C: what was written takes space, and is of no use
+            with suppress(OSError):
+                draft.unlink()
+            raise
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -226,3 +227,23 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch, capsys):
     assert 2 == main([str(tmp_path / "run"), "--html", str(tmp_path / "r.html")])
     assert "pip install 'chainproof[reports]'" in capsys.readouterr().err
     assert not (tmp_path / "r.html").exists()
+
+
+def test_a_file_that_cannot_be_written_leaves_no_part_behind(tmp_path, monkeypatch, capsys):
+    """As on a full disk: the earlier file stays as it is."""
+    failing_conformance(tmp_path / "run")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.json").write_text("before")
+
+    def fill(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+
+    assert main([str(tmp_path / "run"), "--json", str(out / "report.json")]) == ExitCode.USAGE
+    assert "no space left" in capsys.readouterr().err.lower()
+    assert [path.name for path in out.iterdir()] == ["report.json"]
+    assert (out / "report.json").read_text() == "before"
