@@ -65,7 +65,28 @@ PLACES_IN_JSON: tuple[Callable[[str], bytes], ...] = (
     lambda key: message(200, f'{{"{key}":"{key}"}}'),
 )
 
-ANSWERS = tuple(
+CHUNKED = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+RARE_PLACES = (
+    f"{CHUNKED}2;k={KEY}\r\n{{}}\r\n0\r\n\r\n".encode(),
+    f"{CHUNKED}{KEY}\r\n{{}}\r\n0\r\n\r\n".encode(),
+    f"{CHUNKED}2\r\n{{}}\r\n0\r\nX-Trailer: {KEY}\r\n\r\n".encode(),
+    f"{CHUNKED}2\r\n{{}}\r\n0\r\n{KEY}: x\r\n\r\n".encode(),
+    f"HTTP/1.1 103 {KEY}\r\nLink: {KEY}\r\n\r\n".encode() + message(200, "{}"),
+    f"HTTP/1.1 101 {KEY}\r\nUpgrade: {KEY}\r\n\r\n".encode(),
+    f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {KEY}\r\n\r\n{{}}".encode(),
+    f"HTTP/1.1 200 OK\r\nContent-Length: {KEY}\r\n\r\n{{}}".encode(),
+    f"{KEY} 200 OK\r\n\r\n".encode(),
+    message(200, "{}", f"Content-Encoding: {KEY}"),
+    message(302, "{}", f"Location: https://{KEY}.example/"),
+    message(401, "{}", f'WWW-Authenticate: Api-Key realm="{KEY}"'),
+    message(405, "{}", f"Allow: {KEY}", f"Vary: {KEY}", f"Date: {KEY}"),
+    message(200, "{}", f"bad {KEY}: x", f" {KEY}", KEY),
+    message(200, f'{{"{KEY}":1,"{KEY}":2}}'),
+    message(422, f'{{"detail":[{{"loc":["body","{KEY}"],"msg":"{KEY}","type":"{KEY}"}}]}}'),
+)
+"""Places that few tools show, with the key as it is."""
+
+ANSWERS = RARE_PLACES + tuple(
     place(encode(KEY))
     for encodings, places in ((ENCODINGS, PLACES), (IN_JSON, PLACES_IN_JSON))
     for place, encode in itertools.product(places, encodings)
