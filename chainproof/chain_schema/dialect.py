@@ -8,14 +8,19 @@ from chainproof.json_text import JSON
 
 from .error_text import SchemaError, format_path, one_line
 
-_DIALECTS = (
-    "https://json-schema.org/draft/2020-12/schema",
-    "https://json-schema.org/draft/2019-09/schema",
-    "http://json-schema.org/draft-07/schema#",
-    "http://json-schema.org/draft-06/schema#",
-    "http://json-schema.org/draft-04/schema#",
-)
-"""Newest first."""
+_CHANGED: dict[str, tuple[str, ...]] = {
+    "items": ("https://json-schema.org/draft/2019-09/schema", "http://json-schema.org/draft-07/schema#"),
+    "$id": ("http://json-schema.org/draft-07/schema#",),
+    "exclusiveMinimum": ("http://json-schema.org/draft-04/schema#",),
+    "exclusiveMaximum": ("http://json-schema.org/draft-04/schema#",),
+}
+"""
+The keywords that older drafts define in another way, and the drafts with that way, newest first.
+
+An older draft is not tried for another mistake: it would ignore newer keywords, and the mistake with them.
+"""
+
+_NEWEST = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def with_dialect(document: dict[str, JSON], source: str) -> dict[str, JSON]:
@@ -28,11 +33,19 @@ def with_dialect(document: dict[str, JSON], source: str) -> dict[str, JSON]:
     if first is None:
         return document
     if "$schema" not in document:
-        for dialect in _DIALECTS[1:]:
-            dated: dict[str, JSON] = {"$schema": dialect, **document}
-            if _error(dated) is None:
-                return dated
+        keywords = _wrong_keywords(document)
+        if keywords <= _CHANGED.keys():
+            for dialect in dict.fromkeys(dialect for each in sorted(keywords) for dialect in _CHANGED[each]):
+                dated: dict[str, JSON] = {"$schema": dialect, **document}
+                if _error(dated) is None:
+                    return dated
     raise SchemaError(f"{source} is not a JSON Schema: {first}")
+
+
+def _wrong_keywords(document: dict[str, JSON]) -> set[str]:
+    """The last names of the places where the newest draft finds a mistake."""
+    errors = jsonschema_rs.validator_for(_NEWEST, offline=True).iter_errors(document)
+    return {str(error.instance_path[-1]) for error in errors if error.instance_path}
 
 
 def _error(document: dict[str, JSON]) -> str | None:

@@ -172,6 +172,20 @@ def test_an_older_draft_is_recognised(document: dict[str, JSON], dialect: str | 
     assert dialect == Schema(source="a test", document=document).document.get("$schema")
 
 
+NEWER = (
+    "if then else contains propertyNames prefixItems dependentSchemas dependentRequired unevaluatedItems "
+    "unevaluatedProperties $defs minContains maxContains examples"
+)
+
+
+@pytest.mark.parametrize("keyword", NEWER.split())
+@pytest.mark.parametrize("document", [{}, {"items": [{}]}, {"exclusiveMinimum": True}])
+def test_a_mistake_in_a_newer_keyword_is_no_sign_of_an_older_draft(document: dict[str, JSON], keyword: str) -> None:
+    """An older draft would ignore the keyword, and the schema would mean something else."""
+    with pytest.raises(SchemaError, match="is not a JSON Schema"):
+        Schema(source="a test", document={**document, keyword: "a text"})
+
+
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" + "0" * 300])
 def test_integers_beyond_64_bits_are_valid_outputs(number: str, tmp_path: Path) -> None:
     """They are integers for pydantic, although they are read as doubles."""
