@@ -20,6 +20,9 @@ The keywords that older drafts define in another way, and the drafts with that w
 An older draft is not tried for another mistake: it would ignore newer keywords, and the mistake with them.
 """
 
+_READ_IN_ALL = frozenset({"dependentRequired", "dependentSchemas"})
+"""Keywords that generators read in a schema of any draft, although older drafts ignore them."""
+
 _NEWEST = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 
 
@@ -30,22 +33,26 @@ def with_dialect(document: dict[str, JSON], source: str) -> dict[str, JSON]:
     A tuple as an array of `items` is valid up to draft 2019-09, `exclusiveMinimum: true` in draft 4 alone.
     """
     first = _error(document)
-    if first is None:
+    if first is None and "$schema" not in document:
         return document
-    if "$schema" not in document:
-        keywords = _wrong_keywords(document)
-        if keywords <= _CHANGED.keys():
-            for dialect in dict.fromkeys(dialect for each in sorted(keywords) for dialect in _CHANGED[each]):
-                dated: dict[str, JSON] = {"$schema": dialect, **document}
-                if _error(dated) is None:
-                    return dated
+    mistakes = _mistakes(document)
+    ignored = sorted(_READ_IN_ALL & mistakes.keys())
+    if first is None:
+        if not ignored:
+            return document
+        first = mistakes[ignored[0]]
+    elif "$schema" not in document and mistakes.keys() <= _CHANGED.keys():
+        for dialect in dict.fromkeys(dialect for each in sorted(mistakes) for dialect in _CHANGED[each]):
+            dated: dict[str, JSON] = {"$schema": dialect, **document}
+            if _error(dated) is None:
+                return dated
     raise SchemaError(f"{source} is not a JSON Schema: {first}")
 
 
-def _wrong_keywords(document: dict[str, JSON]) -> set[str]:
-    """The last names of the places where the newest draft finds a mistake."""
+def _mistakes(document: dict[str, JSON]) -> dict[str, str]:
+    """The last names of the places where the newest draft finds a mistake, each with one mistake."""
     errors = jsonschema_rs.validator_for(_NEWEST, offline=True).iter_errors(document)
-    return {str(error.instance_path[-1]) for error in errors if error.instance_path}
+    return {str(error.instance_path[-1]): _reason(error) for error in errors if error.instance_path}
 
 
 def _error(document: dict[str, JSON]) -> str | None:

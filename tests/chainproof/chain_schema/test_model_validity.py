@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -184,6 +185,16 @@ def test_a_mistake_in_a_newer_keyword_is_no_sign_of_an_older_draft(document: dic
     """An older draft would ignore the keyword, and the schema would mean something else."""
     with pytest.raises(SchemaError, match="is not a JSON Schema"):
         Schema(source="a test", document={**document, keyword: "a text"})
+
+
+@pytest.mark.parametrize("keyword", NEWER.split())
+@pytest.mark.parametrize("draft", [4, 6, 7])
+def test_a_newer_keyword_in_a_schema_of_an_older_draft_is_ignored_or_right(draft: int, keyword: str) -> None:
+    """Whatever its value is, there is an input or an error: generators read such keywords too."""
+    for wrong in ("x", 5, [], [5], None, {"a": 5}):
+        document = {"$schema": f"http://json-schema.org/draft-0{draft}/schema#", "type": "object", keyword: wrong}
+        with suppress(SchemaError):
+            InputGenerator(Schema(source="a test", document=document)).simplest()
 
 
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" + "0" * 300])
