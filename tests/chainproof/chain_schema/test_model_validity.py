@@ -192,7 +192,8 @@ def test_a_mistake_in_a_newer_keyword_is_no_sign_of_an_older_draft(document: dic
 def test_a_newer_keyword_in_a_schema_of_an_older_draft_is_ignored_or_right(draft: int, keyword: str) -> None:
     """Whatever its value is, there is an input or an error: generators read such keywords too."""
     for wrong in ("x", 5, [], [5], None, {"a": 5}):
-        document = {"$schema": f"http://json-schema.org/draft-0{draft}/schema#", "type": "object", keyword: wrong}
+        document = {"properties": {"a": {}}, "required": ["a"], keyword: wrong}
+        document["$schema"] = f"http://json-schema.org/draft-0{draft}/schema#"
         with suppress(SchemaError):
             InputGenerator(Schema(source="a test", document=document)).simplest()
 
