@@ -86,7 +86,7 @@ def _confirm(requester: Requester, difference: OutputDifference) -> None:
         _report(requester, difference, owner, paths)
         return
     if agree_at(paths, alone, difference.output):
-        lasting = paths - _initial(requester, known)
+        lasting = paths - _initial(requester, known) - own_values(known)
         owner = known_answers.owner(difference, known.output, lasting)
         if owner is not None and _still_has(requester, owner, lasting):
             # The first answer was the wrong one.
@@ -133,6 +133,15 @@ def _initial(requester: Requester, known: KnownAnswer) -> frozenset[Path]:
     new = unique_input(value, unique_places(value, accepts, rng), accepts, rng)
     output = send_alone(requester, encoded(new), known.request.label)
     return frozenset() if output is None else frozenset(known.output) - differing_paths(known.output, output)
+
+
+def own_values(known: KnownAnswer) -> frozenset[Path]:
+    """Where an output has values of its own request: they belong to no other one, even if later outputs lack them."""
+    value = parse_json(known.request.body or b"")
+    if isinstance(value, InvalidJson | TooComplex):
+        return frozenset()
+    sent = {repr(item) for items in leaves(value).values() for item in items}
+    return frozenset(path for path, items in known.output.items() if all(repr(item) in sent for item in items))
 
 
 def _still_has(requester: Requester, owner: KnownAnswer, paths: Collection[Path]) -> bool:

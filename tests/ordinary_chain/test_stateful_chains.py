@@ -11,12 +11,15 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError, validate_call
 
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.judging.output_comparison import leaves
+from chainproof.conformance.probing.difference_confirmation import own_values
 from chainproof.processes import chainproof_command
 
 from ..conformance.conftest import run_suite
@@ -86,6 +89,14 @@ def test_a_chain_that_mixes_up_requests_is_accused(name, run_suite):
     result = run_in_process(run_suite, name)
 
     assert result.clauses & FAULTY[CHAINS[name]], result.lines
+
+
+def test_values_of_the_own_request_belong_to_no_other_request():
+    """A first answer with the own note is right, even if later ones greet a known customer instead."""
+    request = SimpleNamespace(body=b'{"customer":"Ada","note":"at noon"}')
+    output = leaves({"note": "at noon", "total": 9.5})
+
+    assert {("note",)} == own_values(SimpleNamespace(request=request, output=output))
 
 
 @pytest.mark.skipif(not ALL, reason="CHAINPROOF_SAMPLE=all runs it")
