@@ -2,7 +2,7 @@
 Compares two outputs of a chain by the paths of their values, such as `lines[].amount`.
 
 Outputs are equal if they differ only in the order of members, in how a number is written, or in the last digits of a
-fraction, which may depend on how a sum was computed.
+fraction, which may depend on how a sum was computed: on a GPU, also on the requests that are computed in one batch.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ Leaves = Mapping[Path, tuple[object, ...]]
 """The values at each path, in the order of the output."""
 
 ANY_ITEM = "[]"
-_TOLERANCE = 1e-6
-"""Relative difference up to which two fractions are equal."""
+_TOLERANCE = 1e-4
+"""Relative difference up to which two fractions are equal. Numbers with 16 bits have three or four digits."""
+_VECTOR_LENGTH = 32
+"""Fractions at a path from which they are the components of a vector, or the like, rather than values of their own."""
+_VECTOR_TOLERANCE = 1e-3
+"""Difference of two components up to which they are equal, relative to the largest component."""
 
 _DISTINCTIVE_DIGITS = 5
 """Digits of a number that two outputs hardly have in common by chance."""
@@ -94,7 +98,18 @@ def format_output_path(path: Path) -> str:
 
 def _are_equal(first: tuple[object, ...], second: tuple[object, ...]) -> bool:
     """True if two lists of values are equal."""
-    return len(first) == len(second) and all(map(_are_equal_values, first, second))
+    if len(first) != len(second):
+        return False
+    return all(map(_are_equal_values, first, second)) or _are_equal_vectors(first, second)
+
+
+def _are_equal_vectors(first: tuple[object, ...], second: tuple[object, ...]) -> bool:
+    """True if two long lists of fractions differ little, compared with the largest of them."""
+    numbers = [value for value in (*first, *second) if isinstance(value, float) or (value == 0 and value is not False)]
+    if len(first) < _VECTOR_LENGTH or len(numbers) < 2 * len(first):
+        return False
+    limit = _VECTOR_TOLERANCE * max(map(abs, numbers))
+    return all(abs(one - two) <= limit for one, two in zip(numbers, numbers[len(first) :], strict=False))
 
 
 def _are_equal_values(first: object, second: object) -> bool:

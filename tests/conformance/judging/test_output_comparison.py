@@ -59,6 +59,18 @@ def test_differences_are_named_by_path(first: str, second: str, expected: set[tu
     assert expected == differing_paths(leaves(json.loads(first)), leaves(json.loads(second)))
 
 
+@given(st.lists(st.floats(-1, 1), min_size=32, max_size=64), st.integers())
+def test_vectors_may_have_the_noise_of_a_gpu(components: list[float], seed: int) -> None:
+    """The components of an embedding depend a little on what is computed in the same batch."""
+    rng, largest = random.Random(seed), max(map(abs, components))
+    noisy = [value + rng.uniform(-9e-4, 9e-4) * largest for value in components]
+    moved = [components[0] + 2 * largest + 1, *components[1:]]
+
+    assert not differing_paths(leaves({"a": components}), leaves({"a": noisy}))
+    assert differing_paths(leaves({"a": components}), leaves({"a": moved}))
+    assert {("a", "[]")} == differing_paths(leaves({"a": [8.5, 0.1]}), leaves({"a": [8.5, 0.101]}))
+
+
 def test_ignored_paths_include_what_is_inside_them() -> None:
     """A path inside an ignored one is ignored too."""
     assert {("b",)} == without({("a", "x"), ("b",)}, {("a",)})
