@@ -20,11 +20,11 @@ Leaves = Mapping[Path, tuple[object, ...]]
 
 ANY_ITEM = "[]"
 _TOLERANCE = 1e-4
-"""Relative difference up to which two fractions are equal. Numbers with 16 bits have three or four digits."""
+"""Relative difference up to which two fractions are equal."""
 _VECTOR_LENGTH = 32
 """Fractions at a path from which they are the components of a vector, or the like, rather than values of their own."""
-_VECTOR_TOLERANCE = 1e-3
-"""Difference of two components up to which they are equal, relative to the largest component."""
+_VECTOR_TOLERANCE = 1e-2
+"""Difference of two components up to which they are equal, relative to the largest: bfloat16 has two or three digits."""
 
 _DISTINCTIVE_DIGITS = 5
 """Digits of a number that two outputs hardly have in common by chance."""

@@ -48,6 +48,8 @@ _CHANCE = 0.005
 _TIME_SHARE = 20
 """One difference takes at most this part of the time that is left."""
 _MAX_EXCERPT = 80
+_MAX_USER_PLACES = 5
+"""Values of an input each of which may name a user."""
 
 
 def confirm_differences(requester: Requester) -> None:
@@ -130,9 +132,14 @@ def _initial(requester: Requester, known: KnownAnswer) -> frozenset[Path]:
         return frozenset()
     schema, rng = requester.terms.input_schema, requester.rng(f"first {known.request.label}")
     accepts = schema.accepts if schema is not None else lambda _: True
-    new = unique_input(value, unique_places(value, accepts, rng), accepts, rng)
-    output = send_alone(requester, encoded(new), known.request.label)
-    return frozenset() if output is None else frozenset(known.output) - differing_paths(known.output, output)
+    places = unique_places(value, accepts, rng)
+    initial = frozenset[Path]()
+    # One value at a time, since the others may decide the rest of the output; and all of them, if two make the user.
+    for changed in (*((place,) for place in places[:_MAX_USER_PLACES]), places):
+        output = send_alone(requester, encoded(unique_input(value, changed, accepts, rng)), known.request.label)
+        if output is not None:
+            initial |= frozenset(known.output) - differing_paths(known.output, output)
+    return initial
 
 
 def own_values(known: KnownAnswer) -> frozenset[Path]:
