@@ -97,7 +97,11 @@ def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:
     request, own = probe.request, sent.add(probe.request)
     requester.require_answers()
     received = requester.send_once(request) if request.raw is None else _send_part(requester, probe)
-    if received is None or not (received.raw or request.raw is None):
+    if received is None:
+        return
+    if not received.raw:
+        if request.raw is None:
+            requester.record(request, received, None)  # a missing answer says nothing about the data of others
         return
     kind = sent.foreign(received.raw, own)
     if kind is None and request.raw is None:

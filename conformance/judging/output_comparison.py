@@ -20,7 +20,7 @@ Leaves = Mapping[Path, tuple[object, ...]]
 
 ANY_ITEM = "[]"
 _TOLERANCE = 1e-4
-"""Relative difference up to which two fractions are equal."""
+"""Relative difference up to which two fractions are equal: long sums of 32-bit numbers differ by about so much with their order."""
 _VECTOR_LENGTH = 32
 """Fractions at a path from which they are the components of a vector, or the like, rather than values of their own."""
 _VECTOR_TOLERANCE = 1e-2
@@ -105,8 +105,10 @@ def _are_equal(first: tuple[object, ...], second: tuple[object, ...]) -> bool:
 
 def _are_equal_vectors(first: tuple[object, ...], second: tuple[object, ...]) -> bool:
     """True if two long lists of fractions differ little, compared with the largest of them."""
+    if len(first) < _VECTOR_LENGTH:
+        return False
     numbers = [value for value in (*first, *second) if isinstance(value, float) or (value == 0 and value is not False)]
-    if len(first) < _VECTOR_LENGTH or len(numbers) < 2 * len(first):
+    if len(numbers) < 2 * len(first):
         return False
     limit = _VECTOR_TOLERANCE * max(map(abs, numbers))
     return all(abs(one - two) <= limit for one, two in zip(numbers, numbers[len(first) :], strict=False))

@@ -81,7 +81,7 @@ def _judge_array(requester: Requester, source: InputSource, place: Place, sizes:
     began = monotonic()
     paths = _result_paths(requester, source, place)
     seconds_per_item = (monotonic() - began) / (2 * sum(_FEW))
-    seen: list[_Counts] = []
+    counted: list[_Counts] = []
     for count in sizes:
         if seconds_per_item * count > _DEADLINE_SHARE * requester.settings.deadline:
             break
@@ -93,13 +93,13 @@ def _judge_array(requester: Requester, source: InputSource, place: Place, sizes:
             if found is not None and _is_found_again(requester, source, place, paths, count):
                 _record(requester, place, outputs.value, count, found)
                 return
-            seen.append(_counts(paths, outputs))
+            counted.append(_counts(paths, outputs))
         seconds_per_item = (monotonic() - began) / count
         if monotonic() - began > _SLOW:
             break
-    for counts, found in _incomplete(paths, seen):
+    for counts, found in _incomplete(paths, counted):
         again = _send_both_orders(requester, source, place, counts.count)
-        larger = [each for each in seen if each.count > counts.count]
+        larger = [each for each in counted if each.count > counts.count]
         if again is not None and found in [each for _, each in _incomplete(paths, [_counts(paths, again), *larger])]:
             _record(requester, place, counts.value, counts.count, found)
             return
