@@ -341,6 +341,14 @@ SIZES = (
         ),
     ),
     FaultyEndpoint(
+        name="no answer to requests with an own header field",
+        check="no_answer_contains_data_of_another_request",
+        breaks="request-answered",
+        server=lambda: when(
+            lambda request: bool(request.values("x-chainproof")), lambda request, answer: replace(answer, raw=b"")
+        ),
+    ),
+    FaultyEndpoint(
         name="no answer to chunked bodies above 1.5 million bytes",
         check="oversized_bodies_get_a_documented_answer_in_every_framing",
         breaks="request-answered",
