@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from chainproof.contract.redaction import MIN_LENGTH, REDACTED, Redactor
 
 KEY = "aB3dE6gH.9kLmN0pQr2StUvW4xYz+/7=~AbCdEfGh"
+REDACTOR = Redactor([KEY])
 
 ENCODINGS: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
     "as it is": (str, str),
@@ -135,7 +136,7 @@ WRITTEN = {
 def test_nothing_of_a_key_in_another_notation_is_left(name: str) -> None:
     """Escapes of escapes, dumps, lines that are broken, and encodings of the key in another letter case."""
     before, after = "<b>Zürich, İ</b> ", " the end"
-    shown = Redactor([KEY]).redact(before + WRITTEN[name] + after)
+    shown = REDACTOR.redact(before + WRITTEN[name] + after)
 
     assert REDACTED in shown
     assert shown.startswith(before.rstrip())
@@ -148,7 +149,7 @@ def test_nothing_of_a_key_in_another_notation_is_left(name: str) -> None:
 )
 def test_nothing_is_left_in_bytes_either(name: str) -> None:
     """Bytes of UTF-8, and of another coding around them, as in a header field."""
-    redactor, before, after = Redactor([KEY]), b"\xff <b>\xc3\xbc</b> ", b" \xe9 the end"
+    redactor, before, after = REDACTOR, b"\xff <b>\xc3\xbc</b> ", b" \xe9 the end"
     content = before + WRITTEN[name].encode() + after
     shown = redactor.redact_bytes(content)
 
@@ -171,7 +172,7 @@ def test_no_eight_characters_are_left(encoding: str, before: str, after: str, st
     """Of the key or of a part of it, whatever is before and after, and what was removed is marked."""
     encode, _ = ENCODINGS[encoding]
     coded = encode(KEY[start : start + length])
-    shown = Redactor([KEY]).redact(before + coded + after)
+    shown = REDACTOR.redact(before + coded + after)
 
     assert REDACTED in shown
     assert coded not in shown
@@ -193,11 +194,28 @@ def test_base64_of_a_text_with_the_key_is_removed(prefix: bytes, suffix: bytes, 
             assert not is_left(decoded)
 
 
+ORDINARY = "".join(json.dumps({"ñ": number, "text": f"a <b>word</b> of {number / 7}"}) for number in range(150))
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "字", "😀"])
+@pytest.mark.parametrize("scale", [0, 1])
+def test_a_part_is_found_at_every_place(scale: int, letter: str) -> None:
+    """In short and in long texts, whichever letters are around it."""
+    for before in range(17):
+        for start in range(0, len(KEY) - MIN_LENGTH + 1, 8 - 7 * (before == 0)):
+            part = KEY[start : start + MIN_LENGTH]
+            for coded in (part, part.encode().hex()):
+                shown = REDACTOR.redact(f"{letter * before}{coded}{ORDINARY * scale}")
+                assert REDACTED in shown
+                assert coded not in shown
+                assert len(shown) <= before + 1 + len(REDACTED + ORDINARY * scale)
+
+
 @given(st.text(max_size=300))
 def test_other_texts_stay_as_they_are(text: str) -> None:
     """Also with letters whose lower case is longer, and with escapes."""
-    assert Redactor([KEY]).redact(text) == text
-    assert not Redactor([KEY]).finds(text)
+    assert REDACTOR.redact(text) == text
+    assert not REDACTOR.finds(text)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +231,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 )
 def test_large_ordinary_answers_stay_as_they_are(text: str) -> None:
     """Lists of bytes and numbers, digests, files in base64, and unusual letters."""
-    assert Redactor([KEY]).redact(text) == text
+    assert REDACTOR.redact(text) == text
 
 
 @pytest.mark.parametrize("text", ["İİ" + KEY, KEY + "ẞ", f"%41{KEY}%", f"{KEY[:7]} {KEY[8:15]}"])
