@@ -4,11 +4,11 @@ Removes secrets from texts that a target sent: whole or in part, as they are or 
 Of a secret no eight consecutive characters are left: in any letter case, reversed, percent-encoded, with the escapes of
 JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32, hexadecimal, octal or binary digits or two
 of these, in rot13, as a list of bytes or code points, in wide or mathematical letters. Escapes of escapes count too, and so do
-blanks, punctuation, tags, accents, invisible characters and the like between the characters, as in a dump. What was removed is
-marked.
+blanks, punctuation, tags, accents, invisible characters and the like between the characters, as in a dump. The same holds for
+fifteen characters in base85, and for gzip and zlib data, as they are or in base64. What was removed is marked.
 
-Not recognised are base85, compression, ciphers with a key of their own, and pieces of less than eight characters with words or
-numbers between them.
+Not recognised are other kinds of compression, ciphers with a key of their own, numbers of another base, and pieces of less than
+eight characters with words or numbers between them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from functools import lru_cache
 from html.entities import html5
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
+
+from .compressed_text import decompressed
 
 if TYPE_CHECKING:  # numpy is heavy
     from numpy.typing import NDArray
@@ -41,6 +43,8 @@ _MIN_WIDE_LENGTH = 2 * MIN_LENGTH - 1
 _MIN_JOINED_LENGTH = MIN_LENGTH - 1
 """Characters that must be left of a part without its separators: with fewer, it would be found by chance."""
 
+_MIN_BASE85 = 15
+"""Digits of base85 that may not be left: with fewer, too little would be left of many without the punctuation."""
 _MIN_LONG = 15
 """Characters of a part of which eight begin at a multiple of eight."""
 _MIN_HASHED = 1 << 12
@@ -86,6 +90,8 @@ Each alternative begins with a plain character, so that `re` looks only at the p
 """
 _ESCAPE_SIGNS = ("%", "\\", "=", "&", "0x", "0X", "u+", "U+")
 """With one of these an escape begins."""
+_MAX_DEPTH = 2
+"""Compressions of a text that are undone, one after the other."""
 _TAG = re.compile(r"<[^<>]{1,200}>")
 """A tag of XML or HTML, which may be between two characters."""
 _DECODINGS = (_ESCAPE, _ESCAPE, _ESCAPE, _TAG)
@@ -229,9 +235,11 @@ class Redactor:
         """Whether a text contains a part of a secret."""
         return bool(self._spans(text)) or any(secret in text for secret in self._whole)
 
-    def _spans(self, text: str) -> list[tuple[int, int]]:
-        """The parts of a text to be removed, in order, as start and end."""
+    def _spans(self, text: str, depth: int = 0) -> list[tuple[int, int]]:
+        """The parts of a text to be removed, in order, as start and end. Compressed data in compressed data has a depth of 1."""
         found = self._spans_of_view(text)
+        if depth < _MAX_DEPTH:
+            found += [(start, end) for start, end, content in decompressed(text) if self._spans(content, depth + 1)]
         decoded, before, absent = text, list[tuple[re.Pattern[str], str]](), None
         for codes in _DECODINGS:
             if codes is absent or not _has(codes, decoded):
@@ -325,11 +333,16 @@ def _forms(secret: str) -> Iterator[tuple[str, int]]:
         for each in (text, text.upper()) if text == secret.encode().hex() else (text,):
             yield from _coded(each.encode(), length)
     content = secret.encode()
-    for digits, length in (("d", 2), ("o", 2), ("03o", 3)):
+    for digits, length in (("d", 2), ("o", 2), ("03o", 3), ("08b", 8)):
         yield "".join(format(each, digits) for each in content), length * MIN_LENGTH
     for padding in range(5):
         for coder in (base64.b32encode, base64.b32hexencode):
             yield _digits(coder(bytes(padding) + content), 5, padding, len(content)), (8 * MIN_LENGTH - 4) // 5
+    for padding in range(4):
+        whole = (bytes(padding) + content)[4 * (padding > 0) : (padding + len(content)) // 4 * 4]
+        coded = base64.b85encode(whole)
+        for digits85 in (coded, coded.translate(_Z85), base64.a85encode(whole)):
+            yield digits85.decode(), _MIN_BASE85
 
 
 def _coded(content: bytes, length: int) -> Iterator[tuple[str, int]]:
@@ -351,6 +364,11 @@ def _digits(coded: bytes, bits: int, padding: int, length: int) -> str:
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
+_Z85 = bytes.maketrans(
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
+)
+"""From the base85 of Python to that of ZeroMQ."""
 
 
 def _has(codes: re.Pattern[str], text: str) -> bool:

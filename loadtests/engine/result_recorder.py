@@ -13,6 +13,7 @@ import gevent
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
+from chainproof.contract.content_coding import decode_answer
 from chainproof.contract.judged_answer import OF_OUTPUTS, judge_answer
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.responsibility import responsible_for
@@ -213,7 +214,10 @@ class ResultRecorder:
         """The bodies of a request and of its answer, as an exemplar stores them."""
         secrets = self._endpoint.secrets
         sent = stored_body(request.encoded_request.body, secrets) if request.encoded_request is not None else None
-        return sent, stored_body(request.answer.body, secrets) if request.answer is not None else None
+        answer = request.answer
+        if answer is None:
+            return sent, None
+        return sent, stored_body((decode_answer(answer).answer or answer).body, secrets)
 
     def _curl(self, request: EncodedRequest | None) -> str:
         """The curl line that reproduces a request."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import itertools
 import os
 import socketserver
 import subprocess
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,10 +88,21 @@ RARE_PLACES = (
 )
 """Places that few tools show, with the key as it is."""
 
-ANSWERS = RARE_PLACES + tuple(
-    place(encode(KEY))
-    for encodings, places in ((ENCODINGS, PLACES), (IN_JSON, PLACES_IN_JSON))
-    for place, encode in itertools.product(places, encodings)
+COMPRESSED = {"gzip": gzip.compress(KEY.encode(), mtime=0), "deflate": zlib.compress(KEY.encode())}
+COMPRESSED_ANSWERS = tuple(
+    message(500, content.decode("latin-1"), *fields)
+    for coding, content in COMPRESSED.items()
+    for fields in ((), (f"Content-Encoding: {coding}",))
+)
+
+ANSWERS = (
+    RARE_PLACES
+    + COMPRESSED_ANSWERS
+    + tuple(
+        place(encode(KEY))
+        for encodings, places in ((ENCODINGS, PLACES), (IN_JSON, PLACES_IN_JSON))
+        for place, encode in itertools.product(places, encodings)
+    )
 )
 
 
@@ -144,7 +157,8 @@ def reflecting_server() -> Iterator[str]:
 def remains(content: bytes) -> list[str]:
     """Which encodings of eight characters of the key, or of the header's value, are in some bytes."""
     text = content.decode("latin-1")
-    lower, found = text.lower(), []
+    lower = text.lower()
+    found = [f"{coding} of {KEY}" for coding, each in COMPRESSED.items() if base64.b64encode(each)[:40] in content]
     for secret in (KEY, HEADER_VALUE):
         for start in range(len(secret) - 7):
             part = secret[start : start + 8]
