@@ -25,6 +25,7 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.linux import return_freed_memory
 from chainproof.processes import allow_open_files, chainproof_command, run_process
+from chainproof.results.folder import MANIFEST
 from chainproof.signals import handle_signals
 
 from . import plugin
@@ -71,6 +72,9 @@ _SIMILARITY = 0.7
 _MAX_SIMILAR = 4
 """How many similar names are shown."""
 
+_DECIDED = (ExitCode.PASS, ExitCode.FAIL, ExitCode.INCONCLUSIVE)
+"""Exit codes of a verdict on the target, which cannot be trusted if the run folder was changed."""
+
 _VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DEBUG")
 
 
@@ -99,8 +103,8 @@ def run_conformance(settings: Settings, *, began: Seconds) -> int:
         # Also for the report: a second signal must not cost what the first one left of the run.
         with handle_signals(setup.interruption.request):
             code = _run_checks(setup)
-            if setup.conformance_run is not None:
-                _report(setup)
+            if setup.conformance_run is not None and not _report(setup) and code in _DECIDED:
+                code = ExitCode.INVALID
     if code is ExitCode.INTERRUPTED:
         print("chainproof conformance: interrupted", file=sys.stderr)
     return code
@@ -193,8 +197,12 @@ def _isolated() -> Iterator[None]:
             os.environ.update(variables)
 
 
-def _report(setup: RunSetup) -> None:
-    """Print the findings and the verdict with `chainproof reports`; without it, print the findings as plain text."""
+def _report(setup: RunSetup) -> bool:
+    """
+    Print the findings and the verdict with `chainproof reports`; without it, print the findings as plain text.
+
+    Returns whether the run folder is as the run wrote it: somebody may have changed or deleted it meanwhile.
+    """
     conformance_run = setup.conformance_run
     assert conformance_run is not None
     sys.stdout.flush()
@@ -202,8 +210,9 @@ def _report(setup: RunSetup) -> None:
     try:
         exited = run_process(chainproof_command("reports", str(path)), shows_results=True)
         is_shown = exited.code not in (ExitCode.USAGE, ExitCode.SOFTWARE) and not exited.killed
+        is_invalid = is_shown and exited.code == ExitCode.INVALID
     except OSError:  # no process can be started
-        is_shown = False
+        is_shown = is_invalid = False
     if not is_shown:
         evidence = conformance_run.evidence
         for found in conformance_run.requester.finding_recorder.findings:
@@ -211,3 +220,4 @@ def _report(setup: RunSetup) -> None:
         if conformance_run.blocked_reason:
             print(f"inconclusive: {conformance_run.blocked_reason}")
     print(f"run folder: {path}")
+    return not is_invalid and (path / MANIFEST).exists()

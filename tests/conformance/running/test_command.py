@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -15,15 +16,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from chainproof.conformance import session
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.options import Settings
-from chainproof.conformance.runner.setup import _manifest, load_options, prepare_run, requested_target
+from chainproof.conformance.runner.setup import RunSetup, _manifest, load_options, prepare_run, requested_target
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.credentials import AuthScheme
 from chainproof.endpoint import open_endpoint
+from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import chainproof_command
-from chainproof.results.folder import read_run
+from chainproof.results.folder import COVERAGE, MANIFEST, read_run
 from chainproof.results.manifest import Ending
 
 from ..endpoints import (
@@ -286,6 +289,31 @@ def test_an_interrupted_run_has_its_results(number: signal.Signals, tmp_path: Pa
     assert {found.clause for found in run.findings} <= {"request-id-present", "request-id-on-errors"}
     assert run.findings
     assert "run folder: run" in out
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a file without its beginning": lambda folder: os.truncate(folder / COVERAGE, 0),
+    "no manifest": lambda folder: (folder / MANIFEST).unlink(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_run_folder_that_is_changed_during_the_run_makes_it_invalid(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The exit code is that of the report, also if every check passed."""
+    run_checks = session._run_checks
+
+    def damaged(setup: RunSetup) -> ExitCode:
+        code = run_checks(setup)
+        DAMAGE[name](tmp_path / "run")
+        return code
+
+    monkeypatch.setattr(session, "_run_checks", damaged)
+    monkeypatch.setenv(VARIABLE, KEY)
+    options = ["--api-key-env", VARIABLE, "--out", str(tmp_path / "run"), "-k", "without_a_body"]
+    with serve(correct_endpoint) as url:
+        assert ExitCode.INVALID == main(["--target", url, *QUICK, *options])
 
 
 def test_an_error_in_chainproof_is_no_finding(tmp_path: Path) -> None:
