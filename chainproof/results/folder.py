@@ -301,7 +301,7 @@ class RunWriter:
 
     def _append(self, name: str, value: object) -> None:
         """Write one line without buffering, completely or not at all. Raises MachineFault."""
-        self._append_text(name, orjson.dumps(value) + b"\n")
+        self._append_text(name, _json_text(value, 0))
 
     def _append_text(self, name: str, lines: bytes) -> None:
         """Write complete lines without buffering, all or none of them. Raises MachineFault."""
@@ -650,9 +650,21 @@ def _write_file(path: Path, value: object) -> bytes:
     return content
 
 
-def _json_text(value: object) -> bytes:
-    """The content of a file with one JSON value."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
+def _json_text(value: object, option: int = orjson.OPT_INDENT_2) -> bytes:
+    """A JSON value and a line end. Bytes of a file name that are not UTF-8 become replacement characters."""
+    try:
+        return orjson.dumps(value, option=option) + b"\n"
+    except TypeError:
+        return orjson.dumps(_with_utf8(value), option=option) + b"\n"
+
+
+def _with_utf8(value: object) -> object:
+    """A JSON value whose texts can be written in UTF-8. In the C locale, Python decodes every byte of UTF-8 by itself."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {name: _with_utf8(each) for name, each in value.items()}
+    return [_with_utf8(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _write_all(file: IO[bytes], content: bytes) -> None:

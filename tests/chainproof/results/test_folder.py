@@ -133,6 +133,19 @@ def test_the_place_in_a_series_is_read_as_it_was_written(tmp_path: Path, kind: S
     )["series"]
 
 
+@pytest.mark.parametrize(("octets", "stored"), [("ü☃".encode(), "ü☃"), (b"a\xff", "a\ufffd")])
+def test_file_names_of_any_bytes_are_stored(tmp_path: Path, octets: bytes, stored: str) -> None:
+    """As UTF-8 if they are, which Python does not see in the C locale, and else with a replacement character."""
+    name = octets.decode("ascii", "surrogateescape")
+    with RunWriter(tmp_path / "run", replace(LOAD, settings={"payloads": name})) as writer:
+        writer.write_exemplar(replace(EXEMPLAR, reason=name))
+        writer.finish(FINISH)
+    run = read_run(tmp_path / "run")
+
+    assert stored == run.manifest.settings["payloads"] == run.exemplars[0].reason
+    assert {} == run.damage
+
+
 def test_a_manifest_without_a_series_is_read(tmp_path: Path) -> None:
     """A folder that was written before there were series is no run of one."""
     (tmp_path / MANIFEST).write_bytes(
