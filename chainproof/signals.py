@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -83,6 +84,22 @@ def signals_deferred() -> Iterator[None]:
         yield
     for number in arrived[:1]:
         signal.raise_signal(number)
+
+
+@contextmanager
+def announce_suspension(announce: Callable[[], object]) -> Iterator[None]:
+    """Call a function before the process is suspended with Ctrl-Z (SIGTSTP), for what goes on meanwhile in a child process."""
+
+    def suspend(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        announce()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    before = signal.signal(signal.SIGTSTP, suspend)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 def ignore_signals() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import shlex
 import signal
@@ -24,7 +25,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import system_fault
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command, own_environment, run_process
-from chainproof.results.folder import MANIFEST, check_writable, create_run_folder, remove_if_empty
+from chainproof.results.folder import END, MANIFEST, check_writable, create_run_folder, remove_if_empty
 from chainproof.results.manifest import Side
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run a workload against a target. Returns the exit code of the verdict."""
     own_arguments, locust_arguments = _split_arguments(arguments)
     options = _options(own_arguments)
+    _reject_pipes(options)
     if options.calibrate:
         return run_calibration(options)
     workload = demand(options, options.num_users).workload
@@ -125,6 +127,25 @@ def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return words[:end], words[end + 1 :]
 
 
+_OF_ONE_PROCESS = re.compile(r"/dev/(stdin|fd/.*)|/proc/self/.*")
+"""Names that another process has for another file."""
+
+
+def _reject_pipes(options: argparse.Namespace) -> None:
+    """Raise UsageError for a pipe in place of a file of inputs: it can be read once, and each process of the run reads it."""
+    for option in ("workload", "payloads", "replay"):
+        path = getattr(options, option) or ""
+        try:
+            is_pipe = Path(path).is_fifo()
+        except (OSError, ValueError):
+            is_pipe = False
+        if is_pipe or _OF_ONE_PROCESS.fullmatch(path):
+            raise UsageError(
+                f"expected a file, found {path}, which can be read only once: each process of a load test reads it; "
+                "write what it contains to a file first"
+            )
+
+
 def _check_files(workload: Workload, processes: int) -> None:
     """Raise UsageError if the limit of open files is too low for the connections of the workload."""
     # One connection per request in flight, in the closed model also a timer.
@@ -172,6 +193,11 @@ def _judge(folder: Path, ended: LocustExit) -> int:
     if code == ExitCode.USAGE:
         return code  # the child has printed the message
     if not (folder / MANIFEST).exists():
+        if (folder / END).exists():
+            print_message(
+                f"the run folder {folder} has lost its {MANIFEST}: the run is invalid; leave the folder as it is while a run goes on"
+            )
+            return ExitCode.INVALID
         return _without_run(code, interrupted=ended.interrupted)
     verdict = _summary_verdict(folder)
     print(f"run folder: {folder}", flush=True)

@@ -32,7 +32,7 @@ from chainproof.linux import oom_kills
 from chainproof.processes import own_environment
 from chainproof.results.folder import END, MANIFEST
 from chainproof.results.manifest import Ending, Series
-from chainproof.signals import handle_signals, start_without_signals
+from chainproof.signals import announce_suspension, handle_signals, start_without_signals
 from chainproof.target_options import TargetOptions
 
 from .metrics_endpoint import serve_metrics
@@ -46,6 +46,9 @@ _OUT_OF_MEMORY = (
     "container more memory, or lower --max-in-flight, --users or the number of requests"
 )
 _KILLED = "the load process was killed by {signal}, not by chainproof: the run ends there and is invalid; run it again"
+_SUSPENDED = (
+    "stopped with Ctrl-Z, but its requests go on: continue it with `fg` or `bg`, and end it with `fg` and Ctrl-C"
+)
 _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
 """Locust would log its own tables, so its log is not set up; warnings are shown nevertheless."""
 _POLL_INTERVAL: Seconds = 0.05
@@ -115,6 +118,7 @@ def run_together(runs: Mapping[str, LocustRun], title: Callable[[], str] = str) 
         serve_metrics(first.folder, first.options.metrics),
         live_progress(folders, sys.stderr, quiet=first.options.quiet, title=title) as display,
         handle_signals(forward),
+        announce_suspension(lambda: print_message(_SUSPENDED)),
         ExitStack() as stack,
     ):
         for run in runs.values():

@@ -20,7 +20,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import machine_fault
 from chainproof.options import Option
 from chainproof.results.folder import FolderError
-from chainproof.signals import ENDING_SIGNALS
+from chainproof.signals import ENDING_SIGNALS, announce_suspension
 from chainproof.workload.objectives import ObjectiveError
 from chainproof.workload.workload import WorkloadError
 
@@ -201,3 +201,20 @@ def test_two_dashes_are_no_value(words: list[str], capsys: pytest.CaptureFixture
         build_parser("reports", "…", options=options).parse_args(words)
 
     assert "expected" in capsys.readouterr().err
+
+
+def test_a_command_says_what_goes_on_before_it_is_suspended() -> None:
+    """Ctrl-Z stops the process itself only; it can be continued."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if not process:
+        with announce_suspension(lambda: os.write(writing, b"goes on")):
+            os.kill(os.getpid(), signal.SIGTSTP)
+        os._exit(7)
+    _, stopped = os.waitpid(process, os.WUNTRACED)
+    os.kill(process, signal.SIGCONT)
+    _, ended = os.waitpid(process, 0)
+
+    assert os.WIFSTOPPED(stopped)
+    assert os.read(reading, 100) == b"goes on"
+    assert os.waitstatus_to_exitcode(ended) == 7

@@ -30,7 +30,7 @@ from chainproof.processes import chainproof_command
 from chainproof.reports.command import main as reports
 from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.folder import INTERVALS, RunWriter
+from chainproof.results.folder import INTERVALS, MANIFEST, RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series, SeriesKind, Side
 from chainproof.results.series_record import SeriesRecord, write_series
@@ -71,6 +71,8 @@ COMMANDS: dict[str, str] = {
     "a mistake in a workload file": "chainproof loadtests w.toml",
     "a mistake in a payload file": "chainproof loadtests --payloads p.jsonl",
     "a schema that takes too long, or has no value": "chainproof loadtests --input-schema slow.json",
+    "a pipe in place of a file": "echo '{}' | chainproof loadtests --payloads /dev/stdin",
+    "Ctrl-\\ (SIGQUIT)": "chainproof emulator -- sh -c 'kill -QUIT $PPID'; exit $?",
     "a run folder that has files": "chainproof loadtests --out full",
     "a run folder that cannot be written": "chainproof loadtests --out /proc/x",
     "a limit of open files that is too low": "ulimit -n 100; chainproof loadtests",
@@ -147,9 +149,9 @@ class Situation:
         output = process.communicate(timeout=PATIENCE)[0]
         return str(process.returncode), output
 
-    def load(self, change: Callable[[Path, int], object]) -> tuple[str, str]:
+    def load(self, change: Callable[[Path, int], object], duration: str) -> tuple[str, str]:
         """Exit code and output of a load run that is disturbed after its first second; *change* gets folder and process."""
-        process = self.start(f"exec {LOAD} 60s")
+        process = self.start(f"exec {LOAD} {duration}")
         await_condition((self.folder / "run" / INTERVALS).exists)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
         change(
@@ -165,11 +167,25 @@ def limit_files(folder: Path, process: int) -> None:
     resource.prlimit(process, resource.RLIMIT_FSIZE, (size, size))
 
 
+def suspend_command(folder: Path, process: int) -> None:
+    """Stop the parent of a process as Ctrl-Z does, let it go on, and end the run soon."""
+    parent = int(Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
+    state, before = Path(f"/proc/{parent}/stat"), (folder / INTERVALS).stat().st_size
+    os.kill(parent, signal.SIGTSTP)
+    await_condition(lambda: state.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T")
+    await_condition(lambda: (folder / INTERVALS).stat().st_size > before)
+    os.kill(parent, signal.SIGCONT)
+
+
 DISTURBED: dict[str, Callable[[Path, int], object]] = {
     "the disk is full, or a file may not grow": limit_files,
     "the run folder was deleted": lambda folder, _: shutil.rmtree(folder),
     "the load process was killed": lambda _, process: os.kill(process, signal.SIGKILL),
+    "a file of the run folder was deleted": lambda folder, _: (folder / MANIFEST).unlink(),
+    "Ctrl-Z in a load test": suspend_command,
 }
+SHORT = {"a file of the run folder was deleted", "Ctrl-Z in a load test"}
+"""Those that do not end a run."""
 """What is done to a load run, or to its process."""
 
 MANIFEST_OF_RUN = Manifest(
@@ -338,7 +354,7 @@ def test_a_command_with_an_odd_target_says_what_the_page_says(name: str, situati
 @pytest.mark.parametrize("name", list(DISTURBED) if SAMPLE_ALL else list(DISTURBED)[1:2])
 def test_a_disturbed_run_says_what_the_page_says(name: str, situation: Situation) -> None:
     """Message and exit code are those of the page."""
-    check(LINES[name], *situation.load(DISTURBED[name]))
+    check(LINES[name], *situation.load(DISTURBED[name], "4s" if name in SHORT else "60s"))
 
 
 @pytest.mark.skipif(not SAMPLE_ALL, reason="skipped: needs CHAINPROOF_SAMPLE=all")

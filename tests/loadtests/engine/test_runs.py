@@ -19,9 +19,11 @@ from typing import Any
 
 import pytest
 
+from chainproof.loadtests import command
 from chainproof.loadtests.command import LOCUSTFILE
+from chainproof.loadtests.locust_process import LocustExit
 from chainproof.results.exchange import NotSent, Result
-from chainproof.results.folder import Run, read_run
+from chainproof.results.folder import END, Run, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
@@ -355,6 +357,14 @@ def test_a_locust_process_that_does_not_start_is_an_internal_error(
     assert 70 == done.code
     assert "no such thing as a locust" in done.errors
     assert "internal error: the Locust process did not start a run (exit code 1)" in done.errors.splitlines()[-1]
+
+
+def test_a_run_folder_that_has_lost_its_manifest_is_invalid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no error in chainproof: somebody deleted the file."""
+    (tmp_path / END).write_text("{}")
+
+    assert 4 == command._judge(tmp_path, LocustExit(code=0, interrupted=False))
+    assert f"the run folder {tmp_path} has lost its manifest.json" in capsys.readouterr().err
 
 
 def test_a_full_disk_ends_the_run_with_its_report(run_server: RunServer, launch: Launch) -> None:
