@@ -202,7 +202,9 @@ def _open_closed_streams() -> list[int]:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
             os.set_inheritable(number, True)  # noqa: FBT003  # signature of the standard library
-            setattr(sys, ("stdin", "stdout", "stderr")[number], os.fdopen(number, mode, closefd=False))
+            name, stream = ("stdin", "stdout", "stderr")[number], os.fdopen(number, mode, closefd=False)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)  # which pytest needs
             closed.append(number)
     return closed
 

@@ -218,3 +218,11 @@ def test_a_command_says_what_goes_on_before_it_is_suspended() -> None:
     assert os.WIFSTOPPED(stopped)
     assert os.read(reading, 100) == b"goes on"
     assert os.waitstatus_to_exitcode(ended) == 7
+
+
+def test_streams_that_are_closed_are_there_for_libraries_too() -> None:
+    """Pytest, which conformance runs, needs the original standard error."""
+    script = "import sys; from chainproof.command import _open_closed_streams as f; f(); sys.exit(7 * (sys.__stderr__ is sys.stderr is not None))"
+    line = f"exec {shlex.join([sys.executable, '-P', '-c', script])} 2>&-"
+
+    assert subprocess.run(["sh", "-c", line], check=False).returncode == 7
