@@ -118,7 +118,7 @@ def measure_dependence(good: Sequence[int], of: Sequence[int], *, seconds: Secon
     return Dependence(
         design_effect=max(variance / expected, 1.0),
         degrees_of_freedom=scale.degrees_of_freedom,
-        correlation_time=_correlation_time(scales, variance - expected, expected),
+        correlation_time=_correlation_time(scales, scale, variance - expected, expected),
         seconds=duration,
     )
 
@@ -146,7 +146,7 @@ def correlation_time_of_values(values: Sequence[float], variance: float) -> Seco
         return 0.0
     scale = _first_uncorrelated(scales)
     # It may be estimated as 0 in a run that is too short for it.
-    return _correlation_time(scales, scale.variance * scale.correction - variance, variance) or _SHORTEST
+    return _correlation_time(scales, scale, scale.variance * scale.correction - variance, variance) or _SHORTEST
 
 
 def _first_uncorrelated(scales: Sequence[_Scale]) -> _Scale:
@@ -214,16 +214,18 @@ def _scale(sums: _Floats, numbers: _Floats, length: Seconds) -> _Scale:
     )
 
 
-def _correlation_time(scales: Sequence[_Scale], excess: float, expected: float) -> Seconds:
+def _correlation_time(scales: Sequence[_Scale], last: _Scale, excess: float, expected: float) -> Seconds:
     """
     The time τ for which batches of some length show the measured part of the excess variance.
 
     With a correlation exp(−t / τ), batches of length uτ show the fraction (u − 1 + exp(−u)) / u of it. The shortest batches
-    that show at least half are used, since shorter ones show mostly noise.
+    that show at least half are used, since shorter ones show mostly noise. The excess was measured with *last*: if those
+    batches are uncorrelated they show all of it, whatever τ is, so shorter ones are used.
     """
     if excess <= 0.0:
         return 0.0
-    scale = next((each for each in scales if each.variance - expected >= excess / 2), scales[-1])
+    telling = list(scales[: scales.index(last) + (not last.is_uncorrelated)]) or [last]
+    scale = next((each for each in telling if each.variance - expected >= excess / 2), telling[-1])
     fraction = min(max((scale.variance - expected) / excess, 0.0), 1.0)
     low, high = -7.0, 7.0  # logarithms of u
     for _ in range(40):

@@ -63,6 +63,16 @@ def test_waves_are_measured(tau: float, truth: float) -> None:
     assert tau / 2 < float(np.median([each.correlation_time for each in found])) < tau * 1.5
 
 
+@pytest.mark.parametrize("start", range(5, 35, 3))
+@pytest.mark.parametrize("length", [4, 6, 8])
+def test_one_spell_has_a_correlation_time_of_its_order(start: int, length: int) -> None:
+    """Wherever it begins: batches that happen to contain all of it do not show how long it is."""
+    good = [0 if start <= second < start + length else 40 for second in range(45)]
+    found = measure_dependence(good, [40] * 45)
+
+    assert length / 6 < found.correlation_time < length * 1.1
+
+
 def test_a_trend_makes_a_run_too_short() -> None:
     """What rises or falls over the whole run has a correlation time above a tenth of it, and a longer run is named."""
     for count in (8, 20, 60, 600):
@@ -142,3 +152,16 @@ def test_the_stronger_dependence_wins() -> None:
     many = Dependence(design_effect=20.0, degrees_of_freedom=99.0, correlation_time=5.0, seconds=200.0)
 
     assert STRONG is stronger(independent(), many, STRONG)
+
+
+def test_slow_spells_are_also_looked_for_below_a_quantile() -> None:
+    """In one spell 0.2 s replace 0.1 s; 3 % take a second at any time. So p95 looks independent, and p80 does not."""
+    seconds = []
+    for number in range(60):
+        histogram, slow = Histogram(), 30 if 20 <= number < 30 else 0
+        histogram.record_all([0.1] * (48 - slow) + [0.2] * slow + [1.0] * (1 + number % 2))
+        seconds.append(histogram)
+    batches = time_batches(seconds)
+
+    assert 1.0 == batches.dependence_at(batches.quantile(0.95)).design_effect
+    assert 5.0 < batches.dependence_of_quantile(0.95).design_effect
