@@ -28,11 +28,11 @@ from simulated_targets import (
 from simulation_options import simulation_parser
 
 from chainproof.judgement.judged_requests import JudgedRequests
+from chainproof.judgement.latency import quantile_by_time
 from chainproof.judgement.objectives import evaluate_objectives
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.interval import RequestStats, merge_stats
-from chainproof.statistics.confidence_intervals import quantile
 from chainproof.statistics.confidence_sequence import sequential_proportion
 from chainproof.statistics.dependence import independent
 from chainproof.statistics.share_test import ShareTest, holm_errors
@@ -121,7 +121,7 @@ def judge(requests: JudgedRequests, fraction: float, truth: float) -> Counts:
     target = objective(fraction, truth)
     batches = requests.batches(target.indicator)
     dependence = batches.dependence_of_quantile(fraction)
-    found = quantile(requests.stats.response_time[Result.OK], fraction, dependence=dependence)
+    found = quantile_by_time(requests.stats.response_time[Result.OK], fraction, batches)
     (result,) = evaluate_objectives([target], requests)
     assert found is not None
     return Counts(

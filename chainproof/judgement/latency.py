@@ -18,13 +18,15 @@ from chainproof.results.exchange import Result
 from chainproof.results.interval import Interval, RequestStats, merge_stats
 from chainproof.results.manifest import Manifest
 from chainproof.statistics.confidence_intervals import Estimate, quantile
-from chainproof.statistics.dependence import independent
+from chainproof.statistics.dependence import independent, stronger
 from chainproof.statistics.histogram import Histogram
 from chainproof.statistics.time_batches import TimeBatches, time_batches
 
 QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
 """The quantiles that every report gives."""
 
+_NEXT_BUCKET = 1.002
+"""A time that is longer by this factor is not counted as equal."""
 _PER_DECADE = 8
 """Points for each factor of ten in the share of slower answers."""
 
@@ -93,8 +95,7 @@ def timing(histogram: Histogram, never_answered: int = 0, batches: TimeBatches |
     estimates: dict[str, Estimate] = {}
     high: Seconds | None = None
     for name, fraction in reversed(QUANTILES if histogram.count or never_answered else ()):
-        dependence = independent() if batches is None else batches.dependence_of_quantile(fraction)
-        estimate = quantile(histogram, fraction, dependence=dependence, beyond=never_answered)
+        estimate = quantile_by_time(histogram, fraction, batches, never_answered)
         if estimate is not None:
             # What bounds p95 also bounds p50, whose requests may depend on each other more.
             high = estimate.high if estimate.high is not None else high
@@ -106,6 +107,33 @@ def timing(histogram: Histogram, never_answered: int = 0, batches: TimeBatches |
         min=histogram.min if histogram.count or not never_answered else math.inf,
         mean=None if never_answered else histogram.mean,
     )
+
+
+def quantile_by_time(
+    histogram: Histogram, fraction: float, batches: TimeBatches | None, never_answered: int = 0
+) -> Estimate | None:
+    """
+    A quantile with its 95 % interval, for the dependence of the requests in *batches*.
+
+    A target in two states has few times between the fast and the slow ones, and all slow ones come in few spells. So the
+    requests beyond an end of the interval may depend on each other more than those at the quantile. Then they decide
+    where the interval ends.
+    """
+    dependence = independent() if batches is None else batches.dependence_of_quantile(fraction)
+    estimate = quantile(histogram, fraction, dependence=dependence, beyond=never_answered)
+    if batches is None or estimate is None:
+        return estimate
+
+    def with_ends_at(limit: Seconds | None) -> Estimate:
+        """The quantile, if requests depend on each other as the share within *limit* does."""
+        if limit is None or not math.isfinite(limit):
+            return estimate
+        at_end = stronger(dependence, batches.dependence_at(limit))
+        return quantile(histogram, fraction, dependence=at_end, beyond=never_answered) or estimate
+
+    low = None if estimate.low is None else with_ends_at(estimate.low / _NEXT_BUCKET).low
+    high = None if estimate.high is None else with_ends_at(estimate.high * _NEXT_BUCKET).high
+    return replace(estimate, low=low, high=high)
 
 
 def judged_requests(manifest: Manifest, totals: Interval) -> RequestStats:
@@ -141,7 +169,7 @@ def spectrum(requests: JudgedRequests) -> tuple[SpectrumPoint, ...]:
     batches = time_batches([part.response_time[Result.OK] for part in requests.seconds])
     points = []
     for fraction in _SPECTRUM_FRACTIONS if times.count else ():
-        estimate = quantile(times, fraction, dependence=batches.dependence_of_quantile(fraction))
+        estimate = quantile_by_time(times, fraction, batches)
         if estimate is not None and estimate.low is not None and estimate.high is not None:
             slower = times.count - max(1, math.ceil(fraction * times.count - 1e-9))
             points.append(

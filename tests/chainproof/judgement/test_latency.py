@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -110,3 +111,21 @@ def test_what_bounds_a_percentile_bounds_the_lower_ones() -> None:
     assert found["p50"].high is not None
     for lower, higher in pairwise(found.values()):
         assert higher.high is None or lower.high is not None
+
+
+def test_an_interval_reaches_as_far_as_its_dependent_requests_leave_open() -> None:
+    """A tenth of the requests is slow, in five spells: they do not show that p95 is among the slow ones."""
+    seconds = []
+    for number in range(50):
+        second = requests({OK: (40, 0.05)})
+        if number % 10 == 3:
+            second = RequestStats(planned=40, sent=40, outcomes=Counter({OK: 40}))
+            second.response_time[Result.OK].record_all([0.4 + 0.002 * place for place in range(40)])
+        seconds.append(second)
+    together, alone = merge_stats(seconds), timings(merge_stats(seconds))["response_time_s"].quantiles["p95"]
+    found = timings(together, seconds)["response_time_s"].quantiles["p95"]
+
+    assert alone.low is not None
+    assert alone.low > 0.4
+    assert found.low is not None
+    assert found.low < 0.1
