@@ -68,10 +68,10 @@ def levels(values: Sequence[float], weights: Sequence[float], shifts: Sequence[i
 
 
 def _without_single_outliers(values: _Floats) -> _Floats:
-    """Each value replaced by the median of itself and its two neighbours; at the ends the only neighbour counts twice."""
-    if len(values) < 2:
+    """Each value replaced by the median of itself and its two neighbours; at the ends, of itself and the next two."""
+    if len(values) < 3:
         return values
-    padded = np.concatenate([values[1:2], values, values[-2:-1]])
+    padded = np.concatenate([values[2:3], values, values[-3:-2]])
     return np.asarray(np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0))
 
 

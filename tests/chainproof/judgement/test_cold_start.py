@@ -122,6 +122,7 @@ WORLDS = {
     "AR(1) of seconds": lambda seed: _waves(seed, 200, 1.0),
     "waves of 2 s": lambda seed: _waves(seed, 200, 2.0),
     "waves of 10 s": lambda seed: _waves(seed, 300, 10.0),
+    "few waves of 10 s": lambda seed: _waves(seed, 60, 10.0),
 }
 
 
@@ -155,6 +156,15 @@ def test_a_slowdown_that_passes_and_a_gradual_one_are_found() -> None:
     assert 100 == passing.slower
     assert gradual.slower is not None
     assert gradual.settled is None
+
+
+@pytest.mark.parametrize("place", range(60))
+def test_one_slow_second_is_no_change_wherever_it_is(place: int) -> None:
+    """Also next to the first and the last second."""
+    values = _independent(2, 60)
+    values[place] = 30.0
+
+    assert Settling(settled=0, slower=None) == settling(values)
 
 
 def test_a_single_slow_second_is_no_slowdown() -> None:
