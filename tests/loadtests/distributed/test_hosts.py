@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from chainproof.results.manifest import Ending
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "distributed.md").read_text(encoding="utf-8")
+DOCKERFILE = (DOCS / "distributed" / "Dockerfile").read_text(encoding="utf-8")
 MANIFESTS = [
     document
     for name in ("master.yaml", "workers.yaml")
@@ -89,15 +91,37 @@ def test_the_workload_of_the_master_is_valid(tmp_path: Path) -> None:
     assert workload(str(path)).errors() == []
 
 
+def copied_by_the_dockerfile() -> dict[str, str]:
+    """What the Dockerfile copies from the checkout, with its places in the image."""
+    copied = {}
+    for sources, place in re.findall(r"^COPY (.+) (\S+)$", DOCKERFILE, re.MULTILINE):
+        for source in sources.split():
+            copied[source] = f"{place}{source}" if place.endswith("/") else place
+    return copied
+
+
+def test_the_image_has_nothing_of_the_checkout_but_what_is_installed() -> None:
+    """A checkout may also have run folders, and the file with the workers' token that the page creates."""
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {"chainproof", *project["tool"]["setuptools"]["package-dir"].values()}
+    files = {"pyproject.toml", "constraints.txt", project["project"]["readme"], *project["project"]["license-files"]}
+
+    assert {name: f"/src/{name}" for name in folders | files} == copied_by_the_dockerfile()
+
+
 @pytest.mark.skipif(os.environ.get("CHAINPROOF_SAMPLE") != "all", reason="takes a minute: CHAINPROOF_SAMPLE=all")
 def test_the_image_has_what_the_commands_need(tmp_path: Path) -> None:
     """What the Dockerfile installs has both commands and can write a report."""
-    text = (DOCS / "distributed" / "Dockerfile").read_text()
-    (install,) = re.findall(r"^RUN (pip install .*)$", text, re.MULTILINE)
+    (install,) = re.findall(r"^RUN (pip install .*)$", DOCKERFILE, re.MULTILINE)
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
-    scripts = tmp_path / "venv" / "bin"
-    ignored = shutil.ignore_patterns(".*", "build", "runs")  # setuptools builds in the source folder
-    source = shutil.copytree(DOCS.parent, tmp_path / "src", ignore=ignored)
+    scripts, source = tmp_path / "venv" / "bin", tmp_path / "src"
+    source.mkdir()
+    for name in copied_by_the_dockerfile():
+        path = DOCS.parent / name
+        if path.is_dir():
+            shutil.copytree(path, source / name, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        else:
+            shutil.copy(path, source)
     subprocess.run(["sh", "-c", f"{scripts}/{install.replace('/src', str(source))}"], check=True)
     for command in (
         "chainproof loadtests --help",
