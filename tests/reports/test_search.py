@@ -10,7 +10,7 @@ import pytest
 
 from chainproof.reports.command import main
 from chainproof.results.folder import MANIFEST
-from chainproof.results.search_record import SEARCH_FILE
+from chainproof.results.search_record import SEARCH_FILE, read_search
 
 from .sample_reports import finished_search
 
@@ -122,7 +122,12 @@ def test_an_estimate_needs_six_rates_and_a_limit(search: Path, capsys: pytest.Ca
     main([str(search), "--json", "-"])
     few = json.loads(capsys.readouterr().out)["searches"][0]["capacity"]
 
+    record = read_search(search)
+
+    assert record is not None
+    assert record.saturation_rate is not None
     assert 7 == full["levels"]
+    assert pytest.approx(0.7 * record.saturation_rate) == full["rate_at_target_utilisation_per_s"]
     assert (
         full["concurrency_target"]["low"] <= full["concurrency_target"]["value"] <= full["concurrency_target"]["high"]
     )

@@ -325,6 +325,39 @@ def test_one_bad_spell_does_not_decide() -> None:
     assert [Verdict.INCONCLUSIVE, Verdict.FAIL] == [together.verdict, apart.verdict]
 
 
+def test_slow_spells_far_below_the_threshold_do_not_matter() -> None:
+    """A spell of 1.5 s in place of 0.5 s leaves few independent requests for 2 s, and all of them for a minute."""
+    run = seconds_of(0.0 if second in range(20, 26) else 1.0 for second in range(60))
+    texts = ["p95 response_time < 2s", "p95 response_time < 60s"]
+    near, far = (evaluate_objectives([parse_objective(text)], run)[0] for text in texts)
+
+    assert near.dependence is not None
+    assert far.dependence is not None
+    assert near.dependence.design_effect > 10
+    assert (Verdict.PASS, 1.0) == (far.verdict, far.dependence.design_effect)
+
+
+def test_the_dependence_of_slow_requests_is_shown() -> None:
+    """A run in two states whose slow requests come in five spells: p95 and p80 are both within these spells."""
+    seconds = []
+    for number in range(50):
+        second = run_of(quick=0 if number % 10 in (3, 4, 5) else 40)
+        for place in range(0 if second.sent else 40):
+            second.outcomes[OK] += 1
+            second.planned += 1
+            second.sent += 1
+            second.response_time[Result.OK].record(1.5 + 0.01 * place)
+        seconds.append(second)
+    requests = JudgedRequests(stats=merge_stats(seconds), seconds=seconds)
+    (found,) = evaluate_objectives([parse_objective(P95)], requests)
+    batches = requests.batches(found.objective.indicator)
+    at_threshold, at_quantile = batches.dependence_at(1.0), batches.dependence_of_quantile(0.95)
+
+    assert found.dependence is not None
+    assert at_threshold.effective_size(2000, 0.05) < at_quantile.effective_size(2000, 0.05)
+    assert at_threshold == found.dependence
+
+
 def test_an_error_rate_is_a_share_of_planned_requests() -> None:
     """Slow requests are no errors; failed, late, lost and unsent ones are."""
     lost = dict.fromkeys(LOSSES.values(), 10)
