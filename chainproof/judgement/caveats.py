@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from chainproof.clock import format_duration
@@ -21,15 +22,17 @@ from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import PATH
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
-from chainproof.judgement.cold_start import ColdStart
+from chainproof.judgement.cold_start import SIMILARITY, ColdStart
+from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.latency import Timing, too_few
 from chainproof.judgement.no_ok_answers import rejected_inputs
-from chainproof.results.exchange import OWN_ERRORS, NotSent, responsible_for_outcome
+from chainproof.results.exchange import OWN_ERRORS, NotSent, Result, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.integrity import damage_text
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Guard
-from chainproof.workload.objectives import INSTANTS, parse_objective
+from chainproof.statistics.histogram import Histogram, merge_histograms
+from chainproof.workload.objectives import INSTANTS, Indicator, parse_objective
 from chainproof.workload.workload import REPLAY
 
 
@@ -44,6 +47,7 @@ class CaveatInput:
     start: ColdStart
     response_time: Timing
     """Of ok answers."""
+    requests: JudgedRequests
     generator_caveats: tuple[Caveat, ...] = ()
     """The caveats about the load generator."""
 
@@ -197,6 +201,39 @@ def slowed_down(inputs: CaveatInput) -> Iterator[Caveat]:
             "figures mix both.",
             remedy="Look at the chart of response times; run for longer to see which of the two lasts.",
         )
+
+
+def unsteady(inputs: CaveatInput) -> Iterator[Caveat]:
+    """A target that warms up, fills a queue or leaks memory has no percentile; where it changed is more useful."""
+    if inputs.start.slowdown is not None or not _has_constant_rate(inputs.run):
+        return
+    batches = inputs.requests.batches(Indicator.RESPONSE_TIME)
+    if not any(batches.dependence_of_quantile(fraction).too_short for fraction in (0.5, 0.95)):
+        return
+    p50s, p95s = ([part.quantile(fraction) for part in _thirds(inputs.requests)] for fraction in (0.5, 0.95))
+    changing = [
+        f"{name} was {', '.join(map(format_duration, known[:-1]))} and {format_duration(known[-1])}"
+        for name, values in (("p50", p50s), ("p95", p95s))
+        if len(known := [value for value in values if value is not None]) == len(values)
+        if max(known) > (1.0 + SIMILARITY) * min(known)
+    ]
+    if changing:
+        yield Caveat(
+            code=CaveatCode.UNSTEADY,
+            text="Response times changed in the course of the run: in its three thirds "
+            f"{'; '.join(changing)}. Figures of the whole run mix these.",
+            remedy="Leave a slow start out with --warm-up, and run for longer. A target that becomes slower all the time, "
+            "as with a leak or a queue that grows, has no percentile.",
+        )
+
+
+def _thirds(requests: JudgedRequests) -> list[Histogram]:
+    """The response times of ok answers in the three thirds of the judged part."""
+    seconds = [each.response_time[Result.OK] for each in requests.seconds]
+    used = [place for place, each in enumerate(seconds) if each.count]
+    first, end = (used[0], used[-1] + 1) if used else (0, 0)
+    edges = [first + (end - first) * place // 3 for place in range(4)]
+    return [merge_histograms(seconds[low:high]) for low, high in pairwise(edges)]
 
 
 def _has_constant_rate(run: Run) -> bool:
@@ -471,6 +508,7 @@ CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
     replanned,
     cold_start,
     slowed_down,
+    unsteady,
     coordinated_omission,
     too_few_answers,
     lambda inputs: assumed_path(inputs.run),

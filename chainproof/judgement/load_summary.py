@@ -120,6 +120,7 @@ def summarise_load(run: Run) -> LoadSummary:
             accounting=counts,
             start=start,
             response_time=times[RESPONSE_TIME],
+            requests=requests,
             generator_caveats=tuple(generator_caveats(run, totals, judged, seconds, objectives)),
         )
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from chainproof.clock import format_duration
+from chainproof.clock import Seconds, format_duration
 from chainproof.judgement.objectives import ObjectiveResult, too_few_ok_text
 from chainproof.judgement.verdict import Verdict
 from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
 
 from .quantities import count, percent, rate
+
+_NONE = 1e-6
+"""A bound this close to 0 or 1 is shown as 0 % or 100 %."""
 
 
 def observed(result: ObjectiveResult) -> str:
@@ -39,7 +42,9 @@ def share_bounds(result: ObjectiveResult) -> str:
     share = result.share
     if share is None or share.low is None or share.high is None:
         return ""
-    return f"{percent(share.low)} – {percent(share.high)}"
+    # A bound may be rounded away from the share: it then says less, and nothing wrong.
+    low, high = (0.0 if share.low < _NONE else share.low), (1.0 if share.high > 1.0 - _NONE else share.high)
+    return f"{percent(low)} – {percent(high)}"
 
 
 def dependence(result: ObjectiveResult) -> str:
@@ -47,11 +52,17 @@ def dependence(result: ObjectiveResult) -> str:
     found = result.dependence
     if found is None or not result.total or found.design_effect <= 1.0:
         return ""
-    effective = count(max(round(result.total / found.design_effect), 1))
+    effective = max(round(result.total / found.design_effect), 1)
     return (
-        f"design effect {found.design_effect:.3g} (they tell as much as {effective} independent requests), "
-        f"correlation time {format_duration(found.correlation_time)}"
+        f"design effect {found.design_effect:.3g} (they tell as much as {count(effective)} independent "
+        f"request{'s' * (effective != 1)}), "
+        f"correlation time {_correlation_time(found.correlation_time)}"
     )
+
+
+def _correlation_time(seconds: Seconds) -> str:
+    """A correlation time; requests are counted by the second, so a shorter one is not known."""
+    return "below 1 s" if seconds < 1.0 else format_duration(seconds)
 
 
 def more_requests_needed(result: ObjectiveResult) -> str:
@@ -69,4 +80,13 @@ def more_requests_needed(result: ObjectiveResult) -> str:
         return f"the correlation time is more than a tenth of the run: run for at least {needed}"
     if result.more_requests_needed is None:
         return "no practical number of requests would decide it" if result.total else ""
-    return f"a run with about {count(result.more_requests_needed)} more requests would decide it (probability 80 %)"
+    length = _length_of(result.total + result.more_requests_needed, result) if result.total else ""
+    return f"a run with about {count(result.more_requests_needed)} more requests{length} would decide it (probability 80 %)"
+
+
+def _length_of(requests: int, result: ObjectiveResult) -> str:
+    """How long a run with so many requests is at the same rate; empty if it is unknown."""
+    measured = result.dependence.seconds if result.dependence is not None else 0.0
+    if not result.total or not measured:
+        return ""
+    return f" (at this rate {format_duration(measured * requests / result.total)} in all)"

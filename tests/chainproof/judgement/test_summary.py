@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -114,12 +116,13 @@ def overdue(count: int, lag: float = 0.001) -> tuple[Interval, Interval]:
     return first, after
 
 
-def two_workers(recovered: float) -> Run:
+def two_workers(recovered: float, lag: float = 0.001) -> Run:
     """Fifteen seconds of two workers, one of which stalls. Then the other's requests are slow too, for two seconds."""
     seconds = []
     for number in range(15):
         for worker in "01":
-            second = monitored(interval(count=100, time=2.0 if number in (9, 10) else 0.1))
+            is_slow = number in (9, 10)
+            second = monitored(interval(count=100, time=2.0 if is_slow else 0.1, lag=lag if is_slow else 0.001))
             second.second, second.worker = number, worker
             seconds.append(second)
     assert seconds[20].generator_health is not None
@@ -233,6 +236,23 @@ def slower_run(**settings: object) -> Run:
         second.second = number
         seconds.append(second)
     return with_settings(load_run(*seconds), duration_s=40.0, **settings)
+
+
+def changing_run(*factors: float, **settings: object) -> Run:
+    """Forty-five seconds whose answers become slower or faster all the time, from one factor to the next."""
+    source, seconds = random.Random(1), []
+    for number in range(45):
+        place = number / 45 * (len(factors) - 1)
+        low = int(place)
+        factor = factors[low] + (factors[low + 1] - factors[low]) * (place - low)
+        second = Interval(second=number)
+        for _ in range(50):
+            second.count_planned()
+            second.count_sent(0.0)
+            time = 0.05 * factor * source.lognormvariate(0.0, 0.3)
+            second.count_outcome(OK, time, time)
+        seconds.append(second)
+    return with_objectives(with_settings(load_run(*seconds), duration_s=45.0, **settings), "max response_time < 60s")
 
 
 def capped() -> Interval:
@@ -419,6 +439,10 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
         lambda: fifteen(stalled(interval(count=900, lag=3.0), normal=2000), "p95 schedule_lag < 10ms"),
         Verdict.FAIL,
     ),
+    "schedule lag missed during a recovery": (
+        lambda: with_objectives(two_workers(10.9, lag=0.03), "max schedule_lag < 10ms"),
+        Verdict.FAIL,
+    ),
     "met, half of the time stalled": (
         lambda: with_settings(load_run(stalled(interval(count=20), normal=2000)), duration_s=7.0),
         Verdict.INVALID,
@@ -430,6 +454,14 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
             error_budget=0.1,
         ),
         Verdict.INVALID,
+    ),
+    "missed only by a schedule lag below its limit": (
+        lambda: load_run(interval(time=0.76, lag=0.06)),
+        Verdict.INVALID,
+    ),
+    "missed also without a schedule lag below its limit": (
+        lambda: load_run(interval(time=0.81, lag=0.06)),
+        Verdict.FAIL,
     ),
     "met, event-loop lag": (lambda: load_run(monitored(interval(), loop=0.2)), Verdict.PASS),
     "missed, no CPU left": (lambda: load_run(monitored(interval(time=2.0), cpu=0.97)), Verdict.INVALID),
@@ -587,6 +619,42 @@ def test_a_slowdown_is_named_with_its_second_unless_the_rate_changes() -> None:
     assert CaveatCode.SLOWED_DOWN not in {each.code for each in summarise_load(ramp).caveats}
 
 
+def test_the_longest_stall_is_named_with_the_sum_of_all() -> None:
+    """Whichever came first."""
+    second = stalled(interval(count=50, time=0.1, lag=3.9), normal=5000)
+    assert second.generator_health is not None
+    second.generator_health.stalls = [Stall(2.0, 2.5, 2.6), Stall(5.0, 9.0, 9.3), Stall(12.0, 12.2, 12.3)]
+    caveats = summarise_load(with_settings(load_run(second), duration_s=15.0)).caveats
+    text = next(each.text for each in caveats if each.code is CaveatCode.GENERATOR_STALLED)
+
+    assert "stood still for 4 s at 5 s of the run, and 2 more times, 4.7 s in all:" in text
+
+
+@pytest.mark.parametrize(("unexplained", "has_caveat"), [(150.0, False), (400.0, True)])
+def test_a_stall_explains_time_in_flight(unexplained: float, has_caveat: bool) -> None:
+    """Requests stay in flight until their answers are read, at most for as long as the stall."""
+    second = stalled(interval(count=50, time=0.1, lag=3.9), normal=2000)
+    second.in_flight_max = 50
+    second.in_flight_ns += round(unexplained * 1e9)
+    codes = {each.code for each in summarise_load(with_settings(load_run(second), duration_s=15.0)).caveats}
+
+    assert has_caveat is (CaveatCode.LITTLES_LAW in codes)
+
+
+@pytest.mark.parametrize("factors", [(10.0, 1.0, 1.0, 1.0), (1.0, 20.0, 1.0, 1.0)])
+def test_times_that_change_all_the_time_are_named(factors: tuple[float, ...]) -> None:
+    """A warm-up and a queue that is worked off: the caveat has the times of the thirds. A ramp explains them."""
+    rates = [{"name": "ramp", "from_s": 0, "to_s": 45, "judged": False, "rate_per_s": 10, "final_rate_per_s": 90}]
+    found = {each.code: each for each in summarise_load(changing_run(*factors)).caveats}
+    ramp = {each.code for each in summarise_load(changing_run(*factors, phases=rates)).caveats}
+    steady = {each.code for each in summarise_load(changing_run(1.0, 1.0)).caveats}
+
+    assert re.search(
+        r"in its three thirds p50 was \S+ m?s, \S+ m?s and \S+ m?s; p95 was ", found[CaveatCode.UNSTEADY].text
+    )
+    assert CaveatCode.UNSTEADY not in ramp | steady
+
+
 def test_users_that_are_independent_or_do_not_pause_are_not_in_step() -> None:
     """Only a pause that is the same for all keeps users in step."""
     for run in (closed_run(in_step=False), closed_run(in_step=True, think_time_s=0.0)):
@@ -602,6 +670,7 @@ def test_every_caveat_has_a_run_that_triggers_it() -> None:
         CaveatCode.MIXED_PHASES,
         CaveatCode.NOT_EXERCISED,
         CaveatCode.SELECTED_CHECKS,
+        CaveatCode.UNSTEADY,
     }
 
     assert set(CaveatCode) - tested_elsewhere == named
