@@ -182,6 +182,15 @@ FIELD_CONVENTIONS = _clause(
     statement="Header fields whose errors recipients tolerate, such as Server, Set-Cookie and `Expires: 0`, follow their "
     "grammar too.",
 )
+DATE_ACCURATE = _clause(
+    "date-accurate",
+    Level.SHOULD,
+    source="RFC 9110 §6.6.1",
+    quotation="A sender that generates a Date header field SHOULD generate its field value as the best available "
+    "approximation of the date and time of message generation.",
+    statement="Date is about the time of the answer: within 50 minutes of the clock of this machine, and not the same for "
+    "more than 15 seconds.",
+)
 
 # ------------------------------------------------------------------ violations visible in several answers
 
@@ -395,6 +404,14 @@ FIELD_COUNT = _clause(
     quotation="A server that receives a request header field line, field value, or set of fields larger than it wishes to "
     "process MUST respond with an appropriate 4xx (Client Error) status code.",
     statement="A request with 90 small header fields is accepted. Common servers accept 100.",
+)
+REQUEST_LINE_LENGTH = _clause(
+    "request-line-length",
+    Level.SHOULD,
+    source="RFC 9112 §3",
+    quotation="It is RECOMMENDED that all HTTP senders and recipients support, at a minimum, request-line lengths of 8000 "
+    "octets.",
+    statement="A request line of 8000 bytes, most of which are the query, is accepted.",
 )
 HOST_FORMS = _clause(
     "host-forms",

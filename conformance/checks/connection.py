@@ -16,7 +16,7 @@ from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
-from ..transport.request import JSON_TYPE, CheckRequest
+from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for
 
 _THREADS = 8
@@ -80,20 +80,31 @@ def connections_are_closed_on_request(requester: Requester) -> None:
     run_in_threads(check, _requests_to_close(requester), threads=_THREADS)
 
 
+_CLOSING_LINES = (
+    ("Connection: close",),
+    ("Connection: Close",),
+    # Perl's LWP sends these two with every request.
+    ("TE: deflate,gzip;q=0.3", "Connection: TE, close"),
+    ("Connection: close ,TE", "TE: trailers"),
+    ("TE: trailers", "Connection: TE", "Connection: close"),
+)
+"""Header lines that say that the connection is to be closed: a list of options, in any letter case and on several lines."""
+
+
 def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
     """Requests after which the target must close the connection."""
-    for option in ("close", "Close"):
-        body = requester.unique_input(f"to be closed: {option}")
-        lines = (f"Connection: {option}", f"Content-Length: {len(body)}")
-        yield raw_request(requester, body, *lines, sent=body, label=f"`Connection: {option}`")
-    yield raw_request(
-        requester,
-        b"[]",
-        "Connection: close",
-        "Content-Length: 2",
-        sent=b"[]",
-        label="`Connection: close` with an array",
-    )
+    for lines in _CLOSING_LINES:
+        body = requester.unique_input(f"to be closed: {lines}")
+        label = " and ".join(f"`{line}`" for line in lines)
+        yield raw_request(requester, body, *lines, f"Content-Length: {len(body)}", sent=body, label=label)
+    body = requester.unique_input("to be closed: chunks")
+    lines = ("Connection: close", "Transfer-Encoding: chunked")
+    yield raw_request(requester, body, *lines, sent=chunked(body, 30), label="`Connection: close` with a chunked body")
+    rejected = ("Content-Length: 2", "Connection: close")
+    yield raw_request(requester, b"[]", *rejected, sent=b"[]", label="`Connection: close` with an array")
+    for version in ("HTTP/1.1", "HTTP/1.0"):
+        label = f"`Connection: close` without Authorization in {version}"
+        yield raw_request(requester, b"{}", *rejected, sent=b"{}", label=label, version=version, with_key=False)
     body = requester.unique_input("of old")
     yield raw_request(
         requester, body, f"Content-Length: {len(body)}", sent=body, label="an HTTP/1.0 request", version="HTTP/1.0"

@@ -23,12 +23,15 @@ from ..options import Permission
 from ..probing.requester import DEFAULT_BODY, DefaultBody, Requester
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for
+from .media_type import BROWSER_ACCEPT
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.UNAUTHORIZED_STATUS, clauses.ERROR_CODE_CAUSE)
 def requests_without_credentials_are_rejected(requester: Requester) -> None:
-    """A request without credentials is rejected, with a valid body and without one."""
+    """A request without credentials is rejected, with a valid body and without one, and for a browser too."""
     requester.submit(request_without_key(requester, label="a request without Authorization"))
+    label = "a request without Authorization, as of a browser"
+    requester.submit(request_without_key(requester, ("Accept", BROWSER_ACCEPT), label=label))
     requester.submit(request_without_key(requester, label="a request without Authorization or body", body=None))
 
 

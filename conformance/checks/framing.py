@@ -269,8 +269,25 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
 
 @check_for(clauses.REQUEST_FRAMING)
 def every_valid_request_framing_is_accepted(requester: Requester) -> None:
-    """Chunked or not, in pieces or at once, with many header fields."""
+    """Chunked or not, in pieces or at once, with many header fields, with an offer of another protocol."""
     _send_unusual_requests(requester, [each for each in UNUSUAL_REQUESTS if each.clause is clauses.REQUEST_FRAMING])
+    _send_offer_of_http_2(requester)
+
+
+def _send_offer_of_http_2(requester: Requester) -> None:
+    """Send a request as Java's HttpClient does to any plain http URL. A target may ignore the offer (RFC 9110 §7.8)."""
+    reference = send_reference_request(requester)
+    body = requester.unique_input("offering HTTP/2")
+    lines = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+    label = "an offer to upgrade to HTTP/2"
+    request = raw_request(requester, body, *lines, _LENGTH.format(length=len(body)), sent=body, label=label)
+    within = reference.timeout(requester.settings.deadline)
+    with requester.raw_connection() as connection:
+        connection.send_request(request)
+        if connection.wait_for_bytes(within).startswith(b"HTTP/1.1 101"):
+            return  # HTTP/2 follows, which is not judged
+        received = connection.read_answer(request, within=within)
+    record_framed(requester, request, received, reference.same_status(clauses.REQUEST_FRAMING))
 
 
 @check_for(

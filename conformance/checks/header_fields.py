@@ -23,7 +23,10 @@ from .framing import requests_of_every_kind
 _MANY_FIELDS = 90
 """Fields that a request may have. Common servers accept 100."""
 
-_REJECTED_AS_TOO_LARGE = frozenset({400, 413, 431})
+_LINE_BYTES = (2500, 8000)
+"""Lengths of request lines. Some servers and firewalls limit the query to 2,048 bytes."""
+
+_REJECTED_AS_TOO_LARGE = frozenset({400, 413, 414, 431})
 """Statuses by which a server rejects a head that is larger than it wishes to process (RFC 9110 §5.4, RFC 6585 §5)."""
 
 
@@ -35,14 +38,16 @@ def every_kind_of_answer_is_valid(requester: Requester) -> None:
     """
     for request in (*requests_of_every_kind(requester), *_further_requests(requester)):
         requester.send(request)
-    for version, line in (
-        ("HTTP/1.0", "Connection: close"),
-        ("HTTP/1.0", "Connection: keep-alive"),
-        ("HTTP/1.1", "Expect: 100-continue"),
+    output = requester.unique_input("in another version")
+    for version, line, body, with_key in (
+        ("HTTP/1.0", "Connection: close", output, True),
+        ("HTTP/1.0", "Connection: close", b"[]", True),
+        ("HTTP/1.0", "Connection: close", output, False),
+        ("HTTP/1.0", "Connection: keep-alive", output, True),
+        ("HTTP/1.1", "Expect: 100-continue", output, True),
     ):
-        body = requester.unique_input(f"{version} {line}")
-        lines = (line, f"Content-Length: {len(body)}")
-        request = raw_request(requester, body, *lines, sent=body, label=f"{version} with {line}", version=version)
+        lines, label = (line, f"Content-Length: {len(body)}"), f"{version} with {line}"
+        request = raw_request(requester, body, *lines, sent=body, label=label, version=version, with_key=with_key)
         is_old = version == "HTTP/1.0"
         received, _, _ = exchange_raw(requester, request, within=requester.settings.deadline, http_1_0=is_old)
         if received.answer is not None:
@@ -78,6 +83,7 @@ def _further_requests(requester: Requester) -> Iterable[CheckRequest]:
     yield build(chunked=True, label="a chunked body")
     yield build(with_member(requester.inputs.base, _CODE), label="a member with SQL and HTML")
     yield build(b"[]", fields=(JSON_TYPE, gzip), label="an array with Accept-Encoding: gzip")
+    yield replace(build(label="no Authorization, with Accept-Encoding: gzip"), fields=(JSON_TYPE, gzip))
     yield build(authorization=f"{requester.key.scheme.prefix} {WRONG_KEY}", label="a wrong key")
     yield build(authorization="Basic %%%", label="Basic credentials that are not base64")
     yield build(None, method="TRACE", fields=(), label="TRACE")
@@ -89,28 +95,30 @@ def _further_requests(requester: Requester) -> Iterable[CheckRequest]:
 # ------------------------------------------------------------------ many fields
 
 
-@check_for(clauses.FIELD_COUNT, clauses.REQUEST_FRAMING)
+@check_for(clauses.FIELD_COUNT, clauses.REQUEST_LINE_LENGTH, clauses.REQUEST_FRAMING)
 def many_header_fields_are_accepted(requester: Requester) -> None:
     """
-    A request with 90 small header fields is answered like one with few, wherever the key stands among them. To reject it
-    as too large is only a warning; to ignore some fields is not.
+    A request with 90 small header fields is answered like one with few, wherever the key stands among them, and so is one
+    with a long query. To reject it as too large is only a warning; to ignore some fields, or to fail, is not.
     """
     reference = send_reference_request(requester)
     if reference.status is None:
         return
-    for request in _requests_with_many_fields(requester):
+    requests = [(clauses.FIELD_COUNT, request) for request in _requests_with_many_fields(requester)]
+    requests += [(clauses.REQUEST_LINE_LENGTH, request) for request in _requests_with_long_lines(requester)]
+    for size_clause, request in requests:
         received = requester.send_once(request)
         answer = received.answer
         if answer is None or answer.status == reference.status:
             requester.record(request, received, None)
         if answer is None or answer.status == reference.status:
-            requester.record_clause(clauses.FIELD_COUNT, None, request, answer)
+            requester.record_clause(size_clause, None, request, answer)
         elif answer.status not in BUSY_STATUSES:
-            clause = clauses.FIELD_COUNT if answer.status in _REJECTED_AS_TOO_LARGE else clauses.REQUEST_FRAMING
+            clause = size_clause if answer.status in _REJECTED_AS_TOO_LARGE else clauses.REQUEST_FRAMING
             violation = Violation(
                 clause=clause,
                 expected=f"status {reference.status}, as for a request with few header fields",
-                actual=f"status {answer.status} to a request with {_MANY_FIELDS} header fields",
+                actual=f"status {answer.status} to {request.label}",
             )
             requester.record_clause(clause, violation, request, answer)
 
@@ -124,3 +132,13 @@ def _requests_with_many_fields(requester: Requester) -> Iterable[CheckRequest]:
     yield replace(plain, fields=(*plain.fields, *different), label=label)
     yield replace(plain, fields=(*different, *plain.fields), label=f"{label}, the key last")
     yield replace(plain, fields=((("X-Chainproof", "1"),) * count + plain.fields), label=f"{label}, most of them equal")
+
+
+def _requests_with_long_lines(requester: Requester) -> Iterable[CheckRequest]:
+    """Requests with long queries."""
+    for length in _LINE_BYTES:
+        path = f"{requester.target.path}?x="
+        path += "x" * (length - len(f"POST {path} HTTP/1.1"))
+        yield requester.prepare(
+            requester.build_request(path=path, label=f"a request with a request line of {length} bytes")
+        )

@@ -25,6 +25,9 @@ _CLIENT_ID_HEADERS = (
     "X-Amzn-Trace-Id",
     "X-Cloud-Trace-Context",
     "Request-Id",
+    "X-Trace-Id",
+    "X-B3-TraceId",
+    "Idempotency-Key",
     "traceparent",
 )
 """Header fields in which clients send an id of their own."""

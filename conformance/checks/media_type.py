@@ -158,27 +158,33 @@ def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
         requester.submit(replace(request, valid_message=coding == "identity"))
 
 
-_BROWSER_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+BROWSER_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+"""Accept of a browser that opens a page."""
 
 _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     *(("Accept", value) for value in ("*/*", "application/json", "application/*;q=0.8", "application/json;q=0.1, */*;q=0")),
-    *(("Accept", value) for value in ("application/json; charset=utf-8", "text/plain, application/json", "", _BROWSER_ACCEPT)),
+    *(("Accept", value) for value in ("application/json; charset=utf-8", "text/plain, application/json", "", BROWSER_ACCEPT)),
     *(("Accept", value) for value in ("text/html", "application/xml", "text/event-stream", "image/*", "application/json;q=0")),
+    *(("Accept", value) for value in ("text/html;q=0.1, application/json", "application/json; indent=4")),
     ("Accept-Charset", "iso-8859-1"),
     ("Accept-Language", "de-DE,de;q=0.9"),
+    ("Accept-Language", "zh-Hant-TW, x-chainproof;q=0.5, *;q=0.1"),
     ("Content-Language", "de"),
     ("Content-Location", "/x"),
     ("User-Agent", ""),
     ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
     ("User-Agent", "python-requests/2.32.3"),
     ("User-Agent", "Go-http-client/1.1"),
+    ("User-Agent", "curl/8.5.0"),
     ("Origin", "https://example.com"),
+    ("Origin", "null"),
     ("Referer", "https://example.com/x?y"),
     ("Cookie", "a=b; c=d"),
     ("Cache-Control", "no-cache"),
     ("Pragma", "no-cache"),
     ("Range", "bytes=0-0"),
     ("Prefer", "respond-async"),
+    ("Prefer", "return=minimal"),
     ("Idempotency-Key", "chainproof"),
     # RFC 9110 §13.1.3: a recipient ignores it unless the method is GET or HEAD. The others are met.
     ("If-Modified-Since", "Fri, 31 Dec 2038 23:59:59 GMT"),
@@ -191,7 +197,11 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("Request-Timeout-Ms", "60000"),
     ("X-Requested-With", "XMLHttpRequest"),
     ("X-Forwarded-For", "203.0.113.7"),
+    ("X-Forwarded-For", "203.0.113.7:54321, 2001:db8::1"),  # some load balancers add the port
+    ("X-Forwarded-Host", "chainproof.example"),
     ("X-Forwarded-Proto", "http"),
+    ("Forwarded", 'for="[2001:db8::1]:54321";proto=https, for=unknown'),
+    ("Via", "1.1 chainproof"),
     ("X-Request-Id", "chainproof"),
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("X-Chainproof", ""),
@@ -199,6 +209,18 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("x-chainproof.b!#$%&'*+-^_`|~", "1"),
 )  # fmt: skip  # similar fields share a line
 
+
+_INVALID_FIELDS: tuple[HeaderField, ...] = (
+    # HttpURLConnection of Java sends this Accept with every request.
+    ("Accept", "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"),
+    ("Accept", "json"),
+    ("Accept-Language", "_"),
+    ("Cookie", 'chainproof; =x; a="b; $Version=1'),
+    ("X-Forwarded-For", "unknown, _chainproof, 999.1.1.1"),
+    ("Forwarded", "for=2001:db8::1;;"),
+    ("traceparent", "00-chainproof"),
+)
+"""Header fields whose values are invalid. A target may reject or ignore them, but not fail."""
 
 _COOKIE_BYTES = 3000
 """Bytes of a cookie. Browsers keep cookies of up to 4,096 bytes."""
@@ -218,6 +240,12 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
         for body in (accepted, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))
             requester.submit(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
+    for types in (("text/html", "application/json"), ("application/json", "text/html")):
+        both = (JSON_TYPE, *(("Accept", each) for each in types))
+        requester.submit(
+            requester.build_request(accepted, fields=both, label=f"two Accept fields: {', '.join(types)}")
+        )
+    _send_invalid_fields(requester)
     _send_conditional_requests(requester)
     long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))
     requester.submit(
@@ -230,11 +258,18 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     for query in (*_QUERIES, f"?{'&'.join(f'p{number}=1' for number in range(_QUERY_PARAMETERS))}"):
         path = requester.target.path + query
         requester.submit(requester.build_request(accepted, path=path, label=f"a request with the query {query[:20]}"))
+    path = f"{requester.target.path}?x=%FF"
+    _send_in_doubt(requester, requester.build_request(path=path, label="a query that is not UTF-8"))
     _send_underscored_names(requester)
     _send_encoded_line_breaks(requester)
 
 
-_QUERIES = ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?x=1&x%5By%5D=2", "?" + "x" * 1000)
+_QUERIES = (
+    *("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?x=1&x%5By%5D=2", "?" + "x" * 1000),
+    # Some gateways look for a path, a host or a port in the whole request target.
+    *("?x=https://example.com:8443/a//b/../c?d", "?x=:80", "?x=%2F%3F%26%23%25%E2%82%AC", "?=1&&x", "?a=1;b=2"),
+    *("?format=xml", "?_format=html", "?version=2"),
+)
 _QUERY_PARAMETERS = 150
 
 _INJECTED = ("X-Chainproof-Injected", "1")
@@ -294,6 +329,18 @@ def _send_underscored_names(requester: Requester) -> None:
         requester.record_clause(
             clauses.OBJECT_ACCEPTED, violation if answer.status != usual.status else None, request, answer
         )
+
+
+def _send_invalid_fields(requester: Requester) -> None:
+    """Send fields with invalid values, which many clients and proxies do."""
+    for name, value in _INVALID_FIELDS:
+        label = f"a request with an invalid {name}: {value}"
+        _send_in_doubt(requester, requester.build_request(fields=(JSON_TYPE, (name, value)), label=label))
+
+
+def _send_in_doubt(requester: Requester, request: CheckRequest) -> None:
+    """Send a request that may be accepted or rejected, in a documented way."""
+    requester.record(requester.prepare(request), requester.send_once(request), None)
 
 
 def _send_conditional_requests(requester: Requester) -> None:

@@ -14,6 +14,7 @@ EVERY_ANSWER_CLAUSES: tuple[Clause, ...] = (
     clauses.ALLOW_HEADER,
     clauses.FIELD_SYNTAX,
     clauses.FIELD_CONVENTIONS,
+    clauses.DATE_ACCURATE,
     clauses.RESPONSE_FRAMING,
     clauses.REQUEST_ANSWERED,
 )

@@ -35,6 +35,7 @@ from .error_code_cause import error_code_violation
 from .expectation import STEERING_HEADER, Expectation, Terms, excerpt
 from .field_syntax import field_violations, has_judged_field
 from .json_equality import duplicate_names
+from .message_dates import has_date
 from .request_ids import repeated_id_violation
 from .stack_traces import exposed_internals
 
@@ -88,6 +89,8 @@ class AnswerHistory:
     recent_bodies: RecentBodies = field(default_factory=RecentBodies)
     has_repeated_request_id: bool = False
     """Whether another answer had this answer's request id."""
+    date_violation: Violation | None = None
+    """The violation of this answer's Date, if it is wrong."""
     conclusive: Collection[tuple[str, int]] = frozenset()
     """Pairs of clause id and busy status that are known to be about the request, see `is_busy`."""
 
@@ -300,6 +303,10 @@ def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history
     if has_judged_field(answer):
         draft.exercise(clauses.FIELD_SYNTAX, clauses.FIELD_CONVENTIONS)
         draft.add(*field_violations(answer))
+    if has_date(answer):
+        draft.exercise(clauses.DATE_ACCURATE)
+    if history.date_violation is not None:
+        draft.add(history.date_violation)
 
 
 def _judge_operation_answer(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms) -> None:

@@ -22,6 +22,7 @@ from ..judging.expectation import Expectation, Terms
 from ..judging.finding_recorder import Evidence, FindingRecorder
 from ..judging.judge import AnswerHistory, Judgement, is_busy, judge, misframed, request_secrets
 from ..judging.known_answers import KnownAnswers
+from ..judging.message_dates import MessageDates
 from ..judging.request_ids import SeenRequestIds
 from ..judging.request_texts import RequestTexts
 from ..transport.client import Client
@@ -59,6 +60,7 @@ class AnswerRecorder:
         self._keep_bodies = keep_bodies
         self._recent_bodies = RecentBodies()
         self._request_ids = SeenRequestIds()
+        self._dates = MessageDates()
         self._conclusive: set[tuple[str, int]] = set()
         self.known_answers = KnownAnswers()
         """The outputs of the run. An echo chain's outputs are not remembered: their inputs say what they have to be."""
@@ -91,6 +93,7 @@ class AnswerRecorder:
         history = AnswerHistory(
             recent_bodies=self._recent_bodies,
             has_repeated_request_id=answer is not None and is_readable and self._request_ids.add(answer),
+            date_violation=self._dates.violation(answer) if answer is not None and is_readable else None,
             conclusive=self._conclusive,
         )
         is_large = answer is not None and len(answer.body) > _LARGE_BODY

@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     chain,
     fields,
     framing,
+    irrelevant_parts,
     parsing,
     recovery,
     request_framing,

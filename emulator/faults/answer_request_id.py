@@ -62,6 +62,16 @@ _faults.add_table(
                 else context.correct_answer()
             ),
         ),
+        "id-from-trace": (
+            "The request id is copied from X-B3-TraceId of the request.",
+            lambda context: (
+                with_header(
+                    context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-b3-traceid").decode("latin-1")
+                )
+                if context.field(b"x-b3-traceid")
+                else context.correct_answer()
+            ),
+        ),
         "id-constant-on-errors": (
             "All errors with the same status have the same request id.",
             lambda context: (

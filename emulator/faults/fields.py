@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from email.utils import formatdate, parsedate_to_datetime
 
 from chainproof.contract import http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
+    DATE_ACCURATE,
     FIELD_CONVENTIONS,
     FIELD_COUNT,
     FIELD_SYNTAX,
@@ -43,6 +45,11 @@ def _with_date(change: Callable[[bytes], bytes]) -> SendHook:
     return send
 
 
+def _later(date: bytes, hours: int) -> bytes:
+    """A date some hours later."""
+    return formatdate(parsedate_to_datetime(date.decode()).timestamp() + 3600 * hours, usegmt=True).encode()
+
+
 def _is_error(answer: Answer) -> bool:
     """Whether it is an error."""
     return answer.status >= 400
@@ -60,6 +67,12 @@ for _name, _description, _change in (
     ("date-one-digit-day", "The day in Date has one digit.", lambda _: b"Sun, 1 Nov 2026 10:00:00 GMT"),
 ):
     _faults.add_send(_name, _description, _with_date(_change), FIELD_SYNTAX)
+
+for _name, _description, _change in (
+    ("date-stuck", "Date is always the same.", lambda _: b"Fri, 27 Nov 2026 10:00:00 GMT"),
+    ("date-in-local-time", "Date is a local time, eight hours ahead, but says GMT.", lambda date: _later(date, 8)),
+):
+    _faults.add_send(_name, _description, _with_date(_change), DATE_ACCURATE)
 
 _faults.add_table(
     FIELD_SYNTAX,
