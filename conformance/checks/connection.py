@@ -16,6 +16,7 @@ from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
+from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for
 
@@ -24,6 +25,9 @@ _UNANNOUNCED_CLOSE_TIMEOUT: Seconds = 0.06
 """Time to wait after an answer for a close that was not announced."""
 _UNREAD_BYTES = 140_000
 """Bytes of a body that a target may leave unread. Some servers discard only the first 64 or 128 KiB."""
+_UNAVAILABLE = BUSY_STATUSES - {429}
+"""Statuses by which a target says that it is not available. It may limit the rate of each connection."""
+_ATTEMPTS = 3
 _REQUESTS_PER_CONNECTION = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
 """Requests on one connection."""
 
@@ -211,6 +215,27 @@ def one_connection_serves_many_requests(requester: Requester) -> None:
             _record_in_step(requester, request, received, reference)
             if connection.is_closed or received.closes_connection:
                 break
+            if received.status in _UNAVAILABLE and _is_worn_out(requester, connection, reference):
+                violation = Violation(
+                    clause=clauses.REQUEST_ISOLATION,
+                    expected=f"status {reference.status}, as on other connections at the same time",
+                    actual=f"status {received.status} to each request after the {number}th on a connection",
+                )
+                requester.record_clause(clauses.REQUEST_ISOLATION, violation, request, received.answer)
+                break
+
+
+def _is_worn_out(requester: Requester, connection: RawConnection, reference: ReferenceAnswer) -> bool:
+    """True if requests on a connection go on to be answered as if the target were not available, and others do not."""
+    for number in range(_ATTEMPTS):
+        if send_reference_request(requester).status != reference.status:
+            return False
+        request = _plain_request(requester, f"once more {number}", "one of many requests on one connection")
+        received = connection.exchange(request, within=reference.timeout(requester.settings.deadline))
+        requester.record(request, received, None)
+        if received.status not in _UNAVAILABLE or connection.is_closed or received.closes_connection:
+            return False
+    return True
 
 
 # ------------------------------------------------------------------ HTTP/1.0

@@ -167,7 +167,7 @@ def _before_empty_line(raw: bytes) -> tuple[bytes, ...]:
 
 UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     UnusualRequest(label="chunks of 1 byte", lines=_CHUNKED, sent=lambda body: chunked(body, 1)),
-    UnusualRequest(label="chunks of 3 bytes", lines=_CHUNKED, sent=lambda body: chunked(body, 3)),
+    UnusualRequest(label="2000 chunks of 3 bytes", lines=_CHUNKED, sent=lambda body: chunked(body, 3), size=6000),
     UnusualRequest(label="chunks of 4096 bytes", lines=_CHUNKED, sent=lambda body: chunked(body, 4096), size=16_384),
     UnusualRequest(label="one chunk", lines=_CHUNKED, sent=lambda body: chunked(body, len(body))),
     UnusualRequest(

@@ -211,6 +211,12 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
         sent=_with_chunk_size(" %x"),
     ),
     InvalidMessage(
+        label="a chunk size with text after it",
+        clause=http_clauses.CHUNK_SIZE_DIGITS_ONLY,
+        lines=_CHUNKED,
+        sent=_with_chunk_size("%x x"),
+    ),
+    InvalidMessage(
         label="a chunk size that overflows 32 bits",
         clause=http_clauses.CHUNK_SIZE_OVERFLOW,
         lines=_CHUNKED,

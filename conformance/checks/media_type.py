@@ -242,9 +242,7 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
             requester.submit(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
     for types in (("text/html", "application/json"), ("application/json", "text/html")):
         both = (JSON_TYPE, *(("Accept", each) for each in types))
-        requester.submit(
-            requester.build_request(accepted, fields=both, label=f"two Accept fields: {', '.join(types)}")
-        )
+        requester.submit(requester.build_request(accepted, fields=both, label=f"two Accept fields: {', '.join(types)}"))
     _send_invalid_fields(requester)
     _send_conditional_requests(requester)
     long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))

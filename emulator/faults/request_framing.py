@@ -154,6 +154,12 @@ def _breaks_odd_chunk_sizes(lines: list[bytes], body: bytes) -> tuple[list[bytes
     return lines, odd_sizes.sub(rb"\1x", body) if chunked else body
 
 
+def _rejects_many_chunks(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
+    """Drops the media type, so that the request is rejected, if a thousand chunks follow."""
+    has_many = field_values(lines, b"transfer-encoding") and body.count(b"\r\n") > 2000
+    return (without_field(lines, b"content-type") if has_many else lines), body
+
+
 def _breaks_trailers(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
     """Makes the last chunk invalid if trailer fields follow."""
     chunked = field_values(lines, b"transfer-encoding")
@@ -197,6 +203,7 @@ for _name, _description, _change, *_clauses in (
         _breaks_odd_chunk_sizes,
         REQUEST_FRAMING,
     ),
+    ("rejects-many-chunks", "Bodies in more than 1000 chunks are rejected.", _rejects_many_chunks, REQUEST_FRAMING),
     ("rejects-trailers", "Trailer fields are rejected.", _breaks_trailers, CHUNKED_TRAILERS),
     (
         "length-overrides-chunked",

@@ -263,6 +263,14 @@ def fails_30th_on_connection(context: RequestContext) -> Answer:
     return error(answer, 500, None) if answer.status == 200 and context.position >= 30 else answer
 
 
+@_faults.on_decide(REQUEST_ISOLATION)
+def unavailable_from_30th_on_connection(context: RequestContext) -> Answer:
+    """From the 30th request on, requests on a connection are answered 502, as if the one to the chain were lost."""
+    answer = context.correct_answer()
+    is_lost = answer.status == 200 and context.position >= 30
+    return error(answer, 502, ErrorCode.INTERNAL_BASETEN_ERROR) if is_lost else answer
+
+
 def _fails_when_busy(context: RequestContext) -> Answer:
     """500 when more than 24 other requests are in flight."""
     answer = context.correct_answer()

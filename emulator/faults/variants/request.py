@@ -268,6 +268,22 @@ add_variant(
         lambda context, answer: with_header(answer, "X-Query", "yes" if b"?" in context.request.target else "no")
     ),
 )
+
+
+def _gzip_of_ratio_10(context: RequestContext) -> Answer:
+    """A hook for a gateway that rejects compressed bodies that become more than ten times as long."""
+    decoded = decoded_request(context)
+    is_bomb = len(decoded.body) > max(10 * len(context.body), 10_000)
+    answer = decoded.correct_answer()
+    return error(answer, 400, "payload_too_large") if is_bomb and answer.status == 200 else answer
+
+
+add_variant(
+    "gzip-of-ratio-10",
+    "Bodies with `Content-Encoding: gzip` are accepted if they become at most ten times as long.",
+    "RFC 9110 §8.4, §15.5.16: a server may reject a content coding, as protection against decompression bombs",
+    FaultHook(decide=_gzip_of_ratio_10),
+)
 add_variant(
     "accepts-gzip",
     "Bodies with `Content-Encoding: gzip` are accepted.",
