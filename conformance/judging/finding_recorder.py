@@ -327,6 +327,7 @@ _CONDITIONAL: dict[str, str] = {
     clauses.RETRY_AFTER.id: "no answer had a Retry-After",
     clauses.REQUEST_ID_UNIQUE.id: "no answer had a request id",
     clauses.ALLOW_HEADER.id: "no answer was a 405",
+    clauses.DATE_ACCURATE.id: "no answer had a valid Date of its own",
     clauses.ERROR_MESSAGE.id: "no error had the member",
     clauses.ERROR_CODE.id: "no error had the member",
     clauses.ERROR_CODE_STATUS.id: "no error had a code",

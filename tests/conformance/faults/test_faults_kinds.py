@@ -75,6 +75,7 @@ HEADER_FIELDS = (
         )
         for name, value, clause in (
             ("Date", "2026-11-27 10:00:00", "field-syntax"),
+            ("Date", "Sun, 06 Nov 1994 08:49:37 GMT", "date-accurate"),
             ("ETag", "abc", "field-syntax"),
             ("Cache-Control", "max-age=1.5", "field-syntax"),
             ("Vary", "Accept; Origin", "field-syntax"),
@@ -98,6 +99,12 @@ HEADER_FIELDS = (
         check="many_header_fields_are_accepted",
         breaks="field-count",
         server=lambda: when(lambda request: len(request.fields) > 80, lambda request, answer: error(431, None)),
+    ),
+    FaultyEndpoint(
+        name="request lines of at most 4 KiB",
+        check="many_header_fields_are_accepted",
+        breaks="request-line-length",
+        server=lambda: when(lambda request: len(request.path) > 4096, lambda request, answer: error(414, None)),
     ),
     FaultyEndpoint(
         name="an own name in capitals is unknown",
