@@ -257,7 +257,8 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
         path = requester.target.path + query
         requester.submit(requester.build_request(accepted, path=path, label=f"a request with the query {query[:20]}"))
     path = f"{requester.target.path}?x=%FF"
-    _send_in_doubt(requester, requester.build_request(path=path, label="a query that is not UTF-8"))
+    request = requester.build_request(path=path, label="a query that is not UTF-8")
+    requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
     _send_underscored_names(requester)
     _send_encoded_line_breaks(requester)
 
@@ -330,15 +331,11 @@ def _send_underscored_names(requester: Requester) -> None:
 
 
 def _send_invalid_fields(requester: Requester) -> None:
-    """Send fields with invalid values, which many clients and proxies do."""
+    """Send fields with invalid values, as some clients and proxies do. The HTTP server may reject them."""
     for name, value in _INVALID_FIELDS:
         label = f"a request with an invalid {name}: {value}"
-        _send_in_doubt(requester, requester.build_request(fields=(JSON_TYPE, (name, value)), label=label))
-
-
-def _send_in_doubt(requester: Requester, request: CheckRequest) -> None:
-    """Send a request that may be accepted or rejected, in a documented way."""
-    requester.record(requester.prepare(request), requester.send_once(request), None)
+        request = requester.build_request(fields=(JSON_TYPE, (name, value)), label=label)
+        requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
 
 
 def _send_conditional_requests(requester: Requester) -> None:
