@@ -468,6 +468,23 @@ CONNECTION_PERSISTENCE = _clause(
     statement="A connection is closed if the request or the answer says `Connection: close`. It is not closed after every "
     "answer without that field.",
 )
+CLOSE_IN_LIST = _clause(
+    "close-in-list",
+    Level.SHOULD,
+    source="RFC 9112 §9.6",
+    quotation='A server that receives a "close" connection option MUST initiate closure of the connection',
+    statement="A connection is closed also if `close` is one of several connection options, as in `Connection: TE, close`. "
+    "gunicorn leaves it open.",
+)
+UPGRADE_OFFER = _clause(
+    "upgrade-offer",
+    Level.SHOULD,
+    source="RFC 9110 §7.8",
+    quotation="A server MAY ignore a received Upgrade header field if it wishes to continue using the current protocol on that "
+    "connection.",
+    statement="A request that offers an upgrade to HTTP/2, as Java's HttpClient sends it to plain http URLs, is answered like one "
+    "without the offer. uvicorn loses its body, unless it runs with `--http h11`.",
+)
 
 # ------------------------------------------------------------------ errors and overload
 

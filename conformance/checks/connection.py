@@ -60,7 +60,7 @@ def connections_stay_open_unless_close_is_announced(requester: Requester) -> Non
     )
 
 
-@check_for(clauses.CONNECTION_PERSISTENCE)
+@check_for(clauses.CONNECTION_PERSISTENCE, clauses.CLOSE_IN_LIST)
 def connections_are_closed_on_request(requester: Requester) -> None:
     """
     A connection is closed after a request with `Connection: close` and after an HTTP/1.0 request (RFC 9112 §9.6,
@@ -69,35 +69,31 @@ def connections_are_closed_on_request(requester: Requester) -> None:
     reference = send_reference_request(requester)
 
     def check(request: CheckRequest) -> None:
+        has_list = b"\r\nTE: " in (request.raw or b"")
+        clause = clauses.CLOSE_IN_LIST if has_list else clauses.CONNECTION_PERSISTENCE
         # An HTTP/1.0 answer without a length ends with the connection, which is then closed by definition.
         received, closed_in_time = _answer_and_close(requester, request, reference, requester.waits.close)
         if received.answer is not None and not received.framing_error:
             violation = Violation(
-                clause=clauses.CONNECTION_PERSISTENCE,
-                expected="the connection closed after the answer",
-                actual="the connection left open",
+                clause=clause, expected="the connection closed after the answer", actual="the connection left open"
             )
-            requester.record_clause(
-                clauses.CONNECTION_PERSISTENCE, None if closed_in_time else violation, request, received.answer
-            )
+            requester.record_clause(clause, None if closed_in_time else violation, request, received.answer)
 
     run_in_threads(check, _requests_to_close(requester), threads=_THREADS)
 
 
-_CLOSING_LINES = (
-    ("Connection: close",),
-    ("Connection: Close",),
+_CLOSING_LISTS = (
     # Perl's LWP sends these two with every request.
     ("TE: deflate,gzip;q=0.3", "Connection: TE, close"),
     ("Connection: close ,TE", "TE: trailers"),
     ("TE: trailers", "Connection: TE", "Connection: close"),
 )
-"""Header lines that say that the connection is to be closed: a list of options, in any letter case and on several lines."""
+"""Header lines with several connection options, one of which says that the connection is to be closed."""
 
 
 def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
     """Requests after which the target must close the connection."""
-    for lines in _CLOSING_LINES:
+    for lines in (("Connection: close",), ("Connection: Close",), *_CLOSING_LISTS):
         body = requester.unique_input(f"to be closed: {lines}")
         label = " and ".join(f"`{line}`" for line in lines)
         yield raw_request(requester, body, *lines, f"Content-Length: {len(body)}", sent=body, label=label)

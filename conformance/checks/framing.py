@@ -267,7 +267,7 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
 )
 
 
-@check_for(clauses.REQUEST_FRAMING)
+@check_for(clauses.REQUEST_FRAMING, clauses.UPGRADE_OFFER)
 def every_valid_request_framing_is_accepted(requester: Requester) -> None:
     """Chunked or not, in pieces or at once, with many header fields, with an offer of another protocol."""
     _send_unusual_requests(requester, [each for each in UNUSUAL_REQUESTS if each.clause is clauses.REQUEST_FRAMING])
@@ -276,6 +276,8 @@ def every_valid_request_framing_is_accepted(requester: Requester) -> None:
 
 def _send_offer_of_http_2(requester: Requester) -> None:
     """Send a request as Java's HttpClient does to any plain http URL. A target may ignore the offer (RFC 9110 §7.8)."""
+    if requester.target.scheme != "http":
+        return  # with TLS, HTTP/2 is agreed on before the first request
     reference = send_reference_request(requester)
     body = requester.unique_input("offering HTTP/2")
     lines = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
@@ -287,7 +289,7 @@ def _send_offer_of_http_2(requester: Requester) -> None:
         if connection.wait_for_bytes(within).startswith(b"HTTP/1.1 101"):
             return  # HTTP/2 follows, which is not judged
         received = connection.read_answer(request, within=within)
-    record_framed(requester, request, received, reference.same_status(clauses.REQUEST_FRAMING))
+    record_framed(requester, request, received, reference.same_status(clauses.UPGRADE_OFFER))
 
 
 @check_for(

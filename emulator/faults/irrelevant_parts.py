@@ -9,15 +9,16 @@ from dataclasses import replace
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
+    CLOSE_IN_LIST,
     CONNECTION_PERSISTENCE,
     ERROR_JSON,
     ERROR_MEDIA_TYPE,
     OBJECT_ACCEPTED,
-    REQUEST_FRAMING,
     REQUEST_LINE_LENGTH,
     RESPONSE_FRAMING,
     STATUS,
     UNAUTHORIZED_STATUS,
+    UPGRADE_OFFER,
 )
 
 from .fault import FaultRegistrar, FaultStage
@@ -118,7 +119,7 @@ _faults.add_table(
 )
 
 
-@_faults.on_decide(REQUEST_FRAMING)
+@_faults.on_decide(UPGRADE_OFFER)
 def http_2_offer_loses_body(context: RequestContext) -> Answer:
     """The body of a request that offers an upgrade to HTTP/2 is lost."""
     has_offer = context.field(b"http2-settings") != b""
@@ -220,7 +221,7 @@ def _options(outgoing: OutgoingAnswer) -> bytes:
     return b", ".join(outgoing.request.fields(b"connection")).lower() if outgoing.request else b""
 
 
-@_connection_faults.on_send(CONNECTION_PERSISTENCE)
+@_connection_faults.on_send(CLOSE_IN_LIST)
 def close_in_list_ignored(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """`close` beside another option of Connection is ignored."""
     yield from _ignores_close(outgoing, lambda each: b"," in _options(each) and b"close" in _options(each))

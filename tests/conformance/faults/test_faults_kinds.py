@@ -65,7 +65,29 @@ def host_name(request: EndpointRequest) -> str:
     return "".join(request.values("host")).partition(":")[0]
 
 
+class ReadsOneOption(EndpointHandler):
+    """Does not know `close` in a list of connection options."""
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        fields = tuple(each for each in request.fields if each[0].lower() != "connection" or "," not in each[1])
+        return super().send_answer(replace(request, fields=fields), answer)
+
+
 HEADER_FIELDS = (
+    FaultyEndpoint(
+        name="close in a list of options is ignored",
+        check="connections_are_closed_on_request",
+        breaks="close-in-list",
+        handler=ReadsOneOption,
+    ),
+    FaultyEndpoint(
+        name="an offer of HTTP/2 is rejected",
+        check="every_valid_request_framing_is_accepted",
+        breaks="upgrade-offer",
+        server=lambda: when(
+            lambda request: bool(request.values("upgrade")), lambda request, answer: error(400, "client_error")
+        ),
+    ),
     *(
         FaultyEndpoint(
             name=f"{name}: {value}",
