@@ -7,6 +7,7 @@ An answer that depends on earlier requests may be right or wrong, and only the n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 _VARYING_WORDS = """
     age attempts cache cached clock created date duration elapsed expires expiry generated hit host hostname id
@@ -22,6 +23,9 @@ _STATE_WORDS = """
 """
 """Words in the name of an output value that depends on earlier requests."""
 
+_VARYING_PHRASES = (("batch", "size"), ("in", "flight"))
+"""The same for words in a row: how many requests a chain processes together."""
+
 _CACHE_WORDS = frozenset({"cache", "cached", "hit"})
 
 _IDENTIFIER_WORDS = """
@@ -35,10 +39,14 @@ def may_vary(names: Iterable[str | int]) -> bool:
     """
     True if the name of a value says that it may differ between equal requests, like a duration or a counter.
 
-    >>> may_vary(("meta", "elapsed_ms")), may_vary(("remainingCalls",)), may_vary(("lines", "[]", "amount"))
-    (True, True, False)
+    >>> may_vary(("meta", "elapsed_ms")), may_vary(("remainingCalls",)), may_vary(("batchSize",))
+    (True, True, True)
+    >>> may_vary(("lines", "[]", "amount")), may_vary(("batch", "score"))
+    (False, False)
     """
-    return not set(f"{_VARYING_WORDS} {_STATE_WORDS}".split()).isdisjoint(_words(names))
+    words = _words(names)
+    single = set(f"{_VARYING_WORDS} {_STATE_WORDS}".split())
+    return not single.isdisjoint(words) or not set(_VARYING_PHRASES).isdisjoint(pairwise(words))
 
 
 def tells_of_cache(names: Iterable[str | int]) -> bool:
