@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from chainproof.contract.answer import Answer
 
@@ -89,13 +90,11 @@ def _with_others(requester: Requester, inputs: ChainInputs) -> ChainInputs:
     unnamed = replace(inputs, ignores_unnamed=True).embed(HARMLESS_VALUE)
     assert unnamed is not None
     texts = string_places(inputs.base)[:_MAX_TEXTS]
+    # The requests overlap, so their outputs may be mixed up. Later ones must not be compared with these.
+    send = partial(requester.send_valid_body, is_compared=False)
     with ThreadPoolExecutor(_THREADS) as pool:
         bodies = [unnamed, *(place.put(HARMLESS_TEXT) for place in texts), *wanted]
-        accepted = {
-            body
-            for body, answer in zip(bodies, pool.map(requester.send_valid_body, bodies), strict=True)
-            if _is_accepted(answer)
-        }
+        accepted = {body for body, answer in zip(bodies, pool.map(send, bodies), strict=True) if _is_accepted(answer)}
     others = tuple(body for body in wanted if body in accepted)
     return replace(
         inputs,

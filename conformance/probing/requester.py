@@ -453,9 +453,9 @@ class Requester:
         """
         run_in_threads(function, [item for item in items if self.scope.is_selected(item.label)], threads=threads)
 
-    def send_valid_body(self, body: bytes) -> Answer | None:
+    def send_valid_body(self, body: bytes, *, is_compared: bool = True) -> Answer | None:
         """The answer to an object with the right key, judged without an expectation. A busy target is asked a few times."""
-        request = self.build_request(body)
+        request = self.build_request(body, is_compared=is_compared)
         answer = self._exchange(request, None).answer
         for pause in self.waits.retry_pauses:
             if answer is None or answer.status not in BUSY_STATUSES:
