@@ -46,6 +46,8 @@ _INPUTS: dict[Depth, int] = {Depth.QUICK: 4, Depth.STANDARD: 8, Depth.DEEP: 16}
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 3, Depth.STANDARD: 8, Depth.DEEP: 20}
 """Rounds of concurrent requests."""
 _THREADS = 12
+_INVALID = (b"{}", b'{"a":', b"{}")
+"""Inputs among concurrent ones that a chain may reject, without those that are processed with them."""
 _VARIATIONS: dict[Depth, int] = {Depth.QUICK: 10, Depth.STANDARD: 40, Depth.DEEP: 200}
 """Changes of one value that are tried with each unique value."""
 _LONG_TEXTS = (5_000, 50_000)
@@ -152,7 +154,7 @@ def _send_on_one_connection(requester: Requester, bodies: Sequence[bytes]) -> No
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ANSWER_REPEATABLE)
 def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
-    """Different inputs, each sent alone first, and then many at the same time."""
+    """Different inputs, each sent alone first, and then many at the same time, with invalid ones among them."""
     source = input_source(requester, "concurrent inputs")
     values = [source.unique() for _ in range(_INPUTS[requester.settings.depth] + 2)]
     # A server may process large inputs in another way, and share more between them.
@@ -172,7 +174,7 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     def send(body: bytes) -> None:
         label = "one of several concurrent inputs"
         judged = requester.send(requester.build_request(body, label=label))
-        _judge_tokens(requester, judged, every_token - own[body])
+        _judge_tokens(requester, judged, every_token - own.get(body, frozenset()))
 
     alone = {body: requester.send(requester.build_request(body, label="an input sent alone")) for body in own}
     if not _can_show_owner(requester, alone, own):
@@ -181,7 +183,7 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
         )
     rng = requester.rng("order of concurrent inputs")
     for _ in range(_ROUNDS[requester.settings.depth]):
-        batch = list(own) * 2
+        batch = [*own, *own, *_INVALID]
         rng.shuffle(batch)
         run_in_threads(send, [*batch, *map(encoded, rng.sample(similar, len(similar)))], threads=_THREADS)
 
