@@ -215,7 +215,8 @@ ANSWER_REPEATABLE = _clause(
     source=ASSUMED,
     quotation="No document says that a chain is deterministic, but callers of one that is rely on it.",
     statement="A value of the output that is the same whenever an input is sent alone is the same on every connection, in "
-    "every form of the request, after errors, and while other requests run.",
+    "every form of the request, also with a default written out or members that the chain ignores, after errors, and while "
+    "other requests run.",
 )
 ECHO_EXACT = _clause(
     "echo-exact",

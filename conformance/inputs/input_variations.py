@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _TOKEN_LENGTHS = (16, 12, 8, 6)
 """Lengths of the unique texts that are tried, the longest first."""
 _FILLING = "abcdefgh "
 """What makes a text longer."""
+_PADDED_BASE64 = re.compile(r"(?:[\w+/-]{4})*(?:[\w+/-]{2}==|[\w+/-]{3}=)", re.ASCII)
+_GROUP = 4
+"""Characters of base64 that stand for three bytes. The last ones may have padding, which ends the data."""
 _MAX_ITEMS = 2
 """Items of an array whose values are changed; the others are alike."""
 _UNIQUE_NUMBERS = (10**9, 10**6, 10**4, 1000, 100)
@@ -140,6 +144,7 @@ def unique_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random
         longest = _TOKEN_LENGTHS[0]
         candidates = [unique_text(rng, longest) + current[longest:]] if len(current) > longest else []
         candidates += [unique_text(rng, length) for length in _TOKEN_LENGTHS]
+        candidates += [unique_text(rng, longest) + current[-_GROUP:]] if is_padded_base64(current) else []
     elif is_number(current):
         candidates = [rng.randrange(limit // 10, limit) for limit in _UNIQUE_NUMBERS]
     return next((each for each in candidates if accepts(with_value(value, place, each))), None)
@@ -226,12 +231,51 @@ def lengthened(
         text = value_at(value, place)
         size = length
         while isinstance(text, str) and size > len(text):
-            longer = with_value(value, place, (text + filling * (size // len(filling) + 1))[:size])
-            if accepts(longer):
-                value = longer
+            candidates = (with_value(value, place, longer) for longer in _longer_texts(text, size, filling))
+            found = next(filter(accepts, candidates), None)
+            if found is not None:
+                value = found
                 break
             size //= 2
     return value
+
+
+def _longer_texts(text: str, size: int, filling: str) -> Iterator[str]:
+    """
+    A text of *size* characters, and one that is base64 if the text is. With padding only the latter is longer for a decoder.
+
+    >>> list(_longer_texts("rEwJwgbn4w==", 18, "ab"))
+    ['rEwJwgbnabab4w==', 'rEwJwgbn4w==ababab']
+    """
+    longer = (text + filling * (size // len(filling) + 1))[:size]
+    groups = (filling.replace(" ", "") * size)[: (size - len(text)) // _GROUP * _GROUP]
+    as_base64 = text[:-_GROUP] + groups + text[-_GROUP:]
+    if not groups.isascii() or len(text) % _GROUP:
+        yield longer
+    else:
+        yield from (as_base64, longer) if is_padded_base64(text) else (longer, as_base64)
+
+
+def is_padded_base64(text: str) -> bool:
+    """
+    True for a text that can only be base64, since it ends with padding.
+
+    >>> is_padded_base64("AAA="), is_padded_base64("AAAA"), is_padded_base64("x = y =")
+    (True, False, False)
+    """
+    return _PADDED_BASE64.fullmatch(text) is not None
+
+
+def with_other_end(text: str) -> str:
+    """
+    A text with another character at its end, or in base64 the last one that is no padding.
+
+    >>> with_other_end("abc"), with_other_end("AAAAAA=="), with_other_end("x")
+    ('abx', 'AAAxAA==', 'y')
+    """
+    kept = text[-_GROUP:] if is_padded_base64(text) and len(text) > _GROUP else ""
+    start = text.removesuffix(kept)
+    return start[:-1] + ("x" if start[-1:] != "x" else "y") + kept
 
 
 def with_many_items(value: JSON, accepts: Accepts, count: int) -> JSON:
@@ -286,7 +330,7 @@ def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]
     if isinstance(value, bool):
         yield "negated", not value
     elif isinstance(value, str) and value not in words:
-        yield "with another last character", value[:-1] + ("x" if value[-1:] != "x" else "y")
+        yield "with another last character", with_other_end(value)
         yield "in another letter case", value.swapcase()
         yield from (("with another last digit", text) for text in _other_digits(value))
     elif isinstance(value, int):

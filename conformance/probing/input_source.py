@@ -9,9 +9,11 @@ from operator import itemgetter
 from typing import Self
 
 from chainproof.chain_schema.inputs import InputGenerator
+from chainproof.contract.answer import Answer
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.workload.generated_payloads import generate_payloads
 
+from ..inputs.bound_values import with_least_numbers
 from ..inputs.input_variations import (
     Accepts,
     Place,
@@ -28,10 +30,15 @@ from ..inputs.input_variations import (
     variations,
     with_many_items,
     with_value,
+    without_member,
 )
+from ..judging.output_comparison import Leaves, is_comparable_size, leaves
 from ..transport.check_skipped import CheckSkipped
 from .requester import Requester
 
+_MAX_ARGUMENTS = 8
+"""Arguments for each of which it is tried whether its value leaves the output empty."""
+_RICH_INPUT = "rich input"
 _TOKEN_LENGTH = 16
 """Characters of a unique text that no other text has: a long one has a tail that others have as well."""
 
@@ -118,7 +125,13 @@ def distinct_bodies(requester: Requester, source: InputSource, count: int) -> li
 
 
 def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
-    """An accepted input with as many arguments and values as possible."""
+    """An accepted input with as many arguments and values as possible. The first check finds it for all."""
+    if _RICH_INPUT not in requester.learnt:
+        requester.learnt[_RICH_INPUT] = _find_rich_value(requester, accepts)
+    return requester.learnt[_RICH_INPUT]
+
+
+def _find_rich_value(requester: Requester, accepts: Accepts) -> JSON:
     schema = requester.terms.input_schema
     if schema is not None:
         payloads = [payload.body for payload in generate_payloads(schema, requester.seed)]
@@ -126,9 +139,38 @@ def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
         for body in (merged_input([rich, *payloads], accepts), rich, *payloads[:2]):
             answer = requester.send(requester.build_request(encoded(body))).answer
             if answer is not None and answer.status == 200:
-                return body
+                return _with_fuller_output(requester, body, _output(answer), accepts)
     known = [parse_json(body) for body in requester.inputs.known]
     return merged_input([value for value in known if not isinstance(value, InvalidJson | TooComplex)], accepts)
+
+
+def _with_fuller_output(requester: Requester, value: JSON, output: Leaves, accepts: Accepts) -> JSON:
+    """
+    The input without those values that leave parts of the output empty, such as a least score that no result has: such an
+    output shows little of what the chain does. An argument with a small number comes before none.
+    """
+    filled = _filled_paths(output)
+    for name in list(value)[:_MAX_ARGUMENTS] if isinstance(value, dict) else ():
+        candidates = (with_least_numbers(value, accepts, argument=name), without_member(value, (name,)))
+        for changed in candidates:
+            if changed == value or not accepts(changed):
+                continue
+            found = _filled_paths(_output(requester.send(requester.build_request(encoded(changed))).answer))
+            if found > filled:
+                value, filled = changed, found
+                break
+    return value
+
+
+def _filled_paths(output: Leaves) -> int:
+    """The number of paths at which an output has a value that is neither null nor empty."""
+    return sum(any(each not in ({}, [], None, "") for each in values) for values in output.values())
+
+
+def _output(answer: Answer | None) -> Leaves:
+    """The values of the output in an answer; none if it has no output that can be compared."""
+    output = parse_json(answer.body) if answer is not None and answer.status == 200 else None
+    return leaves(output) if isinstance(output, dict | list | str) and is_comparable_size(output) else {}
 
 
 def _asking(requester: Requester) -> Accepts:

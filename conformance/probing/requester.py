@@ -24,7 +24,7 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
-from chainproof.json_text import InvalidJson, TooComplex, encode_json, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, encode_json, parse_json
 from chainproof.results.exchange import Transport
 from chainproof.results.shell_command import Secret
 
@@ -142,6 +142,8 @@ class Requester:
             any_object=self.terms.any_object,
         )
         """Inputs that the chain accepts, as far as is known; `discover_inputs` asks for them."""
+        self.learnt: dict[str, JSON] = {}
+        """What one check has found out about the chain for all of them, by what it is."""
         self.slow_input = chain_schema.slow_input
         """An input that takes the chain long, if the user names one."""
         self._has_user_inputs = bool(chain_schema.input_schema or chain_schema.payloads or settings.echo)

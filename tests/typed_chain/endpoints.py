@@ -306,6 +306,34 @@ class WrongAfterInvalid(TypedEndpoint):
         return output
 
 
+@fault("an absent priority counts as high", UNSTABLE)
+class OtherDefault(TypedEndpoint):
+    def output(self, value: Value) -> Value:
+        return quote({"priority": "high", **value})
+
+
+@fault("members of an order replace those of the quote", UNSTABLE)
+class Replaceable(TypedEndpoint):
+    def output(self, value: Value) -> Value:
+        output = quote(value)
+        return {**output, **{name: item for name, item in value.items() if name in output and name not in _NAMES}}
+
+
+@fault("an invalid order fails those processed with it", NOT_ACCEPTED)
+class FailsTogether(TypedEndpoint):
+    invalid_at = 0.0
+
+    def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:
+        try:
+            answer = super().answer(request, value)
+        except ValidationError:
+            self.invalid_at = time.monotonic()
+            raise
+        time.sleep(0.004)  # the work on a batch of orders
+        is_lost = time.monotonic() - self.invalid_at < 0.004
+        return error(500, "internal_baseten_error") if is_lost else answer
+
+
 @fault("chunked inputs lose the optional arguments", UNSTABLE)
 class ChunkedLosesArguments(TypedEndpoint):
     def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:

@@ -28,6 +28,7 @@ from ...inputs.input_variations import (
     unique_input,
     unique_text,
     value_at,
+    with_other_end,
     with_value,
 )
 from ...inputs.member_names import is_identifier, tells_of_cache
@@ -36,6 +37,7 @@ from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.concurrency import run_in_threads
 from ...probing.difference_confirmation import send_alone
+from ...probing.equivalent_inputs import judge_equivalent_inputs
 from ...probing.input_source import InputSource, distinct_bodies, input_source
 from ...probing.requester import Requester
 from ...transport.check_skipped import CheckSkipped
@@ -58,6 +60,10 @@ _FAST: Seconds = 1.0
 """Time that a long input may take in addition; slower ones are not sent again."""
 _LONG_KEY = 36
 """Characters of texts that differ at their end only."""
+_LONG_BEGINNING = 1_200
+"""Characters of texts that have more than a cache may look at."""
+_TOKEN_LENGTH, _LEAST_TOKEN = 16, 8
+"""Characters at the beginning of a text that no other request has."""
 _SIMILAR_PLACES = 3
 _SIMILAR_INPUTS = 5
 """Inputs, each of which differs from another one in one argument."""
@@ -78,7 +84,7 @@ _PAUSE: Seconds = 1.0
 def equal_inputs_get_equal_answers(requester: Requester) -> None:
     """
     Several inputs, in turn and again in reverse order, after errors, after a pause, on one connection, with long texts,
-    and with their JSON written differently.
+    with their JSON written differently, with defaults, and with members that the chain ignores.
     """
     source = input_source(requester, "equal inputs")
     bodies = distinct_bodies(requester, source, _INPUTS[requester.settings.depth])
@@ -99,6 +105,7 @@ def equal_inputs_get_equal_answers(requester: Requester) -> None:
         for body in bodies[:2]:
             requester.send(requester.build_request(body, label=f"an input sent again after {label}"))
     _send_on_one_connection(requester, bodies)
+    judge_equivalent_inputs(requester, source)
     # The target runs in real time: a cached answer has to expire.
     time.sleep(min(requester.waits.idle, _PAUSE, requester.time_budget.left))
     for body in bodies:
@@ -242,9 +249,13 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
         raise CheckSkipped("needs an input with a text or a number that may have any value")
     limit = _VARIATIONS[requester.settings.depth]
     _compare_with_unnamed_members(requester, source)
-    _compare_similar_texts(requester, source)
+    # An optional argument may hide what is stored, such as one that clears a history.
+    for each in (source, source.with_value(without_optional_members(source.value, source.accepts, nested=False))):
+        _compare_similar_texts(requester, each)
     _compare_spellings(requester, source)
     if _compare_ambiguous_pairs(requester, source):
+        return
+    if _is_cached_on_a_beginning(requester, source):
         return
     source = source.longer(_LONG_KEY)  # a cache may know an input by the beginning of a text
     # An identifier shows nothing: a chain may remember what it got with one.
@@ -256,6 +267,24 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
         unnamed = replace(source, value={**source.value, UNNAMED_MEMBER: source.rng.getrandbits(32)})
         if source.accepts(unnamed.value):
             _is_cached_on_a_part(requester, unnamed, (UNNAMED_MEMBER,), limit)
+
+
+def _is_cached_on_a_beginning(requester: Requester, source: InputSource) -> bool:
+    """Whether the end of a long text, or of a file in base64, is ignored after an input with the same beginning."""
+    long = source.longer(_LONG_BEGINNING)
+    for place in long.places[:_SIMILAR_PLACES]:
+        text = value_at(long.value, place)
+        if not isinstance(text, str) or len(text) <= _LONG_KEY or is_identifier(place):
+            continue
+        label = f"`{format_place(place)}` with another end"
+        if _CacheProbe(requester, long, place).find(_other_end(place), place, label):
+            return True
+    return False
+
+
+def _other_end(place: Place) -> Change:
+    """The change of the end of a text, whatever its beginning is."""
+    return lambda value: with_value(value, place, with_other_end(str(value_at(value, place))))
 
 
 def _is_cached_on_a_part(requester: Requester, source: InputSource, place: Place, limit: int) -> bool:
@@ -405,7 +434,16 @@ class _CacheProbe:
         return self._alone(change(self._source.with_unique(self._source.value, self._place)))
 
     def _alone(self, value: JSON) -> Leaves | None:
-        return send_alone(self._requester, encoded(value), "an input that differs from others in one value")
+        """The output for an input. The unique text, if it is in there, does not make it another one."""
+        output = send_alone(self._requester, encoded(value), "an input that differs from others in one value")
+        unique = value_at(value, self._place)
+        if output is None or not isinstance(unique, str) or len(unique) < _LEAST_TOKEN:
+            return output
+        token = unique[:_TOKEN_LENGTH]
+        return {
+            path: tuple(each.replace(token, "") if isinstance(each, str) else each for each in values)
+            for path, values in output.items()
+        }
 
 
 def _compare_similar_texts(requester: Requester, source: InputSource) -> None:

@@ -1,0 +1,223 @@
+"""Chains that return something other than their input: defects that show only if outputs for similar inputs are compared."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chainproof.chain_schema.schema import Schema
+from chainproof.conformance.checks import Check
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
+
+from ..conftest import RunSuite
+from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+
+Value = dict[str, Any]
+Output = Callable[[Value], Value]
+
+SEARCH = Schema(
+    source="search.json",
+    document={
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "maxLength": 2000},
+            "language": {"enum": ["en", "de", "fr"], "default": "en"},
+            "min_score": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 20, "default": 4},
+        },
+        "required": ["query"],
+    },
+)
+DEFAULTS: Value = {"language": "en", "min_score": 0, "limit": 4}
+IMAGE = Schema(
+    source="image.json",
+    document={
+        "type": "object",
+        "properties": {
+            "image": {"type": "string", "pattern": "^([A-Za-z0-9+/]{4}){1,500}[A-Za-z0-9+/]{2}==$"},
+            "dpi": {"type": "integer", "minimum": 72, "maximum": 1200},
+        },
+        "required": ["image", "dpi"],
+    },
+)
+
+
+def digits(*parts: object) -> int:
+    """A number that depends on all parts."""
+    return zlib.crc32(json.dumps(parts).encode())
+
+
+def search(value: Value) -> Value:
+    """Hits whose scores are below the highest value of `min_score`."""
+    value = {**DEFAULTS, **value}
+    hits = [
+        {"id": number, "language": value["language"], "score": 0.9 / number} for number in range(1, value["limit"] + 1)
+    ]
+    return {
+        "title": f"{value['language']}: {value['query']}",
+        "hits": [hit for hit in hits if hit["score"] >= value["min_score"]],
+    }
+
+
+def render(value: Value) -> Value:
+    """The number of bytes of an image, and how bright its last ones are."""
+    content = base64.b64decode(value["image"][:-4] + "AAAA")
+    return {"size": len(content), "brightness": sum(content[-12:]), "dpi": value["dpi"]}
+
+
+def served(output: Output, schema: Schema = SEARCH) -> Callable[[EndpointRequest], EndpointAnswer]:
+    """An endpoint whose chain has this output for each input that matches the schema."""
+
+    def answer(request: EndpointRequest) -> EndpointAnswer:
+        if (rejected := rejection(request)) is not None:
+            return rejected
+        value = json.loads(request.body)
+        if not schema.accepts(value):
+            return error(400, "client_error")
+        return EndpointAnswer(status=200, body=json.dumps(output(value)).encode())
+
+    return answer
+
+
+def cached(output: Output, key: Callable[[Value], object]) -> Output:
+    """The same with a cache."""
+    outputs: dict[str, Value] = {}
+    return lambda value: outputs.setdefault(json.dumps(key(value)), output(value))
+
+
+def check(name: str) -> tuple[Check, ...]:
+    """The check with this name."""
+    return tuple(each for each in ALL_CHECKS if each.name == name)
+
+
+EQUAL = "equal_inputs_get_equal_answers"
+WHOLE = "answers_depend_on_the_whole_input"
+CONCURRENT = "concurrent_inputs_get_their_own_answers"
+
+
+def lines(run_suite: RunSuite, server: object, name: str, schema: Schema = SEARCH) -> list[str]:
+    """The findings of one check."""
+    return run_suite(server, echo=False, steerable=False, checks=check(name), input_schema=schema).lines
+
+
+FAULTY: dict[str, tuple[str, Output]] = {
+    "the chain has another default": (EQUAL, lambda value: search({"limit": 3, **value})),
+    "the body replaces the output": (EQUAL, lambda value: {**search(value), **value}),
+    "cached without an argument that the output names beside the query": (
+        WHOLE,
+        cached(lambda value: {"title": search(value)["title"]}, lambda value: value["query"]),
+    ),
+    "cached by the beginning of the query": (
+        WHOLE,
+        cached(
+            lambda value: {"words": len(value["query"]), "end": value["query"][-1:]},
+            lambda value: [value["query"][:200], value.get("limit")],
+        ),
+    ),
+}
+CORRECT: dict[str, tuple[str, Output]] = {
+    "the output replaces the body": (EQUAL, lambda value: {**value, **search(value)}),
+    "the output names the arguments that are set": (EQUAL, lambda value: {**search(value), "request": value}),
+    "only the beginning of the query is read": (WHOLE, lambda value: search({**value, "query": value["query"][:100]})),
+    "cached by the whole input": (WHOLE, cached(search, lambda value: sorted(value.items(), key=str))),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_different_outputs_show_a_fault(name: str, run_suite: RunSuite) -> None:
+    """The check has one finding."""
+    check_name, output = FAULTY[name]
+
+    assert len(lines(run_suite, served(output), check_name)) == 1
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_correct_chains_have_no_findings(name: str, run_suite: RunSuite) -> None:
+    """Neither do those whose outputs look similar to those of the faulty ones."""
+    check_name, output = CORRECT[name]
+
+    assert lines(run_suite, served(output), check_name) == []
+
+
+def test_the_end_of_a_file_in_base64_is_changed(run_suite: RunSuite) -> None:
+    """Padding ends a file, so that characters after it change nothing."""
+    server = served(cached(render, lambda value: [value["image"][:100], value["dpi"]]), IMAGE)
+
+    assert lines(run_suite, server, WHOLE, IMAGE) != []
+    assert lines(run_suite, served(render, IMAGE), WHOLE, IMAGE) == []
+
+
+def test_an_argument_that_hides_the_output_is_changed(run_suite: RunSuite) -> None:
+    """A least score that no hit has would hide that the language of the hits is cached."""
+
+    def hidden(value: Value) -> Value:
+        return {"hits": search({**value, "min_score": 0})["hits"] if value.get("min_score", 0) < 0.01 else []}
+
+    server = served(cached(hidden, lambda value: [value["query"], value.get("min_score")]))
+
+    assert lines(run_suite, server, WHOLE) != []
+
+
+def test_a_conversation_that_an_argument_clears_is_found(run_suite: RunSuite) -> None:
+    """Identifiers that are cut off after 20 characters are found with a chain that clears the history if it is told to."""
+    schema = replace(
+        SEARCH,
+        document={
+            "type": "object",
+            "properties": {
+                "conversation_id": {"type": "string", "minLength": 1, "maxLength": 64},
+                "message": {"type": "string", "minLength": 1, "maxLength": 100},
+                "clear": {"enum": [True]},
+            },
+            "required": ["conversation_id", "message"],
+        },
+    )
+    histories: dict[str, list[str]] = {}
+
+    def remember(value: Value) -> Value:
+        history = histories.setdefault(value["conversation_id"][:20], [])
+        if value.get("clear"):
+            history.clear()
+        history.append(value["message"])
+        return {"history": history[-3:]}
+
+    assert lines(run_suite, served(remember, schema), WHOLE, schema) != []
+
+
+def test_an_invalid_input_must_not_fail_others(run_suite: RunSuite) -> None:
+    """A chain that processes requests in batches loses all of a batch if one of them is invalid."""
+    moments: list[float] = [0]
+
+    def answer(request: EndpointRequest) -> EndpointAnswer:
+        correct = served(search)(request)
+        if correct.status == 400 and request.authorized:
+            moments.append(time.monotonic())
+        time.sleep(0.003)  # the work on a batch
+        is_lost = correct.status == 200 and time.monotonic() - moments[-1] < 0.003
+        return error(500, "internal_baseten_error") if is_lost else correct
+
+    assert lines(run_suite, answer, CONCURRENT) != []
+
+
+def test_outputs_of_the_first_requests_are_not_compared(run_suite: RunSuite) -> None:
+    """
+    The requests that find out which inputs are accepted overlap. If their outputs are wrong, those of later requests are not
+    called a matter of chance.
+    """
+    file, lock = {"query": ""}, threading.Lock()
+
+    def swapped(value: Value) -> Value:
+        file["query"] = value["query"]
+        time.sleep(0.004)  # the work on the file, which other requests overwrite meanwhile
+        with lock:
+            return {"score": digits(file["query"], value.get("language"), value.get("limit"))}
+
+    assert lines(run_suite, served(swapped), CONCURRENT) != []
