@@ -61,10 +61,10 @@ _LARGE_TEXTS = ("Grüße 漢 😀 ", "+/Aa")
 _INSTANTS = (
     "0001-01-01", "2024-02-29", "9999-12-31", "00:00:00", "23:59:59.999999", "00:00:00Z", "23:59:59Z",
     *(f"{day}{zone}" for day in ("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999") for zone in ("", "Z")),
-    "2024-02-29T23:59:59+14:00", "2024-12-31T00:00:00.000001-12:00",
-    "PT0S", "P2W", "P1DT2H3M4.5S",
+    "2024-02-29T23:59:59+14:00", "2024-12-31T00:00:00.000001-12:00", "2024-06-30T12:00:00+05:30",
+    "PT0S", "P2W", "P1DT2H3M4.5S", "-P1DT1S",
 )  # fmt: skip  # one line for each kind
-"""The first and the last dates and times, leap days, offsets that reach another day, and durations of every unit."""
+"""The first and the last dates and times, leap days, offsets that reach another day or have minutes, and durations of every unit."""
 
 _BETWEEN = (0, 1, -1)
 """Numbers between the bounds at which chains fail: a receiver may take 0 for no value, or divide by it."""
@@ -241,14 +241,14 @@ def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterat
 
 
 def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
-    """The longest and the shortest arrays."""
+    """The longest and the shortest arrays, and those of one item, which a receiver may take for the item itself."""
     for place in array_places(value):
         items = cast("list[JSON]", value_at(value, place))
 
         def is_accepted(length: int, place: Place = place, items: list[JSON] = items) -> bool:
             return accepts(with_value(value, place, _repeated(items, length)))
 
-        for length in dict.fromkeys((smallest(is_accepted, len(items)), largest(is_accepted, len(items)))):
+        for length in dict.fromkeys((smallest(is_accepted, len(items)), 1, largest(is_accepted, len(items)))):
             if length < _UNBOUNDED and is_accepted(length):
                 changed = with_value(value, place, _repeated(items, length))
                 yield BoundInput(label=f"`{format_place(place)}` with {length} items", content=encoded(changed))

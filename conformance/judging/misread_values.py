@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator
+from urllib.parse import unquote, unquote_plus
 
 from chainproof.json_text import is_number
 
@@ -22,6 +23,7 @@ UNUSUAL_TEXTS: dict[str, str] = {
     "a NUL character": "\0",
     "markup": "<&>",
     "backslashes": "\\n\\\\",
+    "percent signs": "%41+%2B",
 }
 """Parts of texts that come back wrongly if they are written or read in two different ways."""
 
@@ -31,11 +33,13 @@ _LOST = ("?", "\ufffd")
 
 def is_misread_number(sent: int | str, returned: object) -> bool:
     """
-    True if a number lost its last or its first digits, or a text became a number.
+    True if a number lost its last or its first digits, or a text became a number or a boolean.
 
     >>> is_misread_number(2**53 + 1, 2**53), is_misread_number(2**31 + 5, 5 - 2**31), is_misread_number(2**40, 2**31 - 1)
     (True, True, False)
     """
+    if isinstance(sent, str) and isinstance(returned, bool):
+        return True
     if not is_number(returned):
         return False
     if isinstance(sent, str) or float(returned) == float(sent):
@@ -65,6 +69,7 @@ def _misreadings(text: str) -> Iterator[str]:
     yield text.encode().decode("latin-1")
     yield text.encode().decode("cp1252", "replace")
     yield text.replace("\\n", "\n").replace("\\\\", "\\")
+    yield from (unquote(text), unquote_plus(text)) if "%" in text else ()
     for char in () if text.isascii() else _LOST:
         for count in (len(text), len(text.encode()), len(text.encode("utf-16-le")) // 2):
             yield char * count

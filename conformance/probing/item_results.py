@@ -1,5 +1,6 @@
 """
-Finds results of items that get lost, or belong to other items, if an array has as many items as a batch or some more.
+Finds results of items that get lost, or belong to other items, if an array has as many items as a batch or some more, and
+equal items with different results.
 
 Which values of the output are results of items is learnt from arrays of few items: if the items are sent in reverse order, so
 are the results.
@@ -23,6 +24,8 @@ from .requester import Requester
 
 _FEW = (3, 2, 5)
 """Items of the arrays that show how results belong to items."""
+_EQUAL_ROUNDS = 3
+"""Arrays with two equal items whose results must differ before that is no chance."""
 _MAX_ARRAYS = 4
 _SLOW: Seconds = 1.0
 """Time that the answers to an array may take; no more items are sent after slower ones."""
@@ -81,6 +84,8 @@ def _judge_array(requester: Requester, source: InputSource, place: Place, sizes:
     began = monotonic()
     paths = _result_paths(requester, source, place)
     seconds_per_item = (monotonic() - began) / (2 * sum(_FEW))
+    if paths and _judge_equal_items(requester, source, place, paths):
+        return
     counted: list[_Counts] = []
     for count in sizes:
         if seconds_per_item * count > _DEADLINE_SHARE * requester.settings.deadline:
@@ -103,6 +108,23 @@ def _judge_array(requester: Requester, source: InputSource, place: Place, sizes:
         if again is not None and found in [each for _, each in _incomplete(paths, [_counts(paths, again), *larger])]:
             _record(requester, place, counts.value, counts.count, found)
             return
+
+
+def _judge_equal_items(requester: Requester, source: InputSource, place: Place, paths: frozenset[_ResultPath]) -> bool:
+    """Record whether two equal items of an array have different results. True after a violation."""
+    value: JSON = None
+    for _ in range(_EQUAL_ROUNDS):
+        first, second = similar_items(source.value, place, source.places, 2, source.rng)
+        value = with_value(source.value, place, [first, second, first])
+        output = _output(requester, source, place, value, 3)
+        chunks = {each: each.chunks(output) for each in paths} if output is not None else {}
+        paths = frozenset(
+            each for each, found in chunks.items() if len(found) == 3 and not _are_equal(found[0], found[2])
+        )
+        if not paths:
+            return False
+    _record(requester, place, value, 3, (min(each.path for each in paths), "another result for an equal item"))
+    return True
 
 
 def _result_paths(requester: Requester, source: InputSource, place: Place) -> frozenset[_ResultPath]:

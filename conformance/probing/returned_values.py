@@ -26,6 +26,8 @@ _RETURNED = 3
 _USUAL = 100
 _LARGE_INTEGERS = (2**53 + 1, 2**63 - 1, -(2**53) - 1, 2**31 + 12_345, 2**32 + 54_321)
 _NUMBERS_AS_TEXT = ("007", "1e3", "12345678")
+_TYPED_TEXTS = ("007", "1e3", "true", "no")
+"""Texts that are of another type in YAML, CSV or a query."""
 _STEM = 8
 """Unique characters at the beginning of a text, by which it is recognised."""
 _LONG_TEXT = 300
@@ -50,6 +52,7 @@ def judge_returned_values(requester: Requester, source: InputSource) -> None:
     for place, where in returned.items():
         _judge_numbers(requester, source, place, where)
     texts = {place: where for place, where in returned.items() if isinstance(value_at(source.value, place), str)}
+    _judge_typed_texts(requester, source, texts)
     for label, unusual in UNUSUAL_TEXTS.items():
         if texts and _judge_unusual_text(requester, source, texts, label, unusual):
             break
@@ -98,6 +101,24 @@ def _judge_numbers(requester: Requester, source: InputSource, place: Place, wher
                 f"{returned!r} instead of {sent!r}",
             )
             return
+
+
+def _judge_typed_texts(requester: Requester, source: InputSource, texts: Mapping[Place, _Returned]) -> None:
+    """Record a text that comes back as a number or a boolean."""
+    for sent in _TYPED_TEXTS if texts else ():
+        value = source.value
+        places: list[Place] = []
+        for place in texts:
+            changed = with_value(value, place, sent)
+            if source.accepts(changed) and not source.accepts(with_value(value, place, _USUAL)):
+                value, places = changed, [*places, place]
+        output = send_alone(requester, encoded(value), f"{sent!r} in every text") if places else None
+        for place in places:
+            returned = texts[place].value_in(output)
+            if is_misread_number(sent, returned):
+                label, found = f"{sent!r} as `{format_place(place)}`", f"{returned!r} instead of {sent!r}"
+                _record(requester, value, label, texts[place].path, found)
+                return
 
 
 def _judge_unusual_text(

@@ -11,6 +11,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -82,6 +83,7 @@ FAILURES: dict[str, Callable[[Value], bool]] = {
     "markup": lambda value: "<" in value["text"],
     "the word null": lambda value: value["text"] == "null",
     "a number as text": lambda value: value["text"].isdigit(),
+    "one item": lambda value: len(value["counts"]) == 1,
     "an empty name": lambda value: "" in value.get("weights", {}),
     "a name beyond ASCII": lambda value: any(not name.isascii() for name in value.get("weights", {})),
     "a long name": lambda value: any(len(name) > 64 for name in value.get("weights", {})),
@@ -173,6 +175,9 @@ TEXTS = {
     "escapes read again": (lambda text: text.replace("\\n", "\n").replace("\\\\", "\\"), True),
     "cut off after 30 bytes": (lambda text: text.encode()[:30].decode("utf-8", "replace"), True),
     "cut off after 31 UTF-16 units": (lambda text: text.encode("utf-16-le")[:62].decode("utf-16-le", "replace"), True),
+    "decoded like a form": (unquote_plus, True),
+    "read like YAML": (lambda text: {"true": True, "no": False}.get(text, text), True),
+    "numbers read as numbers": (lambda text: float(text) if text.isdecimal() else text, True),
     "cut off after 30 characters": (lambda text: text[:30], False),
     "without markup": (lambda text: re.sub("<[^>]*>", "", text), False),
     "without control characters": (lambda text: re.sub("[\x00-\x1f]", "", text), False),

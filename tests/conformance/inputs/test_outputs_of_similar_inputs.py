@@ -221,3 +221,56 @@ def test_outputs_of_the_first_requests_are_not_compared(run_suite: RunSuite) -> 
             return {"score": digits(file["query"], value.get("language"), value.get("limit"))}
 
     assert lines(run_suite, served(swapped), CONCURRENT) != []
+
+
+TEXTS = Schema(
+    source="texts.json",
+    document={
+        "type": "object",
+        "properties": {"texts": {"type": "array", "items": {"type": "string", "maxLength": 40}, "minItems": 1}},
+        "required": ["texts"],
+    },
+)
+SCORES: dict[str, tuple[Output, bool]] = {
+    "each item alone": (lambda value: {"scores": [digits(text) for text in value["texts"]]}, False),
+    "equal items once": (lambda value: {"scores": [digits(text) for text in dict.fromkeys(value["texts"])]}, False),
+    "with the number of the item": (
+        lambda value: {"scores": [f"{number}: {digits(text)}" for number, text in enumerate(value["texts"])]},
+        False,
+    ),
+    "nothing for the second one": (
+        lambda value: {
+            "scores": [digits(text) if text not in value["texts"][:at] else 0 for at, text in enumerate(value["texts"])]
+        },
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_equal_items_have_equal_results(name: str, run_suite: RunSuite) -> None:
+    """If the result of an item does not depend on its place, then two equal items have the same one."""
+    output, is_faulty = SCORES[name]
+
+    assert bool(lines(run_suite, served(output, TEXTS), "large_inputs_get_complete_answers", TEXTS)) == is_faulty
+
+
+def test_offsets_with_minutes_are_sent(run_suite: RunSuite) -> None:
+    """Not only offsets of whole hours."""
+    document = {
+        "type": "object",
+        "properties": {
+            "start": {"type": "string", "format": "date-time"},
+            "add": {"type": "string", "format": "duration"},
+        },
+        "required": ["start"],
+    }
+    schema = replace(SEARCH, document=document)
+    sent: set[str] = set()
+
+    def remember(value: Value) -> Value:
+        sent.update(str(item) for item in value.values())
+        return {"start": value["start"]}
+
+    lines(run_suite, served(remember, schema), "values_at_their_bounds_are_accepted", schema)
+    assert any(text.endswith("+05:30") for text in sent)
