@@ -15,7 +15,7 @@ from dataclasses import replace
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
-from chainproof.json_text import JSON, parse_json
+from chainproof.json_text import JSON, is_number, parse_json
 
 from ...inputs.ambiguous_pairs import AmbiguousPair, Change, ambiguous_pairs
 from ...inputs.bound_values import without_optional_members
@@ -569,16 +569,30 @@ def _sticking_paths(
 ) -> frozenset[Path] | None:
     """Where the output for an input changes after each of two others in turn. None without an answer."""
     paths = frozenset[Path]()
+    outputs: list[Leaves] = []
     for number in range(1 + _CONFIRMATIONS):
         # With other unique values, since a chain may remember arguments by one of them, such as a session.
         other = unique_input(others[number % 2], source.places, source.accepts, source.rng)
         found = _changed_by(requester, body, encoded(other))
         if found is None:
             return None
-        paths = found if not number else paths & found
+        changed, output = found
+        outputs.append(output)
+        paths = changed if not number else paths & changed
         if not paths:
-            break
-    return paths
+            return paths
+    # The number of players so far grows with each new one.
+    return paths - _growing(paths, outputs) if any(map(is_identifier, source.places)) else paths
+
+
+def _growing(paths: Collection[Path], outputs: Sequence[Leaves]) -> frozenset[Path]:
+    """The paths with a number that becomes larger, or smaller, from each output to the next."""
+    growing = set[Path]()
+    for path in paths:
+        values = [value for output in outputs for value in output.get(path, ()) if is_number(value)]
+        if len(values) == len(outputs) and values in (sorted(set(values)), sorted(set(values), reverse=True)):
+            growing.add(path)
+    return frozenset(growing)
 
 
 def _inputs_without_optional_arguments(requester: Requester, source: InputSource) -> list[bytes]:
@@ -607,8 +621,11 @@ def _alternating_inputs(source: InputSource) -> list[tuple[JSON, JSON]]:
     return [(source.value, first), *([(second, first)] if second != first else [])]
 
 
-def _changed_by(requester: Requester, base: bytes, other: bytes) -> frozenset[Path] | None:
-    """Where the output for *base* changes because *other* is sent, and not because time passes. None without an answer."""
+def _changed_by(requester: Requester, base: bytes, other: bytes) -> tuple[frozenset[Path], Leaves] | None:
+    """
+    Where the output for *base* changes because *other* is sent, and not because time passes, and the changed output. None
+    without an answer.
+    """
     label = "a simple input before and after one with many arguments"
     send_alone(requester, base, label)  # its answer may still show what was sent before
     first, second = send_alone(requester, base, label), send_alone(requester, base, label)
@@ -618,7 +635,7 @@ def _changed_by(requester: Requester, base: bytes, other: bytes) -> frozenset[Pa
         return None
     varying = differing_paths(first, second)
     containers = {path[:length] for path in varying for length in range(1, len(path))}  # they may be empty at times
-    return without(differing_paths(second, third), varying) - containers
+    return without(differing_paths(second, third), varying) - containers, third
 
 
 def _is_constant(requester: Requester, body: bytes, paths: Collection[Path]) -> bool:

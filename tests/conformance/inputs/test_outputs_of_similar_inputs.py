@@ -274,3 +274,26 @@ def test_offsets_with_minutes_are_sent(run_suite: RunSuite) -> None:
 
     lines(run_suite, served(remember, schema), "values_at_their_bounds_are_accepted", schema)
     assert any(text.endswith("+05:30") for text in sent)
+
+
+def test_a_number_of_users_may_grow(run_suite: RunSuite) -> None:
+    """A chain that ranks players counts those that it has seen. No argument of one sticks to the next."""
+    schema = replace(
+        SEARCH,
+        document={
+            "type": "object",
+            "properties": {
+                "player": {"type": "string", "minLength": 1, "maxLength": 30},
+                "score": {"type": "number", "minimum": 0, "maximum": 1e6},
+                "mode": {"enum": ["solo", "duo"]},
+            },
+            "required": ["player", "score"],
+        },
+    )
+    scores: dict[str, float] = {}
+
+    def rank(value: Value) -> Value:
+        best = scores[value["player"]] = max(value["score"], scores.get(value["player"], 0))
+        return {"best": best, "players": len(scores)}
+
+    assert lines(run_suite, served(rank, schema), "arguments_of_one_request_do_not_affect_the_next", schema) == []
