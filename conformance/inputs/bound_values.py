@@ -58,13 +58,15 @@ _WORDS = ("null", "true", "0", "-1e5", "NaN", "[]", "+/+/AA==", "+/AAA/A=", "AAA
 _LARGE_TEXTS = ("Grüße 漢 😀 ", "+/Aa")
 """What large texts consist of: of many characters, and of those of base64."""
 
-_INSTANTS = (
+_FORMS = (
     "0001-01-01", "2024-02-29", "9999-12-31", "00:00:00", "23:59:59.999999", "00:00:00Z", "23:59:59Z",
     *(f"{day}{zone}" for day in ("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999") for zone in ("", "Z")),
     "2024-02-29T23:59:59+14:00", "2024-12-31T00:00:00.000001-12:00", "2024-06-30T12:00:00+05:30",
     "PT0S", "P2W", "P1DT2H3M4.5S", "-P1DT1S",
+    "https://user@[2001:db8::1]:8443/a%20b?c=d#e",
 )  # fmt: skip  # one line for each kind
-"""The first and the last dates and times, leap days, offsets that reach another day or have minutes, and durations of every unit."""
+"""The first and the last dates and times, leap days, offsets that reach another day or have minutes, durations of every unit, and
+a URL with all of its parts."""
 
 _BETWEEN = (0, 1, -1)
 """Numbers between the bounds at which chains fail: a receiver may take 0 for no value, or divide by it."""
@@ -74,7 +76,7 @@ _NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, 
 _MANY_NAMES = 100
 _VALUES: tuple[JSON, ...] = ("x", 1, 1.5, True, None, [], {})
 """A value of every type."""
-_OTHER_TYPES: tuple[JSON, ...] = ("x", "", " ", "1", 1, 1.5, True, False, [], {}, ["x"])
+_OTHER_TYPES: tuple[JSON, ...] = ("x", "", " ", "1", "1e2", 1, 1.5, True, False, [], {}, ["x"])
 """Values of every type but null."""
 
 
@@ -198,8 +200,8 @@ def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
             {place: change(*_text_of_form(value, place, accepts)) for place in formatted},
             f"the {label} text of its form",
         )
-    for instant in _INSTANTS:
-        yield from _combined(value, accepts, dict.fromkeys(formatted, instant), instant)
+    for text in _FORMS:
+        yield from _combined(value, accepts, dict.fromkeys(formatted, text), text)
 
 
 def _text_of_form(value: JSON, place: Place, accepts: Accepts) -> tuple[str, Callable[[str], bool]]:

@@ -45,6 +45,9 @@ from ...transport.request import JSON_TYPE, CheckRequest
 from .. import check_for
 
 _INPUTS: dict[Depth, int] = {Depth.QUICK: 4, Depth.STANDARD: 8, Depth.DEEP: 16}
+_INPUTS_AFTER_INVALID = 2
+_WRONG_VALUES: tuple[JSON, ...] = ({}, [], "", -1, None)
+"""Values of which hardly any argument takes all."""
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 3, Depth.STANDARD: 8, Depth.DEEP: 20}
 """Rounds of concurrent requests."""
 _THREADS = 12
@@ -104,6 +107,7 @@ def equal_inputs_get_equal_answers(requester: Requester) -> None:
         requester.send(requester.build_request(disturbance))
         for body in bodies[:2]:
             requester.send(requester.build_request(body, label=f"an input sent again after {label}"))
+    _send_after_invalid_ones(requester, source, bodies)
     _send_on_one_connection(requester, bodies)
     judge_equivalent_inputs(requester, source)
     # The target runs in real time: a cached answer has to expire.
@@ -141,6 +145,18 @@ def _with_escaped_names(value: dict[str, JSON]) -> bytes:
         escapes = "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
         members.append(b'"%s":%s' % (escapes.encode(), encoded(item)))
     return b"{" + b",".join(members) + b"}"
+
+
+def _send_after_invalid_ones(requester: Requester, source: InputSource, bodies: Sequence[bytes]) -> None:
+    """Send inputs again after the same with one invalid argument: a rejection may be cached by the other arguments."""
+    for body in bodies[:_INPUTS_AFTER_INVALID] if requester.terms.input_schema is not None else ():
+        value = json.loads(body)
+        for name in (*tuple(value)[:1], *tuple(value)[1:][-1:]):
+            changed = (with_value(value, (name,), wrong) for wrong in _WRONG_VALUES)
+            invalid = next((each for each in changed if not source.accepts(each)), None)
+            if invalid is not None:
+                requester.send(requester.build_request(encoded(invalid), label=f"an invalid `{name}`"))
+                requester.send(requester.build_request(body, label=f"an input sent again after an invalid `{name}`"))
 
 
 def _send_on_one_connection(requester: Requester, bodies: Sequence[bytes]) -> None:

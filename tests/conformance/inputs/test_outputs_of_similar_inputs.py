@@ -297,3 +297,21 @@ def test_a_number_of_users_may_grow(run_suite: RunSuite) -> None:
         return {"best": best, "players": len(scores)}
 
     assert lines(run_suite, served(rank, schema), "arguments_of_one_request_do_not_affect_the_next", schema) == []
+
+
+def test_a_rejection_must_not_affect_the_same_text_with_valid_arguments(run_suite: RunSuite) -> None:
+    """A chain that remembers the query of a rejected input rejects it later too."""
+    rejected: set[str] = set()
+
+    def answer(request: EndpointRequest) -> EndpointAnswer:
+        found = served(search)(request)
+        query = (
+            str(json.loads(request.body).get("query"))
+            if found.status in {200, 400} and request.body[-1:] == b"}"
+            else ""
+        )
+        if found.status == 400:
+            rejected.add(query)
+        return error(400, "client_error") if found.status == 200 and query in rejected else found
+
+    assert lines(run_suite, answer, EQUAL) != []
