@@ -10,8 +10,10 @@ from chainproof.clock import Seconds
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation
+from chainproof.json_text import parse_json
 from chainproof.results.exchange import Transport
 
+from ..inputs.input_variations import encoded, with_invalid_argument
 from ..judging.expectation import expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
@@ -227,12 +229,23 @@ def _bad_requests(requester: Requester) -> Iterable[tuple[str, _SendBad]]:
     yield "aborted bodies", lambda requester, number: _abort(requester, number, at_end=False)
     yield "requests without a waiting client", lambda requester, number: _abort(requester, number, at_end=True)
     yield "malformed bodies", _sending(build(b'{"a":'))
+    if (invalid := _with_invalid_argument(requester)) is not None:
+        yield "inputs with an invalid argument", _sending(build(invalid))
     yield "unauthenticated requests", _sending(replace(build(), fields=(JSON_TYPE,)))
     yield "bodies with another media type", _sending(build(fields=(("Content-Type", "text/plain"),)))
     yield "requests to another path", _sending(build(path=f"{requester.target.path}/x"))
     if requester.settings.steerable:
         for code in ("application_error", "timeout"):
             yield f"errors `{code}`", _sending(build(fields=(JSON_TYPE, ("X-Emulate", code))))
+
+
+def _with_invalid_argument(requester: Requester) -> bytes | None:
+    """The base input with an argument that the chain rejects, if its schema is known."""
+    schema, value = requester.terms.input_schema, parse_json(requester.inputs.base)
+    if schema is None or not isinstance(value, dict):
+        return None
+    found = (with_invalid_argument(value, name, schema.accepts) for name in reversed(value))
+    return next((encoded(each) for each in found if each is not None), None)
 
 
 def _sending(request: CheckRequest) -> _SendBad:

@@ -28,6 +28,8 @@ _FILLING = "abcdefgh "
 _PADDED_BASE64 = re.compile(r"(?:[\w+/-]{4})*(?:[\w+/-]{2}==|[\w+/-]{3}=)", re.ASCII)
 _GROUP = 4
 """Characters of base64 that stand for three bytes. The last ones may have padding, which ends the data."""
+_WRONG_VALUES: tuple[JSON, ...] = ({}, [], "", -1, None)
+"""Values of which hardly any argument takes all."""
 _MAX_ITEMS = 2
 """Items of an array whose values are changed; the others are alike."""
 _UNIQUE_NUMBERS = (10**9, 10**6, 10**4, 1000, 100)
@@ -310,6 +312,17 @@ def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = (), limi
                 count += 1
                 if count == limit:
                     break
+
+
+def with_invalid_argument(value: JSON, name: str, accepts: Accepts) -> JSON:
+    """
+    The input with a value of one argument that is not accepted; None if it takes any.
+
+    >>> with_invalid_argument({"a": 1, "b": 2}, "b", lambda value: value["b"] != {} and value["b"] != [])
+    {'a': 1, 'b': {}}
+    """
+    changed = (with_value(value, (name,), wrong) for wrong in _WRONG_VALUES)
+    return next((each for each in changed if not accepts(each)), None)
 
 
 def reversed_arrays(value: JSON, accepts: Accepts) -> Iterator[Variation]:

@@ -28,6 +28,7 @@ from ...inputs.input_variations import (
     unique_input,
     unique_text,
     value_at,
+    with_invalid_argument,
     with_other_end,
     with_value,
 )
@@ -46,8 +47,6 @@ from .. import check_for
 
 _INPUTS: dict[Depth, int] = {Depth.QUICK: 4, Depth.STANDARD: 8, Depth.DEEP: 16}
 _INPUTS_AFTER_INVALID = 2
-_WRONG_VALUES: tuple[JSON, ...] = ({}, [], "", -1, None)
-"""Values of which hardly any argument takes all."""
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 3, Depth.STANDARD: 8, Depth.DEEP: 20}
 """Rounds of concurrent requests."""
 _THREADS = 12
@@ -152,8 +151,7 @@ def _send_after_invalid_ones(requester: Requester, source: InputSource, bodies: 
     for body in bodies[:_INPUTS_AFTER_INVALID] if requester.terms.input_schema is not None else ():
         value = json.loads(body)
         for name in (*tuple(value)[:1], *tuple(value)[1:][-1:]):
-            changed = (with_value(value, (name,), wrong) for wrong in _WRONG_VALUES)
-            invalid = next((each for each in changed if not source.accepts(each)), None)
+            invalid = with_invalid_argument(value, name, source.accepts)
             if invalid is not None:
                 requester.send(requester.build_request(encoded(invalid), label=f"an invalid `{name}`"))
                 requester.send(requester.build_request(body, label=f"an input sent again after an invalid `{name}`"))

@@ -313,3 +313,20 @@ def test_a_rejection_must_not_affect_the_same_text_with_valid_arguments(run_suit
         return EndpointAnswer(status=200, body=b'{"hits":[]}') if is_accepted else error(400, "client_error")
 
     assert lines(run_suite, answer, EQUAL) != []
+
+
+def test_inputs_with_invalid_arguments_must_not_use_up_the_target(run_suite: RunSuite) -> None:
+    """A chain that keeps a place for each input that it rejects, before it validates the next one, has none left."""
+    places = threading.Semaphore(24)
+
+    def answer(request: EndpointRequest) -> EndpointAnswer:
+        if (found := rejection(request)) is not None:
+            return found
+        if not places.acquire(blocking=False):
+            return error(500, "internal_baseten_error")
+        if not SEARCH.accepts(json.loads(request.body)):
+            return error(400, "client_error")
+        places.release()
+        return EndpointAnswer(status=200, body=b'{"hits":[]}')
+
+    assert lines(run_suite, answer, "bad_requests_do_not_use_up_the_target") != []
