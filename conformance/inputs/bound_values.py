@@ -50,6 +50,10 @@ SCRIPTS: dict[str, str] = {
     "control characters": "\x01\x1b\x7f\x85",
     "NUL characters": "\0",
     "markup": "<&>{}%s$;'`#?",
+    "letters that become several in another case": "\u0130\u00df\u0149\ufb01",
+    "characters that become several if they are normalized": "\u00bd\u2460\ufdfa\u3392",
+    "digits that are no decimal digits": "\u00b2\u2460\u0665",
+    "invisible characters": "\u200d\ufeff\u00ad\u202e\ufe0f",
 }
 """Texts that are repeated up to the length of a value."""
 
