@@ -350,8 +350,8 @@ def _chain_summary(chain: dict[str, Record]) -> list[str]:
     sample = "" if len(chain) == others else f" (a sample of the {others} that need no echo)"
     text = (
         f"Through a chain with required arguments, with its schemas and without `--echo`: {found} of {len(chain)} faults{sample} "
-        f"detected{_days(chain.values())}. Missed: {', '.join(f'`{name}`' for name in missed) or 'none'}. {needing} faults need an echo: they change an output into "
-        "another valid one."
+        f"detected{_days(chain.values())}. Missed: {', '.join(f'`{name}`' for name in missed) or 'none'}. {needing} faults need a chain that "
+        "accepts any object and returns it: they change an output into another valid one, or concern the empty object."
     )
     return ["", text]
 

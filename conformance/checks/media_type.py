@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from chainproof.contract import clauses
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
+from chainproof.json_text import encode_json, parse_json
 
 from ..inputs.sizes import REQUIRED_FIELD_BYTES
 from ..judging.judge import BUSY_STATUSES
@@ -73,6 +76,26 @@ _OTHER_FORMATS: tuple[tuple[str, str, bytes], ...] = (
 """Bodies in other formats, with their labels and media types."""
 
 
+def _in_other_formats(text: bytes) -> Iterable[tuple[str, str, bytes]]:
+    """An object in other formats: a chain with required arguments accepts no other content in them."""
+    value = parse_json(text)
+    if not isinstance(value, dict) or not value:
+        return
+    members = [(name, each if isinstance(each, str) else encode_json(each).decode()) for name, each in value.items()]
+    yield (
+        "the input's members as a form",
+        "application/x-www-form-urlencoded",
+        urlencode(members, errors="replace").encode(),
+    )
+    parts = (f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{each}\r\n' for name, each in members)
+    yield (
+        "the input's members as multipart",
+        "multipart/form-data; boundary=x",
+        "".join((*parts, "--x--\r\n")).encode(errors="replace"),
+    )
+    yield "the input as YAML", "application/yaml", text
+
+
 _TEXT_AND_NUMBERS = '{"text":"Grüße","fraction":-1234.5}'.encode()
 """An object whose output shows in which charset it was read and written, and in which notation of numbers."""
 
@@ -126,7 +149,7 @@ def other_media_types_are_rejected(requester: Requester) -> None:
             requester.submit(request)
         else:
             requester.send_nonstandard(request, clauses.STATUS)
-    for label, name, content in _OTHER_FORMATS:
+    for label, name, content in (*_OTHER_FORMATS, *_in_other_formats(requester.inputs.base)):
         requester.submit(requester.build_request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
 
 

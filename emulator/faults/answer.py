@@ -85,7 +85,7 @@ _faults.add_table(
 )
 
 
-@_faults.on_decide(OUTPUT_MEDIA_TYPE)
+@_faults.on_decide(OUTPUT_MEDIA_TYPE, needs_echo=True)
 def empty_output_without_content_type(context: RequestContext) -> Answer:
     """A 200 to the empty object has no Content-Type."""
     answer = context.correct_answer()
@@ -308,16 +308,19 @@ _faults.add_table(
 
 # ------------------------------------------------------------------ undocumented statuses
 
+
+@_faults.on_decide(STATUS, needs_echo=True)
+def success_is_204(context: RequestContext) -> Answer:
+    """A success with an empty object is answered 204."""
+    answer = context.correct_answer()
+    is_empty = answer.status == 200 and answer.body.strip() == b"{}"
+    return with_body(replace(answer, status=204), b"") if is_empty else answer
+
+
 _faults.add_table(
     STATUS,
     rows={
         "success-is-201": ("A success is answered 201.", on_success(lambda answer: replace(answer, status=201))),
-        "success-is-204": (
-            "A success with an empty object is answered 204.",
-            on_success(
-                lambda answer: with_body(replace(answer, status=204), b"") if answer.body.strip() == b"{}" else answer
-            ),
-        ),
         "chain-error-is-500": (
             "An error of the chain is answered 500 instead of 502.",
             _on_status(502)(lambda answer: error(answer, 500, None)),

@@ -204,14 +204,14 @@ def output_double_encoded(context: RequestContext) -> Answer:
     return with_body(answer, json.dumps(answer.body.decode()).encode()) if answer.status == 200 else answer
 
 
-@_faults.on_decide(OUTPUT_OBJECT)
+@_faults.on_decide(OUTPUT_OBJECT, needs_echo=True)
 def output_null(context: RequestContext) -> Answer:
     """The empty object is returned as null."""
     answer = context.correct_answer()
     return with_body(answer, b"null") if answer.status == 200 and answer.body.strip() == b"{}" else answer
 
 
-@_faults.on_decide(OUTPUT_JSON)
+@_faults.on_decide(OUTPUT_JSON, needs_echo=True)
 def output_infinity(context: RequestContext) -> Answer:
     """Numbers beyond the range of a double are written as Infinity."""
     answer = context.correct_answer()

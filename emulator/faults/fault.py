@@ -44,7 +44,7 @@ class Fault:
     needs_options: tuple[str, ...] = ()
     """Options of `chainproof conformance` without which the fault cannot be detected."""
     needs_echo: bool = False
-    """Whether only a chain that returns its input shows the fault: another chain may return such an output."""
+    """Whether only a chain that accepts any object and returns it shows the fault, not one with required arguments."""
 
 
 FAULTS: dict[str, Fault] = {}
@@ -63,10 +63,12 @@ class FaultRegistrar:
     stage: FaultStage
 
     def on_decide(
-        self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()
+        self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = (), needs_echo: bool = False
     ) -> Callable[[DecideHook], DecideHook]:
         """Register a fault that changes the answer."""
-        return self._decorator(lambda function: FaultHook(decide=function), violates, also_violates, needs_options)
+        return self._decorator(
+            lambda function: FaultHook(decide=function), violates, also_violates, needs_options, needs_echo=needs_echo
+        )
 
     def on_wait(self, violates: Clause, *also_violates: Clause) -> Callable[[WaitHook], WaitHook]:
         """Register a fault that delays the answer."""
@@ -82,10 +84,16 @@ class FaultRegistrar:
         """Register a fault that changes the bytes of the request before they are parsed."""
         return self._decorator(lambda function: FaultHook(read=function), violates, also_violates, ())
 
-    def add_table(self, violates: Clause, *also_violates: Clause, rows: dict[str, tuple[str, DecideHook]]) -> None:
+    def add_table(
+        self,
+        violates: Clause,
+        *also_violates: Clause,
+        rows: dict[str, tuple[str, DecideHook]],
+        needs_echo: bool = False,
+    ) -> None:
         """Register faults that change the answer and break the same clauses: description and hook by name."""
         for name, (description, decide) in rows.items():
-            self.add(name, description, FaultHook(decide=decide), violates, *also_violates)
+            self.add(name, description, FaultHook(decide=decide), violates, *also_violates, needs_echo=needs_echo)
 
     def add_send(self, name: str, description: str, send: SendHook, violates: Clause, *also_violates: Clause) -> None:
         """Register one fault that changes how the answer is sent."""
@@ -99,8 +107,9 @@ class FaultRegistrar:
         violates: Clause,
         *also_violates: Clause,
         needs_options: tuple[str, ...] = (),
+        needs_echo: bool = False,
     ) -> None:
-        """Register one fault."""
+        """Register one fault. Those of the clause `echo-exact` always need an echo."""
         assert name not in FAULTS, name
         FAULTS[name] = Fault(
             name=name,
@@ -110,7 +119,7 @@ class FaultRegistrar:
             description=description,
             hook=hook,
             needs_options=needs_options,
-            needs_echo=violates is ECHO_EXACT,
+            needs_echo=needs_echo or violates is ECHO_EXACT,
         )
 
     def _decorator(
@@ -119,6 +128,8 @@ class FaultRegistrar:
         violates: Clause,
         also_violates: tuple[Clause, ...],
         needs_options: tuple[str, ...],
+        *,
+        needs_echo: bool = False,
     ) -> Callable[[HookFunction], HookFunction]:
         """A decorator that registers a function as a fault under the function's name."""
 
@@ -131,6 +142,7 @@ class FaultRegistrar:
                 violates,
                 *also_violates,
                 needs_options=needs_options,
+                needs_echo=needs_echo,
             )
             return function
 

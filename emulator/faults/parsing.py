@@ -21,7 +21,7 @@ from chainproof.contract.clauses import (
     OBJECT_ACCEPTED,
     STATUS,
 )
-from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, encode_json, parse_json
 
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error, with_field
@@ -40,7 +40,7 @@ def _repairs(repair: Repair) -> DecideHook:
             return context.correct_answer()
         try:
             repaired = repair(context.body)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             repaired = None
         return context.serve_body(repaired if repaired and isinstance(parse_json(repaired), dict) else None)
 
@@ -136,66 +136,60 @@ _faults.add_table(
 )
 
 
-def _wrapped_in_object(body: bytes) -> bytes:
-    """A value wrapped in an object."""
-    return b'{"value":' + body + b"}"
+def _contained_object(value: object) -> dict[str, JSON] | None:
+    """The object in the text of a string, or the first one in an array."""
+    if isinstance(value, list):
+        return next((found for each in value if (found := _contained_object(each)) is not None), None)
+    parsed = parse_json(value.encode("utf-8", "replace")) if isinstance(value, str) else value
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _accepts_non_object(accepts: Callable[[object], bool]) -> DecideHook:
-    """A hook for a parser that accepts some values that are not objects."""
+    """A hook for a parser that takes the object in some other values, or wraps the value in an object."""
 
     def decide(context: RequestContext) -> Answer:
         value = context.value()
-        other = not isinstance(value, dict | InvalidJson | TooComplex) and accepts(value)
-        return context.serve_body(_wrapped_in_object(context.body) if other else None)
+        if isinstance(value, dict | InvalidJson | TooComplex) or not accepts(value):
+            return context.correct_answer()
+        contained = _contained_object(value)
+        return context.serve_body(b'{"value":' + context.body + b"}" if contained is None else encode_json(contained))
 
     return decide
-
-
-def _contains_object(value: object) -> bool:
-    """Whether a value is a string with the JSON text of an object."""
-    return isinstance(value, str) and isinstance(parse_json(value.encode("utf-8", "replace")), dict)
 
 
 _faults.add_table(
     NON_OBJECT_REJECTED,
     rows={
         "accepts-arrays": ("Arrays are accepted.", _accepts_non_object(lambda value: isinstance(value, list))),
-        "accepts-null": ("null is accepted as an empty object.", _accepts_non_object(lambda value: value is None)),
         "accepts-strings": ("Strings are accepted.", _accepts_non_object(lambda value: isinstance(value, str))),
         "accepts-any-value": ("Any JSON value is accepted.", _accepts_non_object(lambda _: True)),
         "accepts-double-encoded-objects": (
             "A string that contains the JSON text of an object is accepted.",
-            _accepts_non_object(_contains_object),
+            _accepts_non_object(lambda value: isinstance(value, str) and _contained_object(value) is not None),
         ),
     },
 )
 
-_faults.add_table(
-    BODY_REQUIRED,
-    rows={
-        "accepts-missing-body": (
-            "A missing body is accepted as an empty object.",
-            lambda context: (
-                context.serve(
-                    with_field(replace(context.request, body=b"{}", length=2), b"content-type", b"application/json")
-                )
-                if not context.body and context.request.length == 0
-                else context.correct_answer()
-            ),
-        )
-    },
-)
 
-_faults.add_table(
-    INVALID_JSON_REJECTED,
-    rows={
-        "accepts-blank-body": (
-            "A body of white space is accepted as an empty object.",
-            _repairs(lambda body: b"{}" if body and not body.strip() else None),
-        )
-    },
-)
+@_faults.on_decide(NON_OBJECT_REJECTED, needs_echo=True)
+def accepts_null(context: RequestContext) -> Answer:
+    """The value null is accepted as an empty object."""
+    return context.serve_body(b"{}" if context.value() is None else None)
+
+
+@_faults.on_decide(BODY_REQUIRED, needs_echo=True)
+def accepts_missing_body(context: RequestContext) -> Answer:
+    """A missing body is accepted as an empty object."""
+    if context.body or context.request.length != 0:
+        return context.correct_answer()
+    request = replace(context.request, body=b"{}", length=2)
+    return context.serve(with_field(request, b"content-type", b"application/json"))
+
+
+@_faults.on_decide(INVALID_JSON_REJECTED, needs_echo=True)
+def accepts_blank_body(context: RequestContext) -> Answer:
+    """A body of white space is accepted as an empty object."""
+    return context.serve_body(b"{}" if context.body and not context.body.strip() else None)
 
 
 def _accepts_media_type(matches: Callable[[bytes], object]) -> DecideHook:
@@ -238,11 +232,13 @@ _faults.add_table(
 
 @_faults.on_decide(MEDIA_TYPE_REQUIRED)
 def accepts_forms(context: RequestContext) -> Answer:
-    """URL-encoded forms are accepted as objects."""
-    pairs = dict(parse_qsl(context.body.decode("latin-1"), keep_blank_values=True))
+    """URL-encoded forms are accepted as objects, with JSON text as arrays and objects."""
+    pairs = dict(parse_qsl(context.body.decode("utf-8", "replace"), keep_blank_values=True))
     if not context.field(b"content-type").startswith(b"application/x-www-form-urlencoded") or not pairs:
         return context.correct_answer()
-    request = replace(context.request, body=json.dumps(pairs).encode())
+    values = {name: parse_json(text.encode("utf-8", "replace")) for name, text in pairs.items()}
+    members = {name: value if isinstance(value, dict | list) else pairs[name] for name, value in values.items()}
+    request = replace(context.request, body=encode_json(members))
     return context.serve(with_field(request, b"content-type", b"application/json"))
 
 

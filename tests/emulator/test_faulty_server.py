@@ -56,6 +56,7 @@ def post(body: bytes) -> bytes:
         (("--fault", "accepts-trailing-commas"), b'{"a":1,}', 200, b'{"a":1}'),
         (("--fault", "rounds-integers"), b'{"a":9007199254740993}', 200, b'{"a": 9007199254740992}'),
         (("--fault", "rejects-exponents"), b'{"a":1e5}', 400, None),
+        (("--fault", "accepts-python-literals"), b"{'a': b'bytes'}", 400, None),
         (("--fault", "malformed-is-500"), b"{", 500, None),
         (("--variant", "chunked"), b'{"a":1}', 200, b'{"a":1}'),
         (("--variant", "close-delimited"), b'{"a":1}', 200, b'{"a":1}'),

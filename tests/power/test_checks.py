@@ -160,3 +160,21 @@ def test_a_check_finds_its_fault_on_its_own(check) -> None:
             break
 
     assert found & violated
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("other_media_types_are_rejected", "accepts-forms"),
+        ("json_values_other_than_objects_are_rejected", "accepts-arrays"),
+        ("json_values_other_than_objects_are_rejected", "accepts-double-encoded-objects"),
+    ],
+)
+def test_a_check_finds_what_only_an_accepted_input_in_another_form_shows(name: str, fault: str) -> None:
+    """A chain with required arguments rejects everything else, whatever the fault lets through."""
+    [check] = [check for check in ALL_CHECKS if check.name == name]
+    wanted = FAULTS[fault].violates.id
+    with running_emulator(FAULTS[fault].hook, load_chain(ORDERS)) as url:
+        findings = run_checks(url, [check], wanted=wanted, overload=True, duration=2.0, chain_schema=orders_schema())
+
+    assert wanted in {each.clause for each in findings}
