@@ -220,13 +220,15 @@ def _correlation_time(scales: Sequence[_Scale], last: _Scale, excess: float, exp
 
     With a correlation exp(−t / τ), batches of length uτ show the fraction (u − 1 + exp(−u)) / u of it. The shortest batches
     that show at least half are used, since shorter ones show mostly noise. The excess was measured with *last*: if those
-    batches are uncorrelated they show all of it, whatever τ is, so shorter ones are used.
+    batches are uncorrelated they show all of it, whatever τ is, so shorter ones are used. Batches show at
+    least their part of the length, or what the correction leaves: if they show less it is by chance.
     """
     if excess <= 0.0:
         return 0.0
     telling = list(scales[: scales.index(last) + (not last.is_uncorrelated)]) or [last]
     scale = next((each for each in telling if each.variance - expected >= excess / 2), telling[-1])
-    fraction = min(max((scale.variance - expected) / excess, 0.0), 1.0)
+    least = 1.0 / last.correction if scale is last else scale.length / last.length
+    fraction = min(max((scale.variance - expected) / excess, least), 1.0)
     low, high = -7.0, 7.0  # logarithms of u
     for _ in range(40):
         middle = (low + high) / 2

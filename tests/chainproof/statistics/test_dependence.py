@@ -63,6 +63,17 @@ def test_waves_are_measured(tau: float, truth: float) -> None:
     assert tau / 2 < float(np.median([each.correlation_time for each in found])) < tau * 1.5
 
 
+def test_independent_requests_are_never_a_run_that_is_too_short() -> None:
+    """Where chance looks like a dependence, its correlation time is short."""
+    source = np.random.default_rng(1)
+    found = [
+        measure_dependence(source.binomial(50, 0.99, 200).tolist(), [50] * 200, seconds=1.0).too_short
+        for _ in range(500)
+    ]
+
+    assert 0 == sum(found)
+
+
 @pytest.mark.parametrize("start", range(5, 35, 3))
 @pytest.mark.parametrize("length", [4, 6, 8])
 def test_one_spell_has_a_correlation_time_of_its_order(start: int, length: int) -> None:
