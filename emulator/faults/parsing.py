@@ -283,6 +283,13 @@ def _largest_size(value: object, kind: type[str | dict[str, JSON]]) -> int:
 
 _NUMBER = rb"[\[,:\s]-?\d+(?:\.\d+)?"
 
+
+@_faults.on_decide(OBJECT_ACCEPTED, needs_echo=True)
+def rejects_empty_object(context: RequestContext) -> Answer:
+    """The empty object is rejected."""
+    return rejects(lambda context: context.value() == {})(context)
+
+
 _faults.add_table(
     OBJECT_ACCEPTED,
     rows={
@@ -297,7 +304,6 @@ _faults.add_table(
             "Integers with more than 20 digits are rejected.",
             _rejects_pattern(rb"(?<![\d.eE\"])\d{21,}(?![\d.eE])"),
         ),
-        "rejects-empty-object": ("The empty object is rejected.", rejects(lambda context: context.value() == {})),
         "rejects-empty-names": ("Empty member names are rejected.", _rejects_pattern(rb'[{,]\s*""\s*:')),
         "rejects-null-beside-true": (
             "Objects of up to 1000 bytes with both null and true are rejected.",
