@@ -307,14 +307,17 @@ def invalid_texts(text: bytes) -> tuple[BodyCase, ...]:
     )  # fmt: skip  # one line each
 
 
-COMMON_ERRORS: frozenset[str] = frozenset(
-    f"an object with {name}"
-    for name in (
-        *("NaN as a value", "Infinity as a value", "-Infinity as a value", "01 as a value", "+1 as a value", ".5 as a value"),
-        *("a trailing comma", "a comment", "a comment after a member", "a name in single quotes", "a name without quotes"),
-        *("0xff in a string", "a raw 0x0a in a string as a value", "a letter after it", "another object after it"),
-    )
-)  # fmt: skip  # similar values share a line
+COMMON_ERRORS: frozenset[str] = frozenset({
+    "whitespace as the body",
+    *(
+        f"an object with {name}"
+        for name in (
+            *("NaN as a value", "Infinity as a value", "-Infinity as a value", "01 as a value", "+1 as a value", ".5 as a value"),
+            *("a trailing comma", "a comment", "a comment after a member", "a name in single quotes", "a name without quotes"),
+            *("0xff in a string", "a raw 0x0a in a string as a value", "a letter after it", "another object after it"),
+        )
+    ),
+})  # fmt: skip  # similar values share a line
 """Labels of the errors that widely used parsers accept. They are sent at every depth."""
 
 SAMPLE_OBJECT = '{"a\\u00e9":[-1.5e+2,true,false,null,"x\\n\\"é𝄞"],"b":{"":{}},"c":[[],0.25]}'.encode()

@@ -10,6 +10,7 @@ from chainproof.chain_schema.loading import load_input_schema, load_output_schem
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.generated_inputs import simplest_input
+from chainproof.conformance.options import Depth
 from chainproof.emulator.chain.chain import load_chain
 from chainproof.emulator.faults import FAULTS
 
@@ -178,3 +179,13 @@ def test_a_check_finds_what_only_an_accepted_input_in_another_form_shows(name: s
         findings = run_checks(url, [check], wanted=wanted, overload=True, duration=2.0, chain_schema=orders_schema())
 
     assert wanted in {each.clause for each in findings}
+
+
+def test_a_blank_body_is_sent_at_every_depth() -> None:
+    """It is the simplest body that is not JSON."""
+    fault = FAULTS["accepts-blank-body"]
+    [check] = [check for check in ALL_CHECKS if check.name == "almost_valid_json_is_rejected"]
+    with running_emulator(fault.hook) as url:
+        findings = run_checks(url, [check], wanted=fault.violates.id, depth=Depth.QUICK)
+
+    assert [fault.violates.id] == [each.clause for each in findings]
