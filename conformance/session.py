@@ -24,6 +24,7 @@ from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.linux import return_freed_memory
+from chainproof.machine_faults import machine_fault
 from chainproof.processes import allow_open_files, chainproof_command, run_process
 from chainproof.results.folder import MANIFEST
 from chainproof.signals import handle_signals
@@ -114,8 +115,15 @@ def _run_checks(setup: RunSetup) -> ExitCode:
     """Run the checks under pytest; the exit code follows from the verdict."""
     progress = ProgressPlugin()
     arguments = [*_ARGUMENTS, "-k", setup.settings.selection]
-    with _isolated():
-        status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
+    status: int = pytest.ExitCode.INTERNAL_ERROR
+    try:
+        with _isolated():
+            status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
+    except OSError as error:  # from pytest itself, such as for a deleted working folder
+        fault = machine_fault(error)
+        if fault is None or setup.conformance_run is None:
+            raise
+        setup.conformance_run.machine_fault = setup.conformance_run.machine_fault or fault
     if setup.error is not None:
         raise setup.error
     if setup.conformance_run is not None and setup.conformance_run.machine_fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -314,6 +315,30 @@ def test_a_run_folder_that_is_changed_during_the_run_makes_it_invalid(
     options = ["--api-key-env", VARIABLE, "--out", str(tmp_path / "run"), "-k", "without_a_body"]
     with serve(correct_endpoint) as url:
         assert ExitCode.INVALID == main(["--target", url, *QUICK, *options])
+
+
+def test_a_deleted_working_folder_ends_the_run(tmp_path: Path) -> None:
+    """One line says why, and the exit code is that of a run that the machine ended."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    with serve(correct_endpoint) as url:
+        command = ("conformance", "--target", url, "--api-key-env", VARIABLE, "--depth", "quick")
+        child = subprocess.Popen(
+            chainproof_command(*command),
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        list(takewhile(lambda line: "  ok" not in line, child.stdout))
+        shutil.rmtree(folder)
+        out, err = child.communicate(timeout=60)
+
+    assert child.returncode == 4, out + err
+    assert "leave files and folders of a running command where they are" in err
+    assert "Traceback" not in err
 
 
 def test_an_error_in_chainproof_is_no_finding(tmp_path: Path) -> None:
