@@ -281,7 +281,8 @@ def page(records: Iterable[Record]) -> str:
     known = {record.key: record for record in records}
     ours = {name: known[key] for name in FAULTS if (key := ("ours", name, SEED)) in known}
     stock = {name: known[key] for name in FAULTS if (key := ("stock", name, SEED)) in known}
-    chain = {name: known[key] for name in FAULTS if (key := ("chain", name, SEED)) in known}
+    without_echo = [name for name, fault in FAULTS.items() if not fault.needs_echo]
+    chain = {name: known[key] for name in without_echo if (key := ("chain", name, SEED)) in known}
     correct = [record for record in known.values() if record.side in ("contract", "variant")]
     return "\n".join(
         [
