@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import signal
@@ -52,6 +53,8 @@ _SUSPENDED = (
 _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
 """Locust would log its own tables, so its log is not set up; warnings are shown nevertheless."""
 _POLL_INTERVAL: Seconds = 0.05
+_PATIENCE: Seconds = 2.0
+"""How long a process that is not ready may take to end before a further signal is passed on."""
 _START_DELAY: Seconds = 2.0
 """Time from the message with second 0 until then: it must reach every process, with its workers."""
 
@@ -160,6 +163,8 @@ class _Process:
         self.is_stopped = False
         """Whether it was stopped because another one ended early."""
         self._folder = run.folder
+        self._asked_at: Seconds = -math.inf
+        """When it was asked to end before it was ready."""
         self._reserved = reserve_port()
         self._child = subprocess.Popen(
             run.command(self._reserved.getsockname()[1]),
@@ -203,8 +208,13 @@ class _Process:
 
     def interrupt(self, number: int) -> None:
         """Pass a signal on."""
-        # Before the run has begun there is nothing to drain, and Python would print a traceback for SIGINT.
-        self._child.send_signal(number if self.is_ready else signal.SIGTERM)
+        if self.is_ready:
+            self._child.send_signal(number)
+        elif time.monotonic() - self._asked_at > _PATIENCE:
+            # Before the run has begun there is nothing to drain, and Python would print a traceback for SIGINT. A further
+            # SIGTERM would interrupt Locust, which ends its workers.
+            self._asked_at = time.monotonic()
+            self._child.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
         """Stop it because another one has ended early."""
