@@ -20,6 +20,16 @@ def _with_request_id(request_id: Callable[[RequestContext], str]) -> DecideHook:
     return lambda context: with_header(context.correct_answer(), REQUEST_ID_HEADER, request_id(context))
 
 
+def _copied_from(name: bytes) -> DecideHook:
+    """A hook that copies the request id from a header field of the request."""
+
+    def decide(context: RequestContext) -> Answer:
+        answer, value = context.correct_answer(), context.field(name)
+        return with_header(answer, REQUEST_ID_HEADER, value.decode("latin-1")) if value else answer
+
+    return decide
+
+
 _faults.add_table(
     REQUEST_ID_UNIQUE,
     rows={
@@ -42,36 +52,13 @@ _faults.add_table(
         ),
         "id-from-caller": (
             "The request id is copied from X-BASETEN-REQUEST-ID of the request.",
-            lambda context: (
-                with_header(
-                    context.correct_answer(),
-                    REQUEST_ID_HEADER,
-                    context.field(b"x-baseten-request-id").decode("latin-1"),
-                )
-                if context.field(b"x-baseten-request-id")
-                else context.correct_answer()
-            ),
+            _copied_from(b"x-baseten-request-id"),
         ),
         "id-from-x-request-id": (
             "The request id is copied from X-Request-Id of the request.",
-            lambda context: (
-                with_header(
-                    context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-request-id").decode("latin-1")
-                )
-                if context.field(b"x-request-id")
-                else context.correct_answer()
-            ),
+            _copied_from(b"x-request-id"),
         ),
-        "id-from-trace": (
-            "The request id is copied from X-B3-TraceId of the request.",
-            lambda context: (
-                with_header(
-                    context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-b3-traceid").decode("latin-1")
-                )
-                if context.field(b"x-b3-traceid")
-                else context.correct_answer()
-            ),
-        ),
+        "id-from-trace": ("The request id is copied from X-B3-TraceId of the request.", _copied_from(b"x-b3-traceid")),
         "id-constant-on-errors": (
             "All errors with the same status have the same request id.",
             lambda context: (

@@ -151,6 +151,17 @@ def error(answer: Answer, status: int, code: str | None) -> Answer:
     return with_body(replace(answer, status=status), orjson.dumps(body), JSON_TYPE)
 
 
+def rejects(matches: Callable[[RequestContext], object], status: int = 400) -> DecideHook:
+    """A hook that answers some valid requests with an error."""
+    code = "client_error" if status == 400 else None
+
+    def decide(context: RequestContext) -> Answer:
+        answer = context.correct_answer()
+        return error(answer, status, code) if answer.status == 200 and matches(context) else answer
+
+    return decide
+
+
 def with_members(answer: Answer, **changes: JSON) -> Answer:
     """An error with members changed or added. A body that is not an object is returned unchanged."""
     value = parse_json(answer.body)

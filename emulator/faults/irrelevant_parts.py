@@ -24,12 +24,12 @@ from chainproof.contract.clauses import (
 from .fault import FaultRegistrar, FaultStage
 from .hooks import (
     ConnectionEnd,
-    DecideHook,
     OutgoingAnswer,
     RequestContext,
     Step,
     error,
     head_from_lines,
+    rejects,
     with_body,
     with_header,
     without_lines,
@@ -37,16 +37,6 @@ from .hooks import (
 
 _faults = FaultRegistrar(stage=FaultStage.PARSING)
 _connection_faults = FaultRegistrar(stage=FaultStage.FRAMING)
-
-
-def _with_status(status: int, matches: Callable[[RequestContext], object]) -> DecideHook:
-    """A hook that answers some valid requests with another status."""
-
-    def decide(context: RequestContext) -> Answer:
-        answer = context.correct_answer()
-        return error(answer, status, None) if answer.status == 200 and matches(context) else answer
-
-    return decide
 
 
 def _field_matches(name: bytes, pattern: bytes) -> Callable[[RequestContext], object]:
@@ -67,45 +57,45 @@ _faults.add_table(
     rows={
         "first-accept-only": (
             "Of several Accept fields only the first counts: if JSON is in the second one, the answer is 406.",
-            _with_status(
-                406,
+            rejects(
                 lambda context: (
                     len(context.request.fields(b"accept")) > 1
                     and not re.search(rb"json|\*/\*", context.request.fields(b"accept")[0])
                 ),
+                status=406,
             ),
         ),
         "accept-with-parameters-is-406": (
             "An Accept of JSON with a parameter such as `indent` is answered 406.",
-            _with_status(406, _field_matches(b"accept", rb"json; ?indent")),
+            rejects(_field_matches(b"accept", rb"json; ?indent"), status=406),
         ),
         "invalid-accept-is-500": (
             "The Accept that Java's HttpURLConnection sends is answered 500.",
-            _with_status(500, _field_matches(b"accept", rb", \*;")),
+            rejects(_field_matches(b"accept", rb", \*;"), status=500),
         ),
         "language-range-is-500": (
             "A `*` in Accept-Language is answered 500: no such locale.",
-            _with_status(500, _field_matches(b"accept-language", rb"\*")),
+            rejects(_field_matches(b"accept-language", rb"\*"), status=500),
         ),
         "invalid-cookie-is-500": (
             "A cookie without a name is answered 500.",
-            _with_status(500, _field_matches(b"cookie", rb"(^|; ?)=")),
+            rejects(_field_matches(b"cookie", rb"(^|; ?)="), status=500),
         ),
         "invalid-trace-is-500": (
             "A traceparent that cannot be parsed is answered 500.",
-            _with_status(500, _field_matches(b"traceparent", rb"^..-(?![0-9a-f]{32}-)")),
+            rejects(_field_matches(b"traceparent", rb"^..-(?![0-9a-f]{32}-)"), status=500),
         ),
         "forwarded-port-is-500": (
             "An address with a port in X-Forwarded-For is answered 500.",
-            _with_status(500, _field_matches(b"x-forwarded-for", rb"\.\d+:\d")),
+            rejects(_field_matches(b"x-forwarded-for", rb"\.\d+:\d"), status=500),
         ),
         "forwarded-host-is-404": (
             "Requests are routed by X-Forwarded-Host: another host is answered 404.",
-            _with_status(404, _field_matches(b"x-forwarded-host", rb"\.")),
+            rejects(_field_matches(b"x-forwarded-host", rb"\."), status=404),
         ),
         "null-origin-is-403": (
             "`Origin: null`, as from a sandboxed page, is answered 403.",
-            _with_status(403, _field_matches(b"origin", rb"^null$")),
+            rejects(_field_matches(b"origin", rb"^null$"), status=403),
         ),
         "minimal-is-204": (
             "`Prefer: return=minimal` is answered 204, without the output.",
@@ -134,7 +124,7 @@ _faults.add_table(
     rows={
         "port-in-query-is-404": (
             "A query that ends in a colon and digits is answered 404: the target is parsed as a whole.",
-            _with_status(404, _query_matches(rb":\d+$")),
+            rejects(_query_matches(rb":\d+$"), status=404),
         ),
         "slashes-in-query-redirected": (
             "A query with two slashes is answered 301, to the URL without them.",
@@ -146,11 +136,11 @@ _faults.add_table(
         ),
         "format-parameter-is-406": (
             "The query `format=xml` is answered 406.",
-            _with_status(406, _query_matches(rb"\bformat=xml")),
+            rejects(_query_matches(rb"\bformat=xml"), status=406),
         ),
         "query-without-utf-8-is-500": (
             "A query with percent-encoded bytes that are not UTF-8 is answered 500.",
-            _with_status(500, _query_matches(rb"%FF")),
+            rejects(_query_matches(rb"%FF"), status=500),
         ),
     },
 )
@@ -159,7 +149,7 @@ _faults.add_table(
     rows={
         "long-query-is-414": (
             "A query above 2048 bytes is answered 414.",
-            _with_status(414, lambda context: len(context.request.target.partition(b"?")[2]) > 2048),
+            rejects(lambda context: len(context.request.target.partition(b"?")[2]) > 2048, status=414),
         ),
     },
 )

@@ -24,7 +24,7 @@ from chainproof.contract.clauses import (
 from chainproof.json_text import JSON, InvalidJson, TooComplex, encode_json, parse_json
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import DecideHook, RequestContext, error, with_field
+from .hooks import DecideHook, RequestContext, error, rejects, with_field
 
 _faults = FaultRegistrar(stage=FaultStage.PARSING)
 
@@ -240,16 +240,6 @@ def accepts_forms(context: RequestContext) -> Answer:
     members = {name: value if isinstance(value, dict | list) else pairs[name] for name, value in values.items()}
     request = replace(context.request, body=encode_json(members))
     return context.serve(with_field(request, b"content-type", b"application/json"))
-
-
-def rejects(matches: Callable[[RequestContext], object]) -> DecideHook:
-    """A hook for a parser that answers some valid requests with 400."""
-
-    def decide(context: RequestContext) -> Answer:
-        answer = context.correct_answer()
-        return error(answer, 400, "client_error") if answer.status == 200 and matches(context) else answer
-
-    return decide
 
 
 def _rejects_pattern(pattern: bytes) -> DecideHook:

@@ -25,8 +25,7 @@ from chainproof.contract.http_clauses import (
 )
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import FaultHook, RequestContext, error
-from .parsing import rejects
+from .hooks import FaultHook, RequestContext, error, rejects
 
 _faults = FaultRegistrar(stage=FaultStage.PARSING)
 

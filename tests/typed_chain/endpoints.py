@@ -329,7 +329,7 @@ class FailsTogether(TypedEndpoint):
         except ValidationError:
             self.invalid_at = time.monotonic()
             raise
-        time.sleep(0.004)  # the work on a batch of orders
+        time.sleep(0.004)  # orders of other threads arrive meanwhile: real threads have no clock to replace
         is_lost = time.monotonic() - self.invalid_at < 0.004
         return error(500, "internal_baseten_error") if is_lost else answer
 

@@ -20,10 +20,11 @@ from ..hooks import (
     RequestContext,
     Step,
     error,
+    rejects,
     with_body,
     with_header,
 )
-from ..parsing import nesting_depth, rejects
+from ..parsing import nesting_depth
 from ..sizes import decoded_request
 from .framing import close_after
 from .variant import add_variant, changed_answer

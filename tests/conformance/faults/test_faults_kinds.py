@@ -680,9 +680,8 @@ class LosesTrackOfClients(EndpointHandler):
     def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         if answer.status != 200:
             return super().send_answer(request, answer)
-        time.sleep(
-            0.001
-        )  # a client that leaves closes its end in another thread: real sockets have no clock to replace
+        # A client that leaves closes its end in another thread: real sockets have no clock to replace.
+        time.sleep(0.001)
         try:
             has_left = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:

@@ -167,7 +167,7 @@ def test_an_argument_that_hides_the_output_is_changed(run_suite: RunSuite) -> No
 
 
 def test_a_conversation_that_an_argument_clears_is_found(run_suite: RunSuite) -> None:
-    """Identifiers that are cut off after 20 characters are found with a chain that clears the history if it is told to."""
+    """Identifiers that are cut off after 20 characters are found with a chain that can clear its history."""
     schema = replace(
         SEARCH,
         document={
@@ -200,7 +200,7 @@ def test_an_invalid_input_must_not_fail_others(run_suite: RunSuite) -> None:
         correct = served(search)(request)
         if correct.status == 400 and request.authorized:
             moments.append(time.monotonic())
-        time.sleep(0.003)  # the work on a batch
+        time.sleep(0.003)  # requests of other threads arrive meanwhile: real threads have no clock to replace
         is_lost = correct.status == 200 and time.monotonic() - moments[-1] < 0.003
         return error(500, "internal_baseten_error") if is_lost else correct
 
@@ -216,7 +216,7 @@ def test_outputs_of_the_first_requests_are_not_compared(run_suite: RunSuite) -> 
 
     def swapped(value: Value) -> Value:
         file["query"] = value["query"]
-        time.sleep(0.004)  # the work on the file, which other requests overwrite meanwhile
+        time.sleep(0.004)  # other threads overwrite the file meanwhile: real threads have no clock to replace
         with lock:
             return {"score": digits(file["query"], value.get("language"), value.get("limit"))}
 
