@@ -161,11 +161,23 @@ class RunWriter:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._digests[MANIFEST].add(_write_file(path / MANIFEST, manifest.to_json()))
-            # Stays open: at the end, there may be no file descriptor left.
-            self._end_file = (path / _RESERVED).open("w+b", buffering=0)
-            self._end_file.write(bytes(_RESERVED_BYTES))
+            self._end_file = self._reserve_end()
         except OSError as error:
-            raise FolderError(f"cannot write a run folder at {path}: {error.strerror}") from error
+            raise FolderError(system_fault(f"cannot write a run folder at {path}", error)) from error
+
+    def _reserve_end(self) -> IO[bytes]:
+        """The draft of `end.json`. Raises OSError after removing what makes the folder one of a run."""
+        file = (self.path / _RESERVED).open(
+            "w+b", buffering=0
+        )  # stays open: later, there may be no file descriptor left
+        try:
+            _write_all(file, bytes(_RESERVED_BYTES))
+        except OSError:
+            file.close()
+            for name in (_RESERVED, MANIFEST):
+                (self.path / name).unlink(missing_ok=True)
+            raise
+        return file
 
     def __enter__(self) -> Self:
         return self
@@ -309,6 +321,7 @@ class RunWriter:
             file = self._files.get(name)
             if file is None:
                 file = self._files[name] = (self.path / name).open("ab", buffering=0)
+                self._digests[name].add(b"")  # the run has created the file, also if its first line cannot be written
             _append_line(file, lines)
             if not os.fstat(file.fileno()).st_nlink:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -645,7 +658,12 @@ def _write_file(path: Path, value: object) -> bytes:
             draft.unlink()
             raise FileExistsError(errno.EEXIST, "another run is already there")
         content = _json_text(value)
-        file.write(content)
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            draft.unlink()
+            raise
     draft.replace(path)
     return content
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import resource
 import string
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -280,22 +281,28 @@ def test_lines_are_written_without_buffering(tmp_path: Path) -> None:
         assert len(read_run(tmp_path / "run").intervals) == 1
 
 
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file may get larger than so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.mark.parametrize("room", [0, 1, 700, 5000])
 def test_a_file_that_cannot_grow_ends_with_a_complete_line(tmp_path: Path, room: int) -> None:
     """What could be written of a line is removed again, and the end of the run is written with what was recorded."""
     writer = RunWriter(tmp_path / "run", LOAD)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     writer.write_interval(second(0))
-    size = (tmp_path / "run" / INTERVALS).stat().st_size
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, hard))
-    try:
+    with largest_file((tmp_path / "run" / INTERVALS).stat().st_size + room):
         with pytest.raises(
             MachineFault, match=f"cannot write to the run folder {tmp_path}/run: file too large"
         ) as caught:
             deque(map(writer.write_interval, map(second, range(1, 100))), maxlen=0)
         writer.finish(replace(FINISH, ending=Ending.MACHINE_FAULT, note=str(caught.value)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     run = read_run(tmp_path / "run")
 
     assert run.intervals
@@ -309,22 +316,37 @@ def test_a_run_whose_last_counts_of_findings_are_lost_has_an_end(tmp_path: Path)
     writer = RunWriter(tmp_path / "run", LOAD)
     for number in range(20):
         writer.write_finding(replace(FINDING, actual=str(number), count=2))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = (tmp_path / "run" / FINDINGS).stat().st_size
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
+    with largest_file((tmp_path / "run" / FINDINGS).stat().st_size):
         writer.write_finding(replace(FINDING, actual="0", count=3))
         with pytest.raises(MachineFault, match="file too large"):
             writer.finish(FINISH)
         writer.finish(FINISH)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     run = read_run(tmp_path / "run")
 
     assert ({}, 20) == (run.damage, len(run.findings))
     assert run.end is not None
     assert Ending.MACHINE_FAULT is run.end.ending
     assert "file too large" in run.end.note
+
+
+def test_a_file_whose_first_line_cannot_be_written_is_no_damage(tmp_path: Path) -> None:
+    """The run has created it, and the reason for its end is the machine."""
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        with largest_file(0), pytest.raises(MachineFault, match="file too large"):
+            writer.write_clause(COUNT)
+        writer.finish(replace(FINISH, ending=Ending.MACHINE_FAULT))
+
+    assert {} == read_run(tmp_path / "run").damage
+
+
+@pytest.mark.parametrize("size", [0, 5000], ids=["manifest", "end"])
+def test_a_run_that_cannot_begin_leaves_nothing(size: int, tmp_path: Path) -> None:
+    """The same folder can be used once there is space; the message says what to do."""
+    with largest_file(size), pytest.raises(FolderError, match=r"cannot write a run folder at .*; raise the limit"):
+        RunWriter(tmp_path / "run", LOAD)
+
+    assert [] == list((tmp_path / "run").iterdir())
+    write(tmp_path / "run")
 
 
 def test_the_end_of_a_run_can_be_written_on_a_full_disk(tmp_path: Path) -> None:
