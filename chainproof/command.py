@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 from chainproof.contract.credentials import (
@@ -166,8 +167,11 @@ def _guarded_output(name: str) -> Iterator[_OutputStream]:
     Keep standard streams that are closed or full from ending a command; gives the standard output.
 
     What cannot be written is discarded. One line on the standard error says that the standard output is lost. If it is closed,
-    it has failed from the start.
+    it has failed from the start. Within another such context, gives the output of that.
     """
+    if isinstance(cast(object, sys.stdout), _OutputStream):
+        yield cast(_OutputStream, sys.stdout)
+        return
     closed = _open_closed_streams()
 
     def report_failure(why: str) -> None:
@@ -207,6 +211,13 @@ def _open_closed_streams() -> list[int]:
             setattr(sys, f"__{name}__", stream)  # which pytest needs
             closed.append(number)
     return closed
+
+
+def print_run_folder(path: Path) -> None:
+    """Print where the results of a run are; if the standard output is lost, on the standard error too."""
+    print(f"run folder: {path}", flush=True)
+    if getattr(sys.stdout, "has_failed", False):
+        print(f"run folder: {path}", file=sys.stderr)
 
 
 def one_line(message: str) -> str:

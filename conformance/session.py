@@ -20,6 +20,7 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from chainproof.clock import Seconds
+from chainproof.command import print_run_folder
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
@@ -227,5 +228,5 @@ def _report(setup: RunSetup) -> bool:
             print(f"\n{'accepted: ' * evidence.is_accepted(found)}{finding_text(found)}")
         if conformance_run.blocked_reason:
             print(f"inconclusive: {conformance_run.blocked_reason}")
-    print(f"run folder: {path}")
+    print_run_folder(path)
     return not is_invalid and (path / MANIFEST).exists()

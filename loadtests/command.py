@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from chainproof.command import build_parser, command
+from chainproof.command import build_parser, command, print_run_folder
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
@@ -200,7 +200,7 @@ def _judge(folder: Path, ended: LocustExit) -> int:
             return ExitCode.INVALID
         return _without_run(code, interrupted=ended.interrupted)
     verdict = _summary_verdict(folder)
-    print(f"run folder: {folder}", flush=True)
+    print_run_folder(folder)
     if code in (ExitCode.PASS, ExitCode.INVALID):
         # Without a summary, an invalid run is invalid all the same.
         return code or verdict if verdict == ExitCode.USAGE else verdict

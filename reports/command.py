@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
@@ -422,11 +423,12 @@ def _write(path: Path | None, text: str) -> None:
 
     A device, or a file in a folder where no other file can be created, is written directly.
     """
-    data = text.encode(errors="backslashreplace")  # the name of a folder need not be UTF-8
     if path is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", errors="backslashreplace")
+        sys.stdout.write(text)
+        sys.stdout.flush()
         return
+    data = text.encode(errors="backslashreplace")  # the name of a folder need not be UTF-8
     try:
         if path.is_fifo():
             with os.fdopen(open_pipe_for_writing(path), "wb") as pipe:

@@ -20,6 +20,7 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds, format_duration
+from chainproof.command import print_run_folder
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.target import parse_target
@@ -122,7 +123,7 @@ def run_calibration(options: argparse.Namespace) -> int:
     verdict = Verdict.PASS if ceiling is not None else Verdict.INVALID
     runner.write(SearchResult(rate=ceiling, missed_at=result.missed_at), summary, verdict)
     print("\n".join([*probe_table(runner.probes), "", *(f"  {line}" for line in calibration.sentences), ""]))
-    print(f"run folder: {folder}", flush=True)
+    print_run_folder(folder)
     return EXIT_CODE_OF[verdict]
 
 

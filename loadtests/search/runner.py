@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import Seconds, format_duration
+from chainproof.command import print_run_folder
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
@@ -180,7 +181,7 @@ def _forecast(plan: SearchPlan) -> str:
 
 def _print_result(probes: Sequence[Probe], sentence: str, folder: Path) -> None:
     print("\n".join([*probe_table(probes), "", f"  {sentence}", ""]))
-    print(f"run folder: {folder}", flush=True)
+    print_run_folder(folder)
 
 
 class ProbeRunner:

@@ -151,6 +151,7 @@ def test_unusable_streams_and_limits_are_reported_in_one_line(case: str, emulato
 
     assert code == ended.returncode, ended.stderr
     assert [message] == [each[: len(message)] for each in lines] if message else not lines
+    assert ("\nrun folder: " in ended.stderr) is (case == "a full output of a run")  # what was saved
 
 
 LONG_LOAD = ("loadtests", "--rate", "20", "--duration", "60s")
