@@ -25,10 +25,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import gevent
+import locust.main
 from gevent.event import AsyncResult
 from locust import TaskSet, User, log
 from locust.env import Environment
@@ -126,6 +128,8 @@ class Session:
         self.run: BaseRun | None = None
         """The current run, or the last one."""
         self._signals = 0
+        self._is_quitting = False
+        """Whether Locust is ending, after the last run."""
         self._stopping = False
         self._has_usage_error = False
         self._closing = ExitStack()
@@ -155,6 +159,8 @@ class Session:
         for number in signals_to_handle():
             # On the event loop: an exception in the middle of other code would leave its requests unaccounted for.
             gevent.signal_handler(number, self.on_signal)
+        # Locust adds a handler of SIGTERM that runs its whole end once more, beside or within the one that is running.
+        locust.main.gevent = SimpleNamespace(**{**vars(gevent), "signal_handler": lambda *_: None})  # type: ignore[attr-defined]  # its import
         hub = gevent.get_hub()
         self._print_error = hub.handle_error
         hub.handle_error = self.on_greenlet_error
@@ -187,6 +193,7 @@ class Session:
     def on_quitting(self, **_: Any) -> None:
         """Drain the run, and set the exit code, which Locust reads next."""
         self._close()
+        self._is_quitting = True
         self.environment.process_exit_code = ExitCode.INVALID  # if there is no verdict: Locust's own code could be 0
         self.environment.process_exit_code = self.exit_code()
 
@@ -214,6 +221,8 @@ class Session:
 
     def on_signal(self) -> None:
         """The first signal drains the run, the second ends it at once; without a run the process ends."""
+        if self._is_quitting:
+            return
         self._signals += 1
         if self.run is None or self.run.finished:
             self.environment.process_exit_code = self.exit_code()

@@ -203,7 +203,13 @@ class Worker(Session):
         run.begin(time.monotonic() + start_delay(message["start_time"], time.time(), message["notice"]))
         gevent.spawn(run.flush_every_second)
         gevent.spawn(monitor_generator, run)
-        gevent.spawn(run.supervise)
+        gevent.spawn(self._supervise, run)
+
+    def _supervise(self, run: LoadRun) -> None:
+        """Wait for the end of a run, and leave after a signal."""
+        run.supervise()
+        if self._signals:
+            self.quit_locust()
 
     @abort_on_error
     def on_change_plan(self, msg: Any, **_: Any) -> None:
