@@ -4,7 +4,7 @@ Removes secrets from texts that a target sent: whole or in part, as they are or 
 Of a secret no eight consecutive characters are left: in any letter case, reversed, percent-encoded, with the escapes of
 JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32, hexadecimal, octal or binary digits or two
 of these, in rot13, as a list of bytes or code points, in wide or mathematical letters. Escapes of escapes count too, and so do
-blanks, punctuation, tags, accents, invisible characters and the like between the characters, as in a dump. The same holds for
+blanks, punctuation, tags, colours, accents, invisible characters and the like between the characters, as in a dump. The same holds for
 fifteen characters in base85, and for gzip and zlib data, as they are or in base64. What was removed is marked.
 
 Not recognised are other kinds of compression, ciphers with a key of their own, numbers of another base, and pieces of less than
@@ -57,7 +57,7 @@ _SEPARATORS = dict.fromkeys(
         *range(0x7F, 0xA1),
         *(0xAD, 0xB7),
         *range(0x300, 0x370),
-        *(0x61C, 0x180E),
+        *(0x61C, 0x115F, 0x1160, 0x180E, 0x2800, 0x3164, 0xFFA0),
         *range(0x2000, 0x2070),
         *range(0x3000, 0x3003),
         *range(0xFE00, 0xFE10),
@@ -92,8 +92,13 @@ _ESCAPE_SIGNS = ("%", "\\", "=", "&", "0x", "0X", "u+", "U+")
 """With one of these an escape begins."""
 _MAX_DEPTH = 2
 """Compressions of a text that are undone, one after the other."""
-_TAG = re.compile(r"<[^<>]{1,200}>")
-"""A tag of XML or HTML, which may be between two characters."""
+_TAG = re.compile(r"<[^<>]{1,200}>|\x1b\[[0-9;]{0,20}[A-Za-z]|\"[0-9]{1,5}\"(?=[ ]?:)")
+"""
+What may be between two characters: a tag of XML or HTML, a colour of a terminal, and the index of one in an object, as
+JavaScript writes an array of bytes.
+"""
+_TAG_SIGNS = ("<", "\x1b[", '"0"', '"1"')
+"""With one of these a tag begins, or there are indexes."""
 _DECODINGS = (_ESCAPE, _ESCAPE, _ESCAPE, _TAG)
 """What is decoded, one after the other: JSON may be in a string of JSON, and tags in it."""
 
@@ -333,6 +338,7 @@ def _forms(secret: str) -> Iterator[tuple[str, int]]:
         for each in (text, text.upper()) if text == secret.encode().hex() else (text,):
             yield from _coded(each.encode(), length)
     content = secret.encode()
+    yield from ((words, 2 * MIN_LENGTH) for words in _in_words(content))
     for digits, length in (("d", 2), ("o", 2), ("03o", 3), ("08b", 8)):
         yield "".join(format(each, digits) for each in content), length * MIN_LENGTH
     for padding in range(5):
@@ -343,6 +349,13 @@ def _forms(secret: str) -> Iterator[tuple[str, int]]:
         coded = base64.b85encode(whole)
         for digits85 in (coded, coded.translate(_Z85), base64.a85encode(whole)):
             yield digits85.decode(), _MIN_BASE85
+
+
+def _in_words(content: bytes) -> Iterator[str]:
+    """Some bytes as `hexdump` shows them: in words of two, of which the first is last. The first word may begin before them."""
+    for start in (0, 1):
+        words = range(start, len(content) - 1, 2)
+        yield b"".join(content[at : at + 2][::-1] for at in words).hex()
 
 
 def _coded(content: bytes, length: int) -> Iterator[tuple[str, int]]:
@@ -373,7 +386,10 @@ _Z85 = bytes.maketrans(
 
 def _has(codes: re.Pattern[str], text: str) -> bool:
     """Whether there is an escape, or a tag, in a text."""
-    return any(sign in text for sign in (_ESCAPE_SIGNS if codes is _ESCAPE else "<")) and codes.search(text) is not None
+    return (
+        any(sign in text for sign in (_ESCAPE_SIGNS if codes is _ESCAPE else _TAG_SIGNS))
+        and codes.search(text) is not None
+    )
 
 
 def _character(escape: re.Match[str]) -> str:

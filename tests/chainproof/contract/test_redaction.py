@@ -96,7 +96,10 @@ WRITTEN = {
         chr(ord(each) - 65 + 0x1D400) if each.isupper() else chr(ord(each) - 97 + 0x1D41A) if each.islower() else each
         for each in KEY
     ),
-    **{f"with {ord(each):x} between": each.join(KEY) for each in "_- \t\u034f\u2009\u2062\u2066\u202e\ufe0f\U000e0041"},
+    **{
+        f"with {ord(each):x} between": each.join(KEY)
+        for each in "_- \t\u034f\u1160\u2800\u3164\u2009\u2062\u2066\u202e\ufe0f\U000e0041"
+    },
     "zero-width spaces": "\u200b".join(KEY),
     **{
         f"with {each} between": each.join(KEY)
@@ -109,6 +112,17 @@ WRITTEN = {
     **{
         f"a list of bytes with {each}": each.join(map(str, KEY.encode()))
         for each in ("/", "\\", "<br>", "&nbsp;", ") (")
+    },
+    "colours of a terminal": "\x1b[0m\x1b[32m".join(KEY),
+    "colours of a terminal in JSON": json.dumps("\x1b[1;31m".join(KEY)),
+    "an array of bytes of JavaScript": json.dumps(dict(enumerate(KEY.encode()))),
+    "a text of JavaScript as an object": json.dumps(dict(enumerate(KEY)), separators=(",", ":")),
+    "an object in a text of JSON": json.dumps(json.dumps(dict(enumerate(KEY.encode()))))[7:-3],
+    **{
+        f"a dump in words of two bytes{after}": " ".join(
+            f"{high:02x}{low:02x}" for low, high in zip(content[::2], content[1::2], strict=True)
+        )
+        for after, content in (("", f"{KEY}=".encode()), (", after another byte", f"-{KEY}".encode()))
     },
     "XML": "".join(f"<c>{ord(each)}</c>" for each in KEY),
     "code points": " ".join(f"U+{ord(each):04X}" for each in KEY),
