@@ -213,11 +213,11 @@ def _open_closed_streams() -> list[int]:
     return closed
 
 
-def print_run_folder(path: Path) -> None:
+def print_run_folder(path: Path, what: str = "run folder") -> None:
     """Print where the results of a run are; if the standard output is lost, on the standard error too."""
-    print(f"run folder: {path}", flush=True)
+    print(f"{what}: {path}", flush=True)
     if getattr(sys.stdout, "has_failed", False):
-        print(f"run folder: {path}", file=sys.stderr)
+        print(f"{what}: {path}", file=sys.stderr)
 
 
 def one_line(message: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from chainproof.clock import Seconds, format_duration
+from chainproof.command import print_run_folder
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load
@@ -126,7 +127,8 @@ def run_series(run: LocustRun, plan: SeriesPlan, sides: Mapping[Side, SideTarget
             (run.folder / SERIES_FILE).unlink(missing_ok=True)
     if runs:
         print("\n".join(run_table(runs)))
-        print(f"\nrun folders: {run.folder}", flush=True)
+        print()
+        print_run_folder(run.folder, "run folders")
     return SeriesResult(runs=tuple(runs), stopped=stopped)
 
 
