@@ -31,6 +31,7 @@ from weakref import WeakKeyDictionary
 
 import gevent
 import locust.main
+from gevent import Greenlet
 from gevent.event import AsyncResult
 from locust import TaskSet, User, log
 from locust.env import Environment
@@ -208,11 +209,11 @@ class Session:
 
     def on_greenlet_error(self, context: object, kind: type | None, error: BaseException | None, trace: Any) -> None:
         """
-        End the run if a greenlet could not go on for lack of memory. Of another problem of the machine, say what it is; gevent
-        prints other exceptions.
+        End the run if a greenlet could not go on because of a problem of the machine. If a request of the web page could not,
+        without memory for it being the reason, only say so. gevent prints other exceptions.
         """
         fault = None if error is None else machine_fault(error)
-        if isinstance(error, MemoryError):
+        if isinstance(error, MemoryError) or (isinstance(error, Exception) and fault and isinstance(context, Greenlet)):
             self.abort_on(error)
         elif fault is not None:
             print(f"chainproof loadtests: {fault}", file=sys.stderr)

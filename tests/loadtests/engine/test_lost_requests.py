@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import gevent
 import pytest
 
 from chainproof.judgement.load_summary import summarise_load
@@ -198,3 +201,27 @@ def test_killed_runs_lose_at_most_the_last_two_seconds(
     assert total(killed_run.intervals).sent <= len(server.requests)
     # With workers, the last second may be known from one of them only.
     assert {50} == {count for second, count in by_second.items() if second < max(by_second)}
+
+
+@pytest.mark.parametrize(
+    ("context", "error", "ends"),
+    [
+        (gevent.Greenlet(), OSError(errno.EMFILE, "too many open files"), True),
+        ({"PATH_INFO": "/"}, OSError(errno.EMFILE, "too many open files"), False),
+        ({"PATH_INFO": "/"}, MemoryError(), True),
+    ],
+)
+def test_a_greenlet_that_the_machine_ended_is_no_error_of_ours(
+    context: object, error: Exception, ends: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as Locust's own monitor without open files: the run ends as invalid. A request of the web page ends alone."""
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # Locust would patch this process when it is imported
+    from chainproof.loadtests.distributed.session import Session  # noqa: PLC0415  # after the variable is set
+
+    faults: list[str] = []
+    session = Session.__new__(Session)
+    session.run = cast(Any, SimpleNamespace(end_by_machine=faults.append))
+    session.on_greenlet_error(context, type(error), error, None)
+
+    assert [ends] == [bool(fault) for fault in faults or [""]]
+    assert ends or "too many open files; raise the limit" in capsys.readouterr().err
