@@ -24,6 +24,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import machine_fault
 from chainproof.options import Option, add_options
 from chainproof.signals import first_signal_interrupts
+from chainproof.stored_text import escape_unprintable
 
 EXIT_CODES = """\
 exit codes:
@@ -41,7 +42,6 @@ PARENT_VARIABLE = "CHAINPROOF_PARENT_PID"
 
 _MAX_MESSAGE = 2000
 """Characters of a message; of a longer one, its two ends are shown."""
-_LAST_BYTE = 0xFF
 
 Main = Callable[[Sequence[str]], int]
 """A command: arguments in, exit code out."""
@@ -227,14 +227,16 @@ def one_line(message: str) -> str:
     >>> one_line("cannot read a\nb")
     'cannot read a\\nb'
     """
-    text = "".join(
-        each if each.isprintable() or ord(each) > _LAST_BYTE else each.encode("unicode_escape").decode("ascii")
-        for each in message
-    )
+    text = escape_unprintable(message)
     if len(text) <= _MAX_MESSAGE:
         return text
     half = _MAX_MESSAGE // 2
     return f"{text[:half]} … {text[-half:]}"
+
+
+def print_message(name: str, message: str) -> None:
+    """Print a message of a command in one line on the standard error. It may repeat a text of the target."""
+    print(one_line(f"{name}: {message}"), file=sys.stderr, flush=True)
 
 
 def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:

@@ -1,4 +1,7 @@
-"""How much of the texts that a target sends is stored: a target must not fill the memory, the disk or a report."""
+"""
+How much of the texts that a target sends is stored, and how they are shown: a target must neither fill the memory, the disk or a
+report, nor control a terminal.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,21 @@ def shortened(text: str, max_length: int) -> str:
     'abc…'
     """
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+
+def escape_unprintable(text: str) -> str:
+    r"""
+    The text with line breaks, escape sequences and direction marks written as `\x1b` and the like.
+
+    >>> escape_unprintable("green\x1b[32m")
+    'green\\x1b[32m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
 
 
 def stored(text: str, max_length: int, redact: Callable[[str], str]) -> str:

@@ -25,6 +25,7 @@ from typing import IO
 
 import orjson
 
+from chainproof import command
 from chainproof.clock import Seconds
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint
@@ -152,7 +153,7 @@ def _code(code: int, process: _Process, has_oom_kills: bool) -> int:  # noqa: FB
 
 def print_message(message: str) -> None:
     """Print a line for the user."""
-    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
+    command.print_message("chainproof loadtests", message)
 
 
 class _Process:

@@ -17,7 +17,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
-from chainproof.command import build_parser, command
+from chainproof.command import build_parser, command, print_message
 from chainproof.errors import UsageError
 from chainproof.judgement.comparison.change import SHARE_TOLERANCE, TOLERANCE, Tolerance
 from chainproof.judgement.comparison.comparison import Comparison, compare
@@ -336,9 +336,11 @@ def _print_removal(removal: Removal) -> None:
     """Print which runs were removed, and which were not."""
     if removal.removed:
         number = len(removal.removed)
-        _print_line(f"removed {number} old run{'s' * (number != 1)}: {', '.join(removal.removed)}")
+        print_message(
+            "chainproof reports", f"removed {number} old run{'s' * (number != 1)}: {', '.join(removal.removed)}"
+        )
     for reason in removal.left:
-        _print_line(f"did not remove {reason}")
+        print_message("chainproof reports", f"did not remove {reason}")
 
 
 def _outputs(options: argparse.Namespace) -> list[ReportOutput]:
@@ -459,18 +461,15 @@ def _write_refusal(outputs: Sequence[ReportOutput], error: UsageError) -> None:
 def _print_written(result: Result, outputs: Sequence[ReportOutput]) -> None:
     """Print the result of every search, the verdict and the written files to stderr."""
     for search in result.searches if isinstance(result, Report) else ():
-        _print_line(f"{search.path.name}: {search.summary}")
+        print_message("chainproof reports", f"{search.path.name}: {search.summary}")
     files = [str(output.path) for output in outputs if output.path is not None]
     written = f"; wrote {', '.join(files)}" if files else ""
     if isinstance(result, History):
-        _print_line(f"{len(result.workloads)} workload{'s' * (len(result.workloads) != 1)}{written}")
+        print_message(
+            "chainproof reports", f"{len(result.workloads)} workload{'s' * (len(result.workloads) != 1)}{written}"
+        )
     else:
-        _print_line(f"{result.verdict.value}: {result.reason.rstrip('.')}{written}")
-
-
-def _print_line(line: str) -> None:
-    """Print a line to stderr; characters outside its encoding are escaped."""
-    print(f"chainproof reports: {line}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+        print_message("chainproof reports", f"{result.verdict.value}: {result.reason.rstrip('.')}{written}")
 
 
 def _print(text: str) -> None:

@@ -10,6 +10,7 @@ from chainproof.clock import Seconds, format_duration
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.redaction import REDACTED
+from chainproof.stored_text import escape_unprintable
 
 from ..judging.credential_leaks import redact
 from ..judging.expectation import Terms
@@ -74,7 +75,7 @@ def _printable(line: str) -> str:
     """A line, decoded as UTF-8 if it is valid UTF-8, with escapes for characters that are not printable."""
     with suppress(UnicodeError):
         line = line.encode("latin-1").decode("utf-8")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    return escape_unprintable(line)
 
 
 def _time(seconds: Seconds | None) -> str:

@@ -75,6 +75,7 @@ from ..options import requested_target
 from ..recording.recorder import Recorder
 from ..recording.totals_writer import TotalsWriter
 from .locust_stats import LocustStats
+from .transport import print_message
 from .user_classes import classes_of_model, hosts_of, user_error_note, with_class_host
 
 EXIT_CODE_OF = {
@@ -216,7 +217,7 @@ class Session:
         if isinstance(error, MemoryError) or (isinstance(error, Exception) and fault and isinstance(context, Greenlet)):
             self.abort_on(error)
         elif fault is not None:
-            print(f"chainproof loadtests: {fault}", file=sys.stderr)
+            print_message(fault)
         else:
             self._print_error(context, kind, error, trace)
 
@@ -263,7 +264,7 @@ class Session:
 
     def end_with_usage_error(self, message: str) -> None:
         """Print why the process cannot start, and end it."""
-        print(f"chainproof loadtests: {message}", file=sys.stderr)
+        print_message(message)
         self.environment.process_exit_code = ExitCode.USAGE
         self._has_usage_error = True
         gevent.spawn(self.quit_locust)
@@ -421,7 +422,7 @@ class WriterSession(Session):
         else:
             if self.limits.is_remote:
                 text = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
-                print(f"chainproof loadtests: {text}", file=sys.stderr, flush=True)
+                print_message(text)
             users = self.users()
             if self.options.headless:  # Locust puts these into the name of its --html file
                 self.options.num_users, self.options.run_time = users, self.demand.workload.duration
@@ -657,7 +658,7 @@ def open_session(environment: Environment, make: Callable[[Environment], Session
         message = str(error) if isinstance(error, UsageError) else machine_fault(error)
         if message is None:
             raise
-        print(f"chainproof loadtests: {message}", file=sys.stderr)
+        print_message(message)
         sys.exit(ExitCode.USAGE)
     _SESSIONS[environment] = session
     return session

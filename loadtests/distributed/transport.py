@@ -26,6 +26,7 @@ from locust.rpc import Message, zmqrpc
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
+from chainproof import command
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 
@@ -188,4 +189,4 @@ def _watch_handshakes(monitor: Any, on_failure: Any) -> None:
 
 def print_message(message: str) -> None:
     """Print a line for the user."""
-    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)
+    command.print_message("chainproof loadtests", message)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from gevent.event import Event
 
 from chainproof.clock import Seconds
+from chainproof.command import print_message
 from chainproof.errors import UserCodeError
 from chainproof.judgement.accounting import Accounting
 from chainproof.machine_faults import machine_fault
@@ -102,7 +103,7 @@ class BaseRun(ABC):
             cause = error.__cause__
             if cause is not None and cause.__traceback__ is not None:
                 traceback.print_exception(type(cause), cause, cause.__traceback__.tb_next)
-            print(f"chainproof loadtests: {error}", file=sys.stderr)
+            print_message("chainproof loadtests", str(error))
             self.abort(str(error))
         else:
             traceback.print_exc()

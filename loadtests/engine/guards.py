@@ -7,7 +7,6 @@ guards for a rejected key and for an unreachable target are active.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 import gevent
 
 from chainproof.clock import Seconds, format_duration
+from chainproof.command import print_message
 from chainproof.results.exchange import OWN_ERRORS, Result, Transport
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Guard
@@ -188,7 +188,7 @@ def run_guards(run: BaseRun, cumulative: Callable[[], Interval], limits: Limits,
         triggered = guards.triggered_guard(snapshot(run.now(), total, run, cumulative()))
         if triggered is not None:
             guard, reason = triggered
-            print(f"chainproof loadtests: stopped: {reason}", file=sys.stderr, flush=True)
+            print_message("chainproof loadtests", f"stopped: {reason}")
             run.guard(guard, reason)
             return
 

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
+from chainproof.stored_text import escape_unprintable
 
-def escape_unprintable(text: str) -> str:
-    r"""
-    The text with line breaks, escape sequences and direction marks written as `\x1b` and the like.
-
-    >>> escape_unprintable("green\x1b[32m")
-    'green\\x1b[32m'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
+__all__ = ["escape_unprintable", "shorten"]
 
 
 def shorten(text: str, max_length: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from chainproof.command import EXIT_CODES, build_parser, command, redacted
+from chainproof.command import EXIT_CODES, build_parser, command, print_message, redacted
 from chainproof.contract.credentials import ApiKeyError
 from chainproof.contract.target import TargetError
 from chainproof.errors import UsageError
@@ -45,6 +45,18 @@ def test_a_usage_error_is_one_line_and_exit_code_2(error: type[Exception], capsy
     """A usage error shows its message and no traceback."""
     assert exit_code(error("expected this, found that")) == 2
     assert capsys.readouterr() == ("", "chainproof reports: expected this, found that\n")
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x9b2J", "\u202egnp.exe", "a\nb\r", "\u2028", "\ud800"])
+def test_a_text_of_others_does_not_control_the_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither escape sequences nor line ends nor direction marks are printed, in errors as in other messages."""
+    print_message("chainproof reports", text)
+    exit_code(UsageError(text))
+    first, second, end = capsys.readouterr().err.split("\n")
+
+    assert first == second
+    assert first.isprintable()
+    assert not end
 
 
 @pytest.mark.parametrize("code", ExitCode)
