@@ -19,7 +19,7 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey, AuthSc
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.redaction import EMULATOR_KEY, MIN_LENGTH, REDACTED_HEADER, redactor
 from chainproof.contract.route import Address, Route, proxy_for
-from chainproof.contract.target import Target, is_loopback, parse_target
+from chainproof.contract.target import Target, check_address, is_loopback, parse_target
 from chainproof.errors import UsageError
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command, own_environment
@@ -163,11 +163,16 @@ def start_emulator(
 
 
 def check_listening(target: Target, route: Route) -> None:
-    """Raise UsageError unless a TCP connection on the route to the target can be opened; nothing is sent."""
+    """
+    Raise UsageError unless a TCP connection on the route to the target can be opened; nothing is sent.
+
+    Over plain http it has to lead to a loopback address: a name server may give names below localhost any address.
+    """
     hop = route.first_hop(target)
     where = target.origin if hop == Address(target.host, target.port) else f"{hop}, on the way to {target.origin}"
     try:
-        socket.create_connection((hop.host, hop.port), timeout=_TIMEOUT).close()
+        with socket.create_connection((hop.host, hop.port), timeout=_TIMEOUT) as connection:
+            reached = str(connection.getpeername()[0])
     except socket.gaierror as error:
         raise UsageError(
             f"cannot find the host of {where}: {(error.strerror or str(error)).lower()}; is the URL right?"
@@ -175,6 +180,7 @@ def check_listening(target: Target, route: Route) -> None:
     except OSError as error:
         why = "no answer within 10 s" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
         raise UsageError(f"cannot connect to {where}: {why}; is the URL right and the server running?") from None
+    check_address(target, reached)
 
 
 def tls_error_text(error: ssl.SSLError) -> str:

@@ -206,6 +206,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_address(target: Target, address: str) -> None:
+    """Raise TargetError if a connection to an address would carry the key unencrypted to another machine."""
+    if target.scheme == "http" and not is_loopback(address):
+        raise TargetError(
+            f"expected https for {target.host}, which is at {address}: over plain http, the API key would be sent unencrypted; "
+            "it is accepted only for loopback addresses"
+        )
+
+
 def without_needless_zone(host: str) -> str:
     """
     A host with `%` in place of `%25` before the zone of an IPv6 address, and without the zone if only link-local ones need it.

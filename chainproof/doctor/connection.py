@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from chainproof.clock import Seconds
 from chainproof.contract.route import Route
-from chainproof.contract.target import Target
+from chainproof.contract.target import Target, TargetError, check_address
 from chainproof.endpoint import tls_error_text
 
 TIME_LIMIT: Seconds = 10.0
@@ -54,8 +54,12 @@ class DoctorConnection:
         start = time.monotonic()
         try:
             self._socket = socket.create_connection((hop.host, hop.port), timeout=TIME_LIMIT)
+            check_address(target, str(self._socket.getpeername()[0]))
         except OSError as error:
             raise ConnectionFailed(reason_of(error)) from None
+        except TargetError as error:
+            self.close()
+            raise ConnectionFailed(str(error)) from None
         self.connect_time = time.monotonic() - start
         self.tls: ssl.SSLSocket | None = None
         if route.proxy is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from unittest.mock import MagicMock
 
 import pytest
 
 from chainproof.contract.credentials import ApiKey, ApiKeyError
 from chainproof.contract.route import Address
 from chainproof.contract.target import TargetError
-from chainproof.endpoint import EMULATED_VARIABLE, open_endpoint
+from chainproof.doctor.connection import ConnectionFailed, DoctorConnection
+from chainproof.endpoint import EMULATED_VARIABLE, find_target, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.options import TARGET_VARIABLE
 from chainproof.target_options import TargetOptions
@@ -40,6 +42,30 @@ def test_the_target_is_that_of_the_option_or_else_of_the_environment(url: str, m
             "BASETEN_API_KEY": "abcd1234.abcd1234",
             EMULATED_VARIABLE: "1",
         }
+
+
+@pytest.mark.parametrize("address", ["203.0.113.9", "2001:db8::9"])
+@pytest.mark.parametrize(
+    "requested",
+    [
+        TargetOptions(url="http://chain.localhost"),
+        TargetOptions(url="http://127.0.0.1", connect_to=Address("proxy.test", 80)),
+        TargetOptions(url="http://chain.test", connect_to=Address("chain.localhost", 80)),
+    ],
+)
+def test_plain_http_to_another_machine_is_rejected(
+    requested: TargetOptions, address: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a name of this machine leads, or another address to connect to: the key is sent to loopback addresses only."""
+    connection = MagicMock()
+    connection.__enter__.return_value = connection
+    connection.getpeername.return_value = (address, 80)
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: connection)
+    with pytest.raises(UsageError, match=f"which is at {address}: over plain http"), open_endpoint(requested):
+        pass
+    target, route = find_target(str(requested.url), requested, {})
+    with pytest.raises(ConnectionFailed, match=f"which is at {address}: over plain http"):
+        DoctorConnection(target, route)
 
 
 def test_the_key_comes_from_the_named_variable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
