@@ -2,7 +2,7 @@
 Start Locust after importing this package, without configuration files that happen to be there.
 
 Locust puts the working folder first on the import path. In a checkout that folder contains a folder `chainproof` with
-only a part of the package. Locust also reads options from files (`locust.conf`, `~/.locust.conf`, `pyproject.toml`), which
+only a part of the package, and any folder may have files with the names of libraries. Locust also reads options from files (`locust.conf`, `~/.locust.conf`, `pyproject.toml`), which
 must not change a run of `chainproof loadtests`.
 """
 
@@ -28,6 +28,8 @@ def main() -> None:
     try:
         ignore_configuration_files()
         from locust.main import main as locust  # noqa: PLC0415  # may fail for lack of memory or files
+
+        from . import api  # noqa: F401, PLC0415  # with all that it imports
 
         locust()  # type: ignore[no-untyped-call]  # Locust has no type hints here
     except Exception as error:

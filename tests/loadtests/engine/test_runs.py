@@ -499,10 +499,11 @@ def test_counts_and_times_agree_with_the_access_log(launch: Launch, tmp_path: Pa
     assert_times_agree(done.run, lines)
 
 
-def test_a_folder_chainproof_in_the_working_folder_is_not_imported(run_server: RunServer, tmp_path: Path) -> None:
-    """Locust imports from the working folder first, and a checkout contains a folder `chainproof`."""
-    (tmp_path / "chainproof").mkdir()
-    (tmp_path / "chainproof" / "__init__.py").write_text("raise ImportError('not this one')")
+def test_libraries_are_not_imported_from_the_working_folder(run_server: RunServer, tmp_path: Path) -> None:
+    """Locust imports from the working folder first. A checkout contains a folder `chainproof`, others a `statistics.py`."""
+    for name in ("chainproof", "numpy", "scipy", "orjson", "httptools", *sys.stdlib_module_names):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('not this one')")
     with run_server(fine) as server:
         words = [
             "--target",
