@@ -12,6 +12,7 @@ from chainproof.text_files import read_file
 
 from .entrypoint import Entrypoint, hint_errors, load_entrypoint
 from .error_text import SchemaError, format_path, truncated
+from .formats import with_content_formats
 from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
 from .schema import Schema
 from .validation_cost import require_little_work
@@ -30,7 +31,7 @@ def load_input_schema(text: str) -> Schema:
     allows it: the service passes any other null to `run_remote`, which does not expect it.
     """
     if _names_json_file(text):
-        return _schema_from_file(text)
+        return _schema_from_file(text, of_input=True)
     model = load_entrypoint(text).hinted_model
     with hint_errors(text):
         document = model.model_json_schema()
@@ -44,7 +45,7 @@ def load_output_schema(text: str) -> Schema:
     Of a class, the model of the return type decides. The derived schema adds only that types are not coerced.
     """
     if _names_json_file(text):
-        return _schema_from_file(text, allows_naive_times=True)
+        return _schema_from_file(text, of_input=False)
     return _output_schema(load_entrypoint(text), text)
 
 
@@ -78,8 +79,8 @@ def _names_json_file(text: str) -> bool:
     return text.endswith(".json")
 
 
-def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
-    """The schema in a JSON file. Raises SchemaError."""
+def _schema_from_file(text: str, *, of_input: bool) -> Schema:
+    """The schema in a JSON file. Inputs have to be readable by any chain, outputs may be what Python writes. Raises SchemaError."""
     try:
         value = parse_json(read_file(Path(text), "the schema"))
     except UsageError as error:
@@ -88,7 +89,8 @@ def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
         problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
     _require_readable_size(value, text)
-    schema = Schema(source=text, document=value, allows_naive_times=allows_naive_times)
+    document = with_content_formats(value) if of_input else value
+    schema = Schema(source=text, document=document, allows_naive_times=not of_input, checks_all_formats=of_input)
     require_little_work(schema.document, text)
     return schema
 

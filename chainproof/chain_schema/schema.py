@@ -16,6 +16,7 @@ from chainproof.json_text import JSON
 
 from .dialect import with_dialect
 from .error_text import SchemaError, format_path, one_line, truncated
+from .formats import TEXTS_OF_FORMATS
 from .model_check import ModelCheck
 
 MAX_ERRORS = 10
@@ -43,11 +44,15 @@ class Schema:
     """A value has to be accepted by this model as well."""
     allows_naive_times: bool = False
     """True to accept a `date-time` or `time` without an offset, as Python writes one: schemas derived from type hints call it so."""
+    checks_all_formats: bool = False
+    """True to accept a text of a format like `base64` only if every reader of the format does, also where JSON Schema permits any."""
     _validators: tuple[jsonschema_rs.Validator, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "document", with_dialect(self.document, self.source))
-        formats = _NAIVE_TIMES if self.allows_naive_times else {}
+        formats = (_NAIVE_TIMES if self.allows_naive_times else {}) | (
+            TEXTS_OF_FORMATS if self.checks_all_formats else {}
+        )
         validators = tuple(_validator(each, self.source, formats) for each in (self.document, *self.alternatives))
         object.__setattr__(self, "_validators", validators)
 

@@ -74,6 +74,11 @@ def _base64(source: Random) -> str:
     return base64.b64encode(source.randbytes(source.randint(1, 8))).decode()
 
 
+def _base64url(source: Random) -> str:
+    """Base64 for URLs of whole groups, which have no padding: some readers require it, others reject it."""
+    return base64.urlsafe_b64encode(source.randbytes(3 * source.randint(1, 3))).decode()
+
+
 def _card(source: Random) -> str:
     """A card number for tests, with a valid check digit (ISO/IEC 7812-1)."""
     digits = [4, *(source.randint(0, 9) for _ in range(14))]
@@ -117,7 +122,7 @@ FORMATS: dict[str, Callable[[Random], str]] = {
     "json-string": lambda source: f'{{"{_word(source)}":{source.randint(0, 9)}}}',
     "byte": _base64,
     "base64": _base64,
-    "base64url": _base64,
+    "base64url": _base64url,
     "decimal": lambda source: f"{source.randint(0, 999)}.{source.randint(0, 99):02}",
     "payment-card-number": _card,
 }
