@@ -333,7 +333,7 @@ def _judge_output(draft: _Draft, value: JSON, terms: Terms) -> None:
     if errors:
         expected = f"an output that matches {schema.source}"
         draft.add(
-            Violation(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"another one: {'; '.join(errors)}")
+            Violation(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"one that does not: {'; '.join(errors)}")
         )
 
 

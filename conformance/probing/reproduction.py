@@ -53,11 +53,21 @@ def reproduce_findings(
             shown = all(_shows(requester, violation, evidence) for _ in range(_ATTEMPTS))
         except CheckSkipped:
             return  # nothing more may be sent
-        has_command = bool(reproduction_command(evidence.request, requester.target))
+        command = reproduction_command(evidence.request, requester.target)
         # Equal ids may be far apart, and seen by any check.
         selection = REQUEST_ID_CHECKS if violation.clause is clauses.REQUEST_ID_UNIQUE else check_id
-        text = f"{rerun(selection)}  # one request alone does not show it"
-        finding_recorder.set_tried(key, None if shown and has_command else text)
+        text = f"{rerun(selection)}  # {_reason_to_rerun(command)}"
+        finding_recorder.set_tried(key, None if shown and command else text)
+
+
+def _reason_to_rerun(command: str) -> str:
+    """
+    Why the check has to be run again, since the *command* that sends the request is empty or does not show the violation.
+
+    >>> _reason_to_rerun(""), _reason_to_rerun("curl …")
+    ('the request is too long for a line', 'one request alone does not show it')
+    """
+    return "one request alone does not show it" if command else "the request is too long for a line"
 
 
 def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bool:

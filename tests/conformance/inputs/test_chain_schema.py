@@ -97,12 +97,12 @@ def test_a_chain_that_matches_its_schemas_has_no_findings(run_suite: RunSuite) -
         (
             greeting_except(EndpointAnswer(status=200, body=b'{"greetings":[1],"longest":0}')),
             "output-schema",
-            "another one: `greetings[0]`",
+            "one that does not: `greetings[0]`",
         ),
         (
             greeting_except(EndpointAnswer(status=200, body=b'{"longest":-1,"greetings":[]}')),
             "output-schema",
-            "another one: `longest`",
+            "one that does not: `longest`",
         ),
         (greeting_except(EndpointAnswer(status=200, body=b'["Hello"]')), "output-object", "status 200, an array"),
     ],
