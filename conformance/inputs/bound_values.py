@@ -49,7 +49,7 @@ SCRIPTS: dict[str, str] = {
     "line breaks and tabs": "\n\t\r\u2028",
     "control characters": "\x01\x1b\x7f\x85",
     "NUL characters": "\0",
-    "markup": "<&>{}%s$;'`#?",
+    "markup": "<&>{}%s$;'`#?([*+",
     "letters that become several in another case": "\u0130\u00df\u0149\ufb01",
     "characters that become several if they are normalized": "\u00bd\u2460\ufdfa\u3392",
     "digits that are no decimal digits": "\u00b2\u2460\u0665",
@@ -75,7 +75,7 @@ a URL with all of its parts."""
 _BETWEEN = (0, 1, -1)
 """Numbers between the bounds at which chains fail: a receiver may take 0 for no value, or divide by it."""
 
-_NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, "__class__", "0")
+_NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, "__class__", "0", "a(b[*")
 """Names of members where the schema permits any."""
 _MANY_NAMES = 100
 _VALUES: tuple[JSON, ...] = ("x", 1, 1.5, True, None, [], {})

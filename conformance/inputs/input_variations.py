@@ -25,6 +25,7 @@ _TOKEN_LENGTHS = (16, 12, 8, 6)
 """Lengths of the unique texts that are tried, the longest first."""
 _FILLING = "abcdefgh "
 """What makes a text longer."""
+_YEAR = re.compile("([0-9]{3})([0-9])(?=-[0-9]{2}-[0-9]{2})")
 _PADDED_BASE64 = re.compile(r"(?:[\w+/-]{4})*(?:[\w+/-]{2}==|[\w+/-]{3}=)", re.ASCII)
 _GROUP = 4
 """Characters of base64 that stand for three bytes. The last ones may have padding, which ends the data."""
@@ -356,15 +357,20 @@ def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]
 
 def _other_digits(text: str) -> Iterator[str]:
     """
-    A text with another last digit, such as a later date.
+    A text with another last digit, or with another year before a month, such as a later date.
 
     >>> list(_other_digits("2026-02-28T10:00:09Z")), list(_other_digits("none"))
-    (['2026-02-28T10:00:08Z', '2026-02-28T10:00:01Z'], [])
+    (['2026-02-28T10:00:08Z', '2027-02-28T10:00:09Z', '2026-02-28T10:00:01Z'], [])
     """
     index = next((index for index in reversed(range(len(text))) if text[index] in string.digits), None)
-    if index is not None:
-        digit = int(text[index])
-        yield from (f"{text[:index]}{other}{text[index + 1 :]}" for other in ((digit - 1) % 10, (digit + 2) % 10))
+    if index is None:
+        return
+    digit = int(text[index])
+    year = _YEAR.match(text)
+    yield f"{text[:index]}{(digit - 1) % 10}{text[index + 1 :]}"
+    if year is not None:
+        yield f"{year[1]}{(int(year[2]) + 1) % 10}{text[year.end() :]}"
+    yield f"{text[:index]}{(digit + 2) % 10}{text[index + 1 :]}"
 
 
 def merged_input(values: Sequence[JSON], accepts: Accepts) -> JSON:

@@ -76,9 +76,9 @@ class InputSource:
         new = unique_value(value, place, self.accepts, self.rng)
         return value if new is None else with_value(value, place, new)
 
-    def variations(self) -> tuple[Variation, ...]:
-        """The input with one value changed."""
-        return tuple(variations(self.value, self.accepts, self.words))
+    def variations(self, limit: int = 2) -> tuple[Variation, ...]:
+        """The input with one value changed, at most *limit* times in each place."""
+        return tuple(variations(self.value, self.accepts, self.words, limit))
 
     def variations_by_argument(self) -> tuple[Variation, ...]:
         """The same and arrays in reverse order: one for each argument first, then another one for each, and so on."""

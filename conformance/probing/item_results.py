@@ -16,7 +16,7 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON
 
-from ..inputs.input_variations import Place, array_places, encoded, format_place, similar_items, with_value
+from ..inputs.input_variations import Place, array_places, encoded, format_place, similar_items, value_at, with_value
 from ..judging.output_comparison import Leaves, Path, agree_at, format_output_path
 from .difference_confirmation import send_alone
 from .input_source import InputSource
@@ -55,6 +55,15 @@ class _ResultPath:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Paths:
+    """What arrays of few items show of the output."""
+
+    results: frozenset[_ResultPath]
+    numbers: frozenset[Path]
+    """Where each item has its number: 0, 1, 2 and so on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _BothOrders:
     """The outputs for some items, and for the same ones in reverse order."""
 
@@ -82,58 +91,77 @@ def judge_item_results(requester: Requester, source: InputSource, sizes: Sequenc
 def _judge_array(requester: Requester, source: InputSource, place: Place, sizes: Sequence[int]) -> None:
     """The same for one array."""
     began = monotonic()
-    paths = _result_paths(requester, source, place)
+    paths = _learnt_paths(requester, source, place)
     seconds_per_item = (monotonic() - began) / (2 * sum(_FEW))
-    if paths and _judge_equal_items(requester, source, place, paths):
+    if paths.results and _judge_equal_items(requester, source, place, paths):
         return
     counted: list[_Counts] = []
     for count in sizes:
         if seconds_per_item * count > _DEADLINE_SHARE * requester.settings.deadline:
             break
         began = monotonic()
-        if not paths:
+        if not paths.results:
             _send(requester, source, place, count)
         elif (outputs := _send_both_orders(requester, source, place, count)) is not None:
             found = _first_fault(paths, outputs)
             if found is not None and _is_found_again(requester, source, place, paths, count):
                 _record(requester, place, outputs.value, count, found)
                 return
-            counted.append(_counts(paths, outputs))
+            counted.append(_counts(paths.results, outputs))
         seconds_per_item = (monotonic() - began) / count
         if monotonic() - began > _SLOW:
             break
-    for counts, found in _incomplete(paths, counted):
+    for counts, found in _incomplete(paths.results, counted):
         again = _send_both_orders(requester, source, place, counts.count)
         larger = [each for each in counted if each.count > counts.count]
-        if again is not None and found in [each for _, each in _incomplete(paths, [_counts(paths, again), *larger])]:
+        if again is not None and found in [
+            each for _, each in _incomplete(paths.results, [_counts(paths.results, again), *larger])
+        ]:
             _record(requester, place, counts.value, counts.count, found)
             return
 
 
-def _judge_equal_items(requester: Requester, source: InputSource, place: Place, paths: frozenset[_ResultPath]) -> bool:
-    """Record whether two equal items of an array have different results. True after a violation."""
+def _judge_equal_items(requester: Requester, source: InputSource, place: Place, paths: _Paths) -> bool:
+    """Record whether two equal items of an array have different results or equal numbers. True after a violation."""
     value: JSON = None
+    different, misnumbered = paths.results, paths.numbers
     for _ in range(_EQUAL_ROUNDS):
         first, second = similar_items(source.value, place, source.places, 2, source.rng)
         value = with_value(source.value, place, [first, second, first])
-        output = _output(requester, source, place, value, 3)
-        chunks = {each: each.chunks(output) for each in paths} if output is not None else {}
-        paths = frozenset(
+        output = _output(requester, source, place, value, 3) or {}
+        chunks = {each: each.chunks(output) for each in different}
+        if chunks and all(len(found) == 2 for found in chunks.values()):
+            requester.note(
+                f"equal items of `{format_place(place)}` have one result together. A chain may do that, so it is no finding"
+            )
+        different = frozenset(
             each for each, found in chunks.items() if len(found) == 3 and not _are_equal(found[0], found[2])
         )
-        if not paths:
+        misnumbered = frozenset(
+            path for path in misnumbered if len(output.get(path, ())) == 3 and not _are_numbers(output[path])
+        )
+        if not different and not misnumbered:
             return False
-    _record(requester, place, value, 3, (min(each.path for each in paths), "another result for an equal item"))
+    if different:
+        found = (min(each.path for each in different), "another result for an equal item")
+    else:
+        found = (min(misnumbered), "equal items have the same number")
+    _record(requester, place, value, 3, found)
     return True
 
 
-def _result_paths(requester: Requester, source: InputSource, place: Place) -> frozenset[_ResultPath]:
-    """Where arrays of few items have a result for each item, all different and in the order of the items."""
+def _learnt_paths(requester: Requester, source: InputSource, place: Place) -> _Paths:
+    """Where arrays of few items have a result for each item, all different and in the order of the items, and its number."""
     paths: frozenset[_ResultPath] | None = None
+    numbers: frozenset[Path] | None = None
     for count in _FEW:
         outputs = _send_both_orders(requester, source, place, count)
         if outputs is None:
-            return frozenset()
+            return _Paths(results=frozenset(), numbers=frozenset())
+        counted = frozenset(
+            path for path, values in outputs.there.items() if len(values) == count and _are_numbers(values)
+        )
+        numbers = counted if numbers is None else numbers & counted
         candidates = (
             _ResultPath(path=path, per_item=len(values) // count)
             for path, values in outputs.there.items()
@@ -143,7 +171,13 @@ def _result_paths(requester: Requester, source: InputSource, place: Place) -> fr
         paths = found if paths is None else paths & found
         if not paths:
             break
-    return paths or frozenset()
+    return _Paths(results=paths or frozenset(), numbers=numbers or frozenset())
+
+
+def _are_numbers(values: _Chunk) -> bool:
+    """True if the values are 0, 1, 2 and so on, or begin with 1."""
+    is_counted = any(list(values) == list(range(start, start + len(values))) for start in (0, 1))
+    return is_counted and not any(isinstance(value, bool) for value in values)
 
 
 def _is_reversed(path: _ResultPath, outputs: _BothOrders) -> bool:
@@ -160,9 +194,13 @@ def _are_equal(first: _Chunk, second: _Chunk) -> bool:
     return agree_at([()], {(): first}, {(): second})
 
 
-def _first_fault(paths: frozenset[_ResultPath], outputs: _BothOrders) -> tuple[Path, str] | None:
-    """A path with too many results, or with those of other items, and what is wrong."""
-    for each in sorted(paths, key=lambda found: found.path):
+def _first_fault(paths: _Paths, outputs: _BothOrders) -> tuple[Path, str] | None:
+    """A path with too many results, with wrong numbers, or with the results of other items, and what is wrong."""
+    for path in sorted(paths.numbers):
+        values = outputs.there.get(path, ())
+        if len(values) == outputs.count and not _are_numbers(values):
+            return path, f"the numbers of {outputs.count} results are not 0, 1, 2 and so on"
+    for each in sorted(paths.results, key=lambda found: found.path):
         there, back = each.chunks(outputs.there), each.chunks(outputs.back)[::-1]
         if len(there) > outputs.count:
             return each.path, f"{len(there)} results for {outputs.count} items"
@@ -181,9 +219,7 @@ def _first_fault(paths: frozenset[_ResultPath], outputs: _BothOrders) -> tuple[P
     return None
 
 
-def _is_found_again(
-    requester: Requester, source: InputSource, place: Place, paths: frozenset[_ResultPath], count: int
-) -> bool:
+def _is_found_again(requester: Requester, source: InputSource, place: Place, paths: _Paths, count: int) -> bool:
     """True if other items have the same fault."""
     outputs = _send_both_orders(requester, source, place, count)
     return outputs is not None and _first_fault(paths, outputs) is not None
@@ -224,7 +260,11 @@ def _is_beginning(path: _ResultPath, outputs: _BothOrders) -> bool:
 def _send_both_orders(requester: Requester, source: InputSource, place: Place, count: int) -> _BothOrders | None:
     """The outputs for new items in both orders; None if an input is not valid or has no output."""
     items = similar_items(source.value, place, source.places, count, source.rng)
-    value = with_value(source.value, place, items)
+    # A chain may sort long texts to process them together.
+    for candidate in (_of_different_lengths(items, source, place), items):
+        value, items = with_value(source.value, place, candidate), candidate
+        if source.accepts(value):
+            break
     there = _output(requester, source, place, value, count)
     back = (
         _output(requester, source, place, with_value(value, place, items[::-1]), count) if there is not None else None
@@ -232,6 +272,18 @@ def _send_both_orders(requester: Requester, source: InputSource, place: Place, c
     if there is None or back is None:
         return None
     return _BothOrders(value=value, count=count, there=there, back=back)
+
+
+def _of_different_lengths(items: list[JSON], source: InputSource, place: Place) -> list[JSON]:
+    """The items with longer texts, in no order of their lengths."""
+    first = (*place, 0)
+    inner = next((each[len(first) :] for each in source.places if each[: len(first)] == first), None)
+    found = []
+    for number, item in enumerate(items):
+        text = value_at(item, inner) if inner is not None else None
+        longer = f"{text} {'x' * (number * 5 % 7)}" if isinstance(text, str) and number % 7 else None
+        found.append(item if longer is None or inner is None else with_value(item, inner, longer))
+    return found
 
 
 def _send(requester: Requester, source: InputSource, place: Place, count: int) -> None:

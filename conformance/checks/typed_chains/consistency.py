@@ -8,14 +8,16 @@ check of a module that finds a difference confirms it with further requests.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
-from chainproof.json_text import JSON, is_number, parse_json
+from chainproof.json_text import JSON, is_number
 
 from ...inputs.ambiguous_pairs import AmbiguousPair, Change, ambiguous_pairs
 from ...inputs.bound_values import without_optional_members
@@ -40,6 +42,7 @@ from ...probing.concurrency import run_in_threads
 from ...probing.difference_confirmation import send_alone
 from ...probing.equivalent_inputs import judge_equivalent_inputs
 from ...probing.input_source import InputSource, distinct_bodies, input_source
+from ...probing.request_isolation import judge_growing_outputs, judge_similar_inputs, sticking_cases
 from ...probing.requester import Requester
 from ...transport.check_skipped import CheckSkipped
 from ...transport.request import JSON_TYPE, CheckRequest
@@ -66,6 +69,9 @@ _LONG_BEGINNING = 1_200
 """Characters of texts that have more than a cache may look at."""
 _TOKEN_LENGTH, _LEAST_TOKEN = 16, 8
 """Characters at the beginning of a text that no other request has."""
+_WORD = "word "
+"""What the last name of the path of a word begins with."""
+_MAX_WORDS = 300
 _SIMILAR_PLACES = 3
 _SIMILAR_INPUTS = 5
 """Inputs, each of which differs from another one in one argument."""
@@ -78,11 +84,13 @@ _UNIQUE_PLACES = 2
 _CONFIRMATIONS = 5
 _CONTROLS = 6
 """Answers that must be equal before a difference is no chance."""
+_STICKING_CASES: dict[Depth, int] = {Depth.QUICK: 24, Depth.STANDARD: 48, Depth.DEEP: 100}
+"""Inputs that are sent after inputs with other arguments."""
 _PAUSE: Seconds = 1.0
 """Time in which a cache may forget what it has stored."""
 
 
-@check_for(clauses.ANSWER_REPEATABLE, clauses.ANSWER_MATCHES_REQUEST)
+@check_for(clauses.ANSWER_REPEATABLE, clauses.ANSWER_MATCHES_REQUEST, clauses.REQUEST_ISOLATION)
 def equal_inputs_get_equal_answers(requester: Requester) -> None:
     """
     Several inputs, in turn and again in reverse order, after errors, after a pause, on one connection, with long texts,
@@ -113,6 +121,7 @@ def equal_inputs_get_equal_answers(requester: Requester) -> None:
     time.sleep(min(requester.waits.idle, _PAUSE, requester.time_budget.left))
     for body in bodies:
         requester.send(requester.build_request(body, label="an input sent again after a pause"))
+    judge_similar_inputs(requester, source, _INPUTS[requester.settings.depth])
 
 
 def _is_fast(requester: Requester, body: bytes) -> bool:
@@ -273,8 +282,13 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
         return
     source = source.longer(_LONG_KEY)  # a cache may know an input by the beginning of a text
     # An identifier shows nothing: a chain may remember what it got with one.
-    for place in sorted(by_argument.values(), key=is_identifier)[:_UNIQUE_PLACES]:
-        if _is_cached_on_a_part(requester, source, place, limit):
+    chosen = sorted(by_argument.values(), key=is_identifier)[:_UNIQUE_PLACES]
+    if any(_is_cached_on_a_part(requester, source, place, limit) for place in chosen):
+        return
+    for place in chosen:
+        # A cache may know an input by another part of the argument, such as one of several texts.
+        others = tuple(each for each in source.places if each[:1] == place[:1] and each != place)
+        if others and _is_cached_on_a_part(requester, source, place, limit, others):
             return
     if requester.inputs.ignores_unnamed and isinstance(source.value, dict):
         # Outputs that are different for each unique argument, like digests, can be compared only with such a member.
@@ -301,10 +315,17 @@ def _other_end(place: Place) -> Change:
     return lambda value: with_value(value, place, with_other_end(str(value_at(value, place))))
 
 
-def _is_cached_on_a_part(requester: Requester, source: InputSource, place: Place, limit: int) -> bool:
-    """Whether one of *limit* changed values is ignored after an input with the same unique value at a place."""
-    probe = _CacheProbe(requester, source, place)
-    elsewhere = [each for each in source.variations_by_argument() if each.place != place[: len(each.place)]]
+def _is_cached_on_a_part(
+    requester: Requester, source: InputSource, place: Place, limit: int, others: tuple[Place, ...] = ()
+) -> bool:
+    """
+    Whether one of *limit* changed values is ignored after an input with the same unique value at a place. With *others*, these
+    have unique values too, and the changes are in other arguments.
+    """
+    probe = _CacheProbe(requester, source, place, others=others)
+    unchanged = place[:1] if others else place
+    elsewhere = [each for each in source.variations_by_argument() if each.place != unchanged[: len(each.place)]]
+    elsewhere = [each for each in elsewhere if not others or each.place[:1] != unchanged]
     elsewhere.sort(key=lambda variation: variation.place[:1] == place[:1])
     return any(probe.find(_setting(each), each.place, each.label) for each in elsewhere[:limit])
 
@@ -346,11 +367,17 @@ class _CacheProbe:
     """Sends pairs of inputs that differ in one change only, each pair with another unique value at one place."""
 
     def __init__(
-        self, requester: Requester, source: InputSource, place: Place, usual: Change = lambda value: value
+        self,
+        requester: Requester,
+        source: InputSource,
+        place: Place,
+        usual: Change = lambda value: value,
+        others: tuple[Place, ...] = (),
     ) -> None:
         self._requester = requester
         self._source = source
         self._place = place
+        self._places = (place, *others)
         self._usual = usual
         first, second = self._send(usual), self._send(usual)
         self._base = first
@@ -378,7 +405,7 @@ class _CacheProbe:
             return False
         if self._is_remembered():
             self._requester.note(
-                f"an input gets the `{format_output_path(min(paths))}` of an earlier one with the same "
+                f"an input gets the `{_format_path(min(paths))}` of an earlier one with the same "
                 f"`{format_place(self._place)}`, whatever its own `{format_place(place)}` is. That is right for a chain "
                 "that remembers it, such as a store, and wrong for a cache, so it is no finding"
             )
@@ -386,7 +413,7 @@ class _CacheProbe:
         violation = Violation(
             clause=clauses.ANSWER_MATCHES_REQUEST,
             expected="the answer to the own input",
-            actual=f"`{format_output_path(min(paths))}` as in the answer to an earlier input that differs only there",
+            actual=f"`{_format_path(min(paths))}` as in the answer to an earlier input that differs only there",
         )
         self._record(violation, changed, label)
         return True
@@ -398,7 +425,7 @@ class _CacheProbe:
         """
         if is_identifier(self._place):
             return True
-        values = [self._source.with_unique(self._source.value, self._place) for _ in range(3)]
+        values = [self._unique() for _ in range(3)]
         order = (0, 0, 1, 2, 2, 2, 1)  # irregular, so that workers that take turns do not look like it
         outputs = [self._alone(values[number]) for number in order]
         known = [output for output in outputs if output is not None]
@@ -430,13 +457,13 @@ class _CacheProbe:
 
     def _is_ignored_once(self, change: Change, paths: Collection[Path], wanted: Leaves) -> bool:
         """The same, tried once in each order."""
-        base = self._source.with_unique(self._source.value, self._place)
+        base = self._unique()
         unchanged, changed = self._alone(self._usual(base)), self._alone(change(base))
         if unchanged is None or changed is None or agree_at(paths, changed, wanted):
             return False
         if not agree_at(paths, changed, unchanged):
             return False
-        base = self._source.with_unique(self._source.value, self._place)
+        base = self._unique()
         changed, unchanged = self._alone(change(base)), self._alone(self._usual(base))
         return unchanged is not None and changed is not None and agree_at(paths, changed, unchanged)
 
@@ -444,20 +471,44 @@ class _CacheProbe:
         request = self._requester.build_request(encoded(value), label=f"an input with {label}")
         self._requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, violation, request)
 
+    def _unique(self) -> JSON:
+        """The input with unique values."""
+        return unique_input(self._source.value, self._places, self._source.accepts, self._source.rng)
+
     def _send(self, change: Change) -> Leaves | None:
-        return self._alone(change(self._source.with_unique(self._source.value, self._place)))
+        return self._alone(change(self._unique()))
 
     def _alone(self, value: JSON) -> Leaves | None:
-        """The output for an input. The unique text, if it is in there, does not make it another one."""
+        """The output for an input. The unique texts, if they are in there, do not make it another one."""
         output = send_alone(self._requester, encoded(value), "an input that differs from others in one value")
-        unique = value_at(value, self._place)
-        if output is None or not isinstance(unique, str) or len(unique) < _LEAST_TOKEN:
-            return output
-        token = unique[:_TOKEN_LENGTH]
-        return {
-            path: tuple(each.replace(token, "") if isinstance(each, str) else each for each in values)
-            for path, values in output.items()
-        }
+        unique = [value_at(value, place) for place in self._places]
+        tokens = [each[:_TOKEN_LENGTH] for each in unique if isinstance(each, str) and len(each) >= _LEAST_TOKEN]
+        if output is None or not tokens:
+            return output if output is None else _with_words(output)
+        pattern = re.compile("|".join(map(re.escape, tokens)))
+        return _with_words(
+            {
+                path: tuple(pattern.sub("", each) if isinstance(each, str) else each for each in values)
+                for path, values in output.items()
+            }
+        )
+
+
+def _with_words(output: Leaves) -> Leaves:
+    """The values of an output, and each word of its texts: a part of a text may depend on a part of the input."""
+    words = {
+        (*path, f"{_WORD}{number}"): (word,)
+        for path, values in output.items()
+        if len(values) == 1 and isinstance(values[0], str)
+        for number, word in enumerate(values[0].split(" ")[:_MAX_WORDS])
+        if " " in values[0]
+    }
+    return {**output, **words}
+
+
+def _format_path(path: Path) -> str:
+    """A path as text, without a word at its end."""
+    return format_output_path(path[:-1] if path[-1].startswith(_WORD) else path)
 
 
 def _compare_similar_texts(requester: Requester, source: InputSource) -> None:
@@ -554,28 +605,33 @@ def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> 
 
 @check_for(clauses.REQUEST_ISOLATION, exclusive=True)
 def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> None:
-    """An input without optional arguments gets the same answer before and after inputs with many arguments."""
+    """
+    An input without optional arguments gets the same answer before and after inputs with many arguments, and no output becomes
+    longer with each request.
+    """
     source = input_source(requester, "arguments that stick")
-    simple = _inputs_without_optional_arguments(requester, source)
-    if not simple:
-        raise CheckSkipped("needs an optional argument")
-    for others in _alternating_inputs(source):
-        send_alone(requester, encoded(others[1]), "an input with many arguments")
-        for body in simple:
-            paths = _sticking_paths(requester, source, body, others)
-            if paths is None:
-                return
-            violation = None
-            if paths and _is_constant(requester, body, paths):
-                violation = Violation(
-                    clause=clauses.REQUEST_ISOLATION,
-                    expected="the same answer as before",
-                    actual=f"another value of `{format_output_path(min(paths))}` after an input with other arguments",
-                )
+    cases = islice(sticking_cases(source, requester.inputs.base), _STICKING_CASES[requester.settings.depth])
+    warm: JSON = None
+    for body, others in cases:
+        if others[1] != warm:
+            warm = others[1]
+            send_alone(requester, encoded(warm), "an input with many arguments")
+        paths = _sticking_paths(requester, source, body, others)
+        violation = None
+        if paths and _is_constant(requester, body, paths):
+            violation = Violation(
+                clause=clauses.REQUEST_ISOLATION,
+                expected="the same answer as before",
+                actual=f"another value of `{format_output_path(min(paths))}` after an input with other arguments",
+            )
+        if paths is not None:
             request = requester.build_request(body, label="a simple input after one with many arguments")
             requester.record_clause(clauses.REQUEST_ISOLATION, violation, request)
-            if violation is not None:
-                return
+        if violation is not None:
+            return
+    bare = source.with_value(without_optional_members(source.value, source.accepts, nested=False))
+    for each in (source, bare) if bare.value != source.value else (source,):
+        judge_growing_outputs(requester, each)
 
 
 def _sticking_paths(
@@ -607,32 +663,6 @@ def _growing(paths: Collection[Path], outputs: Sequence[Leaves]) -> frozenset[Pa
         if len(values) == len(outputs) and values in (sorted(set(values)), sorted(set(values), reverse=True)):
             growing.add(path)
     return frozenset(growing)
-
-
-def _inputs_without_optional_arguments(requester: Requester, source: InputSource) -> list[bytes]:
-    """The simplest input, and others that lack arguments or nested members, but whose other values affect the output."""
-    parts = [without_optional_members(source.value, source.accepts, nested=nested) for nested in (False, True)]
-    bodies = (encoded(parts[0]), requester.inputs.base, encoded(parts[1]))
-    return [body for body in dict.fromkeys(bodies) if parse_json(body) != source.value]
-
-
-def _alternating_inputs(source: InputSource) -> list[tuple[JSON, JSON]]:
-    """
-    Pairs of inputs with the same arguments and, as far as possible, different values.
-
-    The first pair has the usual values. It shows nothing if a chain keeps only values that are not the default, and the usual
-    value is the default. The second pair has other values, where there are more than two.
-    """
-    values: dict[Place, list[JSON]] = {}
-    for variation in source.variations():
-        values.setdefault(variation.place, []).append(variation.value)
-    varied = [source.value, source.value]
-    for place, others in values.items():
-        for number, new in enumerate((others[-1], others[-2:][0])):
-            changed = with_value(varied[number], place, new)
-            varied[number] = changed if source.accepts(changed) else varied[number]
-    first, second = varied
-    return [(source.value, first), *([(second, first)] if second != first else [])]
 
 
 def _changed_by(requester: Requester, base: bytes, other: bytes) -> tuple[frozenset[Path], Leaves] | None:

@@ -24,6 +24,7 @@ from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
 from ...probing.item_results import judge_item_results
+from ...probing.replaced_values import judge_replaced_values, judge_returned_files
 from ...probing.requester import Requester
 from ...probing.returned_values import judge_returned_values
 from ...transport.check_skipped import CheckSkipped
@@ -63,6 +64,12 @@ def values_at_their_bounds_are_accepted(requester: Requester) -> None:
     assert requester.terms.input_schema is not None
     _send_all(requester, bound_inputs(source.unique(), source.accepts, requester.terms.input_schema.document))
     judge_returned_values(requester, source)
+    judge_replaced_values(requester, source)
+    judge_returned_files(requester, source)
+    # Some chains return an argument only if no other one says what to do with it.
+    bare = source.with_value(without_optional_members(source.value, source.accepts, nested=False))
+    if bare.value != source.value:
+        judge_returned_files(requester, bare)
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.OUTPUT_SCHEMA)
