@@ -74,6 +74,8 @@ _UNSENT = frozenset(
     }
 )
 """Fields that `requests` and Schemathesis add by themselves, or that our client writes."""
+_MAX_BODY = 1 << 20
+"""Bytes of a body up to which Schemathesis judges an answer. The objects that it makes of JSON take many times the memory."""
 
 
 def fuzz(requester: Requester) -> None:
@@ -111,7 +113,7 @@ def _send_case(requester: Requester, case: Case[Operation]) -> JudgedExchange:
     prepared = requests.Request(**parts).prepare()
     request = _request(prepared, requester)
     judged = requester.send(request)
-    if judged.answer is None or not request.is_for_operation:
+    if judged.answer is None or not request.is_for_operation or len(judged.answer.body) > _MAX_BODY:
         return judged
     return _with_schemathesis_violations(requester, case, prepared, judged)
 

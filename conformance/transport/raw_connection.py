@@ -17,7 +17,7 @@ from .check_skipped import AnswerNotRead
 from .connection import TargetConnection, TransportResult
 from .request import CheckRequest, request_bytes
 from .response_memory import MemoryExhausted, with_memory
-from .response_parser import AnswerParser
+from .response_parser import MEMORY_FACTOR, AnswerParser
 
 UNEXPECTED_DATA_TIMEOUT: Seconds = 0.05
 """How long to wait for bytes that should not arrive."""
@@ -149,7 +149,7 @@ def without_content_coding(received: TransportResult, request: CheckRequest) -> 
     answer = decoded.answer
     if answer is not None and received.held is not None:
         try:
-            received.held.add(len(answer.body))
+            received.held.add(MEMORY_FACTOR * len(answer.body))
         except MemoryExhausted as error:
             return replace(
                 received, answer=None, transport=Transport.TOO_LARGE, reason=str(error), exceeds_memory=True, held=None

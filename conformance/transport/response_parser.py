@@ -31,7 +31,7 @@ _MAX_HEAD_LINES = 5000
 """The number of these lines. curl reads as many header fields."""
 _MAX_RAW = 2**20
 """Bytes of an answer that are kept as they were received."""
-_MEMORY_FACTOR = 3
+MEMORY_FACTOR = 4
 """Memory of a byte that is read: the body grows in steps, and is copied and judged when it is complete."""
 MAX_ANSWER = 64 * 2**20
 """Bytes of an answer that is read."""
@@ -89,7 +89,7 @@ class AnswerParser:
         self.received += len(data)
         if self.received > MAX_ANSWER:
             raise AnswerTooLarge(f"an answer of more than {MAX_ANSWER >> 20} MiB")
-        self.hold(_MEMORY_FACTOR * len(data))
+        self.hold(MEMORY_FACTOR * len(data))
         self._raw += data[: max(_MAX_RAW - len(self._raw), 0)]
         self._rest += data
         self._parsing = self._parsing or self._parse()

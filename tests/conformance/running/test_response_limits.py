@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -23,6 +25,7 @@ from chainproof.conformance.judging.known_answers import KnownAnswers
 from chainproof.conformance.judging.output_comparison import is_comparable_size
 from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_id_violation
 from chainproof.conformance.options import Settings
+from chainproof.conformance.probing import schemathesis_runner
 from chainproof.conformance.probing.raw_requests import record_framed
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.runner.schedule import CheckRunner
@@ -213,6 +216,41 @@ def test_an_answer_without_memory_is_not_judged_and_takes_none_afterwards(
     assert () == requester.finding_recorder.findings
     assert "--max-response-memory" in requester.finding_recorder.cut_by
     assert 0 == held
+
+
+@pytest.mark.parametrize("form", ["long", "compressed"])
+def test_an_answer_is_held_with_the_memory_that_judging_it_takes(form: str) -> None:
+    """Its body is copied while it is read, decoded and searched, whether or not it arrived compressed."""
+    with serve(lambda _: LARGE_ANSWERS[form]) as url:
+        client = Client(parse_target(url))
+        requester = requester_of(client)
+        exchange = requester.send(requester.build_request(b"{}"))
+        held = client._memory.held
+        client.close()
+
+    assert exchange.answer is not None
+    assert held >= 4 * len(LARGE)
+
+
+@pytest.mark.parametrize(("size", "calls"), [(10, 1), (2 << 20, 0)])
+def test_schemathesis_does_not_parse_a_large_answer(size: int, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objects that it makes of JSON would take many times the memory of the answer."""
+    judged: list[object] = []
+    monkeypatch.setattr(schemathesis_runner, "_failures", lambda *words: judged.append(words) or ())
+    body = b'{"a":[' + b"{}," * (size // 3) + b"{}]}"
+    with serve(lambda _: EndpointAnswer(status=200, body=body)) as url:
+        client = Client(parse_target(url))
+        parts = {
+            "method": "POST",
+            "url": f"{client.target.origin}/production/run_remote",
+            "headers": {"Content-Type": "application/json"},
+            "data": b"{}",
+        }
+        case = SimpleNamespace(as_transport_kwargs=lambda **_: parts)
+        schemathesis_runner._send_case(requester_of(client), cast(Any, case))
+        client.close()
+
+    assert calls == len(judged)
 
 
 def test_a_call_without_memory_is_inconclusive(
