@@ -17,8 +17,9 @@ import base64
 import codecs
 import json
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from html.entities import html5
 from itertools import accumulate
@@ -133,22 +134,24 @@ class _Index:
     def __init__(self, size: Literal[4, 8]) -> None:
         self._size = size
         self._format: Literal["I", "Q"] = "I" if size == 4 else "Q"
-        self._beginnings: dict[int, set[tuple[int, int]]] = {}
-        """For each number, where it is in the texts that have it, and their lengths."""
+        self._beginnings: dict[int, set[int]] = {}
+        """For each number, the lengths of the texts that have it."""
         self._hashes: _Hashes | None = None
 
-    def add(self, text: str) -> None:
-        """Add a text of at least seven or fifteen characters."""
-        for offset in range(self._size):
-            [number] = self._numbers(text[offset : offset + self._size].encode("latin-1", "replace"))
-            self._beginnings.setdefault(number, set()).add((offset, len(text)))
+    def add(self, text: str, lengths: Collection[int]) -> None:
+        """Add all parts of a text that have one of some lengths, of at least seven or fifteen characters."""
+        coded = text.encode("latin-1", "replace")
+        for place in range(len(coded) - self._size + 1):
+            number = int.from_bytes(coded[place : place + self._size], sys.byteorder)
+            self._beginnings.setdefault(number, set()).update(lengths)
 
     def candidates(self, coded: bytes) -> Iterator[tuple[int, int]]:
         """Where texts may be, as start and length."""
         for index, number in self._known(coded):
-            for offset, length in self._beginnings[number]:
-                if offset <= index * self._size:
-                    yield index * self._size - offset, length
+            place = index * self._size
+            for start in range(max(0, place - self._size + 1), place + 1):
+                for length in self._beginnings[number]:
+                    yield start, length
 
     def _known(self, coded: bytes) -> Iterable[tuple[int, int]]:
         """The known numbers in some bytes, each with its index."""
@@ -191,6 +194,54 @@ class _Hashes:
         return [int(each) for each in self._numpy.flatnonzero(found)]
 
 
+class _Parts:
+    """The parts of one secret and of its encodings that may not be left, and where they are in a text."""
+
+    def __init__(self, secret: str) -> None:
+        self.have_separators = False
+        """Whether separators have to be left in a text to find some of them."""
+        self._parts: set[str] = set()
+        """In lower case."""
+        self._indexes = _Index(4), _Index(8)
+        """Of the parts with fewer than `_MIN_LONG` characters, and of the others."""
+        for form, length in dict.fromkeys(_forms(secret)):
+            for text in dict.fromkeys((form.lower(), form.lower().translate(_SEPARATORS))):
+                self._add(text, length)
+
+    def _add(self, text: str, length: int) -> None:
+        """Look for the parts of a length, without the separators in them unless little else is left."""
+        joined = {text[start : start + length].translate(_SEPARATORS) for start in range(len(text) - length + 1)}
+        short = {part for part in joined if len(part) < _MIN_JOINED_LENGTH}
+        self._add_parts(text.translate(_SEPARATORS), joined - short)
+        if short:
+            self.have_separators = True
+            parts = {text[start : start + length] for start in range(len(text) - length + 1)}
+            self._add_parts(text, {part for part in parts if part.translate(_SEPARATORS) in short})
+
+    def _add_parts(self, text: str, parts: Collection[str]) -> None:
+        """Look for some parts of a text."""
+        self._parts.update(parts)
+        long = {len(part) for part in parts if len(part) >= _MIN_LONG}
+        short = {len(part) for part in parts} - long
+        for index, lengths in zip(self._indexes, (short, long), strict=True):
+            if lengths:
+                index.add(text, lengths)
+
+    def places(self, lower: str, coded: bytes) -> Iterator[tuple[int, int]]:
+        """Where the parts are in a lower-case text, as start and end. *coded* is the text in Latin-1."""
+        for index in self._indexes:
+            for start, length in index.candidates(coded):
+                part = lower[start : start + length]
+                if part in self._parts:
+                    yield start, start + len(part)
+
+
+@lru_cache(maxsize=16)
+def _parts_of(secret: str) -> _Parts:
+    """The parts of a secret: the same object for the same secret, because it takes long to make."""
+    return _Parts(secret)
+
+
 class Redactor:
     """Removes some secrets from texts."""
 
@@ -199,28 +250,12 @@ class Redactor:
         self._instead = instead
         self._whole: list[str] = []
         """Secrets that are removed as a whole only."""
-        self._parts: set[str] = set()
-        """The parts of the secrets and of their encodings that may not be left, in lower case."""
-        self._indexes = _Index(4), _Index(8)
-        """Of the parts with fewer than `_MIN_LONG` characters, and of the others."""
-        self._have_separators = False
+        self._parts: list[_Parts] = []
         for secret in sorted(set(filter(None, secrets)), key=len, reverse=True):
             if len(secret) < MIN_LENGTH or secret == EMULATOR_KEY:
                 self._whole += (json.dumps(secret)[1:-1], secret)
-                continue
-            for form, length in dict.fromkeys(_forms(secret)):
-                for text in dict.fromkeys((form.lower(), form.lower().translate(_SEPARATORS))):
-                    for start in range(len(text) - length + 1):
-                        self._add(text[start : start + length])
-
-    def _add(self, part: str) -> None:
-        """Look for a part, without the separators in it unless little else is left."""
-        joined = part.translate(_SEPARATORS)
-        if len(joined) < _MIN_JOINED_LENGTH:
-            joined, self._have_separators = part, True
-        if joined not in self._parts:
-            self._parts.add(joined)
-            self._indexes[len(joined) >= _MIN_LONG].add(joined)
+            else:
+                self._parts.append(_parts_of(secret))
 
     def redact(self, text: str) -> str:
         """A text without the secrets."""
@@ -277,22 +312,19 @@ class Redactor:
     def _spans_of_characters(self, text: str) -> list[tuple[int, int]]:
         """The parts of a text that are secret, also with separators between their characters."""
         joined = _without_separators(text)
-        found = list(self._matches(_in_lower_case(joined)))
+        found = list(self._places(_in_lower_case(joined)))
         if found:
             kept = [index for index, character in enumerate(text) if _PLAIN_LETTERS.get(ord(character), "") is not None]
             found = [(kept[start], kept[end - 1] + 1) for start, end in found]
-        if self._have_separators and len(joined) < len(text):
-            found += self._matches(_in_lower_case(text))
+        if len(joined) < len(text) and any(parts.have_separators for parts in self._parts):
+            found += self._places(_in_lower_case(text))
         return found
 
-    def _matches(self, lower: str) -> Iterator[tuple[int, int]]:
+    def _places(self, lower: str) -> Iterator[tuple[int, int]]:
         """Where parts of secrets are in a lower-case text."""
         coded = lower.encode("latin-1", "replace")  # characters that are in no part
-        for index in self._indexes:
-            for start, length in index.candidates(coded):
-                part = lower[start : start + length]
-                if part in self._parts:
-                    yield start, start + len(part)
+        for parts in self._parts:
+            yield from parts.places(lower, coded)
 
 
 def _without_separators(text: str) -> str:
