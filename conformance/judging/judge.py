@@ -138,17 +138,20 @@ def judge(
     if received.answer is None:
         draft.add(*_leaks(request, Answer(status=0, headers=(), body=received.raw), terms, is_redacted=True))
         return draft.judgement(request, terms)
-    answer = _redacted_answer(received.answer, request, terms)
+    # Redaction changes an answer that has a part of the key by chance, such as the digits 12345678. So the answer is judged as it
+    # came, and what leaves this function is redacted.
+    answer = received.answer
+    redacted = _redacted_answer(answer, request, terms)
     is_readable = not received.framing_error and not received.coding_error
     draft.exercise(clauses.NO_CREDENTIAL_LEAK)
-    draft.add(*_leaks(request, received.answer, terms, is_redacted=answer is not received.answer))
+    draft.add(*_leaks(request, answer, terms, is_redacted=redacted is not answer))
     if is_readable:
         _judge_message(draft, request, answer, history)
         if _is_operation_answer(request, answer):
             _judge_operation_answer(draft, request, answer, terms)
             _judge_by_user(draft, request, answer, terms)
         if expected is None or expected.is_met_by(answer):
-            _judge_echo(draft, request, received.answer, terms, history)
+            _judge_echo(draft, request, answer, terms, history)
     # An unreadable answer has its violation already. If it accepts wrong credentials, that is another one.
     auth_bypass = None
     if expected is not None and (is_readable or answer.is_success):
@@ -157,7 +160,7 @@ def judge(
         _judge_error_code(draft, request, answer, expected)
     judgement = draft.judgement(request, terms)
     is_counted = is_readable and _is_operation_answer(request, answer)
-    return replace(judgement, answer=answer, auth_bypass=auth_bypass, is_counted=is_counted)
+    return replace(judgement, answer=redacted, auth_bypass=auth_bypass, is_counted=is_counted)
 
 
 def with_bypass_cause(judgement: Judgement, cause: Violation, request: CheckRequest, terms: Terms) -> Judgement:

@@ -9,6 +9,7 @@ from chainproof.conformance.judging.expectation import Expectation, Terms, expec
 from chainproof.conformance.judging.judge import AnswerHistory, Judgement, is_busy, judge, with_bypass_cause
 from chainproof.conformance.transport.connection import TransportResult
 from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
+from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.violations import Violation
@@ -81,3 +82,22 @@ def test_a_busy_status_is_judged_only_if_it_is_about_the_request() -> None:
     assert not is_busy(BUSY, expected, conclusive)
     assert expected.clause not in judgement_of(WRONG, BUSY).exercised
     assert expected.clause in judgement_of(WRONG, BUSY, AnswerHistory(conclusive=conclusive)).exercised
+
+
+@pytest.mark.parametrize("key", ["my-key-0123456789", "gateway-12345678901234567890", "production"])
+@pytest.mark.parametrize(
+    "body", ['{"x":1234567890123456}', '{"x":[0.1234567890123]}', '{"production":"in production"}']
+)
+def test_an_answer_with_a_part_of_the_key_by_chance_is_judged_as_it_came(key: str, body: str) -> None:
+    """What the judgement keeps of the answer is redacted, but this does not turn a number into a text that is not JSON."""
+    terms = Terms(key=ApiKey(key), echo=True)
+    request = CheckRequest(fields=(("Authorization", f"Api-Key {key}"), JSON_TYPE), body=body.encode())
+    headers = (JSON_TYPE, ("X-Baseten-Request-Id", "1"), ("ETag", '"12345678"'), ("Age", "12345678"))
+    answer = Answer(status=200, headers=headers, body=body.encode())
+    received = TransportResult(transport=Transport.ANSWERED, answer=answer, raw=b"HTTP/1.1")
+
+    judgement = judge(request, received, expectation(request, terms), terms, AnswerHistory(), deadline=1.0)
+
+    assert not [each for each in judgement.violations if each.clause is not clauses.NO_CREDENTIAL_LEAK]
+    assert judgement.answer is not None
+    assert key[-10:].encode() not in judgement.answer.body
