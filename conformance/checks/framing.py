@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 
 from chainproof.clock import Seconds, format_duration
 from chainproof.contract import clauses, http_clauses
@@ -16,6 +17,7 @@ from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
 from ..probing.raw_requests import (
     ReferenceAnswer,
+    accepted_size,
     accepts_chunks,
     exchange_raw,
     raw_request,
@@ -34,6 +36,8 @@ _LONG_BODY = 70_000
 """Bytes of a body that does not arrive in one read."""
 _LONG_OUTPUT = 200_000
 """Bytes of an output that a gateway compresses and sends in several pieces."""
+_PIPELINED_SIZES = (30_000, 3000)
+"""Bytes that are added to the long bodies of a pipeline."""
 _PAUSE: Seconds = 0.002
 _LONG_PAUSE: Seconds = 0.4
 """A pause in the middle of a request, as on a poor connection."""
@@ -307,14 +311,16 @@ def every_form_of_request_is_accepted(requester: Requester) -> None:
     _send_unusual_requests(requester, [each for each in UNUSUAL_REQUESTS if each.clause is not clauses.REQUEST_FRAMING])
 
 
-def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[UnusualRequest]) -> None:
+def _send_unusual_requests(requester: Requester, unusual_requests: Collection[UnusualRequest]) -> None:
     """
-    Send unusual requests, each on a connection of its own; chunked ones only if plain chunks are accepted.
+    Send unusual requests, each on a connection of its own; chunked ones only if plain chunks are accepted, and long ones only
+    if bodies of that size are.
 
     A request that found the target busy is sent again alone, when a request with normal framing is accepted.
     """
     reference = send_reference_request(requester)
     takes_chunks = accepts_chunks(requester, reference)
+    largest = accepted_size(requester, reference, (each.size for each in unusual_requests))
     found_busy: list[UnusualRequest] = []
 
     def check(unusual: UnusualRequest) -> None:
@@ -327,7 +333,7 @@ def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[Unus
     sent = [
         each
         for each in unusual_requests
-        if takes_chunks or each.clause is clauses.REQUEST_FRAMING or not _is_chunked(each)
+        if each.size <= largest and (takes_chunks or each.clause is clauses.REQUEST_FRAMING or not _is_chunked(each))
     ]
     requester.run_each(check, sent, _THREADS)
     for unusual in found_busy:
@@ -390,7 +396,8 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
     """
     reference = send_reference_request(requester)
     takes_chunks = accepts_chunks(requester, reference)
-    for in_chunks, size in ((False, 0), (False, _LONG_BODY), (True, 0), (True, _LONG_BODY))[: 2 + 2 * takes_chunks]:
+    sizes = sorted({0, accepted_size(requester, reference, [_LONG_BODY])})
+    for in_chunks, size in product((False, True) if takes_chunks else (False,), sizes):
         body = requester.unique_input(f"waiting {in_chunks} {size}", size)
         request = raw_request(
             requester,
@@ -444,7 +451,9 @@ def pipelined_requests_are_answered_in_order(requester: Requester) -> None:
     """
     reference = send_reference_request(requester)
     array = requester.send(requester.build_request(b"[]", label="an array")).answer
-    for requests in _pipelines(requester, rejects_arrays=array is not None and 400 <= array.status < 500):
+    rejects_arrays = array is not None and 400 <= array.status < 500
+    largest = accepted_size(requester, reference, _PIPELINED_SIZES)
+    for requests in _pipelines(requester, largest=largest, rejects_arrays=rejects_arrays):
         with requester.raw_connection() as connection:
             connection.send_pipelined(requests)
             for number, request in enumerate(requests):
@@ -486,8 +495,13 @@ _REJECTION = Expectation(
 )
 
 
-def _pipelines(requester: Requester, *, rejects_arrays: bool) -> Iterable[tuple[CheckRequest, ...]]:
-    """Rows of requests: equal ones, long and short ones, and rejected ones in between if the target rejects arrays."""
+def _pipelines(requester: Requester, *, largest: int, rejects_arrays: bool) -> Iterable[tuple[CheckRequest, ...]]:
+    """
+    Rows of requests: equal ones, long and short ones, and rejected ones in between if the target rejects arrays.
+
+    *largest* is how many bytes may be added to a body.
+    """
+    long, middle = (min(size, largest) for size in _PIPELINED_SIZES)
 
     def row(purpose: str, *shapes: tuple[int, bool]) -> tuple[CheckRequest, ...]:
         bodies = [requester.unique_input(f"{purpose} {number}", size) for number, (size, _) in enumerate(shapes)]
@@ -497,7 +511,7 @@ def _pipelines(requester: Requester, *, rejects_arrays: bool) -> Iterable[tuple[
         )
 
     yield row("alike", *(((0, False),) * 6))
-    yield row("by turns", (30_000, False), (0, True), (3000, True), (0, False), (0, True))
+    yield row("by turns", (long, False), (0, True), (middle, True), (0, False), (0, True))
     if not rejects_arrays:
         return
     first, second, third = row("between", (0, False), (0, False), (0, True))

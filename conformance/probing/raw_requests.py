@@ -6,6 +6,7 @@ The answer is compared with the one to a reference request with normal framing, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds, monotonic
@@ -67,6 +68,19 @@ def send_accepted_reference_request(requester: Requester) -> ReferenceAnswer:
     if reference.status is None or reference.status >= 300:
         raise CheckSkipped("needs an input that the chain accepts")
     return reference
+
+
+def accepted_size(requester: Requester, reference: ReferenceAnswer, sizes: Iterable[int]) -> int:
+    """
+    The largest of several sizes with which a valid request with normal framing is answered as a short one is; 0 if none.
+
+    A size is the number of bytes that are added to the body. A target may limit bodies, which another check judges.
+    """
+    for size in sorted(set(sizes), reverse=True):
+        answer = requester.send_valid_body(requester.unique_input(f"plainly {size}", size)) if size else None
+        if answer is not None and answer.status == reference.status:
+            return size
+    return 0
 
 
 def raw_request(

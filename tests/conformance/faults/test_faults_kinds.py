@@ -1089,3 +1089,22 @@ def test_a_correct_endpoint_has_no_findings(
         result = run_suite(url, checks=CHECKS_OF_KINDS, **options)
 
     assert [] == result.lines
+
+
+@pytest.mark.parametrize("limit", [500, 20_000, 100_000])
+@pytest.mark.parametrize(
+    "check",
+    [
+        "every_valid_request_framing_is_accepted",
+        "every_form_of_request_is_accepted",
+        "expect_100_continue_is_honoured",
+        "pipelined_requests_are_answered_in_order",
+    ],
+)
+def test_a_limit_of_bodies_is_not_reported_as_a_fault_of_framing(check: str, limit: int, run_suite: RunSuite) -> None:
+    """Long requests in unusual framing are sent only where bodies of that size are accepted in normal framing."""
+    server = when(lambda request: len(request.body) > limit, lambda request, answer: error(400, "client_error"))
+    with serve(server) as url:
+        result = run_suite(url, checks=[CHECKS[check]])
+
+    assert result.clauses <= {"object-accepted"}, result.lines
