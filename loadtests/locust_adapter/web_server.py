@@ -116,8 +116,11 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints h
         """Wait for a turn and read the header. Raises ValueError, which is answered 400, for a large or chunked body."""
         self.server.turns.wait()
         self._cpu_time = CpuTime()
-        with _time_limit():
-            is_valid = super().read_request(raw_requestline)
+        try:
+            with _time_limit():
+                is_valid = super().read_request(raw_requestline)
+        except OSError as error:
+            raise ValueError(str(error)) from None  # gevent prints other exceptions
         # Rejected here, because the server reads the rest of a body before it closes a connection.
         is_large = (self.content_length or 0) > MAX_BODY or "Transfer-Encoding" in self.headers
         if is_large or len(self.headers.get_all("Content-Length", [])) > 1:

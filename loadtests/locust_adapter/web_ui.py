@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -219,9 +220,10 @@ class WebUI:
                 work.link_value(_log_failure)
                 return f"The previous run is being ended, and a new one starts then. {_DRAINING}"
             work.join(_PATIENCE)
-        if isinstance(work.value, Exception):
-            raise work.value
-        return str(work.value)
+        found = work.get()
+        if isinstance(found, Exception):
+            raise found
+        return str(found)
 
     def _start_alone(self, form: MultiDict) -> str | Exception:
         """Apply the values of a form while no other request does. Returns what was done, or why nothing was."""
@@ -233,7 +235,8 @@ class WebUI:
             vars(options).update(before)
             session.requested_users = users
             if not session.running:
-                session.apply_options()
+                with suppress(UsageError):  # the former options may be invalid by now: their run folder is used
+                    session.apply_options()
             fault = None if isinstance(error, UsageError) else machine_fault(error)
             return error if fault is None else FormError(fault)
         finally:

@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import gevent
+import gevent.lock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,6 +218,24 @@ def test_hostile_forms_are_rejected_at_once(form: dict[str, str], read_form: Cal
         read_form(form, before)
     assert time.process_time() - start < 0.5
     assert before == unchanged
+
+
+def test_a_rejected_form_is_never_reported_as_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the former options are invalid by now: the run folder that they name has been used."""
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # Locust would patch this process when it is imported
+    from chainproof.loadtests.locust_adapter.web_ui import WebUI  # noqa: PLC0415  # after the variable is set
+
+    def reject(*_: object) -> None:
+        raise UsageError("found files in runs/x")
+
+    page = WebUI.__new__(WebUI)
+    page._session = SimpleNamespace(options=SimpleNamespace(), requested_users=1, running=False, apply_options=reject)
+    page._changing = gevent.lock.BoundedSemaphore(1)
+    monkeypatch.setattr(page, "_apply", reject, raising=False)
+    with pytest.raises(UsageError, match="found files in runs/x"):
+        page._start({"rate": "10"})
+
+    assert page._changing.acquire(blocking=False)
 
 
 def test_a_request_is_charged_for_its_own_cpu_time() -> None:

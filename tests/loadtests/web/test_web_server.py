@@ -57,8 +57,13 @@ def drip(connection: gevent.socket.socket, start: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_slow_clients_are_disconnected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as the server has connections send a byte now and then; another client is answered after the time limit."""
+def test_slow_clients_are_disconnected(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    As many as the server has connections send a byte now and then; another client is answered after the time limit. Nothing is
+    printed.
+    """
     monkeypatch.setattr(web_server, "READ_TIMEOUT", TIMEOUT)
     monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 4)
     ui = Ui()
@@ -78,4 +83,5 @@ def test_slow_clients_are_disconnected(name: str, monkeypatch: pytest.MonkeyPatc
             connection.close()
 
     assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert not capsys.readouterr().err
     assert answer.endswith(b"hello")
