@@ -22,7 +22,7 @@ from chainproof import __version__
 from chainproof.command import EXIT_CODES, Main, command, did_you_mean
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
-from chainproof.machine_faults import require_address_space
+from chainproof.machine_faults import require_address_space, require_stack
 from chainproof.signals import ignore_signals, signals_deferred
 
 ENTRY_POINT_GROUP = "chainproof.tools"
@@ -96,6 +96,7 @@ def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
     """Load the tool and run it. Raises UsageError with the extra to install if a package is missing."""
     try:
         _check_installed(CHILD_PROCESS_PACKAGES.get(entry.name, ()))
+        require_stack()
         require_address_space()
         with signals_deferred():
             tool: Main = entry.load()

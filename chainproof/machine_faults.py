@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import resource
+import threading
 from collections.abc import Iterator
 
 from chainproof.errors import UsageError, UserCodeError
@@ -62,6 +64,12 @@ _ADDRESS_SPACE = 192 << 20
 """What the libraries of a tool take, in bytes, and some for its work."""
 
 
+_STACK = 8 << 20
+"""Bytes of stack that a process usually has."""
+_MIN_STACK = 1 << 20
+"""What a process needs at least: it crashed with an eighth of this."""
+
+
 class MachineFault(UsageError):
     """A problem of the machine. The message is one line: what happened, and what to do."""
 
@@ -86,6 +94,22 @@ def require_address_space(size: int = _ADDRESS_SPACE) -> None:
         mmap.mmap(-1, size).close()
     except OSError as error:
         raise MachineFault(system_fault(f"cannot reserve {size >> 20} MiB of address space", error)) from error
+
+
+def require_stack() -> None:
+    """
+    Give this process, its threads and its children the usual stack. Raises MachineFault if the limit allows too little: recursion
+    would end the process with SIGSEGV.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    size = _STACK if hard == resource.RLIM_INFINITY else min(hard, _STACK)
+    if size < _MIN_STACK:
+        raise MachineFault(
+            f"expected a stack of at least {_MIN_STACK >> 10} KiB, found {size >> 10}: raise the limit (`ulimit -s {_STACK >> 10}`)"
+        )
+    if soft != resource.RLIM_INFINITY and soft < size:
+        resource.setrlimit(resource.RLIMIT_STACK, (size, hard))
+        threading.stack_size(size)  # the system has read the limit for those of threads before
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

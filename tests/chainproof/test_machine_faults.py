@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,16 @@ def test_a_deleted_working_folder_is_named(tmp_path: Path, monkeypatch: pytest.M
         Path.cwd()
 
     assert "the working folder was deleted: change to another folder" == machine_fault(caught.value)
+
+
+def test_a_low_limit_of_the_stack_is_raised() -> None:
+    """For this process, its threads and its children, as far as the hard limit allows."""
+    script = (
+        "import resource, threading; from chainproof.machine_faults import require_stack; require_stack(); "
+        "print(resource.getrlimit(resource.RLIMIT_STACK)[0] >> 10, threading.stack_size() >> 10)"
+    )
+    command = f"ulimit -S -s 256; ulimit -H -s 2048; exec {shlex.join([sys.executable, '-c', script])}"
+
+    assert (
+        "2048 2048\n" == subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, text=True, check=True).stdout
+    )

@@ -79,6 +79,7 @@ COMMANDS: dict[str, str] = {
     "a plan that is too long": "chainproof loadtests --rate 100000 --duration 10h",
     "a limit of memory that is too low": "ulimit -v 60000; chainproof reports .",
     "a limit of address space, with charts": "ulimit -v 700000; chainproof reports load --json load.json --html load.html",
+    "a limit of the stack that is too low": "ulimit -s 512; chainproof reports .",
     "no more processes or threads allowed": "unprivileged chainproof loadtests --out /tmp/chainproof-nowhere",
     "the working folder was deleted": "mkdir gone; cd gone; rmdir ../gone; chainproof loadtests",
     "no folder for temporary files": "ulimit -f 0; chainproof conformance -k without_a_body",
