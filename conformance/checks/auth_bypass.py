@@ -94,6 +94,12 @@ _SPOOFED_HEADERS: tuple[HeaderField, ...] = (
     ("X-Authenticated", "true"),
     ("X-Authenticated-Userid", "1"),
     ("X-Consumer-Id", "1"),
+    ("X-Credential-Identifier", "1"),
+    ("X-MS-Client-Principal", "eyJhdXRoX3R5cCI6ImFhZCJ9"),
+    ("X-MS-Client-Principal-Id", "1"),
+    ("X-Userinfo", "eyJzdWIiOiJhZG1pbiJ9"),
+    ("X-Endpoint-API-UserInfo", "eyJzdWIiOiJhZG1pbiJ9"),
+    ("Cf-Access-Authenticated-User-Email", "admin@example.com"),
     ("X-Amzn-Oidc-Identity", "admin"),
     ("X-Goog-Authenticated-User-Email", "admin@example.com"),
     ("X-Ssl-Client-Verify", "SUCCESS"),
@@ -345,6 +351,9 @@ def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None
         requester.submit(replace(without, method=method, label=f"{method} without Authorization"))
     for path in dict.fromkeys(bypass_paths(requester.target.path)):
         requester.submit(replace(without, path=path, label=f"POST {path} without Authorization"))
+    # No request has a fragment, but a gateway may compare the path with it and the target cut it off.
+    fragment = replace(without, path=f"{requester.target.path}#x", label="POST with a fragment, without Authorization")
+    requester.submit(replace(fragment, valid_message=False))
     origin = f"{requester.target.scheme}://{requester.target.authority}"
     requester.submit(
         replace(without, path=origin + without.path, label="POST with an absolute URL, without Authorization")

@@ -52,7 +52,14 @@ def wrong_keys_are_rejected(requester: Requester) -> None:
         ("a wrong key of 4000 characters", f"{prefix} {'x' * 4000}"),
     ):
         requester.submit(request_without_key(requester, ("Authorization", value), label=label))
+    # Larger than the service that authenticates may accept. Servers may reject such a field themselves.
+    large = ("Authorization", f"{prefix} {'x' * _LARGE_KEY}")
+    request = request_without_key(requester, large, label=f"a wrong key of {_LARGE_KEY} characters")
+    requester.submit(replace(request, valid_message=False))
 
+
+_LARGE_KEY = 16_000
+"""Characters of a key that is larger than most servers' limit for a header field."""
 
 _INVALID_CONTENTS: tuple[tuple[str, bytes, tuple[HeaderField, ...]], ...] = (
     ("a body that is not JSON", b"{", (JSON_TYPE,)),
@@ -175,7 +182,7 @@ _KEY_QUERIES = (
         "token",
         "access_token",
     ),
-    *("X-API-Key", "x-api-key", "secret", "bearer", "ApiKeyAuth", "baseten_api_key"),
+    *("X-API-Key", "x-api-key", "secret", "bearer", "ApiKeyAuth", "baseten_api_key", "subscription-key", "code"),
 )
 """Query parameters in which servers look for keys."""
 
@@ -197,7 +204,15 @@ _KEY_HEADERS = (
         "X-Forwarded-Access-Token",
         "X-Amzn-Remapped-Authorization",
     ),
-    *("From", "X-Goog-Api-Key", "Ocp-Apim-Subscription-Key", "PRIVATE-TOKEN", "X-Vault-Token", "X-CSRF-Token"),
+    *(
+        "From",
+        "X-Goog-Api-Key",
+        "Ocp-Apim-Subscription-Key",
+        "PRIVATE-TOKEN",
+        "X-Vault-Token",
+        "X-CSRF-Token",
+        "X-Functions-Key",
+    ),
 )
 """Header fields in which servers look for keys."""
 

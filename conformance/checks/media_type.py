@@ -214,6 +214,8 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("If-Unmodified-Since", "Fri, 31 Dec 2038 23:59:59 GMT"),
     ("If-None-Match", '"chainproof"'),
     ("TE", "trailers"),
+    ("Upgrade-Insecure-Requests", "1"),
+    ("constructor", "1"),
     ("Priority", "u=1, i"),
     ("baggage", "chainproof=1;x=y"),
     ("Sec-Fetch-Site", "cross-site"),
@@ -291,6 +293,8 @@ _QUERIES = (
     # Some gateways look for a path, a host or a port in the whole request target.
     *("?x=https://example.com:8443/a//b?d", "?x=:80", "?x=%2F%3F%26%23%25%E2%82%AC", "?=1&&x", "?a=1;b=2"),
     *("?format=xml", "?_format=html", "?version=2"),
+    # Names of every object in JavaScript.
+    "?hasOwnProperty=1&toString=2&constructor=3&__proto__=4&__proto__%5Bx%5D=5",
 )
 _QUERY_PARAMETERS = 150
 

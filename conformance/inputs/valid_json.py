@@ -226,6 +226,25 @@ _SEQUENCES = (
     r'"\u002F"',
 )
 
+_AMONG_OTHERS = (
+    *(
+        r'"a\ud83d\ude00"',
+        r'"ab\ud83d\ude00"',
+        r'"abc\ud83d\ude00d"',
+        r'"é\ud83d\ude00"',
+        r'"\ud83d\ude00\ud83d\ude01"',
+    ),
+    *(
+        r'"\ud83d\ude00\n"',
+        r'"\ud83d\ude00a\nb"',
+        r'"\ud83d\ude00abcdefgh\"i"',
+        r'"\n\ud83d\ude00"',
+        r'"\\\ud83d\ude00\\"',
+    ),
+    *(r'"\\ud83d\\ude00"', r'"\u0041\ud83d\ude00\u0042"', r'"\uD83D\ude00"', r'"\ud83d\uDE00😀\/"'),
+)
+"""Escaped surrogate pairs at odd places and beside other escapes. Ruby's json 2.17.0 lost what followed a pair."""
+
 _BOUNDARIES = (0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFDD0, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF)
 _ASTRAL = (0x10000, 0x10FFFF, 0x1D11E, 0x1F600, 0x1FFFE, 0x1FFFF, 0x20000, 0x2FFFF, 0xFFFFF, 0x100000)
 
@@ -242,6 +261,7 @@ STRINGS: tuple[BodyGroup, ...] = (
     _values("escaped control characters", [escaped_json_string([code]) for code in range(0x21)]),
     _values("an escaped NUL among letters", [r'"a\u0000b"', r'"\u0000a"', r'"a\u0000"']),
     _values("short escapes", (*_SHORT_ESCAPES, *_SEQUENCES)),
+    _values("escaped surrogate pairs among other characters", _AMONG_OTHERS),
     _values("escapes with lower-case digits", [escaped_json_string([code]) for code in (*_BOUNDARIES, *_ASTRAL)]),
     _values(
         "escapes with upper-case digits", [escaped_json_string([code], upper=True) for code in (*_BOUNDARIES, *_ASTRAL)]

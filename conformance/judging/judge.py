@@ -55,6 +55,9 @@ _INVALID_ERROR_CLAUSES = frozenset(
 )
 """An answer that violates one of these is not a documented error."""
 
+_DOUBTFUL_CODE_CLAUSES = _INVALID_ERROR_CLAUSES | {clauses.RESPONSE_FRAMING, clauses.STATUS}
+"""An answer that violates one of these says nothing more with its code. Without a request id, say, it still does."""
+
 _INVALID_OUTPUT_CLAUSES = frozenset(
     {
         clauses.RESPONSE_FRAMING,
@@ -153,10 +156,11 @@ def judge(
         if expected is None or expected.is_met_by(answer):
             _judge_echo(draft, request, answer, terms, history)
     # An unreadable answer has its violation already. If it accepts wrong credentials, that is another one.
-    auth_bypass = None
+    auth_bypass, found = None, len(draft.violations)
     if expected is not None and (is_readable or answer.is_success):
         auth_bypass = _judge_expected(draft, request, answer, expected, terms=terms, history=history)
-    if not draft.violations and auth_bypass is None:
+    is_as_expected = auth_bypass is None and len(draft.violations) == found
+    if is_as_expected and not draft.violates_any(_DOUBTFUL_CODE_CLAUSES):
         _judge_error_code(draft, request, answer, expected)
     judgement = draft.judgement(request, terms)
     is_counted = is_readable and _is_operation_answer(request, answer)
@@ -419,7 +423,7 @@ def _is_rejected_otherwise(request: CheckRequest, answer: Answer, expected: Expe
 
 
 def _judge_error_code(draft: _Draft, request: CheckRequest, answer: Answer, expected: Expectation | None) -> None:
-    """Judge an error's code by what was wrong with the request. Call it only if nothing else is wrong with the error."""
+    """Judge an error's code by what was wrong with the request. Call it only if the error is readable and expected."""
     if error_code(answer) is None or not request.is_for_operation or request.values(STEERING_HEADER):
         return
     draft.exercise(clauses.ERROR_CODE_CAUSE)

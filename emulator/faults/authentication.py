@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
@@ -19,7 +20,7 @@ from chainproof.contract.clauses import (
 from chainproof.contract.http_clauses import MESSAGE_BOUNDARY
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import DecideHook, RequestContext, error
+from .hooks import DecideHook, RequestContext, error, with_field
 
 _faults = FaultRegistrar(stage=FaultStage.AUTHENTICATION)
 
@@ -240,6 +241,16 @@ def auth_skipped_for_long_fields(context: RequestContext) -> Answer:
 def auth_skipped_for_large(context: RequestContext) -> Answer:
     """Requests with a body above 1 MiB need no key: they are too large for the service that authenticates."""
     return context.serve_authenticated(len(context.body) > 2**20)
+
+
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_fragments(context: RequestContext) -> Answer:
+    """Authentication compares the path with its fragment, routing without: `/production/run_remote#x` needs no key."""
+    path, mark, _ = context.request.target.partition(b"#")
+    if not mark or context.authorization():
+        return context.correct_answer()
+    request = with_field(context.request, b"authorization", b"Api-Key " + context.key)
+    return context.serve(replace(request, target=path))
 
 
 @_faults.on_decide(AUTHENTICATION_REQUIRED)

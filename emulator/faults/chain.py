@@ -180,6 +180,13 @@ def output_empty(context: RequestContext) -> Answer:
     return with_body(answer, b"{}") if answer.status == 200 else answer
 
 
+@_faults.on_decide(ECHO_EXACT)
+def text_after_pairs_lost(context: RequestContext) -> Answer:
+    """Text between an escaped surrogate pair and a later escape is lost, as with Ruby's json 2.17.0."""
+    changed = re.sub(rb'(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)[^"\\]+(?=\\)', rb"\1", context.body)
+    return context.serve_body(changed if changed != context.body else None)
+
+
 @_faults.on_decide(UNIQUE_MEMBER_NAMES)
 def member_duplicated(context: RequestContext) -> Answer:
     """The first member of the output is written twice."""

@@ -97,6 +97,10 @@ _faults.add_table(
             "`Origin: null`, as from a sandboxed page, is answered 403.",
             rejects(_field_matches(b"origin", rb"^null$"), status=403),
         ),
+        "insecure-requests-redirected": (
+            "`Upgrade-Insecure-Requests`, which browsers send, is answered 307.",
+            rejects(_field_matches(b"upgrade-insecure-requests", rb"1"), status=307),
+        ),
         "minimal-is-204": (
             "`Prefer: return=minimal` is answered 204, without the output.",
             lambda context: (
@@ -137,6 +141,10 @@ _faults.add_table(
         "format-parameter-is-406": (
             "The query `format=xml` is answered 406.",
             rejects(_query_matches(rb"\bformat=xml"), status=406),
+        ),
+        "object-names-in-query-are-500": (
+            "A query with the name of a method of every object, such as `hasOwnProperty`, is answered 500.",
+            rejects(_query_matches(rb"\bhasOwnProperty="), status=500),
         ),
         "query-without-utf-8-is-500": (
             "A query with percent-encoded bytes that are not UTF-8 is answered 500.",

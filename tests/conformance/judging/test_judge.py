@@ -12,6 +12,7 @@ from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
@@ -101,3 +102,24 @@ def test_an_answer_with_a_part_of_the_key_by_chance_is_judged_as_it_came(key: st
     assert not [each for each in judgement.violations if each.clause is not clauses.NO_CREDENTIAL_LEAK]
     assert judgement.answer is not None
     assert key[-10:].encode() not in judgement.answer.body
+
+
+@pytest.mark.parametrize("fields", [(JSON_TYPE,), (JSON_TYPE, ("X-Baseten-Request-Id", "1"), ("Expires", "0"))])
+def test_a_wrong_error_code_is_found_beside_violations_of_other_parts(fields: tuple[HeaderField, ...]) -> None:
+    """An error without a request id, or with a lax header field, has a code to be judged nevertheless."""
+    request = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"[]")
+    body = b'{"error":"No.","error_code":"model_does_not_exist"}'
+    judgement = judgement_of(request, Answer(status=400, headers=fields, body=body))
+
+    found = {violation.clause.id for violation in judgement.violations}
+    assert "error-code-cause" in found
+    assert len(found) == 2
+
+
+def test_the_error_code_of_another_status_than_expected_is_not_judged() -> None:
+    """A rejection by a status that stands for another cause has its violation already."""
+    request = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"[]")
+    headers = (JSON_TYPE, ("X-Baseten-Request-Id", "1"))
+    judgement = judgement_of(request, Answer(status=401, headers=headers, body=b'{"error_code":"unauthorized"}'))
+
+    assert ["non-object-rejected"] == [violation.clause.id for violation in judgement.violations]
