@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import KEY_VERIFIED, OBJECT_ACCEPTED, REQUEST_FRAMING
+from chainproof.contract.clauses import OBJECT_ACCEPTED, REQUEST_FRAMING
 from chainproof.contract.http_clauses import (
     CHUNK_EXTENSIONS,
     CHUNKED_NOT_FINAL,
     CHUNKED_OVERRIDES_LENGTH,
     CHUNKED_TRAILERS,
     CHUNKED_TWICE,
+    FIELD_VALUE_CHARACTERS,
     FOLDED_FIELD,
     HOST_REPEATED,
     INCOMPLETE_AT_CLOSE,
@@ -181,7 +182,7 @@ for _name, _description, _change, *_clauses in (
         "nul-ends-key",
         "Header values, including the key, end at the first NUL, as C strings do.",
         _cut_at_nul,
-        KEY_VERIFIED,
+        FIELD_VALUE_CHARACTERS,
     ),
     (
         "reads-first-segment-only",
