@@ -27,6 +27,8 @@ class Remedy:
     """Code or configuration to add; empty if the text says it all."""
     statuses: tuple[int, ...] = ()
     """Statuses of the answers that it changes; empty if the status does not matter."""
+    difference: str = ""
+    """What findings say of the answers that it changes; empty if all may be meant."""
 
 
 _DOCUMENTED_STATUS = (
@@ -269,6 +271,7 @@ app.set("strict routing", true);
     Remedy(
         clauses=(clauses.ECHO_EXACT,),
         framework="Express",
+        difference="another number:",
         text="JSON.parse rounds integers beyond 2^53. Pass the body on as text (`express.text`), or parse it with a library "
         "for large integers.",
     ),
@@ -388,11 +391,12 @@ REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *S
 
 
 def remedies_for(clause_id: str, actual: str = "") -> tuple[Remedy, ...]:
-    """The remedies of a clause, given by its id. If *actual*, the text of a finding, names a status, only those for it."""
+    """The remedies of a clause, given by its id, for a finding whose text is *actual*: if it names a status, only those for it."""
     found = re.search(r"\bstatus (\d{3})\b", actual)
     return tuple(
         remedy
         for remedy in REMEDIES
         if any(clause.id == clause_id for clause in remedy.clauses)
         and (found is None or not remedy.statuses or int(found[1]) in remedy.statuses)
+        and remedy.difference in actual
     )

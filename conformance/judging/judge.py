@@ -358,8 +358,9 @@ def _judge_by_user(draft: _Draft, request: CheckRequest, answer: Answer, terms: 
 
 
 def _judge_echo(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms, history: AnswerHistory) -> None:
-    """Judge whether an echo chain returned the object that it was sent."""
-    has_echo = terms.echo and request.is_for_operation and answer.status == 200
+    """Judge whether an echo chain returned the object that it was sent. Without the right key it should not have run."""
+    is_authentic = request.values("authorization") == (terms.key.authorization,)
+    has_echo = terms.echo and request.is_for_operation and answer.status == 200 and is_authentic
     if not has_echo or not isinstance(parse_json(request.body or b""), dict):
         return
     if draft.violates_any(_INVALID_OUTPUT_CLAUSES):

@@ -123,3 +123,13 @@ def test_the_error_code_of_another_status_than_expected_is_not_judged() -> None:
     judgement = judgement_of(request, Answer(status=401, headers=headers, body=b'{"error_code":"unauthorized"}'))
 
     assert ["non-object-rejected"] == [violation.clause.id for violation in judgement.violations]
+
+
+@pytest.mark.parametrize(("key", "clause"), [(f"Api-Key {KEY}", ["echo-exact"]), ("Api-Key wrong", [])])
+def test_only_what_the_right_key_gets_is_compared_with_the_input(key: str, clause: list[str]) -> None:
+    """A gateway that answers a rejection with 200 does not return the chain's output: it violates authentication only."""
+    request = CheckRequest(fields=(("Authorization", key), JSON_TYPE), body=b'{"a":1}')
+    received = TransportResult(transport=Transport.ANSWERED, answer=OK, raw=b"HTTP/1.1")
+    judgement = judge(request, received, None, TERMS, AnswerHistory(), deadline=1.0)
+
+    assert clause == [violation.clause.id for violation in judgement.violations]

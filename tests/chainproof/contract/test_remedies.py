@@ -1,0 +1,26 @@
+"""A remedy is shown for the violations that it may end."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.contract.clauses import ECHO_EXACT, STATUS
+from chainproof.contract.remedies import remedies_for
+
+
+@pytest.mark.parametrize(
+    ("actual", "frameworks"),
+    [
+        ("another number: 9007199254740992 in place of 9007199254740993 at /x", {"Express"}),
+        ('different members: "a" is missing at the top level', set()),
+    ],
+)
+def test_a_remedy_for_numbers_is_shown_for_other_numbers_only(actual: str, frameworks: set[str]) -> None:
+    """What rounds integers does not explain another member."""
+    assert frameworks == {remedy.framework for remedy in remedies_for(ECHO_EXACT.id, actual)}
+
+
+def test_a_remedy_for_a_status_is_shown_for_that_status_only() -> None:
+    """A limit of the body's size does not explain a 404."""
+    assert any("Raise the limit" in remedy.text for remedy in remedies_for(STATUS.id, "status 413"))
+    assert not any("Raise the limit" in remedy.text for remedy in remedies_for(STATUS.id, "status 404"))
