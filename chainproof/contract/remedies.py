@@ -28,8 +28,11 @@ class Remedy:
     statuses: tuple[int, ...] = ()
     """Statuses of the answers that it changes; empty if the status does not matter."""
     difference: str = ""
-    """What findings say of the answers that it changes; empty if all may be meant."""
+    """A pattern of what findings say of the answers that it changes; empty if all may be meant."""
 
+
+_NO_PART = "^(?!only a part)"
+"""Nothing of an answer came. A part without the rest has another cause, such as a wrong Content-Length."""
 
 _DOCUMENTED_STATUS = (
     clauses.STATUS,
@@ -321,6 +324,7 @@ add_header X-BASETEN-REQUEST-ID $request_id always;
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED, clauses.STATUS),
         framework="nginx",
+        difference=_NO_PART,
         statuses=(504,),
         text="nginx gives up on a chain that sends nothing for 60 seconds. Allow as long as the chain may take: "
         "`proxy_read_timeout 600s`.",
@@ -356,6 +360,7 @@ http-response set-header X-BASETEN-REQUEST-ID %[uuid()]
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED,),
         framework="HAProxy",
+        difference=_NO_PART,
         text="`timeout server` is the longest time without a byte from the chain. Allow as long as the chain may take: "
         "`timeout server 600s`.",
     ),
@@ -376,12 +381,14 @@ SERVERS: tuple[Remedy, ...] = (
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED,),
         framework="Gunicorn",
+        difference=_NO_PART,
         text="A worker that takes more than 30 seconds is killed, and its connections are dropped. Use `gunicorn --timeout "
         "600`.",
     ),
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED, clauses.CONNECTION_PERSISTENCE),
         framework="gateways",
+        difference=_NO_PART,
         text="A server that closes idle connections earlier than the gateway in front of it loses requests. Keep them open "
         "longer than the gateway does, such as `uvicorn --timeout-keep-alive 75`.",
     ),
@@ -398,5 +405,5 @@ def remedies_for(clause_id: str, actual: str = "") -> tuple[Remedy, ...]:
         for remedy in REMEDIES
         if any(clause.id == clause_id for clause in remedy.clauses)
         and (found is None or not remedy.statuses or int(found[1]) in remedy.statuses)
-        and remedy.difference in actual
+        and re.search(remedy.difference, actual)
     )

@@ -24,7 +24,9 @@ DIRECT_ROUTE = Route()
 _MAX_BODY = 2000
 """Bytes of a body that a curl command contains."""
 
-_URL = re.compile(r"https?://[^/#\s]+/[!-~]*")
+_URL = re.compile(r"https?://[^/#\s]+/[!-\"$-~]*")
+"""A URL that curl sends as it is: it cuts off a fragment."""
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CHANGED_BY_CURL = frozenset({"transfer-encoding", "expect"})
 """Header fields that change how curl sends a body."""

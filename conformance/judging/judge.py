@@ -81,6 +81,9 @@ _MAX_REDACTED = 2**20
 _MAX_COMPARED_BODY = 100_000
 """Bytes of a request's body that are searched for in an error."""
 
+_INTERIM = re.compile(rb"\A(?:HTTP/1\.1 1\d\d[^\r]*\r\n(?:[^\r]+\r\n)*\r\n)+")
+"""Interim answers, which say nothing about the final one."""
+
 _TRAILING_BYTES = re.compile(rf"(\d+) bytes? {TRAILING_BYTES}")
 """How a framing error begins that says how many bytes follow an answer."""
 
@@ -286,7 +289,8 @@ def _judge_transport(draft: _Draft, request: CheckRequest, received: TransportRe
         draft.add(misframed(received.framing_error or received.reason, received.raw))
     elif received.answer is None and received.transport is not Transport.ANSWERED and request.is_valid:
         is_late = received.transport is Transport.DEADLINE
-        actual = f"none within {format_duration(deadline)}" if is_late else received.reason
+        part = "only a part of one" if _INTERIM.sub(b"", received.raw) else "none"
+        actual = f"{part} within {format_duration(deadline)}" if is_late else received.reason
         draft.add(Violation(clause=clauses.REQUEST_ANSWERED, expected="an answer", actual=actual))
 
 

@@ -31,7 +31,7 @@ _STATUS = re.compile(r"status (\d{3})(?: to an? .*| `\w+`)?")
 REQUEST_ID_CHECKS = "identity- or repeated_requests"
 """Selects the checks that test whether request ids are unique."""
 
-_NO_ANSWER = re.compile(r"no answer|none within .*|the connection was closed without an answer")
+_NO_ANSWER = re.compile(r"no answer|(none|only a part of one) within .*|the connection was closed without an answer")
 
 _NOT_SHOWN_BY_ONE_ANSWER = frozenset({clauses.REQUEST_ID_UNIQUE, clauses.REQUEST_ISOLATION, clauses.OVERLOAD})
 """Clauses about several answers: the status of one is no violation."""

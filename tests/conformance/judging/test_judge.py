@@ -13,6 +13,7 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.header_fields import HeaderField
+from chainproof.contract.remedies import remedies_for
 from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
@@ -133,3 +134,23 @@ def test_only_what_the_right_key_gets_is_compared_with_the_input(key: str, claus
     judgement = judge(request, received, None, TERMS, AnswerHistory(), deadline=1.0)
 
     assert clause == [violation.clause.id for violation in judgement.violations]
+
+
+@pytest.mark.parametrize(
+    ("raw", "actual"),
+    [
+        (b"", "none within 1 s"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "none within 1 s"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "only a part of one within 1 s"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200", "only a part of one within 1 s"),
+    ],
+)
+def test_a_finding_says_whether_a_part_of_an_answer_came(raw: bytes, actual: str) -> None:
+    """A wrong Content-Length needs another remedy than a target that does not answer."""
+    request = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"{}")
+    judgement = judge(
+        request, TransportResult(transport=Transport.DEADLINE, raw=raw), None, TERMS, AnswerHistory(), deadline=1.0
+    )
+
+    assert [actual] == [violation.actual for violation in judgement.violations]
+    assert ("none" in actual) == bool(remedies_for("request-answered", actual))
