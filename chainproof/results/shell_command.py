@@ -96,7 +96,7 @@ def request_command(
     sent = "\r\n".join((*head, "", "")).encode("latin-1", "replace") + (body or b"")
     options = ("--api-key-env", variable) * (variable != DEFAULT_KEY_VARIABLE)
     # The path is among the bytes; in the URL it would be an argument, which must not contain the secret.
-    place = origin if secret is not None and secret.text in url else url
+    place = origin if secret is not None and secret.text in url else url.partition("#")[0]
     return call_line(printf_command(sent, secret), place, options=options, route=route, deadline=deadline)
 
 

@@ -170,6 +170,15 @@ def test_a_different_host_is_part_of_the_request(host: str, *, explicit: bool) -
     assert explicit is (host in line.replace(URL, ""))
 
 
+def test_a_fragment_is_sent_as_raw_bytes() -> None:
+    """Curl cuts it off, and a target has none."""
+    line = request_command(method="POST", url=f"{URL}#x", headers=[], body=b"{}")
+
+    assert "/production/run_remote#x HTTP/1.1" in line
+    assert f"| chainproof call --raw - --target {URL}" in " ".join(line.split())
+    assert f"{URL}#" not in line
+
+
 REQUESTS = {
     "an object": ("POST", "/production/run_remote", [("Content-Type", "application/json")], b'{"a": "\xc3\xa9"}'),
     "no media type": ("POST", "/production/run_remote", [], b"{}"),
