@@ -46,6 +46,11 @@ class RunPlan:
     """How long all requests of the checks at this depth take."""
 
 
+def is_slow(times: ResponseTimes) -> bool:
+    """Whether a target gets several requests at the same time: it is slow to answer, or delays its rejections."""
+    return times.accepted > FAST or times.rejected > SLOW_TARGET
+
+
 def _seconds(count: RequestCount, times: ResponseTimes) -> Seconds:
     """The time of some requests, one after the other."""
     return count.reached * times.accepted + (count.requests - count.reached) * times.rejected
@@ -61,7 +66,7 @@ def expected_seconds(
 ) -> tuple[int, Seconds]:
     """The number of requests, and how long they take."""
     total = sum(counts, start=RequestCount())
-    concurrency = limits.concurrency if times.accepted > FAST else 1
+    concurrency = limits.concurrency if is_slow(times) else 1
     own = total.requests * _OWN_TIME
     return total.requests, _PAUSES[depth] + max(
         own + _seconds(total, times) / concurrency, total.requests / limits.rate
@@ -74,7 +79,7 @@ def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, lim
     requests, seconds = expected_seconds(counts, times, depth=depth, limits=limits)
     share = min(_SAFETY * limits.seconds / seconds, limits.requests / max(requests, 1))
     return RunPlan(
-        concurrency=limits.concurrency if times.accepted > FAST else 1,
+        concurrency=limits.concurrency if is_slow(times) else 1,
         two_rounds=share < 1,
         examples_scale=min(1.0, share),
         seconds=seconds,

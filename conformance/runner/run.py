@@ -34,7 +34,7 @@ from ..transport.check_skipped import CheckSkipped, RunCut, RunIncomplete
 from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
 from .interruption import Interruption
-from .plan import FAST, RunPlan, count_of, plan_run, time_limit
+from .plan import RunPlan, count_of, is_slow, plan_run, time_limit
 from .schedule import CheckProgress, CheckRunner, Schedule
 
 
@@ -139,15 +139,12 @@ def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequenc
 
 
 def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[RunPlan, ResponseTimes]:
-    """The plan of a run, and the response times that it is made for. A slow target is sent one request to measure them."""
+    """The plan of a run, and the response times that it is made for. Some targets answer only wrong keys slowly."""
     requester, settings = conformance_run.requester, conformance_run.settings
+    with suppress(CheckSkipped):
+        requester.send(replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,)))
     times = requester.response_times
-    if times.accepted > FAST:
-        with suppress(CheckSkipped):
-            requester.send(
-                replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,))
-            )
-        times = requester.response_times
+    if is_slow(times):
         requester.waits = requester.waits.for_response_time(max(times.accepted, times.rejected))
     budget = requester.time_budget
     budget.seconds = min(budget.seconds, time_limit(settings, times.accepted))

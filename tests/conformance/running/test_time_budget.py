@@ -189,6 +189,17 @@ def test_the_rest_of_a_check_without_answers_is_not_sent() -> None:
     watched.require_answers("another check")
 
 
+@pytest.mark.parametrize(("rejected", "concurrency"), [(0.05, 1), (0.25, 8)])
+def test_a_target_that_delays_rejections_gets_several_requests_at_the_same_time(
+    rejected: float, concurrency: int
+) -> None:
+    """Some gateways answer wrong keys slowly. One after the other, hundreds of such requests would take minutes."""
+    times = ResponseTimes(accepted=0.001, rejected=rejected)
+    plan = plan_run(ALL_CHECKS, times, depth=Depth.QUICK, limits=RunLimits(concurrency=8))
+
+    assert concurrency == plan.concurrency
+
+
 @pytest.mark.parametrize(
     ("answers", "recovers"),
     [
