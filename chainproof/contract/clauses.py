@@ -486,6 +486,14 @@ UPGRADE_OFFER = _clause(
     statement="A request that offers an upgrade to HTTP/2, as Java's HttpClient sends it to plain http URLs, is answered like one "
     "without the offer. uvicorn loses its body, unless it runs with `--http h11`.",
 )
+RANGE_IGNORED = _clause(
+    "range-ignored",
+    Level.SHOULD,
+    source="RFC 9110 §14.2",
+    quotation="A server MUST ignore a Range header field received with a request method that is unrecognized or for which range "
+    "handling is not defined. For this specification, GET is the only method for which range handling is defined.",
+    statement="A request with Range gets the whole output. Apache returns a part of it, unless it runs with `MaxRanges none`.",
+)
 
 # ------------------------------------------------------------------ errors and overload
 

@@ -374,6 +374,11 @@ SERVERS: tuple[Remedy, ...] = (
         "keeps it.",
     ),
     Remedy(
+        clauses=(clauses.RANGE_IGNORED,),
+        framework="Apache",
+        text="Apache returns a part of every output if the request asks for one, whatever its method is. Use `MaxRanges none`.",
+    ),
+    Remedy(
         clauses=(http_clauses.TRAILERS_NOT_MERGED,),
         framework="uvicorn",
         text="The parser httptools reports trailer fields as header fields. Use the other parser: `uvicorn --http h11`.",

@@ -14,6 +14,7 @@ from chainproof.contract.violations import Violation
 from chainproof.json_text import encode_json, parse_json
 
 from ..inputs.sizes import REQUIRED_FIELD_BYTES
+from ..judging.expectation import expectation
 from ..judging.judge import BUSY_STATUSES
 from ..probing.requester import Requester
 from ..transport.request import JSON_TYPE, CheckRequest
@@ -205,7 +206,6 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("Cookie", "a=b; c=d"),
     ("Cache-Control", "no-cache"),
     ("Pragma", "no-cache"),
-    ("Range", "bytes=0-0"),
     ("Prefer", "respond-async"),
     ("Prefer", "return=minimal"),
     ("Idempotency-Key", "chainproof"),
@@ -257,6 +257,7 @@ _COOKIE_BYTES = 3000
     clauses.OUTPUT_MEDIA_TYPE,
     clauses.ERROR_MEDIA_TYPE,
     clauses.RESPONSE_FRAMING,
+    clauses.RANGE_IGNORED,
 )
 def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     """Other header fields, however many or long, and queries do not change how the body is handled."""
@@ -269,6 +270,7 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
         both = (JSON_TYPE, *(("Accept", each) for each in types))
         requester.submit(requester.build_request(accepted, fields=both, label=f"two Accept fields: {', '.join(types)}"))
     _send_invalid_fields(requester)
+    _send_range(requester, accepted)
     _send_conditional_requests(requester)
     long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))
     requester.submit(
@@ -363,6 +365,23 @@ def _send_invalid_fields(requester: Requester) -> None:
         label = f"a request with an invalid {name}: {value}"
         request = requester.build_request(fields=(JSON_TYPE, (name, value)), label=label)
         requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
+
+
+def _send_range(requester: Requester, accepted: bytes) -> None:
+    """Send Range, which is for GET only. A part of the output, as Apache returns it, is what the request asked for."""
+    fields = (JSON_TYPE, ("Range", "bytes=0-0"))
+    request = requester.prepare(
+        requester.build_request(accepted, fields=fields, label="a request with Range: bytes=0-0")
+    )
+    received = requester.send_once(request)
+    answer = received.answer
+    if answer is None or answer.status != 206 or answer.field("content-range") is None:
+        requester.record(request, received, expectation(request, requester.terms))
+        if answer is not None and answer.status == 200:
+            requester.record_clause(clauses.RANGE_IGNORED, None, request, answer)
+        return
+    violation = Violation(clause=clauses.RANGE_IGNORED, expected="the whole output", actual=f"status {answer.status}")
+    requester.record_clause(clauses.RANGE_IGNORED, violation, request, answer)
 
 
 def _send_conditional_requests(requester: Requester) -> None:

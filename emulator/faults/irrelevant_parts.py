@@ -14,6 +14,7 @@ from chainproof.contract.clauses import (
     ERROR_JSON,
     ERROR_MEDIA_TYPE,
     OBJECT_ACCEPTED,
+    RANGE_IGNORED,
     REQUEST_LINE_LENGTH,
     RESPONSE_FRAMING,
     STATUS,
@@ -111,6 +112,16 @@ _faults.add_table(
         ),
     },
 )
+
+
+@_faults.on_decide(RANGE_IGNORED)
+def range_of_output_returned(context: RequestContext) -> Answer:
+    """Of a request with Range, the first byte of the output is returned with 206, as Apache does."""
+    answer = context.correct_answer()
+    if answer.status != 200 or not context.field(b"range").startswith(b"bytes=0-"):
+        return answer
+    place = f"bytes 0-0/{len(answer.body)}"
+    return with_header(replace(answer, status=206, body=answer.body[:1]), "Content-Range", place)
 
 
 @_faults.on_decide(UPGRADE_OFFER)
