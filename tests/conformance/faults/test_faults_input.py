@@ -608,6 +608,10 @@ OTHER_FAULTS: tuple[FaultyEndpoint, ...] = (
         lambda request: "text/html" in values(request, "accept") and correct_endpoint(request).status == 200,
         lambda request, answer: replace(answer, media_type="text/html", body=b"<pre>{}</pre>"),
     )),
+    FaultyEndpoint(name="a part of the output for a Range", breaks={"range-ignored"}, server=failing(
+        lambda request: bool(values(request, "range")),
+        EndpointAnswer(status=206, body=b"{", extra_fields=(("Content-Range", "bytes 0-0/2"),))
+    )),
     FaultyEndpoint(name="206 for a Range", breaks={"status"}, server=failing(
         lambda request: bool(values(request, "range")), EndpointAnswer(status=206, body=b"{}")
     )),
