@@ -142,7 +142,9 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
     """The plan of a run, and the response times that it is made for. Some targets answer only wrong keys slowly."""
     requester, settings = conformance_run.requester, conformance_run.settings
     with suppress(CheckSkipped):
-        requester.send(replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,)))
+        requester.send_once(
+            replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,))
+        )
     times = requester.response_times
     if is_slow(times):
         requester.waits = requester.waits.for_response_time(max(times.accepted, times.rejected))
