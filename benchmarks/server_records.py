@@ -33,8 +33,12 @@ MOST_USED = (
     "Go net/http",
 )
 """Servers whose defaults most deployments have: a violation by one of them is never more than a warning."""
-FOR_DEVELOPMENT = ("werkzeug", "PHP development server")
-"""Servers that are documented as unfit for production: they are shown, and do not count."""
+NOT_COUNTED = {
+    "werkzeug": "is documented as unfit for production",
+    "PHP development server": "is documented as unfit for production",
+    "bjoern": "has had no release since 2022",
+}
+"""Servers that are shown and do not count, and why. With bjoern, `length-conflict` and `space-before-colon` would be warnings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +69,7 @@ def write_records(records: Iterable[ServerRecord], path: Path = RECORDS_FILE) ->
 
 def measured_level(clause: Clause, records: Iterable[ServerRecord]) -> Level:
     """The level that a clause has by the rule: `must` for a MUST that nearly all servers keep, else `should`."""
-    measured = [
-        each for each in records if each.name not in FOR_DEVELOPMENT and clause.id in (*each.kept, *each.violated)
-    ]
+    measured = [each for each in records if each.name not in NOT_COUNTED and clause.id in (*each.kept, *each.violated)]
     violating = [each.name for each in measured if clause.id in each.violated]
     is_kept = len(measured) >= MIN_MEASURED and len(violating) <= MAX_VIOLATING_SHARE * len(measured)
     is_kept &= not set(violating) & set(MOST_USED)
@@ -93,9 +95,13 @@ def _introduction(records: list[ServerRecord]) -> Iterator[str]:
         "",
         "**The rule.** A MUST of an RFC has the level `must`, so that a violation fails the run, if",
         "",
-        f"- at least 9 of 10 servers keep it (at least {MIN_MEASURED} could be tested; {' and '.join(FOR_DEVELOPMENT)} do not count, because",
-        "  they are documented as unfit for production), and",
+        f"- at least 9 of 10 servers keep it (at least {MIN_MEASURED} could be tested), and",
         f"- each of the most used ones keeps it: {', '.join(MOST_USED)}.",
+        "",
+        "Some servers are shown, but do not count: "
+        + "; ".join(f"{name} {reason}" for name, reason in NOT_COUNTED.items())
+        + ".",
+        "With bjoern, `length-conflict` and `space-before-colon` would be warnings.",
         "",
         "Otherwise a violation is a warning (`should`): it is as likely to be the default of the server as a defect of the",
         "deployment. A SHOULD of an RFC, and a grammar without a rule for recipients, is always a warning. A test compares the",
