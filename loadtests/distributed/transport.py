@@ -79,7 +79,11 @@ class Server(zmqrpc.Server):
         try:
             self.socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as error:
-            raise RPCError(f"Socket bind failure: {error}") from None  # Locust shows this text
+            why = os.strerror(error.errno or 0).lower()
+            print_message(
+                f"cannot listen on {host} port {port}: {why}; choose others with --master-bind-host and --master-bind-port"
+            )
+            sys.exit(ExitCode.USAGE)
         endpoint: Any = self.socket.last_endpoint
         self.port = int(endpoint.rpartition(b":")[2].rstrip(b"\0"))
 

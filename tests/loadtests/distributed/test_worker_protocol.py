@@ -23,6 +23,7 @@ import zmq
 
 from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
+from chainproof.judgement.verdict import ExitCode
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.demand import Demand, Shard
 from chainproof.loadtests.distributed.locust_messages import Ignored, is_valid
@@ -149,6 +150,23 @@ def test_the_port_of_a_master_is_reserved_until_the_master_has_it() -> None:
             socket.create_server(address)
         with socket.create_connection(address):
             pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1"])
+def test_an_address_that_a_master_cannot_have_is_a_usage_error(
+    host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The port has another server, or the machine has no such address: one line says so, without a traceback."""
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")
+    from chainproof.loadtests.distributed import transport  # noqa: PLC0415  # after the variable is set
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SystemExit) as ended:
+            transport.Server(host, port)
+
+    assert ExitCode.USAGE == ended.value.code
+    assert f"cannot listen on {host} port {port}: " in capsys.readouterr().err
 
 
 def mutated(value: Any, chance: random.Random) -> Any:
