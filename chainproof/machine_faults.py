@@ -41,6 +41,7 @@ REMEDIES: dict[int, str] = {
     errno.ENFILE: "close other programs, or raise the limit of the system (sysctl fs.file-max)",
     errno.ENOMEM: _MEMORY,
     errno.ENOBUFS: _MEMORY,
+    errno.EADDRINUSE: "choose another port, or end the program that listens there",
     errno.EADDRNOTAVAIL: "close other programs with many connections, or widen net.ipv4.ip_local_port_range",
     errno.EAGAIN: _PROCESSES,
 }

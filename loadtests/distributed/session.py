@@ -90,7 +90,14 @@ EXIT_CODE_OF = {
 _MISLEADING = {"locust.runners": "spawn rate", "locust.main": "No run time limit set"}
 """Messages of Locust that do not hold: all users start at once on purpose, and the plan has an end."""
 
-_LOGGERS = ("locust.util.exception_handler", "locust.user.task", "locust.event", "locust.runners", "locust.log")
+_LOGGERS = (
+    "locust.util.exception_handler",
+    "locust.user.task",
+    "locust.event",
+    "locust.runners",
+    "locust.log",
+    "locust.web",
+)
 """Those with which Locust logs exceptions."""
 
 

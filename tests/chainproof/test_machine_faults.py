@@ -51,6 +51,7 @@ def test_a_system_error_is_named_with_its_file_and_a_remedy(number: int) -> None
         (MemoryError(), "not enough memory: raise the limit"),
         (RuntimeError("can't start new thread"), "cannot start a thread: raise the limit"),
         (ImportError(NUMPY), "libblas.so: failed to map segment from shared object: raise the limit"),
+        (OSError(errno.EADDRINUSE, "in use"), "address already in use; choose another port"),
         (OSError(errno.ENOSPC, "no space"), "no space left on device; free some space"),
         (FileNotFoundError(errno.ENOENT, "no such file"), "the working folder was deleted"),
         (
