@@ -20,7 +20,8 @@ from ..inputs.wrong_keys import BASIC_CREDENTIALS, MISUSED_KEYS, PLACEHOLDER_KEY
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import Expectation, expectation
 from ..options import Permission
-from ..probing.requester import DEFAULT_BODY, DefaultBody, Requester
+from ..probing.check_context import DEFAULT_BODY, DefaultBody
+from ..probing.requester import Requester
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for
 from .media_type import BROWSER_ACCEPT

@@ -9,7 +9,8 @@ from chainproof.contract.errors import ErrorCode
 
 from ..judging.expectation import STEERING_HEADER
 from ..options import Depth
-from ..probing.requester import DEFAULT_BODY, Requester
+from ..probing.check_context import DEFAULT_BODY
+from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for

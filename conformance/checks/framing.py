@@ -15,6 +15,7 @@ from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
+from ..probing.check_context import DEFAULT_BODY
 from ..probing.raw_requests import (
     ReferenceAnswer,
     accepted_size,
@@ -24,7 +25,7 @@ from ..probing.raw_requests import (
     record_framed,
     send_reference_request,
 )
-from ..probing.requester import DEFAULT_BODY, Requester
+from ..probing.requester import Requester
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for

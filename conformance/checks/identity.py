@@ -9,8 +9,9 @@ import orjson
 
 from chainproof.contract import clauses
 
+from ..probing.check_context import NEEDS_ECHO
 from ..probing.concurrency import run_in_threads
-from ..probing.requester import NEEDS_ECHO, Requester
+from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for

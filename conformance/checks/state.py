@@ -17,9 +17,10 @@ from ..inputs.chain_inputs import padded
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
+from ..probing.check_context import NEEDS_ECHO
 from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import raw_request, send_reference_request
-from ..probing.requester import NEEDS_ECHO, Requester
+from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for

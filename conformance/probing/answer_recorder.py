@@ -28,7 +28,6 @@ from ..judging.request_texts import RequestTexts
 from ..transport.client import Client
 from ..transport.connection import TransportResult, trailing_bytes_error
 from ..transport.request import CheckRequest
-from .pending_rejections import LastAcceptance, PendingRejections
 
 _LARGE_BODY = 2**16
 """Bytes of a body above which one answer is judged after the other: its JSON value takes many times the memory."""
@@ -67,14 +66,11 @@ class AnswerRecorder:
         self.request_texts = RequestTexts()
         """The texts of the latest requests, which no other answer has."""
         self._large_bodies = Lock()
-        self._rejections = PendingRejections()
-        self.last_acceptance = LastAcceptance()
 
     def for_check(self, name: str) -> Self:
         """A recorder for the named check. Both share what earlier answers have shown."""
         recorder = copy.copy(self)
         recorder.check_name = name
-        recorder._rejections = PendingRejections()  # noqa: SLF001  # a copy of this object
         return recorder
 
     def use_terms(self, terms: Terms) -> None:
@@ -128,31 +124,7 @@ class AnswerRecorder:
             self._finding_recorder.record((), by_bypass, self._evidence(bypassing, answer))
             found = tuple(each for each in found if each.clause not in AUTHENTICATION_CLAUSES)
         self._finding_recorder.record((*judgement.exercised, *self._repeated(request, answer)), found, evidence)
-        if judgement.rejected is not None:
-            self._rejections.add(judgement.rejected)
         return JudgedExchange(request=request, answer=answer, violations=judgement.violations)
-
-    def record_rejection(self, clause: Clause) -> None:
-        """Enter that a request was rejected as the clause says; it counts once the unchanged request is accepted."""
-        if not is_waived(clause, self._terms.contract):
-            self._rejections.add(clause)
-
-    @property
-    def rejection_count(self) -> int:
-        """How many rejections wait for the unchanged request."""
-        return len(self._rejections)
-
-    def take_rejections(self) -> PendingRejections:
-        """The rejections that wait for the unchanged request, which wait no longer."""
-        taken, self._rejections = self._rejections, PendingRejections()
-        return taken
-
-    def settle_rejections(self, rejections: PendingRejections, why_not: str) -> None:
-        """Enter rejections as exercised, or the reason why they show nothing."""
-        if why_not:
-            self._finding_recorder.record_skipped(rejections.counts(), why_not)
-        else:
-            self._finding_recorder.record_rejections(rejections.counts())
 
     def record_clause(
         self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None
