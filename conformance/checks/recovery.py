@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses, http_clauses
@@ -218,7 +219,7 @@ def bad_requests_do_not_use_up_the_target(requester: Requester) -> None:
     count = requester.share(_REPEATS[requester.settings.depth])
     count = count if requester.on_loopback else max(1, count // _REMOTE_DIVISOR)
     for label, send_bad in _bad_requests(requester):
-        run_in_threads(lambda number, send=send_bad: send(requester, number), range(count), threads=_THREADS)  # type: ignore[misc]  # bound now
+        run_in_threads(partial(send_bad, requester), range(count), threads=_THREADS)
         if not _works(requester, before, f"{count} {label}"):
             return  # the other kinds would be blamed for it
 

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import cast
 
 from chainproof.json_text import JSON, is_number, values_in
 
@@ -175,42 +174,41 @@ def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Boun
 
 def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """The longest and the shortest texts, in every script."""
-    places = [place for place in leaf_places(value) if isinstance(value_at(value, place), str)]
+    texts = {place: text for place in leaf_places(value) if isinstance(text := value_at(value, place), str)}
     lengths: dict[Place, tuple[int, int]] = {}
-    for place in places:
+    for place, text in texts.items():
 
         def is_accepted(length: int, place: Place = place) -> bool:
             return accepts(with_value(value, place, text_of("x", length)))
 
-        start = len(cast(str, value_at(value, place)))
-        if is_accepted(start):
-            lengths[place] = (smallest(is_accepted, start), largest(is_accepted, start))
+        if is_accepted(len(text)):
+            lengths[place] = (smallest(is_accepted, len(text)), largest(is_accepted, len(text)))
     for name, script in SCRIPTS.items():
-        texts: dict[Place, JSON] = {
+        longest: dict[Place, JSON] = {
             place: text_of(script, most if most < _UNBOUNDED else _UNBOUNDED_TEXT)
             for place, (_, most) in lengths.items()
         }
-        yield from _combined(value, accepts, texts, f"the longest text, of {name}")
+        yield from _combined(value, accepts, longest, f"the longest text, of {name}")
     for name in ("ASCII letters", "characters beyond U+FFFF"):
         shortest: dict[Place, JSON] = {place: text_of(SCRIPTS[name], least) for place, (least, _) in lengths.items()}
         yield from _combined(value, accepts, shortest, f"the shortest text, of {name}")
     for word in _WORDS:
         yield from _combined(value, accepts, dict.fromkeys(lengths, word), f"the text {word}")
-    formatted = [place for place in places if place not in lengths]
+    formatted = {place: text for place, text in texts.items() if place not in lengths}
     for label, change in (("longest", stretched), ("shortest", shortened)):
         yield from _combined(
             value,
             accepts,
-            {place: change(*_text_of_form(value, place, accepts)) for place in formatted},
+            {place: change(text, _acceptance_at(value, place, accepts)) for place, text in formatted.items()},
             f"the {label} text of its form",
         )
     for text in _FORMS:
         yield from _combined(value, accepts, dict.fromkeys(formatted, text), text)
 
 
-def _text_of_form(value: JSON, place: Place, accepts: Accepts) -> tuple[str, Callable[[str], bool]]:
-    """A text of a certain form, and a function that says which texts may be in its place."""
-    return cast(str, value_at(value, place)), lambda text: accepts(with_value(value, place, text))
+def _acceptance_at(value: JSON, place: Place, accepts: Accepts) -> Callable[[str], bool]:
+    """A function that says which texts may be in a place."""
+    return lambda text: accepts(with_value(value, place, text))
 
 
 def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
@@ -249,7 +247,8 @@ def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterat
 def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """The longest and the shortest arrays, and those of one item, which a receiver may take for the item itself."""
     for place in array_places(value):
-        items = cast("list[JSON]", value_at(value, place))
+        items = value_at(value, place)
+        assert isinstance(items, list)
 
         def is_accepted(length: int, place: Place = place, items: list[JSON] = items) -> bool:
             return accepts(with_value(value, place, _repeated(items, length)))
@@ -271,9 +270,8 @@ def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 
 def _with_names(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """Members with names of every kind, and many members, in each object whose names are free."""
-    for place in _object_places(value):
-        members = cast("dict[str, JSON]", value_at(value, place))
-        item = _free_member(value, place, accepts)
+    for place, members in _objects(value):
+        item = _free_member(value, place, members, accepts)
         if item is None:
             continue
         parts, every = [], members
@@ -293,7 +291,7 @@ def _with_names(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
 def _with_other_types(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """Values of every type, in place of one of another type, where both are accepted."""
     leaves = leaf_places(value)
-    containers = [place for place in (*array_places(value), *_object_places(value)) if place]
+    containers = [place for place in (*array_places(value), *(place for place, _ in _objects(value))) if place]
     for new in _OTHER_TYPES:
         text = json.dumps(new)
         places = [place for place in leaves if not _have_equal_types(value_at(value, place), new)]
@@ -309,13 +307,12 @@ def _have_equal_types(first: JSON, second: JSON) -> bool:
     return type(first) is type(second) or (is_number(first) and is_number(second))
 
 
-def _free_member(value: JSON, place: Place, accepts: Accepts) -> JSON:
+def _free_member(value: JSON, place: Place, members: dict[str, JSON], accepts: Accepts) -> JSON:
     """
-    A value for a member of any name, if the schema says which values such a member may have; else None.
+    A value for a further member of any name, if the schema says which values such a member may have; else None.
 
     A schema that ignores a member accepts any value for it.
     """
-    members = cast("dict[str, JSON]", value_at(value, place))
     candidates = (*list(members.values())[:1], *_VALUES)
     accepted = [item for item in candidates if accepts(with_value(value, place, {**members, "anyname": item}))]
     return accepted[0] if len(accepted) < len(candidates) and accepted else None
@@ -392,7 +389,7 @@ def combined_inputs(value: JSON, accepts: Accepts, words: tuple[JSON, ...], coun
 
 
 def _smaller_combinations(
-    value: JSON, accepts: Accepts, changes: Sequence[tuple[Place, object]]
+    value: JSON, accepts: Accepts, changes: Sequence[tuple[Place, JSON | _Absent]]
 ) -> Iterator[BoundInput]:
     """The input with each one and each two of some changes."""
     for count in (1, 2):
@@ -405,22 +402,24 @@ def _smaller_combinations(
                 yield BoundInput(label=f"another value of {names}", content=encoded(changed))
 
 
-_ABSENT = object()
+class _Absent:
+    """Stands for no member."""
 
-_Option = tuple[Place, list[object]]
-"""A place, and the values that are combined with those of others. The absent value stands for no member."""
+
+_Option = tuple[Place, list[JSON | _Absent]]
+"""A place, and the values that are combined with those of others."""
 
 
 def _options(value: JSON, accepts: Accepts, words: tuple[JSON, ...]) -> list[_Option]:
     """For each place that can be changed, the values to combine."""
-    found: dict[Place, list[object]] = {}
+    found: dict[Place, list[JSON | _Absent]] = {}
     for each in variations(value, accepts, words, limit=_MAX_VARIATIONS):
         current = value_at(value, each.place)
         if not isinstance(current, str) or current in words:
             found.setdefault(each.place, [current]).append(each.value)
     for place in _member_places(value):
         if accepts(without_member(value, place)):
-            found.setdefault(place, [value_at(value, place)]).append(_ABSENT)
+            found.setdefault(place, [value_at(value, place)]).append(_Absent())
         if accepts(with_value(value, place, None)):
             found.setdefault(place, [value_at(value, place)]).append(None)
     return list(found.items())
@@ -439,10 +438,10 @@ def _covering(options: Sequence[_Option], pairs: set[frozenset[tuple[int, int]]]
     return chosen
 
 
-def _changed(value: JSON, place: Place, option: object) -> JSON | None:
+def _changed(value: JSON, place: Place, option: JSON | _Absent) -> JSON | None:
     """The value with one option; None if another option has removed the place."""
     try:
-        return without_member(value, place) if option is _ABSENT else with_value(value, place, cast(JSON, option))
+        return without_member(value, place) if isinstance(option, _Absent) else with_value(value, place, option)
     except (KeyError, IndexError, TypeError, ValueError):
         return None
 
@@ -453,7 +452,8 @@ def _changed(value: JSON, place: Place, option: object) -> JSON | None:
 def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInput]:
     """Inputs with many items, or with a long text, of about *size* bytes or as many as are accepted."""
     for place in array_places(value):
-        items = cast("list[JSON]", value_at(value, place))
+        items = value_at(value, place)
+        assert isinstance(items, list)
         each = max(len(encoded(items)) // max(len(items), 1), 1)
         for count in (size // each, size // each // 4, size // each // 16):
             changed = with_value(value, place, _repeated(items, count))
@@ -496,9 +496,9 @@ def _parts(value: JSON, place: Place = ()) -> Iterator[tuple[Place, JSON]]:
             yield from _parts(item, (*place, name))
 
 
-def _object_places(value: JSON) -> list[Place]:
-    """The places of objects."""
-    return [place for place, part in _parts(value) if isinstance(part, dict)]
+def _objects(value: JSON) -> list[tuple[Place, dict[str, JSON]]]:
+    """The objects in a value, with their places."""
+    return [(place, part) for place, part in _parts(value) if isinstance(part, dict)]
 
 
 def _member_places(value: JSON) -> list[Place]:

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import cast
 
 from chainproof.contract.answer import Answer
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json, values_in
@@ -172,8 +171,10 @@ def named_errors(answer: Answer) -> tuple[tuple[_Path, str], ...]:
 def _located_error(part: JSON) -> Iterator[tuple[_Path, str]]:
     """The error in the form of pydantic and FastAPI, an object with `loc` and `msg`."""
     place = part.get("loc") if isinstance(part, dict) else None
-    if isinstance(part, dict) and isinstance(place, list) and all(isinstance(step, str | int) for step in place):
-        path = tuple(cast(list[str | int], place))
+    if not isinstance(part, dict) or not isinstance(place, list):
+        return
+    path = tuple(step for step in place if isinstance(step, str | int))
+    if len(path) == len(place):
         path = path[1:] if path[:1] == ("body",) else path
         if path and isinstance(path[0], str):
             yield path, str(part.get("msg", ""))

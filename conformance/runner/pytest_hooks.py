@@ -41,15 +41,15 @@ _RUNS = pytest.StashKey[ConformanceRuns]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let `-k` match a check by the ids of its clauses, too. Called before pytest selects."""
-    for item in filter(_runs_check, items):
-        check: Check = item.callspec.params["check_result"]  # type: ignore[attr-defined]  # _runs_check has made sure
-        item.extra_keyword_matches.update(clause.id for clause in check.clauses)
+    for item in items:
+        if (check := _check_of(item)) is not None:
+            item.extra_keyword_matches.update(clause.id for clause in check.clauses)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Open the runs of a session, and close their targets and run folders after the last test, whatever happens."""
-    if session.config.option.collectonly or not any(_runs_check(item) for item in session.items):
+    if session.config.option.collectonly or not any(map(_check_of, session.items)):
         return (yield)
     setup = session.config.pluginmanager.get_plugin(RUN_SETUP)
     with ExitStack() as stack:
@@ -73,14 +73,16 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 def _not_selected(items: Iterable[pytest.Item]) -> frozenset[str]:
     """The ids of the clauses that no check of a session exercises."""
-    selected = {item.callspec.params["check_result"] for item in items if _runs_check(item)}  # type: ignore[attr-defined]  # _runs_check has made sure
     known = {clause.id for check in ALL_CHECKS for clause in check.clauses}
-    return frozenset(known - {clause.id for check in selected for clause in check.clauses})
+    return frozenset(known - {clause.id for check in filter(None, map(_check_of, items)) for clause in check.clauses})
 
 
-def _runs_check(item: pytest.Item) -> bool:
-    """Whether a test runs a check."""
-    return isinstance(item, pytest.Function) and "check_result" in item.fixturenames
+def _check_of(item: pytest.Item) -> Check | None:
+    """The check that a test runs; None for other tests."""
+    if not isinstance(item, pytest.Function) or "check_result" not in item.fixturenames:
+        return None
+    check = item.callspec.params["check_result"]
+    return check if isinstance(check, Check) else None
 
 
 @pytest.fixture(scope="session")
@@ -146,13 +148,13 @@ def _checks_with(request: pytest.FixtureRequest) -> Sequence[Check]:
     """
     if hasattr(request.config, "workerinput"):
         return [request.param]
-    tests = (item for item in request.session.items if item.path == request.path and _runs_check(item))
-    return [item.callspec.params["check_result"] for item in tests]  # type: ignore[attr-defined]  # _runs_check has made sure
+    items = (item for item in request.session.items if item.path == request.path)
+    return list(filter(None, map(_check_of, items)))
 
 
 def _end_session(session: pytest.Session, why: str, code: ExitCode) -> NoReturn:
     """End a session that only runs checks with an exit code; in other sessions, fail the checks and nothing else."""
-    if all(_runs_check(item) for item in session.items):
+    if all(map(_check_of, session.items)):
         pytest.exit(f"chainproof: {why}", returncode=code)
     pytest.fail(f"chainproof: {why}", pytrace=False)
 
@@ -205,7 +207,7 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Set the exit code of a session that only runs checks, where pytest has none: inconclusive, or an error in chainproof."""
     runs = session.config.stash.get(_RUNS, None)
-    if runs is None or not all(_runs_check(item) for item in session.items):
+    if runs is None or not all(map(_check_of, session.items)):
         return
     verdict = worst_verdict(conformance_run.verdict for conformance_run in runs.all)
     by_pytest = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)

@@ -241,6 +241,16 @@ def _with_known_method(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # t
     return _UNKNOWN_METHOD.sub(_STAND_IN, data, count=1) if begins and _UNKNOWN_METHOD.match(data) else data
 
 
+def _with_status_for_unknown_methods(status: int) -> DecideHook:
+    """Answers requests with an unknown method with a status."""
+
+    def decide(context: RequestContext) -> Answer:
+        answer = context.correct_answer()
+        return error(answer, status, None) if context.request.method == _STAND_IN else answer
+
+    return decide
+
+
 for _name, _description, _status in (
     ("unknown-method-500", "A method that nobody has registered is answered 500.", 500),
     (
@@ -254,11 +264,7 @@ for _name, _description, _status in (
         _description,
         FaultHook(
             read=_with_known_method,
-            decide=lambda context, status=_status: (  # type: ignore[misc]  # bound now, not when it is called
-                error(context.correct_answer(), status, None)
-                if context.request.method == _STAND_IN
-                else context.correct_answer()
-            ),
+            decide=_with_status_for_unknown_methods(_status),
         ),
         UNKNOWN_METHODS,
     )

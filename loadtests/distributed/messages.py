@@ -12,7 +12,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TypedDict, cast
+from typing import TypedDict
 
 import orjson
 
@@ -151,10 +151,10 @@ class ReadyMessage:
         return orjson.dumps(asdict(self))
 
     @classmethod
-    def decode(cls, octets: object) -> ReadyMessage | None:
+    def decode(cls, octets: bytes) -> ReadyMessage | None:
         """The answer that `encode` wrote; None if it is malformed."""
         try:
-            data = orjson.loads(cast(bytes, octets))
+            data = orjson.loads(octets)
             return cls(**data) if has_type(data, ReadyData) else None
         except _MALFORMED:
             return None
@@ -221,12 +221,12 @@ class WorkerReport:
         return orjson.dumps(data)
 
     @classmethod
-    def decode(cls, octets: object) -> WorkerReport | None:
+    def decode(cls, octets: bytes) -> WorkerReport | None:
         """The report that `encode` wrote; None if it is malformed."""
         try:
-            if takes_much_memory(cast(bytes, octets)):
+            if takes_much_memory(octets):
                 return None
-            data = orjson.loads(cast(bytes, octets))
+            data = orjson.loads(octets)
             report = cls._from_json(data) if has_type(data, WorkerReportData) else None
             return report if report is not None and _has_valid_numbers(report) else None
         except _MALFORMED:

@@ -23,7 +23,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -101,6 +101,11 @@ _LOGGERS = (
 """Those with which Locust logs exceptions."""
 
 
+def _lacks(text: str, record: logging.LogRecord) -> bool:
+    """A filter of a logger: drops messages with a text."""
+    return text not in str(record.msg)
+
+
 def _without_traceback(record: logging.LogRecord) -> bool:
     """A filter of a logger: replaces the traceback of a problem of the machine by a line that says what it is."""
     error = record.exc_info[1] if record.exc_info else None
@@ -156,7 +161,7 @@ class Session:
     def attach(self) -> None:
         """Listen to Locust's events, and handle signals."""
         for name, text in _MISLEADING.items():
-            logging.getLogger(name).addFilter(lambda record, text=text: text not in str(record.msg))  # type: ignore[misc]  # the default binds the text
+            logging.getLogger(name).addFilter(partial(_lacks, text))
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_without_traceback)
         events = self.environment.events

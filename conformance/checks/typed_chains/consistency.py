@@ -360,6 +360,11 @@ def _have_equal_outputs(requester: Requester, source: InputSource, pair: Ambiguo
     """True if two inputs, one after the other, have equal outputs."""
     base = source.with_unique(source.value, unique)
     first, second = (send_alone(requester, encoded(change(base)), pair.label) for change in (pair.first, pair.second))
+    return _are_equal(first, second)
+
+
+def _are_equal(first: Leaves | None, second: Leaves | None) -> bool:
+    """True if there are two outputs, with equal values."""
     return first is not None and second is not None and not differing_paths(first, second)
 
 
@@ -577,18 +582,18 @@ def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> 
     if not requester.inputs.ignores_unnamed or not isinstance(source.value, dict):
         return
     first, second = source.unique(), source.unique()
-    outputs = [send_alone(requester, encoded(value)) for value in (first, second)]
-    if None in outputs or differing_paths(*outputs):  # type: ignore[arg-type]  # not None
+    outputs = (send_alone(requester, encoded(value)) for value in (first, second))
+    if not _are_equal(*outputs):
         return
     assert isinstance(first, dict)
     assert isinstance(second, dict)
-    busted = [
+    first_busted, second_busted = (
         send_alone(requester, encoded({**value, f"chainproof{source.rng.getrandbits(32)}": 1}))
         for value in (first, second)
-    ]
-    if None in busted:
+    )
+    if first_busted is None or second_busted is None:
         return
-    paths = differing_paths(*busted)  # type: ignore[arg-type]  # not None
+    paths = differing_paths(first_busted, second_busted)
     violation = None
     if paths:
         violation = Violation(
