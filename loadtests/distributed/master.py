@@ -38,9 +38,10 @@ from ..engine.rate_change import RateChange
 from .locust_messages import KINDS, Ignored
 from .merge import REPORT_TIMEOUT, DistributedRun, WorkerState
 from .messages import BEGIN, CHANGE_PLAN, HALT, PREPARE, READY, REPORT, Assignment, ReadyMessage, WorkerReport
-from .session import WriterSession, abort_on_error, freeze_garbage_collector
+from .session import abort_on_error, freeze_garbage_collector
 from .transport import IGNORED, print_message
 from .worker_token import required_token
+from .writer_session import WriterSession
 
 START_DELAY: Seconds = 1.0
 """Time from the message to begin to second 0: it must reach every worker, and all users must be started."""

@@ -16,9 +16,10 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from chainproof.linux import end_with_parent
 
 from ..distributed.master import Master
-from ..distributed.session import LocalSession, WriterSession, add_listener, open_session
+from ..distributed.session import add_listener, open_session
 from ..distributed.transport import use_encrypted_sockets
 from ..distributed.worker import Worker
+from ..distributed.writer_session import LocalSession, WriterSession
 from ..options import add_locust_options
 from .users import ClosedUser, OpenUser, keep_default_tasks
 from .web_ui import WebUI

@@ -31,8 +31,8 @@ from chainproof.statistics.histogram import Histogram
 from chainproof.workload.workload import WorkloadModel
 
 from ..distributed.merge import DistributedRun
-from ..distributed.session import WriterSession
 from ..distributed.worker_token import TOKEN_VARIABLE
+from ..distributed.writer_session import WriterSession
 from ..options import LOCUST_NAMES
 from . import live_page
 from .limited_process import without_secrets
