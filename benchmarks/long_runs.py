@@ -39,9 +39,10 @@ from chainproof.loadtests.recording.totals_writer import TotalsWriter
 from chainproof.processes import chainproof_command
 from chainproof.reports.command import FORMATS
 from chainproof.results.exchange import Exchange, Outcome, Result, Transport
-from chainproof.results.folder import RunWriter, read_run
+from chainproof.results.folder import read_run
 from chainproof.results.interval import by_second, total
 from chainproof.results.manifest import Ending, Manifest, RunKind, as_settings, versions
+from chainproof.results.run_writer import RunWriter
 from chainproof.workload.arrivals import poisson
 
 OK = Assessment(Outcome(Transport.ANSWERED, 200, None, Result.OK))

@@ -13,7 +13,8 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.options import CONTRACT_OPTION, Option, duration, folder, integer, number
 from chainproof.processes import ProcessExit, chainproof_command, run_process
-from chainproof.results.folder import MANIFEST, check_writable, create_run_folder
+from chainproof.results.folder import MANIFEST
+from chainproof.results.run_writer import check_writable, create_run_folder
 from chainproof.workload.workload import Workload
 
 OBJECTIVES = ("p95 response_time < 800ms", "error_rate < 10%")

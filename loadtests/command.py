@@ -25,8 +25,9 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import system_fault
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command, own_environment, run_process
-from chainproof.results.folder import END, MANIFEST, check_writable, create_run_folder, remove_if_empty
+from chainproof.results.folder import END, MANIFEST
 from chainproof.results.manifest import Side
+from chainproof.results.run_writer import check_writable, create_run_folder, remove_if_empty
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chainproof.contract.credentials import ApiKeyError, load_key
 from chainproof.errors import UsageError
-from chainproof.results.folder import DEFAULT_ROOT, check_writable
+from chainproof.results.run_writer import DEFAULT_ROOT, check_writable
 
 from .diagnosis import Diagnosis, missing, not_checked, ok, risk
 

@@ -20,7 +20,7 @@ from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, error_code
 from chainproof.results.coverage import NOT_SELECTED, Coverage
 from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
-from chainproof.results.folder import RunWriter
+from chainproof.results.run_writer import RunWriter
 from chainproof.results.shell_command import DIRECT_ROUTE
 from chainproof.results.stored_body import StoredBody
 from chainproof.stored_text import (

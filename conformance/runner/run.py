@@ -19,8 +19,8 @@ from chainproof.judgement.conformance_verdict import ConformanceEvidence, confor
 from chainproof.judgement.verdict import Verdict
 from chainproof.machine_faults import machine_fault
 from chainproof.results.finding import Finding
-from chainproof.results.folder import RunWriter
 from chainproof.results.manifest import Ending, RunEnd
+from chainproof.results.run_writer import RunWriter
 from chainproof.stored_text import beginning
 
 from ..checks import Check

@@ -16,8 +16,8 @@ from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
 from chainproof.options import TARGET_OPTIONS, TARGET_VARIABLE
-from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import Manifest, RunKind, as_settings, versions
+from chainproof.results.run_writer import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.target_options import TargetOptions, parse_target_options
 
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema

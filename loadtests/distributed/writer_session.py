@@ -26,7 +26,6 @@ from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
 from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import chainproof_command, own_environment
-from chainproof.results.folder import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.results.manifest import (
     Ending,
     Manifest,
@@ -39,6 +38,7 @@ from chainproof.results.manifest import (
     as_settings,
     versions,
 )
+from chainproof.results.run_writer import RunWriter, check_writable, create_run_folder, utc_timestamp
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 

@@ -29,7 +29,7 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import own_environment
-from chainproof.results.folder import check_writable, create_run_folder
+from chainproof.results.run_writer import check_writable, create_run_folder
 from chainproof.target_options import TargetOptions
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings

@@ -23,8 +23,9 @@ from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
 from chainproof.machine_faults import MachineFault, machine_fault, system_fault
-from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
+from chainproof.results.folder import MANIFEST, read_run
 from chainproof.results.manifest import Ending
+from chainproof.results.run_writer import utc_timestamp
 from chainproof.results.search_record import FORMAT, SEARCH_FILE
 from chainproof.signals import handle_signals
 from chainproof.workload.search_settings import SearchSettings

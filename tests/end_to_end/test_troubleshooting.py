@@ -30,9 +30,10 @@ from chainproof.processes import chainproof_command
 from chainproof.reports.command import main as reports
 from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.folder import INTERVALS, MANIFEST, RunWriter
+from chainproof.results.folder import INTERVALS, MANIFEST
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series, SeriesKind, Side
+from chainproof.results.run_writer import RunWriter
 from chainproof.results.series_record import SeriesRecord, write_series
 
 from ..waiting import PATIENCE, await_condition

@@ -12,7 +12,8 @@ import pytest
 from chainproof.judgement.summary import Report, report
 from chainproof.reports.formats import html, json_report, markdown, terminal
 from chainproof.results.exemplar import exemplar
-from chainproof.results.folder import RunWriter, read_run
+from chainproof.results.folder import read_run
+from chainproof.results.run_writer import RunWriter
 from chainproof.results.stored_body import stored_body
 
 from .formats.test_json_report import VALIDATOR

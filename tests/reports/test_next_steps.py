@@ -9,8 +9,9 @@ import pytest
 from chainproof.judgement.summary import report
 from chainproof.judgement.verdict import Verdict
 from chainproof.reports.formatting.next_steps import next_step
-from chainproof.results.folder import RunWriter, read_run
+from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending, RunEnd, RunKind
+from chainproof.results.run_writer import RunWriter
 
 from .sample_reports import SAMPLES, reports_of
 from .sample_runs import LOST, OK, drawn_intervals, load_manifest, write_load

@@ -21,7 +21,7 @@ from chainproof.contract import clauses
 from chainproof.contract.target import parse_target
 from chainproof.contract.violations import Violation
 from chainproof.machine_faults import MachineFault
-from chainproof.results import folder
+from chainproof.results import run_writer
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.finding import ClauseCount, finding
@@ -34,12 +34,8 @@ from chainproof.results.folder import (
     MANIFEST,
     PLANS,
     FolderError,
-    RunWriter,
-    check_writable,
-    create_run_folder,
     find_runs,
     read_run,
-    remove_if_empty,
 )
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import (
@@ -53,6 +49,7 @@ from chainproof.results.manifest import (
     Side,
     versions,
 )
+from chainproof.results.run_writer import RunWriter, check_writable, create_run_folder, remove_if_empty
 
 STARTED = "2026-11-22T13:27:00.250Z"
 TARGET = parse_target("http://127.0.0.1:8080")
@@ -422,7 +419,7 @@ def test_only_one_of_many_runs_gets_a_folder(tmp_path: Path) -> None:
 
 def test_a_run_created_after_the_check_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If another run takes the folder between check and write, it stays unchanged."""
-    monkeypatch.setattr(folder, "check_writable", lambda path: None)
+    monkeypatch.setattr(run_writer, "check_writable", lambda path: None)
     write(tmp_path / "run")
 
     with pytest.raises(FolderError, match="another run is already there"):

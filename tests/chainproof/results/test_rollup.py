@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
-from chainproof.results import folder
+from chainproof.results import run_writer
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.folder import INTERVALS, Run, RunWriter, interval_files, read_run, segment_name
+from chainproof.results.folder import INTERVALS, Run, interval_files, read_run, segment_name
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, by_second, total
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
 from chainproof.results.rollup import Rollup
+from chainproof.results.run_writer import RunWriter
 from chainproof.results.second_columns import TIME_NAMES
 from chainproof.results.stalls import Stall
 from chainproof.statistics import time_batches
@@ -248,7 +249,7 @@ def writing(path: Path, length: int) -> Iterator[tuple[RunWriter, list[Interval]
 
 def test_a_run_that_is_killed_at_any_second_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while its hours are rolled up: the folder has every second once."""
-    monkeypatch.setattr(folder, "SEGMENT", 120)
+    monkeypatch.setattr(run_writer, "SEGMENT", 120)
     monkeypatch.setattr(RunWriter, "_segment_end", 120, raising=False)
     for writer, written in writing(tmp_path / "run", 400):
         if written[-1].second % 60 == 59 or written[-1].second % 120 in (0, 1):
@@ -260,7 +261,7 @@ def test_a_run_that_is_killed_at_any_second_loses_nothing(tmp_path: Path, monkey
 
 def test_only_the_latest_hours_are_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are rolled up; `end.json` has the digest of each file, and no draft is left."""
-    monkeypatch.setattr(folder, "SEGMENT", 120)
+    monkeypatch.setattr(run_writer, "SEGMENT", 120)
     for writer, written in writing(tmp_path / "run", 700):
         if len(written) == 700:
             writer.finish(RunEnd(ending=Ending.COMPLETED, seconds=700.0))
@@ -280,7 +281,7 @@ def test_only_the_latest_hours_are_in_full(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_plan_that_was_not_sent_is_no_further_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is interrupted after a minute keeps that minute in full, however long its plan is."""
-    monkeypatch.setattr(folder, "SEGMENT", 120)
+    monkeypatch.setattr(run_writer, "SEGMENT", 120)
     for writer, written in writing(tmp_path / "run", 60):
         if len(written) == 60:
             for number in range(60, 1000):

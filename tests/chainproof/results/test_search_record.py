@@ -7,8 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from chainproof.results.folder import RunWriter, find_runs, find_searches
+from chainproof.results.folder import find_runs, find_searches
 from chainproof.results.manifest import Manifest, RunKind
+from chainproof.results.run_writer import RunWriter
 from chainproof.results.search_record import SEARCH_FILE, SearchRecordError
 
 LOAD = Manifest(

@@ -20,8 +20,9 @@ from chainproof.loadtests.demand import Demand
 from chainproof.loadtests.engine import result_recorder
 from chainproof.loadtests.engine.load_run import LoadRun
 from chainproof.loadtests.recording.recorder import Recorder
-from chainproof.results.folder import RunWriter, read_run
+from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.results.run_writer import RunWriter
 from chainproof.workload.workload import Workload
 
 

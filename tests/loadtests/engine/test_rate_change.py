@@ -17,9 +17,10 @@ from chainproof.loadtests.demand import Demand
 from chainproof.loadtests.engine.rate_change import PhaseNames, RateChange, apply_rate_change
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.loadtests.recording.totals_writer import TotalsWriter
-from chainproof.results.folder import PLANS, RunWriter, read_run
+from chainproof.results.folder import PLANS, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, Manifest, PlanChange, RunKind
+from chainproof.results.run_writer import RunWriter
 from chainproof.workload.phases import Phase
 from chainproof.workload.workload import Workload
 

@@ -15,10 +15,11 @@ import pytest
 from chainproof.errors import UsageError
 from chainproof.loadtests.metrics_endpoint import serve_metrics
 from chainproof.open_metrics import CONTENT_TYPE
-from chainproof.results import folder
-from chainproof.results.folder import REQUESTS, RunWriter
+from chainproof.results import run_writer
+from chainproof.results.folder import REQUESTS
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Manifest, RunKind
+from chainproof.results.run_writer import RunWriter
 
 from ...ports import free_port
 from ...waiting import PATIENCE
@@ -56,7 +57,7 @@ def second(number: int) -> Interval:
 
 def test_metrics_have_every_interval_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if they are read rarely in a long run whose first hours were rolled up meanwhile."""
-    monkeypatch.setattr(folder, "SEGMENT", 60)
+    monkeypatch.setattr(run_writer, "SEGMENT", 60)
     with serve_metrics(tmp_path / "run", 0) as url, RunWriter(tmp_path / "run", MANIFEST) as writer:
         assert url is not None
         assert "# EOF\n" == scraped(url).splitlines(keepends=True)[-1]

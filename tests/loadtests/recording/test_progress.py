@@ -22,9 +22,9 @@ from chainproof.loadtests.progress import (
     value_so_far,
 )
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Manifest, RunKind, as_settings
+from chainproof.results.run_writer import RunWriter
 from chainproof.workload.objectives import parse_objective
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)

@@ -28,9 +28,10 @@ from chainproof.loadtests.recording.exemplars import (
 from chainproof.loadtests.recording.in_flight_request import InFlightRequest
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
-from chainproof.results.folder import Run, RunWriter, read_run
+from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import by_second, total
 from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.results.run_writer import RunWriter
 from chainproof.stored_text import MAX_CODES, OTHER_CODES
 
 MANIFEST = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")

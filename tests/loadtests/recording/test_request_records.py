@@ -19,8 +19,9 @@ from chainproof.loadtests.recording.in_flight_request import InFlightRequest
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.reports.formats import request_csv
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.folder import REQUESTS, Run, RunWriter, read_run
+from chainproof.results.folder import REQUESTS, Run, read_run
 from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.results.run_writer import RunWriter
 
 OUTCOMES = (
     Outcome(Transport.ANSWERED, 200, None, Result.OK),

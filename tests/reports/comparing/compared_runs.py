@@ -10,9 +10,9 @@ import numpy as np
 
 from chainproof.hardware import Hardware
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series
+from chainproof.results.run_writer import RunWriter
 
 _OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 _NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Result.FAILED)
