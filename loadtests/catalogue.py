@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chainproof.workload.workload import Workload, WorkloadError, load_workload
+from chainproof.workload.workload import Workload, WorkloadError
+from chainproof.workload.workload_file import load_workload
 
 FOLDER = Path(__file__).parent / "workloads"
 DEFAULT_WORKLOAD = "smoke"

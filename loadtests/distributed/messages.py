@@ -27,7 +27,7 @@ from chainproof.results.interval import Interval, IntervalData
 from chainproof.results.manifest import RunEnd, RunEndData, Side
 from chainproof.target_options import TargetOptions
 from chainproof.typed_json import has_type
-from chainproof.workload.workload import parse_workload
+from chainproof.workload.workload_file import parse_workload, workload_table
 
 from ..demand import Demand, Shard
 from ..output_schema import OutputSchema
@@ -71,7 +71,7 @@ class Assignment:
                 "index": self.shard.index,
                 "of": self.shard.of,
                 "name": demand.workload.name,
-                "workload": demand.workload.to_table(),
+                "workload": workload_table(demand.workload),
                 "contract": demand.contract.value,
                 "seed": demand.seed,
                 "output": _text(demand.output),

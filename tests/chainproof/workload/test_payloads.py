@@ -15,7 +15,7 @@ from scipy import stats
 
 from chainproof.errors import UsageError
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, draw_payloads, encode_body, load_payloads
-from chainproof.workload.workload import load_workload, parse_workload
+from chainproof.workload.workload_file import load_workload, parse_workload, workload_table
 
 KINDS = tuple(Payload(name=f"kind {weight}", body={"weight": weight}, weight=weight) for weight in (1, 2, 7))
 
@@ -54,7 +54,7 @@ def test_a_line_of_a_file_is_sent_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "payloads.jsonl"
     path.write_bytes(b"\r\n".join(LINES))
     payloads = load_payloads(path)
-    table = parse_workload({"payloads": [{"file": str(path)}]}, name="w").to_table()
+    table = workload_table(parse_workload({"payloads": [{"file": str(path)}]}, name="w"))
 
     assert LINES == tuple(payload.encoded() for payload in payloads)
     assert LINES == tuple(payload.encoded() for payload in parse_workload(table, name="w").payloads)

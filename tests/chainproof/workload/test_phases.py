@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from chainproof.errors import UsageError
 from chainproof.workload.payloads import draw_payloads, load_payloads
 from chainproof.workload.phases import Phase, phase_at, phase_ends, rescale_events
-from chainproof.workload.workload import Workload, WorkloadError, load_workload, parse_workload
+from chainproof.workload.workload import Workload, WorkloadError
+from chainproof.workload.workload_file import load_workload, parse_workload, workload_table
 
 phases = st.lists(
     st.builds(
@@ -89,9 +90,9 @@ def test_workload_with_phases_round_trips() -> None:
     """A workload is the same after conversion to a table and back, also with options applied."""
     work = parse_workload(TABLE, name="mine").with_options(rate=4.0, duration=35.0)
 
-    assert work == parse_workload(work.to_table(), name="mine")
+    assert work == parse_workload(workload_table(work), name="mine")
     assert [(5.0, 0.0, 4.0), (30.0, 4.0, 4.0)] == [(p.duration, p.rate, p.final_rate) for p in work.phases]
-    assert Workload(name="w") == parse_workload(Workload(name="w").to_table(), name="w")
+    assert Workload(name="w") == parse_workload(workload_table(Workload(name="w")), name="w")
 
 
 INVALID = {

@@ -21,7 +21,8 @@ from chainproof.errors import UsageError
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, constant, digest, gamma, take_until
 from chainproof.workload.phases import Phase, rescale_events
 from chainproof.workload.replay import load_instants, recording_duration, shift_to_zero
-from chainproof.workload.workload import REPLAY, Workload, WorkloadError, load_workload, parse_workload
+from chainproof.workload.workload import REPLAY, Workload, WorkloadError
+from chainproof.workload.workload_file import load_workload, parse_workload, workload_table
 
 FALSE_ALARM = 1e-6
 """The probability that a test below fails a correct plan, over all the seeds that it draws."""
@@ -186,7 +187,7 @@ def test_recording_is_replayed_with_its_gaps(instants: list[float]) -> None:
     """A recording is replayed completely, in order and from 0, and its workload round-trips through JSON."""
     recorded_starts = shift_to_zero(instants)
     work = Workload(name="w").with_recording(recorded_starts)
-    back = parse_workload(orjson.loads(orjson.dumps(work.to_table())), name="w")
+    back = parse_workload(orjson.loads(orjson.dumps(workload_table(work))), name="w")
 
     assert sorted(instant - min(instants) for instant in instants) == list(work.starts(7))
     assert (len(instants), REPLAY) == (work.expected_requests, work.arrivals)
@@ -203,7 +204,7 @@ def test_recording_is_scaled_and_cut() -> None:
     assert [0.0, 0.5, 1.0, 1.5, 3.0, 4.5] == list(faster.starts(0))
     assert [0.0, 1.0, 2.0, 3.0] == list(part.starts(0))
     assert (4.0, 4 / 3.5) == (part.expected_requests, part.rate)
-    assert part == parse_workload(part.to_table(), name="w")
+    assert part == parse_workload(workload_table(part), name="w")
 
 
 LINES = {
@@ -333,7 +334,7 @@ KINDS = {
 def test_shares_of_workers_add_up_to_the_plan(kind: str, seed: int, workers: int) -> None:
     """Each worker draws the whole plan from the seed and takes every n-th start: together they have each start once."""
     work = parse_workload(KINDS[kind], name=kind)
-    table = orjson.loads(orjson.dumps(work.to_table()))
+    table = orjson.loads(orjson.dumps(workload_table(work)))
     single = array("d", work.starts(seed))
     plans = [array("d", parse_workload(table, name=kind).starts(seed)) for _ in range(workers)]
     shares = [plan[index::workers] for index, plan in enumerate(plans)]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from chainproof.errors import UsageError
-from chainproof.workload.workload import Workload, WorkloadError, WorkloadModel, load_workload, parse_workload
+from chainproof.workload.workload import Workload, WorkloadError, WorkloadModel
+from chainproof.workload.workload_file import load_workload, parse_workload
 
 COMPLETE = """
 description = "a file with many settings"

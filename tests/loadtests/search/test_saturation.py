@@ -44,7 +44,8 @@ from chainproof.reports.command import main as reports_main
 from chainproof.results.folder import read_run
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings, parse_share
-from chainproof.workload.workload import WorkloadError, parse_workload
+from chainproof.workload.workload import WorkloadError
+from chainproof.workload.workload_file import parse_workload
 
 from ...waiting import PATIENCE
 from ..conftest import is_late
