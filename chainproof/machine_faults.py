@@ -75,6 +75,11 @@ class MachineFault(UsageError):
     """A problem of the machine. The message is one line: what happened, and what to do."""
 
 
+def usage_error_or_machine_fault(error: BaseException) -> str | None:
+    """What a usage error or a problem of the machine says; None for any other exception."""
+    return str(error) if isinstance(error, UsageError) else machine_fault(error)
+
+
 def machine_fault(error: BaseException) -> str | None:
     """What is wrong with this machine, and what to do, in one line; None if the exception has another cause."""
     return next(filter(None, map(_fault, _with_causes(error))), None)

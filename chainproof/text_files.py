@@ -7,6 +7,7 @@ import math
 import os
 import re
 import stat
+import sys
 import time
 import tomllib
 from bisect import bisect_left
@@ -14,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, parse_duration
 from chainproof.errors import UsageError
-from chainproof.json_text import long_integers
+from chainproof.json_text import is_number, long_integers
 
 _BYTE_ORDER_MARKS = {
     b"\xef\xbb\xbf": "a byte order mark: save it as UTF-8 without one (sed -i 's/^\\xEF\\xBB\\xBF//' {path})",
@@ -179,6 +180,27 @@ def read_settings(
         except (ValueError, TypeError, UsageError) as error:
             errors.append(f"{key}: {error}")
     return values, errors
+
+
+def toml_text(value: object) -> str:
+    """A setting that is a text. Raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, found {value!r}")
+    return value
+
+
+def toml_number(value: object) -> float:
+    """A setting that is a number. Raises TypeError, or ValueError for one beyond the range of a float."""
+    if not is_number(value):
+        raise TypeError(f"expected a number, found {value!r}")
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError("expected a finite number, found one beyond 1.8e308")
+    return float(value)
+
+
+def toml_duration(value: object) -> Seconds:
+    """A setting that is a duration: a text such as 1m30s, or a number of seconds. Raises TypeError or ValueError."""
+    return parse_duration(value) if isinstance(value, str) else toml_number(value)
 
 
 def load_toml(path: Path, what: str) -> dict[str, object]:

@@ -7,7 +7,6 @@ All errors in a file are reported at once, each with the expected and the actual
 from __future__ import annotations
 
 import math
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -15,12 +14,11 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-from chainproof.clock import Seconds, parse_duration
+from chainproof.clock import Seconds
 from chainproof.contract.addresses import DEPLOYMENT_ID, ENVIRONMENT_NAME, RESERVED_ENVIRONMENT, Identifier
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.errors import UsageError
-from chainproof.json_text import is_number
-from chainproof.text_files import load_toml, read_settings
+from chainproof.text_files import load_toml, read_settings, toml_duration, toml_number, toml_text
 
 from .behaviour.gateway_retries import RetryPolicy
 from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
@@ -99,20 +97,8 @@ def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
     return replace(Scenario(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
 
 
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected a string, found {value!r}")
-    return value
-
-
-def _number(value: object) -> float:
-    if not is_number(value) or not abs(value) <= sys.float_info.max:
-        raise TypeError(f"expected a number, found {value!r}")
-    return float(value)
-
-
 def _positive(value: object) -> float:
-    number = _number(value)
+    number = toml_number(value)
     if number <= 0:
         raise ValueError(f"expected more than 0, found {value!r}")
     return number
@@ -137,7 +123,7 @@ def _time_limit(value: object) -> Seconds:
 
 
 def _duration(value: object) -> Seconds:
-    seconds = parse_duration(value) if isinstance(value, str) else _number(value)
+    seconds = toml_duration(value)
     if not 0 <= seconds <= 3600:
         raise ValueError(f"expected a duration between 0 s and 1 h, found {value!r}")
     return seconds
@@ -162,7 +148,7 @@ def _component(row: object) -> Component:
     if "p99" in row and "sigma" in row:
         raise ValueError("expected p99 or sigma, found both")
     median = _duration(row["median"])
-    sigma = _number(row.get("sigma", 0.0))
+    sigma = toml_number(row.get("sigma", 0.0))
     if "p99" in row:
         p99 = _duration(row["p99"])
         if not 0 < median <= p99:
@@ -179,7 +165,7 @@ def _errors(value: object) -> tuple[tuple[ErrorCode, float], ...]:
     unknown = sorted(set(value) - DOCUMENTED_CODES)
     if unknown:
         raise ValueError(f"expected codes of {', '.join(sorted(ErrorCode))}, found {', '.join(unknown)}")
-    rates = tuple((ErrorCode(code), _number(rate)) for code, rate in value.items())
+    rates = tuple((ErrorCode(code), toml_number(rate)) for code, rate in value.items())
     total = math.fsum(rate for _, rate in rates)
     if any(rate < 0 for _, rate in rates) or total > 1:
         raise ValueError(f"expected probabilities of at least 0 with a sum of at most 1, found a sum of {total:g}")
@@ -189,7 +175,7 @@ def _errors(value: object) -> tuple[tuple[ErrorCode, float], ...]:
 def _rate_limit(value: object) -> RateLimit:
     if not isinstance(value, dict) or set(value) != {"rate", "burst"}:
         raise ValueError(f"expected a table with rate (requests per second) and burst (requests), found {value!r}")
-    burst = _number(value["burst"])
+    burst = toml_number(value["burst"])
     if burst < 1:
         raise ValueError(f"expected a burst of at least 1, found {burst:g}")
     return RateLimit(rate=_positive(value["rate"]), burst=burst)
@@ -212,7 +198,7 @@ def _identifiers(identifier: Identifier, value: object) -> tuple[str, ...]:
 
 
 _READERS: dict[str, Callable[[object], object]] = {
-    "description": _string,
+    "description": toml_text,
     "service_time": _service_time,
     "error_service_time": _service_time,
     "errors": _errors,

@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
-from chainproof.clock import Seconds, parse_duration
-from chainproof.json_text import JSON, is_number
-from chainproof.text_files import load_toml, read_settings
+from chainproof.clock import Seconds
+from chainproof.json_text import JSON
+from chainproof.text_files import load_toml, read_settings, toml_duration, toml_number, toml_text
 from chainproof.workload.objectives import Objective, parse_objective
 from chainproof.workload.payloads import Payload, load_payloads, payload_from_text
 from chainproof.workload.phases import Phase
@@ -82,30 +82,12 @@ def workload_table(workload: Workload) -> dict[str, JSON]:
     }
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected a string, found {value!r}")
-    return value
-
-
-def _number(value: object) -> float:
-    if not is_number(value):
-        raise TypeError(f"expected a number, found {value!r}")
-    if not abs(value) <= sys.float_info.max:
-        raise ValueError("expected a finite number, found one beyond 1.8e308")
-    return float(value)
-
-
 def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"expected a whole number, found {value!r}")
     if abs(value) > sys.maxsize:
         raise ValueError("expected a whole number of at most 18 digits, found a longer one")
     return value
-
-
-def _duration(value: object) -> Seconds:
-    return parse_duration(value) if isinstance(value, str) else _number(value)
 
 
 def _model(value: object) -> WorkloadModel:
@@ -123,7 +105,7 @@ def _think_time_distribution(value: object) -> ThinkTimeDistribution:
 def _objectives(value: object) -> tuple[Objective, ...]:
     if not isinstance(value, list):
         raise TypeError(f"expected a list of objectives such as 'p95 response_time < 800ms', found {value!r}")
-    return tuple(parse_objective(_text(text)) for text in value)
+    return tuple(parse_objective(toml_text(text)) for text in value)
 
 
 def _payloads(value: object) -> tuple[Payload, ...]:
@@ -139,12 +121,12 @@ def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
             f"payload {number}: expected a table `body`, a JSON `text` or a `file` with one JSON object per line, and "
             f"optionally name and weight, found {sorted(row)}"
         )
-    weight = _number(row.get("weight", 1.0))
+    weight = toml_number(row.get("weight", 1.0))
     if "file" in row:
-        return load_payloads(Path(_text(row["file"])), name=_text(row.get("name", "")), weight=weight)
-    name = _text(row.get("name", f"payload {number}"))
+        return load_payloads(Path(toml_text(row["file"])), name=toml_text(row.get("name", "")), weight=weight)
+    name = toml_text(row.get("name", f"payload {number}"))
     if "text" in row:
-        return (payload_from_text(name, _text(row["text"]).encode(), weight),)
+        return (payload_from_text(name, toml_text(row["text"]).encode(), weight),)
     payload = Payload(name=name, weight=weight, body=cast(dict[str, JSON], row["body"]))
     payload.encoded()  # raises UsageError for what JSON cannot hold
     return (payload,)
@@ -184,12 +166,12 @@ def _phase(row: dict[str, object]) -> Phase:
     if not isinstance(judged, bool):
         raise TypeError(f"expected judged to be true or false, found {judged!r}")
     return Phase(
-        name=_text(row["name"]),
-        duration=_duration(row["duration"]),
-        rate=_number(first),
-        final_rate=_number(last),
-        amplitude=_number(row.get("amplitude", 0.0)),
-        period=_duration(row["period"]) if "period" in row else math.inf,
+        name=toml_text(row["name"]),
+        duration=toml_duration(row["duration"]),
+        rate=toml_number(first),
+        final_rate=toml_number(last),
+        amplitude=toml_number(row.get("amplitude", 0.0)),
+        period=toml_duration(row["period"]) if "period" in row else math.inf,
         judged=judged,
     )
 
@@ -209,10 +191,10 @@ def _replay(value: object) -> tuple[Seconds, ...]:
     if isinstance(value, str):
         return load_instants(Path(value))
     if isinstance(value, dict) and value.keys() <= {"file", "key"} and "file" in value:
-        return load_instants(Path(_text(value["file"])), _text(value.get("key", DEFAULT_TIMESTAMP_KEY)))
+        return load_instants(Path(toml_text(value["file"])), toml_text(value.get("key", DEFAULT_TIMESTAMP_KEY)))
     if not isinstance(value, list) or not value:
         raise TypeError(f"expected a file name, a table with file and key, or a list of instants, found {value!r}")
-    instants = [_number(instant) for instant in value]
+    instants = [toml_number(instant) for instant in value]
     problem = next(filter(None, map(unit_error, instants)), None)
     if problem is not None:
         raise ValueError(f"expected seconds, {problem}")
@@ -226,26 +208,26 @@ def _search(value: object) -> SearchSettings:
 
 
 _SEARCH_READERS: dict[str, Callable[[object], Any]] = {
-    "max_rate": _number,
-    "resolution": lambda value: parse_share(value) if isinstance(value, str) else _number(value),
+    "max_rate": toml_number,
+    "resolution": lambda value: parse_share(value) if isinstance(value, str) else toml_number(value),
     "verifications": _integer,
     "max_requests": _integer,
-    "max_duration": _duration,
+    "max_duration": toml_duration,
 }
 
 _READERS = {
-    "description": _text,
+    "description": toml_text,
     "model": _model,
-    "rate": _number,
-    "arrivals": _text,
-    "variation": _number,
+    "rate": toml_number,
+    "arrivals": toml_text,
+    "variation": toml_number,
     "replay": _replay,
     "users": _integer,
-    "think_time": _duration,
+    "think_time": toml_duration,
     "think_time_distribution": _think_time_distribution,
-    "duration": _duration,
-    "deadline": _duration,
-    "drain": _duration,
+    "duration": toml_duration,
+    "deadline": toml_duration,
+    "drain": toml_duration,
     "max_requests": _integer,
     "max_in_flight": _integer,
     "objectives": _objectives,

@@ -197,18 +197,13 @@ def load_payload_file(text: str) -> tuple[bytes, ...]:
 
 def load_slow_payload(text: str) -> bytes:
     """The JSON object in a file, with the bytes that the file has. Raises UsageError."""
-    content = read_file(Path(text), "the payload").strip()
-    try:
-        parse_object(content)
-    except ValueError as error:
-        raise UsageError(f"{text}: {error}") from None
-    return content
+    return _payload(read_file(Path(text), "the payload").strip(), text)
 
 
-def _payload(line: bytes, location: str) -> bytes:
-    """The line itself. Raises UsageError if it is not a JSON object."""
+def _payload(text: bytes, location: str) -> bytes:
+    """The text itself. Raises UsageError if it is not a JSON object."""
     try:
-        parse_object(line)
+        parse_object(text)
     except ValueError as error:
         raise UsageError(f"{location}: {error}") from None
-    return line
+    return text

@@ -29,10 +29,9 @@ from locust import TaskSet, User, log
 from locust.env import Environment
 from locust.event import EventHook
 
-from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import return_freed_memory
-from chainproof.machine_faults import machine_fault
+from chainproof.machine_faults import machine_fault, usage_error_or_machine_fault
 from chainproof.results.manifest import Ending
 from chainproof.signals import signals_to_handle
 
@@ -287,7 +286,7 @@ def open_session(environment: Environment, make: Callable[[Environment], Session
         session = make(environment)
         session.attach()
     except Exception as error:
-        message = str(error) if isinstance(error, UsageError) else machine_fault(error)
+        message = usage_error_or_machine_fault(error)
         if message is None:
             raise
         print_message(message)

@@ -22,7 +22,7 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
-from chainproof.machine_faults import MachineFault, machine_fault, system_fault
+from chainproof.machine_faults import MachineFault, system_fault, usage_error_or_machine_fault
 from chainproof.results.folder import MANIFEST, read_run
 from chainproof.results.manifest import Ending
 from chainproof.results.run_writer import utc_timestamp
@@ -118,7 +118,7 @@ def _aborted(error: Exception) -> SearchAborted:
     """Why a search ended early. A problem of the machine, such as a full disk, makes it invalid. Raises other exceptions."""
     if isinstance(error, SearchAborted):
         return error
-    fault = str(error) if isinstance(error, UsageError) else machine_fault(error)
+    fault = usage_error_or_machine_fault(error)
     if fault is None:
         raise error
     print_message(fault)

@@ -21,7 +21,7 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_verdict
-from chainproof.machine_faults import machine_fault
+from chainproof.machine_faults import usage_error_or_machine_fault
 from chainproof.results.folder import END, INTERVALS, MANIFEST, FolderError, read_run
 from chainproof.results.manifest import Ending, Series, SeriesKind, Side
 from chainproof.results.series_record import SERIES_FILE, SeriesRecord, write_series
@@ -136,7 +136,7 @@ def _end(error: Exception) -> SeriesStopped:
     """Why a series ended early. A problem of the machine, such as a full disk, makes it invalid. Raises other exceptions."""
     if isinstance(error, SeriesStopped):
         return error
-    fault = str(error) if isinstance(error, UsageError) else machine_fault(error)
+    fault = usage_error_or_machine_fault(error)
     if fault is None:
         raise error
     return SeriesStopped(ExitCode.INVALID, fault)

@@ -35,13 +35,6 @@ ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 SHORT_LOAD = ("loadtests", "--rate", "20", "--duration", "0.2s", "--objective", "error_rate < 100%")
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Endpoint]:
-    """One emulator for all tests of this file."""
-    with start_emulator("instant") as endpoint:
-        yield endpoint
-
-
 def environment(endpoint: Endpoint) -> dict[str, str]:
     """The environment of a command that finds the emulator."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF_", "LOCUST_"))}

@@ -25,7 +25,7 @@ import pytest
 
 from chainproof.__main__ import main as chainproof
 from chainproof.contract.redaction import EMULATOR_KEY
-from chainproof.endpoint import Endpoint, start_emulator
+from chainproof.endpoint import Endpoint
 from chainproof.processes import chainproof_command
 from chainproof.reports.command import main as reports
 from chainproof.results.coverage import Coverage
@@ -105,13 +105,6 @@ RUNS: dict[str, str] = {
     "your own code raises an exception": f"echo 'def check(payload, answer): return 1 / 0' >c.py; {LOAD} 1s --check c.py:check",
 }
 """The same with a load run."""
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Endpoint]:
-    """A target."""
-    with start_emulator("instant") as endpoint:
-        yield endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

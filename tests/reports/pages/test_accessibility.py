@@ -14,7 +14,7 @@ from chainproof.reports.formats import html
 
 from ..comparing.compared_runs import write_side
 from ..sample_reports import SAMPLES, reports_of
-from .browser import Page, browser, executable
+from .browser import Page, executable
 
 AXE = os.environ.get("CHAINPROOF_AXE") or (found.origin if (found := find_spec("axe_core_python")) else None)
 """The script of axe-core: a file that the environment names, or that of the package."""
@@ -36,13 +36,6 @@ def axe() -> str:
     """The source of axe-core."""
     path = Path(str(AXE))
     return (path if path.suffix == ".js" else path.parent / "axe.min.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory) -> Page:
-    """One tab for all tests of this file."""
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 def violations(tab: Page, axe: str) -> list[Any]:

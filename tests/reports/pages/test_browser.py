@@ -11,7 +11,7 @@ from chainproof.reports.formats import html
 
 from ..comparing.compared_runs import OPEN, write_side
 from ..sample_reports import reports_of
-from .browser import Page, browser, executable
+from .browser import executable
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
 
@@ -36,13 +36,6 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     for name, path in written.items():
         path.write_text(html.render(reports_of(name, folder / f"runs of {name}")), encoding="utf-8")
     return written
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory) -> Page:
-    """One tab for all tests of this file."""
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -14,7 +14,7 @@ from chainproof.reports.formatting import quantities
 from chainproof.results.exchange import Result
 
 from ..sample_reports import reports_of
-from .browser import Page, browser, executable
+from .browser import Page, executable
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
 
@@ -45,13 +45,6 @@ def path(report, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("pages") / "page.html"
     path.write_text(html.render(report), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory) -> Page:
-    """One tab for all tests of this file."""
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 def charts(tab: Page) -> dict[str, Any]:
