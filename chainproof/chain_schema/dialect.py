@@ -17,7 +17,7 @@ _CHANGED: dict[str, tuple[str, ...]] = {
 """
 The keywords that older drafts define in another way, and the drafts with that way, newest first.
 
-An older draft is not tried for another mistake: it would ignore newer keywords, and the mistake with them.
+Only for these keywords is an older draft tried. It ignores newer keywords, so it would hide any other mistake.
 """
 
 _READ_IN_ALL = frozenset({"dependentRequired", "dependentSchemas"})
@@ -50,7 +50,7 @@ def with_dialect(document: dict[str, JSON], source: str) -> dict[str, JSON]:
 
 
 def _mistakes(document: dict[str, JSON]) -> dict[str, str]:
-    """The last names of the places where the newest draft finds a mistake, each with one mistake."""
+    """The keywords (or names) in which the newest draft finds a mistake, each with one of its mistakes."""
     errors = jsonschema_rs.validator_for(_NEWEST, offline=True).iter_errors(document)
     return {str(error.instance_path[-1]): _reason(error) for error in errors if error.instance_path}
 

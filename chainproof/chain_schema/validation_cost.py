@@ -1,4 +1,4 @@
-"""How much work a validator has with a schema: references may multiply it without end in a few lines."""
+"""Limits the work that a schema makes for a validator: a few lines of references may multiply it without end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def require_little_work(document: dict[str, Any], source: str) -> None:
                 f"`{truncated(format_path(path)) or '#'}`: its references lead to the same schemas again and again"
             )
         members = node.schema.items() if isinstance(node.schema, dict) else enumerate(node.schema)
-        # Parts that are no schemas are looked at too: they have no effect.
+        # Parts that are not schemas are counted too; that changes no result.
         todo.extend(
             ((*path, name), reader.child(node, part)) for name, part in members if isinstance(part, dict | list)
         )

@@ -90,7 +90,7 @@ def as_json(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 def _diagnoses(requested: TargetOptions, environment: Mapping[str, str], *, is_request: bool) -> Iterator[Diagnosis]:
-    """Everything, this machine first."""
+    """All diagnoses, those of this machine first."""
     yield from machine(requested.key_variable, environment)
     url = requested.url or environment.get(TARGET_VARIABLE)
     if not url:

@@ -46,7 +46,7 @@ class RequestSettings:
 def check_target(
     target: Target, route: Route, environment: Mapping[str, str], request: RequestSettings | None
 ) -> Iterator[Diagnosis]:
-    """Everything about the way to a target; *request* says how to send one request to run_remote, None to send none."""
+    """All diagnoses of the way to a target; *request* says how to send one request to run_remote, None to send none."""
     hop = route.first_hop(target)
     yield proxy(target, route, environment)
     lookup = dns(hop)

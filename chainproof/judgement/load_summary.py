@@ -78,7 +78,7 @@ class LoadSummary:
     judged: RequestStats
     """The requests of the judged phases, from which figures and objectives are computed; all if there are no phases."""
     requests: JudgedRequests
-    """The same by second."""
+    """Those requests in each second, as objectives are judged by them."""
     seconds: tuple[Interval, ...]
     """One interval per second, workers merged."""
     timings: dict[str, Timing]

@@ -1,8 +1,8 @@
 """
 Where a series of runs changes its level: a permutation test on cumulative sums.
 
-For every split of the series the two means are compared, in units of their standard deviation. The largest of these is
-compared with the largest ones of the same values in random order, so the probability of a false alarm is known,
+For every split of the series the two means are compared, in units of their standard deviation. The largest difference is
+compared with the largest ones of the same values in random order. So the probability of a false alarm is known,
 whatever the distribution. If there is a change, both parts are tested again (binary segmentation; Vostrikova, 1981).
 
 A level that lasts only a few runs changes neither mean much. So if no split is found, every short segment within the series is

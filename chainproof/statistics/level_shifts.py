@@ -1,5 +1,5 @@
 """
-Where a series of seconds changes its level: a test that is not deceived by dependence, and the seconds of the changes.
+Where a series of seconds changes its level: a test for seconds that depend on each other, and the seconds of the changes.
 
 The test is that of cumulative sums (CUSUM): S(k) is the sum of the first k deviations from the mean, and max |S| / √(n·v) is
 large if the level changes. v is the long-run variance, which is larger than the variance if neighbours are alike. It is
