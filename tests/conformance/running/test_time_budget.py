@@ -397,7 +397,7 @@ def test_slow_answers_of_a_fast_target_limit_the_run() -> None:
     with requester_for(correct_endpoint, deadline=30.0) as requester:
         requester.send(requester.build_request())
         is_unlimited = requester.time_budget.left == UNLIMITED
-        requester._watch._behaviour.slow_seconds = 61.0
+        requester._watch.add_duration(0.0, 61.0, answer(200))
         requester.send(requester.build_request())
 
     assert is_unlimited
