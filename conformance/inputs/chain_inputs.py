@@ -2,7 +2,7 @@
 Inputs that the chain accepts, and how one change is put into them.
 
 Every probe is an input that this chain accepts with one change, so that the answer is about the change. What is known at
-first comes from `--input-schema`, `--payloads` or `--echo`; `probing.input_discovery` asks the target for the rest.
+first comes from `--input-schema`, `--payloads` or `--echo`; `runner.input_discovery` asks the target for the rest.
 """
 
 from __future__ import annotations

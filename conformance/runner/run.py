@@ -27,14 +27,14 @@ from ..checks import Check
 from ..checks.catalogue import ALL_CHECKS
 from ..options import Settings
 from ..probing.budget import ResponseTimes
-from ..probing.input_discovery import discover_inputs
-from ..probing.reproduction import reproduce_findings
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped, RunCut, RunIncomplete
 from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
+from .input_discovery import discover_inputs
 from .interruption import Interruption
 from .plan import RunPlan, count_of, is_slow, plan_run, time_limit
+from .reproduction import reproduce_findings
 from .schedule import CheckProgress, CheckRunner, Schedule
 
 

@@ -16,9 +16,9 @@ from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.generated_inputs import simplest_input
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.options import Depth, Settings
-from chainproof.conformance.probing.input_discovery import discover_inputs
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import Waits
+from chainproof.conformance.runner.input_discovery import discover_inputs
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.rate_limit import UNLIMITED, RateLimiter

@@ -15,10 +15,10 @@ from chainproof.conformance.checks import Check
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.finding_recorder import Evidence, FindingRecorder
 from chainproof.conformance.options import Depth, Settings
-from chainproof.conformance.probing.input_discovery import discover_inputs
-from chainproof.conformance.probing.reproduction import reproduce_findings
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import Waits
+from chainproof.conformance.runner.input_discovery import discover_inputs
+from chainproof.conformance.runner.reproduction import reproduce_findings
 from chainproof.conformance.runner.rerun import call_options, rerun_command
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client

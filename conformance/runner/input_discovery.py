@@ -16,7 +16,7 @@ from chainproof.contract.answer import Answer
 from ..inputs.chain_inputs import HARMLESS_TEXT, HARMLESS_VALUE, ChainInputs, string_places
 from ..inputs.generated_inputs import distinct_inputs, rich_input
 from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
-from .requester import Requester
+from ..probing.requester import Requester
 
 _MAX_INPUTS = 12
 """Inputs besides the base that are tried."""

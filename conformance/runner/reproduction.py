@@ -14,10 +14,10 @@ from chainproof.results.exchange import Transport
 from ..judging.expectation import expectation
 from ..judging.finding_recorder import Evidence
 from ..judging.judge import AnswerHistory, judge
+from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult, with_trailing_bytes
 from ..transport.request import CheckRequest, reproduction_command
-from .requester import Requester
 
 _ATTEMPTS = 3
 """How often a request must show the violation, so that a violation by chance does not count as one that always shows."""
