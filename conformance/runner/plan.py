@@ -51,6 +51,21 @@ def is_slow(times: ResponseTimes) -> bool:
     return times.accepted > FAST or times.rejected > SLOW_TARGET
 
 
+BURST = 4
+"""Requests that are sent at the same time to learn whether a target serves them so."""
+
+
+def usable_concurrency(limit: int, accepted: Seconds, burst: Seconds) -> int:
+    """
+    How many requests at the same time are of use, if a target that takes *accepted* for one takes *burst* for `BURST` of them.
+
+    >>> usable_concurrency(8, accepted=0.15, burst=0.16), usable_concurrency(8, accepted=0.15, burst=0.6)
+    (8, 1)
+    """
+    alone = BURST * accepted
+    return limit if burst < alone / 2 else max(1, min(limit, round(alone / burst)))
+
+
 def _seconds(count: RequestCount, times: ResponseTimes) -> Seconds:
     """The time of some requests, one after the other."""
     return count.reached * times.accepted + (count.requests - count.reached) * times.rejected

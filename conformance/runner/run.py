@@ -11,6 +11,7 @@ from datetime import date
 
 import pytest
 
+from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import COUNTABLE_CLAUSES
@@ -27,13 +28,14 @@ from ..checks import Check
 from ..checks.catalogue import ALL_CHECKS
 from ..options import Settings
 from ..probing.budget import ResponseTimes
+from ..probing.concurrency import run_together
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped, RunCut, RunIncomplete
 from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
 from .input_discovery import discover_inputs
 from .interruption import Interruption
-from .plan import RunPlan, count_of, is_slow, plan_run, time_limit
+from .plan import BURST, FAST, RunPlan, count_of, is_slow, plan_run, time_limit, usable_concurrency
 from .reproduction import reproduce_findings
 from .schedule import CheckProgress, CheckRunner, Schedule
 
@@ -148,9 +150,28 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
     times = requester.response_times
     if is_slow(times):
         requester.waits = requester.waits.for_response_time(max(times.accepted, times.rejected))
+    limits = requester.limits
+    if FAST < times.accepted < _MAX_BURST and limits.concurrency > 1:
+        limits = replace(limits, concurrency=_measured_concurrency(requester, times))
     budget = requester.time_budget
     budget.seconds = min(budget.seconds, time_limit(settings, times.accepted))
-    return plan_run(checks, times, depth=settings.depth, limits=requester.limits), times
+    limits = replace(limits, seconds=requester.limits.seconds)
+    return plan_run(checks, times, depth=settings.depth, limits=limits), times
+
+
+_MAX_BURST: Seconds = 2.0
+"""An answer that takes longer is not asked for several times only to learn how many are served at the same time."""
+
+
+def _measured_concurrency(requester: Requester, times: ResponseTimes) -> int:
+    """How many requests at the same time are of use: many chains serve one after the other."""
+    limit, requests = requester.limits.concurrency, [requester.build_request(label="one of a few at once")] * BURST
+    began = time.monotonic()
+    try:
+        run_together(requester.send_once, requests)
+    except CheckSkipped:
+        return limit
+    return usable_concurrency(limit, times.accepted, time.monotonic() - began)
 
 
 _MAX_NAMED = 12

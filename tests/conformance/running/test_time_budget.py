@@ -26,7 +26,7 @@ from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, r
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import TargetBehaviour
 from chainproof.conformance.runner import schedule as schedule_module
-from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run
+from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run, usable_concurrency
 from chainproof.conformance.runner.power_order import CheckPower
 from chainproof.conformance.runner.schedule import CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
@@ -187,6 +187,16 @@ def test_the_rest_of_a_check_without_answers_is_not_sent() -> None:
     with pytest.raises(CheckSkipped, match="2 of its requests got none"):
         watched.require_answers("a check")
     watched.require_answers("another check")
+
+
+@pytest.mark.parametrize(("burst", "concurrency"), [(0.1, 8), (0.15, 8), (0.2, 2), (0.3, 1), (0.4, 1), (0.9, 1)])
+def test_a_target_that_serves_one_request_after_the_other_gets_them_so(burst: float, concurrency: int) -> None:
+    """Four requests at once take it as long as one after the other. With a plan for eight, the time would be over too soon."""
+    usable = usable_concurrency(8, accepted=0.1, burst=burst)
+    times, limits = ResponseTimes(accepted=0.1, rejected=0.1), RunLimits(concurrency=usable, seconds=150.0)
+
+    assert concurrency == usable
+    assert (concurrency < 8) == plan_run(ALL_CHECKS, times, depth=Depth.QUICK, limits=limits).two_rounds
 
 
 @pytest.mark.parametrize(("rejected", "concurrency"), [(0.05, 1), (0.25, 8)])
