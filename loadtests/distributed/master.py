@@ -321,5 +321,5 @@ class Master(WriterSession):
     def quit_locust(self) -> None:
         """End the process, even while Locust waits for workers."""
         super().quit_locust()
-        if self.run is None and self.options.headless:
+        if self.run is None and (self.options.headless or self.options.autostart):
             gevent.kill(self._main, SystemExit(self.environment.process_exit_code))

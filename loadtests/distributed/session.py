@@ -201,6 +201,7 @@ class Session:
             return
         self._signals += 1
         if self.run is None or self.run.finished:
+            self._is_quitting = True  # with --autostart or --headless, Locust could start a run within its end
             self.environment.process_exit_code = self.exit_code()
             self.quit_locust()
         elif self._signals == 1:

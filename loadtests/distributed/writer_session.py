@@ -180,6 +180,8 @@ class WriterSession(Session):
     def start(self, user_count: int, spawn_rate: float, **_: Any) -> None:
         """Start a run; this replaces Locust's start of users."""
         del user_count, spawn_rate  # our options determine the run
+        if self._is_quitting:
+            return
         if self.running:
             print("chainproof loadtests: the users of a run cannot be changed; nothing was changed", file=sys.stderr)
             return

@@ -18,6 +18,7 @@ import pytest
 
 from chainproof.judgement.latency import columns, interval_text, time_text
 from chainproof.judgement.load_summary import summarise_load
+from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
 from chainproof.loadtests.options import FORM_OPTIONS
 from chainproof.results.folder import Run
 from chainproof.results.interval import total
@@ -281,6 +282,19 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
     assert run.manifest.settings["keep_bodies"] is True
     assert all(found.request_body is not None for found in run.exemplars)
     assert [] == [text for text in pages if KEY in text]
+
+
+def test_ctrl_c_ends_the_wait_for_workers_of_a_page_that_starts_by_itself(
+    run_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locust waits for them in the thread that the end of the page is meant to end."""
+    monkeypatch.setenv(TOKEN_VARIABLE, "0123456789abcdef" * 2)
+    words = ("--autostart", "--master", "--expect-workers=1", f"--master-bind-port={free_port()}")
+    with run_server(fine) as server, web_ui(server.target.origin, tmp_path, *words) as ui:
+        assert 200 == ui.fetch("/stats/requests")[0]
+
+    assert 0 == ui.process.returncode
+    assert [] == ui.runs
 
 
 def test_other_origins_are_rejected(run_server: Any, tmp_path: Path) -> None:
