@@ -24,6 +24,7 @@ UNUSUAL_TEXTS: dict[str, str] = {
     "markup": "<&>",
     "backslashes": "\\n\\\\",
     "percent signs": "%41+%2B",
+    "quotation marks": "\"q'",
 }
 """Parts of texts that come back wrongly if they are written or read in two different ways."""
 
@@ -54,6 +55,8 @@ def is_misread_text(before: str, unusual: str, after: str, returned: object) -> 
 
     >>> is_misread_text("a", "é", "b", "aÃ©b"), is_misread_text("a", "<&>", "b", "a&lt;&amp;&gt;b")
     (True, False)
+    >>> is_misread_text("a", "'", "b", "a''b"), is_misread_text("a", "'", "b", "ab")
+    (True, False)
     """
     if returned == before + unusual + after:
         return False
@@ -68,6 +71,7 @@ def _misreadings(text: str) -> Iterator[str]:
     yield json.dumps(text)[1:-1]
     yield text.encode().decode("latin-1")
     yield text.encode().decode("cp1252", "replace")
+    yield from (text.replace(mark, f"{before}{mark}") for mark in "\"'" for before in (mark, "\\") if mark in text)
     yield text.replace("\\n", "\n").replace("\\\\", "\\")
     yield from (unquote(text), unquote_plus(text)) if "%" in text else ()
     for char in () if text.isascii() else _LOST:
@@ -77,12 +81,22 @@ def _misreadings(text: str) -> Iterator[str]:
 
 def is_cut_within_character(sent: str, returned: object, *, least: int) -> bool:
     r"""
-    True if a text is the beginning of what was sent, of *least* characters or more, but its last character is half of one.
+    True if a text is the beginning of what was sent, of *least* characters or more, but its last character is half of one, or
+    if that was done to parts of it.
 
     >>> is_cut_within_character("abc漢字", "abc漢\ufffd", least=3), is_cut_within_character("abc漢字", "abc漢", least=3)
     (True, False)
+    >>> is_cut_within_character("abc漢字漢字", "abc漢\ufffd\ufffd漢字", least=3)
+    True
     """
     if not isinstance(returned, str):
         return False
+    if (
+        sent.startswith(returned[:least])
+        and len(returned) >= len(sent)
+        and "\ufffd" in returned
+        and "\ufffd" not in sent
+    ):
+        return True
     whole = returned.rstrip("".join(map(chr, (0xFFFD, *range(0xD800, 0xE000)))))
     return least <= len(whole) < len(returned) and sent.startswith(whole) and not sent.startswith(returned)

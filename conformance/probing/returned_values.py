@@ -14,7 +14,16 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON
 
-from ..inputs.input_variations import Place, encoded, format_place, lengthened, unique_text, value_at, with_value
+from ..inputs.input_variations import (
+    Place,
+    encoded,
+    format_place,
+    leaf_places,
+    lengthened,
+    unique_text,
+    value_at,
+    with_value,
+)
 from ..judging.misread_values import UNUSUAL_TEXTS, is_cut_within_character, is_misread_number, is_misread_text
 from ..judging.output_comparison import Leaves, Path, format_output_path
 from .difference_confirmation import send_alone
@@ -47,10 +56,47 @@ class _Returned:
 
 
 def judge_returned_values(requester: Requester, source: InputSource) -> None:
-    """Record values that come back as other ones: integers without some digits, and texts that were converted wrongly."""
+    """
+    Record values that come back as other ones: integers without some digits, and texts that were converted wrongly.
+
+    Some chains return an argument only if another one is equal, such as two languages; and a place may take a text as well as
+    another value.
+    """
+    texts = _with_texts(source)
+    sources = {encoded(each.value): each for each in (source, texts, _with_equal_words(texts))}
+    for each in sources.values():
+        _judge_source(requester, each)
+
+
+def _with_texts(source: InputSource) -> InputSource:
+    """The source with texts in all places that take any text."""
+    value = source.value
+    for place in leaf_places(value):
+        changed = with_value(value, place, unique_text(source.rng, _STEM))
+        if not isinstance(value_at(value, place), str) and source.accepts(changed):
+            value = changed
+    return source if value == source.value else source.with_value(value)
+
+
+def _with_equal_words(source: InputSource) -> InputSource:
+    """The source with the same value of an enumeration in as many places as possible, if these are two or more."""
+    places = [place for place in leaf_places(source.value) if value_at(source.value, place) in source.words]
+    found: list[JSON] = []
+    for word in source.words:
+        value, count = source.value, 0
+        for place in places:
+            changed = with_value(value, place, word)
+            value, count = (changed, count + 1) if source.accepts(changed) else (value, count)
+        found += [value] if count > 1 else []
+    return source.with_value(found[0]) if found else source
+
+
+def _judge_source(requester: Requester, source: InputSource) -> None:
+    """The same for one source of inputs."""
     returned = _returned_values(requester, source)
     for place, where in returned.items():
         _judge_numbers(requester, source, place, where)
+        _judge_booleans(requester, source, place, where)
     texts = {place: where for place, where in returned.items() if isinstance(value_at(source.value, place), str)}
     _judge_typed_texts(requester, source, texts)
     for label, unusual in UNUSUAL_TEXTS.items():
@@ -101,6 +147,16 @@ def _judge_numbers(requester: Requester, source: InputSource, place: Place, wher
                 f"{returned!r} instead of {sent!r}",
             )
             return
+
+
+def _judge_booleans(requester: Requester, source: InputSource, place: Place, where: _Returned) -> None:
+    """Record a boolean that comes back as a number or a text, in a place that takes other values as well."""
+    value = with_value(source.value, place, new=True)
+    if not source.accepts(value):
+        return
+    returned = where.value_in(send_alone(requester, encoded(value), "true in an argument"))
+    if not isinstance(returned, bool) and returned in (1, "True", "true", "1"):
+        _record(requester, value, f"true as `{format_place(place)}`", where.path, f"{returned!r} instead of true")
 
 
 def _judge_typed_texts(requester: Requester, source: InputSource, texts: Mapping[Place, _Returned]) -> None:
@@ -157,8 +213,16 @@ def _judge_long_texts(requester: Requester, source: InputSource) -> None:
                 sent = str(value_at(value, place))
                 cut = next((str(each) for each in leaves if is_cut_within_character(sent, each, least=_STEM)), None)
                 if cut is not None:
-                    _record(requester, value, "long texts", path, f"a text that ends within a character: {cut[-3:]!r}")
+                    _record(requester, value, "long texts", path, _damage(cut))
                     return
+
+
+def _damage(text: str) -> str:
+    """What is wrong with a text that was cut within a character."""
+    count = text.count("\ufffd")
+    if count > 1:
+        return f"{count} replacement characters (U+FFFD) that were not sent"
+    return f"a text that ends within a character: {text[-3:]!r}"
 
 
 def _record(requester: Requester, value: JSON, label: str, path: Path, found: str) -> None:

@@ -203,4 +203,45 @@ class NamesAsPatterns(Chain):
         return {"word": digest(text)}
 
 
+class QuotedIfEqual(Chain):
+    """A text that needs no translation is returned with its quotation marks written as for SQL."""
+
+    CHECK, CLAUSE = "values_at_their_bounds", "echo-exact"
+
+    def run_remote(self, text: Text, target: Literal["de", "fr"], source: Literal["de", "fr"] = "de") -> dict[str, Any]:
+        same = text.replace("'", "''") if self.IS_FAULTY else text
+        return {"text": same if source == target else digest(text, source, target)}
+
+
+class BooleansAsNumbers(Chain):
+    """Cells that are true or false become 1 or 0."""
+
+    CHECK, CLAUSE = "values_at_their_bounds", "echo-exact"
+
+    def run_remote(self, cell: str | float | bool | None, count: int = 3) -> dict[str, Any]:
+        returned = int(cell) if self.IS_FAULTY and isinstance(cell, bool) else cell
+        return {"cell": returned, "word": digest(count)}
+
+
+class TextsOfCellsCut(Chain):
+    """Texts in cells that may have any type end at the first NUL."""
+
+    CHECK, CLAUSE = "values_at_their_bounds", "echo-exact"
+
+    def run_remote(self, cell: float | str | None, count: int = 3) -> dict[str, Any]:
+        is_cut = self.IS_FAULTY and isinstance(cell, str)
+        return {"cell": str(cell).partition("\0")[0] if is_cut else cell, "word": digest(count)}
+
+
+class DecodedInPieces(Chain):
+    """Long texts are decoded in pieces of 500 bytes."""
+
+    CHECK, CLAUSE = "values_at_their_bounds", "echo-exact"
+
+    def run_remote(self, text: str, count: int = 3) -> dict[str, Any]:
+        content, size = text.encode("utf-8", "replace"), 500 if self.IS_FAULTY else 10**9
+        pieces = [content[start : start + size].decode("utf-8", "replace") for start in range(0, len(content), size)]
+        return {"text": "".join(pieces), "word": digest(count)}
+
+
 CHAINS: dict[str, type[Chain]] = {chain.__name__: chain for chain in Chain.__subclasses__()}
