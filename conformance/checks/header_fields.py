@@ -74,6 +74,7 @@ def _further_requests(requester: Requester) -> Iterable[CheckRequest]:
     """Requests for outputs with other values, for compressed answers, and for each error."""
     build, gzip = requester.build_request, ("Accept-Encoding", "gzip")
     yield build(requester.inputs.rich, label="an input with many arguments")
+    yield build(b"{}", label="an object without arguments")
     if requester.inputs.any_object:
         yield build(_ALL_TYPES, label="an object with every type of value")
         yield build('{"a":true,"b":null,"c":"\\u0001é"}'.encode(), label="an object with characters of Latin-1")

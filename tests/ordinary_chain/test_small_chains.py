@@ -70,3 +70,19 @@ def test_fault_of_a_small_chain_is_found(name: str, run_suite: RunSuite) -> None
 def test_correct_small_chain_has_no_findings(name: str, run_suite: RunSuite) -> None:
     """The same chain without the fault is not accused."""
     assert frozenset() == clauses_violated(run_suite, name, is_faulty=False)
+
+
+def test_rejection_in_the_form_of_a_framework_is_found_by_the_check_of_answers(run_suite: RunSuite) -> None:
+    """A missing argument that is answered 422 violates the status clause, whatever other checks send."""
+
+    class Framework(SmallEndpoint):
+        def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+            answer = super().__call__(request)
+            is_invalid = answer.status == 400 and b"client_error" in answer.body and request.body == b"{}"
+            return EndpointAnswer(status=422, body=b'{"detail":[]}') if is_invalid else answer
+
+    checks = tuple(check for check in ALL_CHECKS if "every_kind_of_answer" in check.name)
+    schema = load_input_schema(f"{SOURCE}:FalseForAbsent")
+    server = Framework("FalseForAbsent", is_faulty=False)
+
+    assert "status" in run_suite(server, echo=False, steerable=False, input_schema=schema, checks=checks).clauses
