@@ -404,7 +404,7 @@ REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *S
 
 def remedies_for(clause_id: str, actual: str = "") -> tuple[Remedy, ...]:
     """The remedies of a clause, given by its id, for a finding whose text is *actual*: if it names a status, only those for it."""
-    found = re.search(r"\bstatus (\d{3})\b", actual)
+    found = re.search(r"\b(?:status|Received:) (\d{3})\b", actual)
     return tuple(
         remedy
         for remedy in REMEDIES

@@ -153,7 +153,7 @@ def judge(
     draft.add(*_leaks(request, answer, terms, is_redacted=redacted is not answer))
     if is_readable:
         _judge_message(draft, request, answer, history)
-        if _is_operation_answer(request, answer):
+        if is_operation_answer(request, answer):
             _judge_operation_answer(draft, request, answer, terms)
             _judge_by_user(draft, request, answer, terms)
         if expected is None or expected.is_met_by(answer):
@@ -166,7 +166,7 @@ def judge(
     if is_as_expected and not draft.violates_any(_DOUBTFUL_CODE_CLAUSES):
         _judge_error_code(draft, request, answer, expected)
     judgement = draft.judgement(request, terms)
-    is_counted = is_readable and _is_operation_answer(request, answer)
+    is_counted = is_readable and is_operation_answer(request, answer)
     return replace(judgement, answer=redacted, auth_bypass=auth_bypass, is_counted=is_counted)
 
 
@@ -255,7 +255,7 @@ class _Draft:
         )
 
 
-def _is_operation_answer(request: CheckRequest, answer: Answer) -> bool:
+def is_operation_answer(request: CheckRequest, answer: Answer) -> bool:
     """True if the operation itself has to answer, and not the HTTP server before it."""
     return request.is_for_operation and not (request.has_no_length and answer.status == 411)
 

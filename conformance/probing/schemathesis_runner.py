@@ -45,6 +45,7 @@ from chainproof.contract.violations import Violation
 
 from ..inputs.schemathesis_operation import Operation, schemathesis_operation
 from ..judging.expectation import Terms, expectation, is_undocumented_rejection
+from ..judging.judge import is_operation_answer
 from ..transport.request import CheckRequest
 from .answer_recorder import JudgedExchange
 from .hypothesis_runner import ExampleBudget, generation_rounds, hypothesis_settings, run_hypothesis_test
@@ -113,7 +114,8 @@ def _send_case(requester: Requester, case: Case[Operation]) -> JudgedExchange:
     prepared = requests.Request(**parts).prepare()
     request = _request(prepared, requester)
     judged = requester.send(request)
-    if judged.answer is None or not request.is_for_operation or len(judged.answer.body) > _MAX_BODY:
+    answer = judged.answer
+    if answer is None or not is_operation_answer(request, answer) or len(answer.body) > _MAX_BODY:
         return judged
     return _with_schemathesis_violations(requester, case, prepared, judged)
 

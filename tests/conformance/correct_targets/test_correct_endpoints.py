@@ -342,6 +342,14 @@ def test_a_correct_endpoint_has_no_findings(names: tuple[str, ...], run_suite: R
     assert result.skipped.keys() <= {"extended_generation_finds_no_violations", *CHECKS_OF_TYPED_CHAINS}
 
 
+def test_a_missing_length_may_be_answered_411_also_to_schemathesis(run_suite: RunSuite) -> None:
+    """The server in front may require a Content-Length, as lighttpd does; Schemathesis sends requests without one."""
+    checks = [check for check in ALL_CHECKS if check.module == "openapi_document"]
+    result = run_suite(varied(CORRECT_VARIANTS["requiring a Content-Length"]), checks=checks)
+
+    assert result.lines == []
+
+
 def test_the_simplest_endpoint_has_no_findings_and_exercises_every_clause(run_suite: RunSuite) -> None:
     """With an echo and errors on demand, every clause is exercised, except those of Date, which it does not send, and of other chains."""
     result = run_suite(correct_endpoint, overload=True)
