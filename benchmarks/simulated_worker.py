@@ -203,8 +203,8 @@ def interval_of(second: int, worker: str, planned: int, chance: random.Random) -
     for _ in range(planned):
         service = chance.lognormvariate(-3.0, 0.5)
         interval.count_planned()
-        interval.count_sent(chance.random() * 1e-3)
-        interval.count_outcome(OK, service + 1e-3, service)
+        interval.count_all_sent([chance.random() * 1e-3])
+        interval.count_outcomes(OK, [service + 1e-3], [service])
         interval.in_flight_ns += round(service * 1e9)
     health = interval.generator_health = GeneratorHealth()
     for _ in range(20):

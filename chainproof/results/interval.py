@@ -214,12 +214,8 @@ class Interval(RequestStats):
         if phase is not None:
             _part(self.phases, phase).not_sent[why] += 1
 
-    def count_sent(self, schedule_lag: Seconds, *, phase: str | None = None) -> None:
-        """Count a request as it is sent."""
-        self.count_all_sent([schedule_lag], phase=phase)
-
     def count_all_sent(self, schedule_lags: Sequence[Seconds], *, phase: str | None = None) -> None:
-        """Count many requests that were sent in this second."""
+        """Count requests as they are sent, by their schedule lag."""
         parts: list[RequestStats] = [self] if phase is None else [self, _part(self.phases, phase)]
         for part in parts:
             part.sent += len(schedule_lags)
@@ -235,7 +231,7 @@ class Interval(RequestStats):
         phase: str | None = None,
     ) -> None:
         """
-        Count many sent requests of the same payload and phase that had the same outcome in this second; their times count if
+        Count sent requests of the same payload and phase that had the same outcome in this second; their times count if
         they were answered or censored.
         """
         part: RequestStats = self
@@ -250,18 +246,6 @@ class Interval(RequestStats):
             if outcome.transport in _TIMED_TRANSPORTS:
                 part.response_time[outcome.result].record_all(response_times)
                 part.service_time[outcome.result].record_all(service_times)
-
-    def count_outcome(
-        self,
-        outcome: Outcome,
-        response_time: Seconds,
-        service_time: Seconds,
-        *,
-        payload: str | None = None,
-        phase: str | None = None,
-    ) -> None:
-        """Count the outcome of one request."""
-        self.count_outcomes(outcome, [response_time], [service_time], payload=payload, phase=phase)
 
     def compact(self) -> None:
         """Release unused memory, until something is counted again."""

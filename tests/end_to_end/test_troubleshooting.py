@@ -205,8 +205,8 @@ def write_load(folder: Path, outcome: Outcome = OK, *, ended: bool = True) -> No
     interval = Interval(second=0)
     for _ in range(3):
         interval.count_planned()
-        interval.count_sent(0.0)
-        interval.count_outcome(outcome, 0.1, 0.1)
+        interval.count_all_sent([0.0])
+        interval.count_outcomes(outcome, [0.1], [0.1])
     counts = COUNTS if outcome is OK else {**COUNTS, "ok": 0, "failed": 3}
     with RunWriter(folder, MANIFEST_OF_RUN) as writer:
         writer.write_interval(interval)

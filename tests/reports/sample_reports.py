@@ -175,9 +175,9 @@ def strange_parts(path: Path) -> None:
     intervals = drawn_intervals(2, 0)
     for number in range(50):
         intervals[0].count_planned(phase=HOSTILE)
-        intervals[0].count_sent(0.0, phase=HOSTILE)
-        intervals[1].count_outcome(
-            OK, 0.1 + number / 100, 0.1, payload=(HOSTILE, HUGE, "", "d")[number % 4], phase=HOSTILE
+        intervals[0].count_all_sent([0.0], phase=HOSTILE)
+        intervals[1].count_outcomes(
+            OK, [0.1 + number / 100], [0.1], payload=(HOSTILE, HUGE, "", "d")[number % 4], phase=HOSTILE
         )
     settings = {**load_manifest().settings, "phases": phases, "accept": [{"clause": HOSTILE, "until": None}, 7, {}]}
     write_load(path / "a", intervals, manifest=load_manifest(settings=settings))

@@ -75,10 +75,10 @@ def drawn_intervals(
         interval = Interval(second=second, in_flight=dice.randint(2, 9), in_flight_max=dice.randint(9, 20))
         for _ in range(rate):
             interval.count_planned()
-            interval.count_sent(dice.expovariate(2000))
+            interval.count_all_sent([dice.expovariate(2000)])
             service_time = dice.lognormvariate(-2.3, 0.5)
             outcome = dice.choices(outcomes, weights)[0]
-            interval.count_outcome(outcome, service_time + dice.expovariate(2000), service_time)
+            interval.count_outcomes(outcome, [service_time + dice.expovariate(2000)], [service_time])
         for _ in range(not_sent):
             interval.count_planned()
             interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
@@ -126,9 +126,9 @@ def phased_intervals(*, seed: int = 1, rates: Sequence[int] = (20, 60, 10)) -> l
                 time = PAYLOADS[payload] * dice.lognormvariate(-2.3, 0.5) * (4 if phase.name == "warm-up" else 1)
                 outcome = dice.choices(outcomes, weights)[0]
                 lag = dice.expovariate(2000)
-                seconds[second].count_sent(lag, phase=phase.name)
+                seconds[second].count_all_sent([lag], phase=phase.name)
                 end = min(int(second + number / rate + time), 26)
-                seconds[end].count_outcome(outcome, time + lag, time, payload=payload, phase=phase.name)
+                seconds[end].count_outcomes(outcome, [time + lag], [time], payload=payload, phase=phase.name)
     return seconds
 
 

@@ -25,10 +25,10 @@ def refusing(seconds: int = 10, *, share: float = 0.61) -> list[Interval]:
         interval = Interval(second=second, in_flight_max=5)
         for _ in range(100):
             interval.count_planned()
-            interval.count_sent(0.0002)
+            interval.count_all_sent([0.0002])
             outcome, typical = (RATE_LIMITED, 0.0118) if dice.random() < share else (OK, 0.303)
             time = typical * dice.lognormvariate(0, 0.2)
-            interval.count_outcome(outcome, time, time - 0.0002)
+            interval.count_outcomes(outcome, [time], [time - 0.0002])
         intervals.append(interval)
     return intervals
 
@@ -47,9 +47,9 @@ def test_every_format_shows_what_censored_requests_leave_open(tmp_path):
     interval = Interval(second=0, in_flight_max=40)
     for number in range(200):
         interval.count_planned()
-        interval.count_sent(0.0)
+        interval.count_all_sent([0.0])
         outcome, time = (OK, 2.04) if number < 169 else (CENSORED, 2.0)
-        interval.count_outcome(outcome, time, time)
+        interval.count_outcomes(outcome, [time], [time])
     manifest = load_manifest(objectives=("p95 response_time < 5s",))
     found = report([read_run(write_load(tmp_path / "run", [interval], manifest=manifest))])
     (objective,) = json.loads(json_report.render(found))["objectives"]

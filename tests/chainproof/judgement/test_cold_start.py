@@ -30,8 +30,8 @@ def second(number: int, outcome: Outcome, time: float) -> Interval:
     found = Interval(second=number)
     for _ in range(5):
         found.count_planned()
-        found.count_sent(0.0)
-        found.count_outcome(outcome, time, time)
+        found.count_all_sent([0.0])
+        found.count_outcomes(outcome, [time], [time])
     return found
 
 

@@ -382,8 +382,8 @@ def in_flight(run: Interval, *ages: float, times: int = 1) -> Interval:
     for age in ages:
         for _ in range(times):
             run.count_planned()
-            run.count_sent(0.0)
-            run.count_outcome(CENSORED, age, age)
+            run.count_all_sent([0.0])
+            run.count_outcomes(CENSORED, [age], [age])
     return run
 
 

@@ -59,8 +59,8 @@ def second_of(
     planned, done = Interval(second=second), Interval(second=second if settling_time is None else settling_time)
     for outcome in [OK] * ok + [LOST] * lost:
         planned.count_planned(phase=name)
-        planned.count_sent(0.001 if phase is None or phase.judged else 5.0, phase=name)
-        done.count_outcome(outcome, time, time, payload="ab"[ok % 2], phase=name)
+        planned.count_all_sent([0.001 if phase is None or phase.judged else 5.0], phase=name)
+        done.count_outcomes(outcome, [time], [time], payload="ab"[ok % 2], phase=name)
     return [planned, done]
 
 

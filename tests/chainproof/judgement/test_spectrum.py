@@ -24,9 +24,9 @@ def run(seconds: int, rate: int, seed: int) -> list[Interval]:
         interval = Interval(second=second)
         for _ in range(rate):
             interval.count_planned()
-            interval.count_sent(0.0)
+            interval.count_all_sent([0.0])
             time = dice.lognormvariate(-2, 0.6)
-            interval.count_outcome(OK, time, time)
+            interval.count_outcomes(OK, [time], [time])
         intervals.append(interval)
     return intervals
 

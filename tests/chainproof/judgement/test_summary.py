@@ -45,8 +45,8 @@ def interval(outcome: Outcome = OK, *, count: int = 5000, time: float = 0.1, lag
     second = Interval(second=0)
     for _ in range(count):
         second.count_planned()
-        second.count_sent(lag)
-        second.count_outcome(outcome, time + lag, time)
+        second.count_all_sent([lag])
+        second.count_outcomes(outcome, [time + lag], [time])
     return second
 
 
@@ -248,9 +248,9 @@ def changing_run(*factors: float, **settings: object) -> Run:
         second = Interval(second=number)
         for _ in range(50):
             second.count_planned()
-            second.count_sent(0.0)
+            second.count_all_sent([0.0])
             time = 0.05 * factor * source.lognormvariate(0.0, 0.3)
-            second.count_outcome(OK, time, time)
+            second.count_outcomes(OK, [time], [time])
         seconds.append(second)
     return with_objectives(with_settings(load_run(*seconds), duration_s=45.0, **settings), "max response_time < 60s")
 

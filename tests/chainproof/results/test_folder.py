@@ -78,8 +78,8 @@ def second(number: int, worker: str = "0") -> Interval:
         interval.count_planned()
     interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
     for lag, outcome in ((0.001, OK), (0.002, LIMITED), (0.003, LATE)):
-        interval.count_sent(lag)
-        interval.count_outcome(outcome, 0.1 + number, 0.09 + number)
+        interval.count_all_sent([lag])
+        interval.count_outcomes(outcome, [0.1 + number], [0.09 + number])
     return interval
 
 

@@ -39,8 +39,8 @@ def intervals(draw: st.DrawFn) -> Interval:
     for outcome, service_time, lag in draw(st.lists(SENT, max_size=6)):
         phase, payload = draw(PARTS), draw(PARTS)
         found.count_planned(phase=phase)
-        found.count_sent(lag, phase=phase)
-        found.count_outcome(outcome, service_time + lag, service_time, payload=payload, phase=phase)
+        found.count_all_sent([lag], phase=phase)
+        found.count_outcomes(outcome, [service_time + lag], [service_time], payload=payload, phase=phase)
         for part in found.stalled_parts(phase) if draw(st.booleans()) else ():
             part.record_all({name: [draw(st.floats(0, 2))] for name in STALLED_TIMES})
             part.excused += outcome.result is Result.FAILED
@@ -129,7 +129,7 @@ def test_phases_and_payloads_are_part_of_the_interval(interval: Interval) -> Non
 def test_an_interval_without_parts_has_no_keys_for_them() -> None:
     """A run without phases and with one payload has no additional keys, and is read without them."""
     plain = Interval(second=3)
-    plain.count_outcome(OUTCOMES[0], 0.2, 0.1)
+    plain.count_outcomes(OUTCOMES[0], [0.2], [0.1])
     data = plain.to_json()
 
     assert {"payloads", "phases"} & set(data) == set()
@@ -139,7 +139,7 @@ def test_an_interval_without_parts_has_no_keys_for_them() -> None:
 def test_statistics_are_written_without_empty_values() -> None:
     """A payload contains its outcomes and the times of the results that occurred."""
     interval = Interval(second=0)
-    interval.count_outcome(OUTCOMES[0], 0.2, 0.1, payload="small")
+    interval.count_outcomes(OUTCOMES[0], [0.2], [0.1], payload="small")
     interval.count_planned(phase="steady", times=7)
     data = interval.to_json()
 

@@ -66,10 +66,10 @@ def second(
         if chance.random() < 0.001:
             interval.count_not_sent(NotSent.MAX_IN_FLIGHT, phase=phase)
             continue
-        interval.count_sent(chance.expovariate(1000), phase=phase)
+        interval.count_all_sent([chance.expovariate(1000)], phase=phase)
         outcome = chance.choices((OK, LIMITED, LATE), (0.7, 0.2, 0.1) if slow else (0.999, 0.0005, 0.0005))[0]
         time = chance.lognormvariate(-2.3, 0.3) * (4 if slow else 1)
-        interval.count_outcome(outcome, time + 0.001, time, phase=phase, payload=chance.choice(("small", "large")))
+        interval.count_outcomes(outcome, [time + 0.001], [time], phase=phase, payload=chance.choice(("small", "large")))
     interval.network.record_answers([0.05] * requests, [0.001] * requests)
     health = interval.generator_health = GeneratorHealth()
     health.add_sample(interval.in_flight, 0.001, 0.02)
@@ -161,10 +161,10 @@ def test_unusual_seconds_are_kept_in_full_and_others_are_not() -> None:
         name = "first" if number < 600 else "second"
         for _ in range(20):
             interval.count_planned(phase=name)
-            interval.count_sent(0.0, phase=name)
+            interval.count_all_sent([0.0], phase=name)
             outcome = LIMITED if number == 300 else OK
-            interval.count_outcome(
-                outcome, chance.lognormvariate(-2, 0.3) * (9 if number == 400 else 1), 0.1, phase=name
+            interval.count_outcomes(
+                outcome, [chance.lognormvariate(-2, 0.3) * (9 if number == 400 else 1)], [0.1], phase=name
             )
         interval.generator_health = GeneratorHealth(stalls=[Stall(500.1, 500.4, 502.5)] if number == 502 else [])
         run.append(interval)
@@ -182,8 +182,8 @@ def test_a_run_with_errors_in_most_seconds_is_rolled_up_too(share: float) -> Non
     for number in range(1500):
         interval = Interval(second=number)
         for _ in range(30):
-            interval.count_sent(0.0)
-            interval.count_outcome(LIMITED if chance.random() < share else OK, chance.paretovariate(1.2) / 50, 0.1)
+            interval.count_all_sent([0.0])
+            interval.count_outcomes(LIMITED if chance.random() < share else OK, [chance.paretovariate(1.2) / 50], [0.1])
         run.append(interval)
 
     assert sum(each.seconds is None for each in rolled_up(run)) < 300

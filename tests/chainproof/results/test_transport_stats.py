@@ -65,8 +65,8 @@ def test_a_batch_of_requests_counts_like_single_ones(
             together.count_outcomes(outcome, [r for r, _ in mine], [s for _, s in mine], payload=payload, phase=phase)
     together.count_all_sent([response for _, response, _ in settled], phase=phase)
     for outcome, response, service in settled:
-        apart.count_outcome(outcome, response, service, payload=payload, phase=phase)
-        apart.count_sent(response, phase=phase)
+        apart.count_outcomes(outcome, [response], [service], payload=payload, phase=phase)
+        apart.count_all_sent([response], phase=phase)
 
     assert _sorted(apart) == _sorted(together)
 

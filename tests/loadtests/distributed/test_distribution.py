@@ -360,9 +360,9 @@ def test_every_request_of_a_lost_worker_is_accounted_for(starts: list[float], re
                 if result == "not sent":
                     interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
                 else:
-                    interval.count_sent(0.0)
+                    interval.count_all_sent([0.0])
                     if result == "ok":
-                        interval.count_outcome(OK, 0.1, 0.1)
+                        interval.count_outcomes(OK, [0.1], [0.1])
         worker_state.add_report(WorkerReport(run="", number=second, complete_until=second + 1.0, intervals=[interval]))
     unreported = Counter((int(start), None) for start in starts) - worker_state.planned
     cumulative = total([worker_state.cumulative, *closing_intervals(worker_state, unreported)])
@@ -387,8 +387,8 @@ def test_a_missing_report_makes_a_worker_lost() -> None:
     run.begin(time.monotonic())
     first, third = Interval(second=0), Interval(second=2)
     first.count_planned()
-    first.count_sent(0.0)
-    first.count_outcome(OK, 0.1, 0.1)
+    first.count_all_sent([0.0])
+    first.count_outcomes(OK, [0.1], [0.1])
     run.add_report(
         "a", WorkerReport(run="", number=0, complete_until=1.0, intervals=[first], accounting={"planned": 3})
     )

@@ -51,7 +51,7 @@ def second(number: int) -> Interval:
     """A second with as many requests as its number."""
     interval = Interval(second=number)
     for _ in range(number):
-        interval.count_sent(0.0)
+        interval.count_all_sent([0.0])
     return interval
 
 

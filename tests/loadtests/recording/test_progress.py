@@ -46,8 +46,8 @@ def second(number: int, *, worker: str = "0", response_time: float = 0.02, in_fl
     interval.count_not_sent(NotSent.STOPPED)
     interval.count_all_sent([0.001] * 9)
     for _ in range(8):
-        interval.count_outcome(OK, response_time, response_time)
-    interval.count_outcome(FAILED, 0.001, 0.001)
+        interval.count_outcomes(OK, [response_time], [response_time])
+    interval.count_outcomes(FAILED, [0.001], [0.001])
     return interval
 
 
@@ -84,9 +84,9 @@ def test_requests_that_are_not_ok_count_as_never_answered(times: list[float], fa
     """A percentile is the value of its rank among all requests whose result is known, and infinite beyond the ok ones."""
     interval = Interval(second=0)
     for time in times:
-        interval.count_outcome(OK, time, time)
+        interval.count_outcomes(OK, [time], [time])
     for _ in range(failed):
-        interval.count_outcome(FAILED, 0.001, 0.001)
+        interval.count_outcomes(FAILED, [0.001], [0.001])
     ranked = [*sorted(times), *[float("inf")] * failed]
     percentile, error_rate = (
         value_so_far(parse_objective(text), interval, 1.0) for text in ("p95 response_time < 1s", "error_rate < 1%")

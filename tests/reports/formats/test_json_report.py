@@ -121,7 +121,7 @@ def test_percentiles_are_nearest_rank_quantiles():
     times = sorted(dice.lognormvariate(-2, 1) for _ in range(1234))
     interval = Interval(second=0, planned=len(times), sent=len(times))
     for time in times:
-        interval.count_outcome(FLAKY[0][0], time, time / 2)
+        interval.count_outcomes(FLAKY[0][0], [time], [time / 2])
     timings = json_of(a_run([interval]))["timings"]
 
     for name, fraction in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)):
@@ -171,7 +171,7 @@ def test_a_lost_line_makes_a_report_invalid(tmp_path):
     """After a lost line there may be more ok answers than requests: the verdict is invalid, and nothing crashes."""
     lost = Interval(second=0, planned=1, sent=3)
     for _ in range(3):
-        lost.count_outcome(FLAKY[0][0], 0.1, 0.1)
+        lost.count_outcomes(FLAKY[0][0], [0.1], [0.1])
     path = write_load(tmp_path / "a", [lost])
     written = json.loads(json_report.render(report([read_run(path)])))
 

@@ -31,7 +31,7 @@ def interval(second: int, times: list[float]) -> Interval:
     """One second with ok answers."""
     made = Interval(second=second, planned=len(times), sent=len(times))
     for time in times:
-        made.count_outcome(OK, time, time)
+        made.count_outcomes(OK, [time], [time])
     return made
 
 
