@@ -83,9 +83,9 @@ class Finding:
         """Equal for violations of the same finding."""
         return finding_key(self.clause, self.expected, self.actual)
 
-    def with_added_count(self, times: int = 1) -> Finding:
-        """The finding with a higher count."""
-        return replace(self, count=self.count + times)
+    def with_added_count(self) -> Finding:
+        """The finding with one more violation."""
+        return replace(self, count=self.count + 1)
 
     def to_json(self) -> FindingData:
         """The finding as JSON types."""

@@ -34,9 +34,9 @@ def sequential_proportion(good: float, of: float, confidence: float = CONFIDENCE
     return ShareEstimate(value=share, low=_end(inside, share, 0.0), high=_end(inside, share, 1.0))
 
 
-def is_sequentially_above(count: float, of: float, limit: float, confidence: float = CONFIDENCE) -> bool:
+def is_sequentially_above(count: float, of: float, limit: float) -> bool:
     """True if *limit* is below the interval of the share count / of, at any time of a sequence of requests."""
-    return count > limit * of and sequential_proportion(count, of, confidence).low > limit
+    return count > limit * of and sequential_proportion(count, of).low > limit
 
 
 def _is_likely(share: float, *, good: float, bad: float, least: float) -> bool:

@@ -63,11 +63,11 @@ class FaultRegistrar:
     stage: FaultStage
 
     def on_decide(
-        self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = (), needs_echo: bool = False
+        self, violates: Clause, *also_violates: Clause, needs_echo: bool = False
     ) -> Callable[[DecideHook], DecideHook]:
         """Register a fault that changes the answer."""
         return self._decorator(
-            lambda function: FaultHook(decide=function), violates, also_violates, needs_options, needs_echo=needs_echo
+            lambda function: FaultHook(decide=function), violates, also_violates, (), needs_echo=needs_echo
         )
 
     def on_wait(self, violates: Clause, *also_violates: Clause) -> Callable[[WaitHook], WaitHook]:
@@ -89,11 +89,10 @@ class FaultRegistrar:
         violates: Clause,
         *also_violates: Clause,
         rows: dict[str, tuple[str, DecideHook]],
-        needs_echo: bool = False,
     ) -> None:
         """Register faults that change the answer and break the same clauses: description and hook by name."""
         for name, (description, decide) in rows.items():
-            self.add(name, description, FaultHook(decide=decide), violates, *also_violates, needs_echo=needs_echo)
+            self.add(name, description, FaultHook(decide=decide), violates, *also_violates)
 
     def add_send(self, name: str, description: str, send: SendHook, violates: Clause, *also_violates: Clause) -> None:
         """Register one fault that changes how the answer is sent."""
