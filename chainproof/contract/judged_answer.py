@@ -12,26 +12,19 @@ from typing import NamedTuple
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.content_coding import decode_answer
-from chainproof.contract.errors import DOCUMENTED_CODES
+from chainproof.contract.errors import DOCUMENTED_CODES, allowed_statuses
 from chainproof.contract.levels import Clause, Contract
 from chainproof.contract.violations import Violation, is_plainly_valid, violations_with_body
-from chainproof.json_text import TooComplex, parse_json
+from chainproof.json_text import InvalidJson, TooComplex, parse_json
 
 _ANY_STATUS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.SINGLETON_FIELDS)
-_OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)
-_ERROR = (
-    clauses.ERROR_MEDIA_TYPE,
-    clauses.ERROR_JSON,
-    clauses.ERROR_OBJECT,
-    clauses.REQUEST_ID_ON_ERRORS,
-)
 _ERROR_MEMBERS = {
     "error": clauses.ERROR_MESSAGE,
     "error_code": clauses.ERROR_CODE,
     "detail": clauses.ERROR_DETAIL,
 }
 
-OF_OUTPUTS = _ANY_STATUS + _OUTPUT
+OF_OUTPUTS = (*_ANY_STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)
 """The clauses that an ordinary 200 exercises."""
 
 _BODY_CLAUSES = frozenset(
@@ -82,26 +75,51 @@ def judge_answer(answer: Answer, contract: Contract) -> JudgedAnswer:
 def _judged(answer: Answer, contract: Contract) -> JudgedAnswer:
     """The judgement of an answer without a content coding."""
     value = parse_json(answer.body)
-    return JudgedAnswer(answer, exercised_clauses(answer, value), violations_with_body(answer, value, contract))
+    return JudgedAnswer(
+        answer, exercised_clauses(answer, value, contract), violations_with_body(answer, value, contract)
+    )
 
 
-def exercised_clauses(answer: Answer, value: object) -> tuple[Clause, ...]:
+def exercised_clauses(answer: Answer, value: object, contract: Contract) -> tuple[Clause, ...]:
     """
     The clauses that an answer of the operation exercises; *value* is its parsed body.
 
-    A body that is too complex to parse exercises no clause on its contents.
+    They are those that `violations_with_body` judges: of a body that is not JSON by its Content-Type none on its contents, and of
+    an undocumented status none on its body.
     """
     common = _ANY_STATUS if answer.field("retry-after") is None else (*_ANY_STATUS, clauses.RETRY_AFTER)
-    if answer.is_success:
-        return (*common, clauses.OUTPUT_MEDIA_TYPE) if isinstance(value, TooComplex) else common + _OUTPUT
-    if answer.status < 400:
-        return (*common, clauses.REQUEST_ID_ON_ERRORS)
-    if isinstance(value, TooComplex):
-        return (*common, clauses.ERROR_MEDIA_TYPE, clauses.REQUEST_ID_ON_ERRORS)
+    if answer.status >= 300:
+        common = (*common, clauses.REQUEST_ID_ON_ERRORS)
+    if answer.status not in allowed_statuses(contract):
+        return common
+    of_body = _of_output if answer.status < 300 else _of_error
+    return (*common, *of_body(value, is_json=answer.media_type == "application/json"))
+
+
+def _of_output(value: object, *, is_json: bool) -> Iterator[Clause]:
+    """The clauses that the body of a success exercises."""
+    yield clauses.OUTPUT_MEDIA_TYPE
+    if not is_json or isinstance(value, TooComplex):
+        return
+    yield clauses.OUTPUT_JSON
+    if not isinstance(value, InvalidJson):
+        yield clauses.OUTPUT_OBJECT
+
+
+def _of_error(value: object, *, is_json: bool) -> Iterator[Clause]:
+    """The clauses that the body of an error exercises."""
+    yield clauses.ERROR_MEDIA_TYPE
+    if not is_json or isinstance(value, TooComplex):
+        return
+    yield clauses.ERROR_JSON
+    if isinstance(value, InvalidJson):
+        return
+    yield clauses.ERROR_OBJECT
     members = value if isinstance(value, dict) else {}
-    exercised = common + _ERROR + tuple(_ERROR_MEMBERS[name] for name in members if name in _ERROR_MEMBERS)
+    yield from (_ERROR_MEMBERS[name] for name in members if name in _ERROR_MEMBERS)
     code = members.get("error_code")
-    return (*exercised, clauses.ERROR_CODE_STATUS) if isinstance(code, str) and code in DOCUMENTED_CODES else exercised
+    if isinstance(code, str) and code in DOCUMENTED_CODES:
+        yield clauses.ERROR_CODE_STATUS
 
 
 def coding_violations(coding_error: str, warning: str) -> Iterator[Violation]:

@@ -315,11 +315,11 @@ _INVISIBLE_WITH_CURL = frozenset({clauses.RESPONSE_FRAMING, clauses.CONTENT_CODI
 
 _CONDITIONAL: dict[str, str] = {
     clauses.OUTPUT_MEDIA_TYPE.id: "no answer was a 200",
-    clauses.OUTPUT_JSON.id: "no answer was a 200",
-    clauses.OUTPUT_OBJECT.id: "no answer was a 200",
-    clauses.ERROR_MEDIA_TYPE.id: "no answer was an error",
-    clauses.ERROR_JSON.id: "no answer was an error",
-    clauses.ERROR_OBJECT.id: "no answer was an error",
+    clauses.OUTPUT_JSON.id: "no answer was a 200 with the Content-Type application/json",
+    clauses.OUTPUT_OBJECT.id: "no answer was a 200 with JSON",
+    clauses.ERROR_MEDIA_TYPE.id: "no answer was a documented error",
+    clauses.ERROR_JSON.id: "no answer was a documented error with the Content-Type application/json",
+    clauses.ERROR_OBJECT.id: "no answer was a documented error with JSON",
     clauses.REQUEST_ID_ON_ERRORS.id: "no answer was an error",
     clauses.NO_INTERNALS.id: "no answer was an error",
     clauses.UNIQUE_MEMBER_NAMES.id: "no answer was JSON",

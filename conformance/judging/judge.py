@@ -323,7 +323,7 @@ def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history
 def _judge_operation_answer(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms) -> None:
     """Judge an answer of the operation by everything that it shows without an expectation."""
     value = parse_json(answer.body)
-    draft.exercise(*exercised_clauses(answer, value))
+    draft.exercise(*exercised_clauses(answer, value, terms.contract))
     if answer.request_id:
         draft.exercise(clauses.REQUEST_ID_UNIQUE)
     draft.add(*violations_with_body(answer, value, terms.contract))
