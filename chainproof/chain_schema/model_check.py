@@ -27,6 +27,16 @@ class ModelCheck:
     by_name: bool = False
     """True to accept a field by its name also where it has an alias, as in outputs."""
 
+    def accepts(self, value: JSON) -> bool:
+        """True if the model accepts a value, or it is nested too deeply. Unlike `errors`, it describes no errors, which takes long."""
+        try:
+            self._validate(value)
+        except RecursionError:
+            return True
+        except Exception:  # noqa: BLE001  # responsible: the model, or a validator of the user's class
+            return False
+        return True
+
     def errors(self, value: JSON) -> tuple[str, ...]:
         """One line for each error, which does not quote the value; none if the model accepts it."""
         try:
@@ -43,10 +53,14 @@ class ModelCheck:
         except Exception:  # noqa: BLE001  # responsible: as above; `errors` says so
             return ()
 
+    def _validate(self, value: JSON) -> None:
+        """Raise an error if the model rejects a value."""
+        self.model.model_validate(value, by_alias=self.by_name or None, by_name=self.by_name or None)
+
     def _details(self, value: JSON) -> list[Any]:
         """The errors as tables: `loc`, `type` and `msg`, as pydantic describes them."""
         try:
-            self.model.model_validate(value, by_alias=self.by_name or None, by_name=self.by_name or None)
+            self._validate(value)
         except ValidationError as error:
             return error.errors(include_url=False, include_input=False, include_context=False)
         return []

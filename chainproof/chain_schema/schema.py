@@ -62,7 +62,7 @@ class Schema:
 
     def surely_rejects(self, value: JSON) -> bool:
         """True if an invalid value is certain to be rejected. Where a model exists, it alone decides: it may read more."""
-        return bool(self.model.errors(value)) if self.model is not None else not self.accepts(value)
+        return not self.model.accepts(value) if self.model is not None else not self.accepts(value)
 
     def errors(self, value: JSON) -> tuple[str, ...]:
         """At most `MAX_ERRORS` lines about an invalid value, which do not quote it; none if it is valid."""
@@ -83,7 +83,7 @@ class Schema:
 
     def _accepts(self, value: JSON) -> bool:
         """True if the unchanged value is valid, or nested too deeply to validate."""
-        return self._matches(value) and (self.model is None or not self.model.errors(value))
+        return self._matches(value) and (self.model is None or self.model.accepts(value))
 
     def _matches(self, value: JSON) -> bool:
         """True if the value matches the schema, whatever the model says."""

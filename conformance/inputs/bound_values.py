@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 from chainproof.json_text import JSON, is_number, values_in
 
@@ -32,6 +32,8 @@ _UNBOUNDED = 2**12
 """Characters or items from which a text or an array counts as unbounded."""
 _UNBOUNDED_TEXT = 300
 """Characters of a text without an upper bound."""
+_MAX_ARRAYS = 12
+"""Arrays whose bounds are tried: schemas that contain themselves have many."""
 _PLACEHOLDER = "\x00number\x00"
 _MAX_VARIATIONS = 2
 """Other values of each place that are combined with those of others, besides null and none."""
@@ -113,6 +115,8 @@ def largest(is_accepted: Callable[[int], bool], start: int) -> int:
     >>> largest(lambda number: number <= 40, 3)
     40
     """
+    if is_accepted(_UNBOUNDED):  # most are unbounded, and large values take long to validate
+        return _UNBOUNDED
     low, high = start, max(start * 2, 1)
     while high < _UNBOUNDED and is_accepted(high):
         low, high = high, high * 2
@@ -246,7 +250,7 @@ def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterat
 
 def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """The longest and the shortest arrays, and those of one item, which a receiver may take for the item itself."""
-    for place in array_places(value):
+    for place in islice(array_places(value), _MAX_ARRAYS):
         items = value_at(value, place)
         assert isinstance(items, list)
 
@@ -451,7 +455,7 @@ def _changed(value: JSON, place: Place, option: JSON | _Absent) -> JSON | None:
 
 def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInput]:
     """Inputs with many items, or with a long text, of about *size* bytes or as many as are accepted."""
-    for place in array_places(value):
+    for place in islice(array_places(value), _MAX_ARRAYS):
         items = value_at(value, place)
         assert isinstance(items, list)
         each = max(len(encoded(items)) // max(len(items), 1), 1)

@@ -7,11 +7,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from pydantic import BaseModel, field_validator
 
 from chainproof.chain_schema.entrypoint import load_entrypoint
 from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
+from chainproof.chain_schema.model_check import ModelCheck
 from chainproof.chain_schema.schema import Schema
 from chainproof.json_text import JSON, parse_json
 
@@ -205,3 +207,20 @@ def test_integers_beyond_64_bits_are_valid_outputs(number: str, tmp_path: Path) 
 
     assert () == schema.errors(parse_json(f'{{"seed":{number}}}'.encode()))  # type: ignore[arg-type]  # it is valid JSON
     assert schema.errors({"seed": 1e19 / 3e19})
+
+
+@pytest.mark.parametrize("value", [{"count": 3}, {"count": "3"}, {"count": "x"}, {}, None, {"count": 4}])
+def test_a_model_accepts_what_has_no_errors(value: JSON) -> None:
+    """The two ways to ask agree, also if a validator of the user raises another error."""
+
+    class Model(BaseModel):
+        count: int
+
+        @field_validator("count")
+        @classmethod
+        def check(cls, count: int) -> int:
+            return {3: 3}[count]
+
+    check = ModelCheck(model=Model)
+
+    assert check.accepts(value) is not bool(check.errors(value))

@@ -460,3 +460,18 @@ def test_base64_is_sent_with_and_without_padding() -> None:
     assert any("+" in text and "/" in text for text in sent)
     assert all(len(each.content) > 4_000 for each in large_inputs(value, schema.accepts, 10_000))
     assert 1 == len(list(large_inputs(value, schema.accepts, 10_000)))
+
+
+def test_bounds_of_nested_arrays_are_found_with_few_questions() -> None:
+    """A schema that contains itself has many arrays, and each question takes long."""
+    value: Value = {"parts": []}
+    for _ in range(30):
+        value = {"parts": [value, value["parts"]]}
+    questions = itertools.count()
+
+    def accepts(changed: object) -> bool:
+        next(questions)
+        return isinstance(changed, dict)
+
+    list(bound_inputs(value, accepts, {}))
+    assert next(questions) < 500
