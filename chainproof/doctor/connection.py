@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from chainproof.clock import Seconds
+from chainproof.contract.answer import REQUEST_ID_HEADER
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target, TargetError, check_address
 from chainproof.endpoint import tls_error_text
@@ -42,6 +43,17 @@ class Head:
         """Whether the connection can be used again (RFC 9112 §9.3)."""
         options = self.fields.get("Connection", "").lower()
         return "close" not in options and (self.version != "1.0" or "keep-alive" in options)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is JSON, by its media type."""
+        media_type = self.fields.get_content_type() if "Content-Type" in self.fields else ""
+        return media_type == "application/json" or media_type.endswith("+json")
+
+    @property
+    def has_request_id(self) -> bool:
+        """Whether the answer has a request id."""
+        return REQUEST_ID_HEADER in self.fields
 
 
 class DoctorConnection:

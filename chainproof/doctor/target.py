@@ -220,6 +220,17 @@ def answered(name: str, head: Head) -> Diagnosis:
         return missing(name, f"{text}: there is no chain at this URL", "check the URL, --chain-id and --environment")
     if head.status == 429 or head.status >= 500:
         return risk(name, text, "see the answer with chainproof call; the chain may still be starting")
+    if 300 <= head.status < 400:
+        return risk(
+            name, f"{text}: a redirect, which is not followed", "check the URL: it has to be that of the chain itself"
+        )
+    if not head.is_json:
+        return risk(
+            name,
+            f"{text}, but not in JSON{'' if head.has_request_id else ' and without a request id'}: this may be another "
+            "server than the chain",
+            "check the URL, and see the answer with chainproof call",
+        )
     if head.status >= 400:
         return ok(name, f"{text}: the key is accepted, this input is not")
     return ok(name, f"{text}: the key is accepted")

@@ -159,6 +159,28 @@ def test_the_emulator_accepts_its_key_only(doctor: Doctor) -> None:
     assert "the key is accepted" in right.found["run_remote"]
 
 
+@pytest.mark.parametrize(
+    ("status", "media_type", "state", "text"),
+    [
+        (200, "text/html; charset=utf-8", "risk", "not in JSON and without a request id"),
+        (405, "text/html", "risk", "not in JSON"),
+        (204, "", "risk", "not in JSON"),
+        (301, "text/html", "risk", "a redirect"),
+        (200, "application/json; charset=utf-8", "ok", "the key is accepted"),
+        (400, "application/problem+json", "ok", "this input is not"),
+    ],
+)
+def test_a_web_site_is_no_chain(
+    doctor: Doctor, status: int, media_type: str, state: str, text: str
+) -> None:
+    """Only an answer in JSON says that the key was accepted: a site answers any POST with a page."""
+    with serving(status=status, fields={"Content-Type": media_type}) as server:
+        found = doctor(f"http://127.0.0.1:{server.port}", "--request")
+
+    assert state == found.states["run_remote"]
+    assert text in found.found["run_remote"]
+
+
 def test_a_port_without_a_server_is_missing(doctor: Doctor) -> None:
     """Nothing after it is checked."""
     port = free_port()
