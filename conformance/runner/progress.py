@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import TextIO
 
 import pytest
+
+from chainproof.contract import clauses
 
 from ..checks import Check
 from .run import CONFORMANCE_RUN, ConformanceRun
@@ -14,6 +18,36 @@ from .schedule import CheckProgress
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "accepted", "error": "ERROR"}
 _NOT_RUN = "not run"
 """The mark of a check that passed because a limit let it send nothing."""
+_OTHER = "other"
+"""The mark of a check that fails only because of the form of its answers, which is not what it checks."""
+
+_FORM_OF_ANSWERS = frozenset(
+    clause.id
+    for clause in (
+        clauses.OUTPUT_MEDIA_TYPE,
+        clauses.ERROR_MEDIA_TYPE,
+        clauses.ERROR_JSON,
+        clauses.ERROR_OBJECT,
+        clauses.ERROR_MESSAGE,
+        clauses.ERROR_CODE,
+        clauses.ERROR_DETAIL,
+        clauses.ERROR_CODE_STATUS,
+        clauses.ERROR_CODE_CAUSE,
+        clauses.REQUEST_ID_PRESENT,
+        clauses.REQUEST_ID_ON_ERRORS,
+        clauses.REQUEST_ID_UNIQUE,
+        clauses.SINGLETON_FIELDS,
+        clauses.UNIQUE_MEMBER_NAMES,
+        clauses.RETRY_AFTER,
+        clauses.FIELD_SYNTAX,
+        clauses.FIELD_CONVENTIONS,
+        clauses.DATE_ACCURATE,
+        clauses.ALLOW_HEADER,
+    )
+)
+"""Ids of clauses about the form of an answer, whatever the request was: any check may find them violated."""
+_MAX_NAMED = 3
+"""Clauses from above that a line names; more are counted."""
 
 
 class ProgressPlugin:
@@ -75,26 +109,23 @@ class ProgressPlugin:
         self._end_skipped(words if outcome == "skipped" else "")
         start = "\r\x1b[K" if self._live else ""
         mark = _NOT_RUN if outcome == "passed" and progress is not None and not progress.sent else _MARKS[outcome]
-        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words}){self._violated(item, conformance_run)}\n")
+        is_other, violated = self._violated(item, conformance_run)
+        mark = _OTHER if outcome == "failed" and is_other else mark
+        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words}){violated}\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)
 
-    def _violated(self, item: pytest.Item, conformance_run: ConformanceRun | None) -> str:
-        """
-        The clauses of the new findings that make a check fail, and the number of those that checks above had as well. Any
-        check may see a violation of another clause than its own.
-        """
-        if conformance_run is None:
-            return ""
+    def _violated(self, item: pytest.Item, conformance_run: ConformanceRun | None) -> tuple[bool, str]:
+        """Whether a check fails only because of the form of its answers, and the clauses that it found violated, in words."""
+        check = _check(item)
+        if conformance_run is None or check is None:
+            return False, ""
         found = conformance_run.requester.finding_recorder.findings_of(_title(item))
         failing = {each.key: each.clause for each in found if conformance_run.evidence.has_failing_level(each)}
-        new = dict.fromkeys(clause for key, clause in failing.items() if key not in self._printed)
-        known = len(self._printed & failing.keys())
+        words = violated_clauses({clause.id for clause in check.clauses}, failing, self._printed)
         self._printed |= failing.keys()
-        parts = [", ".join(new)] if new else []
-        parts += [f"{known} finding{'s' * (known != 1)} from above"] if known else []
-        return f": {'; '.join(parts)}" if parts else ""
+        return words
 
     def pytest_sessionfinish(self) -> None:
         """Count the skipped checks at the end."""
@@ -113,6 +144,29 @@ class ProgressPlugin:
         """Note an error in chainproof, and print it."""
         self.errors.append(text)
         self._err.write(f"{text}\n")
+
+
+def violated_clauses(
+    own: AbstractSet[str], failing: Mapping[tuple[str, str, str], str], printed: AbstractSet[tuple[str, str, str]]
+) -> tuple[bool, str]:
+    """
+    Whether a check with its *own* clauses fails only because of the form of its answers; and the clauses of its *failing*
+    findings in words. Findings that were *printed* before are those from above.
+
+    >>> violated_clauses({"key-verified"}, {("error-media-type", "", ""): "error-media-type"}, {("error-media-type", "", "")})
+    (True, ': only error-media-type, from above')
+    >>> violated_clauses({"key-verified"}, {("key-verified", "", ""): "key-verified"}, set())
+    (False, ': key-verified')
+    """
+    if not failing:
+        return False, ""
+    is_other = not set(failing.values()) & own and set(failing.values()) <= _FORM_OF_ANSWERS
+    new = dict.fromkeys(clause for key, clause in failing.items() if key not in printed)
+    known = dict.fromkeys(clause for key, clause in failing.items() if key in printed)
+    named = ", ".join(known) if len(known) <= _MAX_NAMED else f"{len(known)} clauses"
+    parts = [", ".join(new)] if new else []
+    parts += [f"{named}, from above"] if known else []
+    return is_other, f": {'only ' * is_other}{'; '.join(parts)}"
 
 
 def _effort(progress: CheckProgress) -> str:
