@@ -31,8 +31,11 @@ class Remedy:
     """A pattern of what findings say of the answers that it changes; empty if all may be meant."""
 
 
-_NO_PART = "^(?!only a part)"
-"""Nothing of an answer came. A part without the rest has another cause, such as a wrong Content-Length."""
+_REFUSED = "Connection refused"
+_NO_PART = f"^(?!only a part|{_REFUSED})"
+"""
+Nothing of an answer came on an open connection. A part without the rest has another cause, such as a wrong Content-Length.
+"""
 
 _DOCUMENTED_STATUS = (
     clauses.STATUS,
@@ -389,6 +392,12 @@ SERVERS: tuple[Remedy, ...] = (
         difference=_NO_PART,
         text="A worker that takes more than 30 seconds is killed, and its connections are dropped. Use `gunicorn --timeout "
         "600`.",
+    ),
+    Remedy(
+        clauses=(clauses.REQUEST_ANSWERED,),
+        framework="any server",
+        difference=f"^{_REFUSED}",
+        text="Nothing listens on this port any more: the server has stopped, or restarts. See its log.",
     ),
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED, clauses.CONNECTION_PERSISTENCE),

@@ -133,6 +133,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
         damage=run.damage,
         blocked_reason=note if ending is Ending.COMPLETED else "",
         was_accepted=run.coverage is None or bool(run.coverage.statuses.get(200)),
+        has_inputs=run.manifest.known_settings.has_inputs,
         cut_by=run.coverage.cut_by if run.coverage is not None else "",
         internal_error=note if ending is Ending.INTERNAL_ERROR else "",
         machine_fault=note if ending is Ending.MACHINE_FAULT else "",
@@ -159,6 +160,12 @@ def _unfinished(run: Run) -> Iterator[Caveat]:
             code=CaveatCode.UNFINISHED,
             text="The run ended early: later checks were not run.",
             remedy="Let it run to its end.",
+        )
+    elif run.coverage is not None and run.coverage.cut_by:
+        yield Caveat(
+            code=CaveatCode.UNFINISHED,
+            text=f"The run is incomplete: {run.coverage.cut_by}. {run.coverage.requests:,} requests were sent.",
+            remedy="If the target stopped, see its log; if a limit of the run was reached, raise it. Then run it again.",
         )
 
 
@@ -187,6 +194,26 @@ def _idle_clauses(why: str, ids: list[str]) -> str:
     return f"{', '.join(ids)}{f' ({why})' if why else ''}"
 
 
+def _remedy_for_idle_clauses(run: Run) -> str:
+    """What would test more clauses; empty if no option would."""
+    settings = run.manifest.known_settings
+    if _is_cut(run):
+        return ""
+    if run.coverage is not None and not run.coverage.statuses.get(200):
+        if settings.has_inputs:
+            return "Give inputs that the chain accepts: `chainproof call` shows how it answers one."
+        return (
+            "Say what the chain accepts: --input-schema or --payloads. Without an input, most clauses cannot be tested."
+        )
+    unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
+    return f"If it applies: {'; '.join(unset)}." if unset else ""
+
+
+def _is_cut(run: Run) -> bool:
+    """Whether a run could not send what it had planned: its clauses lack requests, not options."""
+    return bool((run.end and run.end.note) or (run.coverage and run.coverage.cut_by))
+
+
 def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
     """A clause that was not exercised may be violated."""
     idle: dict[str, list[str]] = {}
@@ -194,11 +221,8 @@ def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
         if row.state is ClauseState.NOT_EXERCISED:
             idle.setdefault(row.why, []).append(row.clause.id)
     if idle:
-        settings = run.manifest.known_settings
-        unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
-        unset = unset if set(idle) - {NOT_SELECTED} else []
         yield Caveat(
             code=CaveatCode.NOT_EXERCISED,
             text=f"Not tested: {'; '.join(_idle_clauses(why, ids) for why, ids in idle.items())}.",
-            remedy=f"If it applies: {'; '.join(unset)}." if unset and not (run.end and run.end.note) else "",
+            remedy=_remedy_for_idle_clauses(run) if set(idle) - {NOT_SELECTED} else "",
         )

@@ -18,6 +18,8 @@ from chainproof.results.manifest import Ending
 
 NO_SUCCESS = "No request was answered 200: the run needs inputs that the chain accepts (--input-schema or --payloads)"
 """Why a run shows nothing about a chain whose inputs are unknown."""
+INPUTS_REJECTED = "No request was answered 200: the target rejects the given inputs (`chainproof call` shows an answer)"
+"""Why a run shows nothing about a chain if the inputs that the user gave are rejected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class ConformanceEvidence:
     """What left the run incomplete, such as the end of `--time-budget`; empty if all planned requests were sent and judged."""
     was_accepted: bool = True
     """Whether any request was answered 200."""
+    has_inputs: bool = False
+    """Whether `--input-schema` or `--payloads` was given."""
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
     machine_fault: str = ""
@@ -68,6 +72,12 @@ class ConformanceEvidence:
         passed = self.exercised - {found.clause for found in self.findings}
         return sum(clause.id in passed and not is_waived(clause, self.contract) for clause in CLAUSES)
 
+    @property
+    def untested_clauses(self) -> int:
+        """The number of clauses that were neither exercised nor violated, without those that the contract waives."""
+        known = self.exercised | {found.clause for found in self.findings}
+        return sum(clause.id not in known and not is_waived(clause, self.contract) for clause in CLAUSES)
+
 
 def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     """The verdict, and the reason in a sentence."""
@@ -80,13 +90,13 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     accepted = list(dict.fromkeys(found.clause for found in failing if evidence.is_accepted(found)))
     also = f" Violated, but accepted: {', '.join(accepted)}." if accepted else ""
     if violated:
-        return Verdict.FAIL, f"{_clauses(len(violated))} violated: {', '.join(violated)}.{also}"
+        return Verdict.FAIL, f"{_clauses(len(violated))} violated: {', '.join(violated)}.{also}{_gap(evidence)}"
     if evidence.ending is not Ending.COMPLETED:
         return _unfinished(evidence, also)
     if evidence.blocked_reason:
         return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."
     if not evidence.was_accepted:
-        return Verdict.INCONCLUSIVE, f"{NO_SUCCESS}.{also}"
+        return Verdict.INCONCLUSIVE, f"{INPUTS_REJECTED if evidence.has_inputs else NO_SUCCESS}.{also}"
     if evidence.cut_by:
         return (
             Verdict.INCONCLUSIVE,
@@ -96,6 +106,21 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
         return Verdict.INCONCLUSIVE, "No clause was tested."
     by = f" by the checks that -k {evidence.selection!r} selects" if evidence.selection else ""
     return Verdict.PASS, f"{_clauses(evidence.passed_clauses)} tested and passed{by}.{also}"
+
+
+def _gap(evidence: ConformanceEvidence) -> str:
+    """Why a run that fails leaves much untested, in a sentence after a space; empty if nothing kept it from testing the rest."""
+    if evidence.blocked_reason:
+        gap = evidence.blocked_reason.rstrip(".")
+    elif evidence.cut_by:
+        gap = f"The run is incomplete: {evidence.cut_by}"
+    elif evidence.ending is not Ending.COMPLETED:
+        gap = "The run ended early"
+    elif not evidence.was_accepted:
+        gap = "No request was answered 200"
+    else:
+        return ""
+    return f" {gap}; {_clauses(evidence.untested_clauses)} not tested."
 
 
 def _unfinished(evidence: ConformanceEvidence, also: str) -> tuple[Verdict, str]:

@@ -95,6 +95,8 @@ class KnownSettings:
     """The lowest severity that fails a conformance run."""
     path_assumed: bool = False
     """Whether the target's path is another one than the document's."""
+    has_inputs: bool = False
+    """Whether `--input-schema` or `--payloads` was given."""
     echo: bool = False
     steerable: bool = False
     selection: str = ""
@@ -122,6 +124,7 @@ class KnownSettings:
             acceptances=read_acceptances(settings.get("accept")),
             fail_on=Level(fail_on) if fail_on in list(Level) else Level.ASSUMED,
             path_assumed=bool(settings.get("path_assumed")),
+            has_inputs=bool(settings.get("input_schema") or settings.get("payloads")),
             echo=bool(settings.get("echo")),
             steerable=bool(settings.get("steerable")),
             selection=selection if isinstance(selection, str) else "",

@@ -98,6 +98,7 @@ def objects_with_a_single_member_are_not_unwrapped(requester: Requester) -> None
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT, title="every Unicode code point is accepted")
 def every_unicode_code_point_is_accepted(requester: Requester) -> None:
     """Raw and escaped. If a Unicode plane fails, it is halved until few code points are left."""
+    requester.require_accepted_input()
     if requester.inputs.text_place is None:
         raise CheckSkipped("needs a chain that accepts any text: in a string argument, or in a member that it ignores")
     quick = requester.settings.depth is Depth.QUICK

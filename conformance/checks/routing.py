@@ -270,6 +270,7 @@ def every_form_of_the_own_host_name_is_recognised(requester: Requester) -> None:
     suffix = f":{port}" if port else ""
     usual = _status_with_host(requester, name + suffix)
     if usual is None or usual >= 300:
+        requester.require_accepted_input()
         raise CheckSkipped(f"needs a target that accepts requests with Host: {name}{suffix}")
     default_port = 443 if requester.target.scheme == "https" else 80
     forms = [(clauses.HOST_FORMS, host + suffix) for host in (name.upper(), name.title())]

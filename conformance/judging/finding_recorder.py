@@ -183,6 +183,8 @@ class FindingRecorder:
     def _reasons(self) -> dict[str, str]:
         """Why clauses may not have been exercised; the most frequent reason if checks had several."""
         skipped = {name: reasons.most_common(1)[0][0] for name, reasons in self._skip_reasons.items()}
+        if not self._statuses[200]:
+            skipped |= dict.fromkeys(_OUTPUT_CLAUSES, _NO_SUCCESS)
         return _CONDITIONAL | skipped | dict(self.chain_reasons) | dict.fromkeys(self.not_selected, NOT_SELECTED)
 
     @staticmethod
@@ -313,8 +315,11 @@ class FindingRecorder:
 _INVISIBLE_WITH_CURL = frozenset({clauses.RESPONSE_FRAMING, clauses.CONTENT_CODING, clauses.CONNECTION_PERSISTENCE})
 """Clauses about bytes that curl decodes, or does not show."""
 
+_NO_SUCCESS = "no answer was a 200"
+_OUTPUT_CLAUSES = (clauses.OUTPUT_MEDIA_TYPE.id, clauses.OUTPUT_JSON.id, clauses.OUTPUT_OBJECT.id)
+
 _CONDITIONAL: dict[str, str] = {
-    clauses.OUTPUT_MEDIA_TYPE.id: "no answer was a 200",
+    clauses.OUTPUT_MEDIA_TYPE.id: _NO_SUCCESS,
     clauses.OUTPUT_JSON.id: "no answer was a 200 with the Content-Type application/json",
     clauses.OUTPUT_OBJECT.id: "no answer was a 200 with JSON",
     clauses.ERROR_MEDIA_TYPE.id: "no answer was a documented error",

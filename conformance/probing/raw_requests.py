@@ -66,6 +66,7 @@ def send_accepted_reference_request(requester: Requester) -> ReferenceAnswer:
     """Send a valid request with normal framing. Raises CheckSkipped if it is not accepted."""
     reference = send_reference_request(requester)
     if reference.status is None or reference.status >= 300:
+        requester.require_accepted_input()
         raise CheckSkipped("needs an input that the chain accepts")
     return reference
 

@@ -308,7 +308,10 @@ class Requester(CheckContext):
             cause, shown = self._bypass_cause(request, judgement.auth_bypass, expected)
             judgement = with_bypass_cause(judgement, cause, request, self.terms)
             bypassing = None if shown is request else shown
-        judged = self._recorder.record(request, received, judgement, bypassing)
+        shown = request
+        if received.transport is Transport.CONNECT_FAILED:  # not because of this request, so that none is named
+            shown = replace(self.build_request(), label="")
+        judged = replace(self._recorder.record(shown, received, judgement, bypassing), request=request)
         if judgement.rejected is not None:
             self._rejections.add(judgement.rejected)
         self._stop_if_gone(request, received, expected)

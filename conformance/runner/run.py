@@ -87,6 +87,7 @@ class ConformanceRun:
             ending=self.ending,
             blocked_reason=self.blocked_reason or "",
             cut_by=finding_recorder.cut_by,
+            has_inputs=bool(self.settings.input_schema or self.settings.payloads),
             was_accepted=bool(finding_recorder.coverage.statuses.get(200)),
             internal_error=self.internal_error,
             machine_fault=self.machine_fault,

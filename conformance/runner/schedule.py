@@ -81,7 +81,8 @@ class CheckRunner:
             # Only the part of the time that this check gets is over.
             progress.skipped, progress.left_out = None, max(1, progress.left_out)
         if not (progress.sent or progress.left_out or progress.skipped or progress.error):
-            progress.skipped = CheckSkipped(_NO_REQUEST)
+            has_input = requester.inputs.is_accepted is not False
+            progress.skipped = CheckSkipped(_NO_REQUEST if has_input else requester.no_accepted_input)
         self._enter(check, progress, turn)
         return progress
 

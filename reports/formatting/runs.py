@@ -59,6 +59,8 @@ def start_timestamp(started: str) -> Seconds:
 def ending_and_duration(run: Run) -> str:
     """How a run ended, and after how long."""
     ending = _ENDINGS[run.end.ending if run.end is not None else None]
+    if run.end is not None and run.end.ending is Ending.COMPLETED and run.coverage is not None and run.coverage.cut_by:
+        ending = "ended early"
     if run.end is not None:
         return f"{ending} after {format_duration(run.end.seconds)}"
     return f"{ending} after {len(by_second(run.intervals))} s" if run.intervals else ending

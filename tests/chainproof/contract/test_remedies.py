@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainproof.contract.clauses import ECHO_EXACT, STATUS
+from chainproof.contract.clauses import ECHO_EXACT, REQUEST_ANSWERED, STATUS
 from chainproof.contract.remedies import remedies_for
 
 
@@ -25,3 +25,12 @@ def test_a_remedy_for_a_status_is_shown_for_that_status_only(form: str) -> None:
     """A limit of the body's size does not explain a 404."""
     assert any("nginx answers bodies above" in remedy.text for remedy in remedies_for(STATUS.id, form.format(413)))
     assert not any("nginx answers bodies above" in remedy.text for remedy in remedies_for(STATUS.id, form.format(404)))
+
+
+def test_a_refused_connection_has_no_remedy_for_slow_answers() -> None:
+    """A longer timeout of a gateway does not mend a server that has stopped."""
+    remedies = remedies_for(REQUEST_ANSWERED.id, "Connection refused")
+
+    assert ["any server"] == [remedy.framework for remedy in remedies]
+    assert "log" in remedies[0].text
+    assert "any server" not in {remedy.framework for remedy in remedies_for(REQUEST_ANSWERED.id, "none")}

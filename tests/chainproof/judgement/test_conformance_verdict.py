@@ -59,6 +59,27 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
     ),
     "interrupted": (replace(PASSED, ending=Ending.INTERRUPTED), Verdict.INCONCLUSIVE, "ended early"),
     "interrupted, a violation": (replace(FAILED, ending=Ending.INTERRUPTED), Verdict.FAIL, "error-message"),
+    "a violation in a run that was cut": (
+        replace(FAILED, cut_by="the target does not accept connections any more"),
+        Verdict.FAIL,
+        "error-message. The run is incomplete: the target does not accept connections any more; ",
+    ),
+    "a violation in a run that was interrupted": (
+        replace(FAILED, ending=Ending.INTERRUPTED),
+        Verdict.FAIL,
+        "error-message. The run ended early; ",
+    ),
+    "a violation, and no 200": (
+        replace(FAILED, was_accepted=False),
+        Verdict.FAIL,
+        f"error-message. No request was answered 200; {len(CLAUSE_BY_ID) - 2} clauses not tested.",
+    ),
+    "no 200": (replace(PASSED, was_accepted=False), Verdict.INCONCLUSIVE, "the run needs inputs"),
+    "no 200 with inputs": (
+        replace(PASSED, was_accepted=False, has_inputs=True),
+        Verdict.INCONCLUSIVE,
+        "the target rejects the given inputs",
+    ),
     "killed": (replace(PASSED, ending=None), Verdict.INVALID, "did not end"),
     "damaged": (replace(PASSED, damage={"findings.jsonl": "the file is missing"}), Verdict.INVALID, "findings.jsonl"),
     "damaged, a violation": (replace(FAILED, damage={"findings.jsonl": "1 line of 3"}), Verdict.INVALID, "1 line of 3"),

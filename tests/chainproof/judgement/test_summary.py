@@ -21,6 +21,7 @@ from chainproof.judgement.conformance_summary import ClauseState, ConformanceSum
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.summary import report
 from chainproof.judgement.verdict import Verdict
+from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import Run
@@ -576,6 +577,38 @@ def test_a_blocked_run_is_inconclusive() -> None:
     summary = summarise_conformance(conformance_run(note="the key is refused"))
 
     assert (Verdict.INCONCLUSIVE, True) == (summary.verdict, "the key is refused" in summary.reason)
+
+
+def test_a_run_that_was_cut_says_so() -> None:
+    """In the first line and in a caveat, also if it failed; options would not make it test more."""
+    cause = "the target does not accept connections any more"
+    coverage = Coverage(requests=300, statuses={200: 9}, cut_by=cause)
+    summary = summarise_conformance(replace(conformance_run(finding(clauses.STATUS)), coverage=coverage))
+    caveats = {each.code: each for each in summary.caveats}
+
+    assert (Verdict.FAIL, True) == (summary.verdict, cause in summary.reason)
+    assert cause in caveats[CaveatCode.UNFINISHED].text
+    assert "--" not in caveats[CaveatCode.NOT_EXERCISED].remedy
+
+
+@pytest.mark.parametrize(
+    ("statuses", "given", "expected"),
+    [
+        ({422: 9}, {}, "--input-schema or --payloads"),
+        ({422: 9}, {"payloads": ["in.jsonl"]}, "Give inputs that the chain accepts"),
+        ({200: 9}, {}, "--echo says"),
+    ],
+)
+def test_the_remedy_for_untested_clauses_fits_the_reason(
+    statuses: dict[int, int], given: dict[str, list[str]], expected: str
+) -> None:
+    """Without an accepted input, no other option helps."""
+    run = replace(conformance_run(), coverage=Coverage(requests=9, statuses=statuses))
+    run = replace(run, manifest=replace(run.manifest, settings=run.manifest.settings | given))
+    caveat = next(each for each in summarise_conformance(run).caveats if each.code is CaveatCode.NOT_EXERCISED)
+
+    assert expected in caveat.remedy
+    assert ("--echo" in caveat.remedy) == (200 in statuses)
 
 
 def test_every_clause_has_a_state() -> None:

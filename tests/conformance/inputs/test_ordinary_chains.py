@@ -99,6 +99,10 @@ def test_a_run_without_a_success_is_inconclusive(
     for clause in ("invalid-json-rejected", "non-object-rejected", "object-accepted", "media-type-required"):
         assert exercised(result, clause) == 0
         assert "give --input-schema or --payloads" in result.finding_recorder.coverage.not_exercised[clause]
+    assert "no answer was a 200" == result.finding_recorder.coverage.not_exercised["output-json"]
+    reasons = " ".join(result.finding_recorder.coverage.not_exercised.values())
+    assert "cannot be made for this chain" not in reasons  # no chain is to blame whose inputs are unknown
+    assert "accepts requests with Host" not in reasons
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -30,7 +30,7 @@ from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan
 from chainproof.conformance.runner.power_order import CheckPower
 from chainproof.conformance.runner.schedule import CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
-from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.client import Client, connection_failure
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import parse_target
@@ -430,6 +430,18 @@ def test_a_target_that_is_gone_leaves_the_run_cut() -> None:
 
     assert "503" in requester.finding_recorder.cut_by
     assert len(sent) < 200
+
+
+def test_a_refused_connection_is_not_about_the_request() -> None:
+    """The finding names no request as the reason: a server that has stopped refuses every one."""
+    with requester_for(correct_endpoint) as requester:
+        request = requester.build_request(b'{"a": "long input"}', label="a special input")
+        requester.record(request, connection_failure(ConnectionRefusedError(111, "Connection refused")), None)
+        found = requester.finding_recorder.findings
+
+    assert ["Connection refused"] == [each.actual for each in found]
+    assert () == found[0].cases
+    assert "long input" not in found[0].reproduce
 
 
 def test_a_check_that_sends_nothing_is_skipped() -> None:
