@@ -170,9 +170,7 @@ def test_the_emulator_accepts_its_key_only(doctor: Doctor) -> None:
         (400, "application/problem+json", "ok", "this input is not"),
     ],
 )
-def test_a_web_site_is_no_chain(
-    doctor: Doctor, status: int, media_type: str, state: str, text: str
-) -> None:
+def test_a_web_site_is_no_chain(doctor: Doctor, status: int, media_type: str, state: str, text: str) -> None:
     """Only an answer in JSON says that the key was accepted: a site answers any POST with a page."""
     with serving(status=status, fields={"Content-Type": media_type}) as server:
         found = doctor(f"http://127.0.0.1:{server.port}", "--request")
