@@ -389,6 +389,23 @@ def test_all_answers_together_have_a_budget(server: ScriptServer, kind: str) -> 
     assert 0 < largest
 
 
+@pytest.mark.parametrize(("size", "transport"), [(LIMIT // 5, Transport.ANSWERED), (LIMIT // 3, Transport.TOO_LARGE)])
+def test_the_copies_of_an_answer_count(server: ScriptServer, size: int, transport: Transport) -> None:
+    """A body is joined, and copied again while it is judged: it takes four times its bytes."""
+    target = parse_target(f"http://127.0.0.1:{server.port}")
+    client = LoadClient(target, max_response_memory=LIMIT)
+    pieces = [b"x" * 50_000] * (size // 50_000)
+    server.scripts.put(
+        Script([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % sum(map(len, pieces)), *pieces], "close")
+    )
+    call = gevent.spawn(client.call, request_bytes(target, ApiKey("key"), b"{}"), time.monotonic() + PATIENCE)
+    reply = call.get()
+    gevent.sleep(0)
+
+    assert transport is reply.transport
+    assert 0 == client._memory.held
+
+
 def test_long_request_ids_are_stored_in_part(server: ScriptServer) -> None:
     """They have at most 200 bytes, and two that differ only at the end stay different."""
     ids = [b"x" * 100_000 + end for end in (b"1", b"2", b"1")] + [b"y" * 200]
