@@ -19,7 +19,7 @@ from chainproof.results.manifest import Guard
 from chainproof.statistics.growth import trend
 from chainproof.workload.objectives import TIMES, Indicator, Objective
 
-from .evidence import Counts, Probe, ProbeVerdict, RateStatus, evidence
+from .evidence import Counts, Probe, ProbeVerdict
 from .saturation import ProbeRequest
 
 _PROBE_VERDICTS = {
@@ -27,21 +27,15 @@ _PROBE_VERDICTS = {
     Verdict.FAIL: ProbeVerdict.MISSED,
     Verdict.INCONCLUSIVE: ProbeVerdict.INCONCLUSIVE,
 }
-_STATUS_VERDICTS = {
-    RateStatus.MET: ProbeVerdict.MET,
-    RateStatus.MISSED: ProbeVerdict.MISSED,
-    RateStatus.GROWING: ProbeVerdict.MISSED,
-    RateStatus.OPEN: ProbeVerdict.INCONCLUSIVE,
-}
 
 
 def measured_probe(request: ProbeRequest, summary: LoadSummary, elapsed: Seconds) -> Probe:
-    """The probe that a run was, with the verdict on this run alone."""
+    """The probe that a run was, with the verdict of its own report, unless requests in flight grew."""
     quantiles = summary.timings["response_time_s"].quantiles
     probe = Probe(
         rate=request.rate,
         purpose=request.purpose,
-        verdict=ProbeVerdict.INVALID,
+        verdict=_PROBE_VERDICTS.get(summary.verdict, ProbeVerdict.INVALID),
         reason=summary.reason,
         folder=summary.run.path.name,
         seconds=request.seconds,
@@ -55,10 +49,10 @@ def measured_probe(request: ProbeRequest, summary: LoadSummary, elapsed: Seconds
         ),
         others=_others(summary),
     )
-    if summary.verdict is Verdict.INVALID:
+    growth = _growth(probe)
+    if summary.verdict is Verdict.INVALID or growth is None:
         return probe
-    verdict = _STATUS_VERDICTS[evidence([replace(probe, verdict=ProbeVerdict.INCONCLUSIVE)])[0].status]
-    return replace(probe, verdict=verdict, reason=_growth(probe) or summary.reason)
+    return replace(probe, verdict=ProbeVerdict.MISSED, reason=growth)
 
 
 def _is_share(objective: Objective) -> bool:

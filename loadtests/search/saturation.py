@@ -56,7 +56,7 @@ REASON_TEXTS = {
     NoRateReason.GENERATOR_LIMIT: "No result: the load generator reached its limit before the target did. Use more "
     "processes or more machines.",
     NoRateReason.UNSTABLE: f"No result: the target is not stable. {MAX_PROBES} probes do not agree on a rate.",
-    NoRateReason.OUT_OF_TIME: "No result: the time was up before a rate was shown to meet the objectives. Raise --search-max-duration.",
+    NoRateReason.OUT_OF_TIME: "No result: the time was up before a rate was found and verified. Raise --search-max-duration.",
 }
 EXIT_BY_REASON = {
     NoRateReason.LOWEST_MISSED: ExitCode.FAIL,
@@ -78,20 +78,19 @@ class SearchResult:
     interval: tuple[PerSecond | None, PerSecond | None] = (None, None)
     """Of the highest rate that meets the objectives (95 %); an end is None if it is unknown."""
     no_rate_reason: NoRateReason | None = None
-    is_out_of_time: bool = False
-    """Whether the search would have gone on, for a narrower interval."""
+    found_so_far: str = ""
+    """What a search whose time was up has shown, as a sentence."""
 
     @property
     def sentence(self) -> str:
         """The result as a sentence."""
         if self.no_rate_reason is not None:
-            return REASON_TEXTS[self.no_rate_reason]
+            return f"{REASON_TEXTS[self.no_rate_reason]} {self.found_so_far}".rstrip()
         low, high = ("unknown" if end is None else f"{end:.4g}" for end in self.interval)
         above = "" if self.missed_at is None else f" and missed at {self.missed_at:.4g}"
-        cause = " The time was up: a higher --search-max-duration narrows it." if self.is_out_of_time else ""
         return (
             f"The objectives are met at {self.rate:.4g} requests per second{above}. The highest rate that meets them: "
-            f"95 % interval {low} to {high}.{cause}"
+            f"95 % interval {low} to {high}."
         )
 
     @property
@@ -150,7 +149,7 @@ def next_step(probes: Sequence[Probe], plan: SearchPlan) -> ProbeRequest | Searc
         return step
     needed = step.pause + plan.warm_up + step.seconds + plan.drain
     if probes and sum(probe.elapsed for probe in probes) + needed > plan.settings.max_duration:
-        return state.best_result()
+        return replace(state.no_result(NoRateReason.OUT_OF_TIME), found_so_far=unfinished_sentence(probes))
     return step
 
 
@@ -217,14 +216,6 @@ class _State:
     def no_result(self, reason: NoRateReason) -> SearchResult:
         """No result."""
         return SearchResult(no_rate_reason=reason, missed_at=self.missed if math.isfinite(self.missed) else None)
-
-    def best_result(self) -> SearchResult:
-        """The highest rate that was shown to meet the objectives and is far enough below the lowest missed one."""
-        limit = self.missed / (1 + self.plan.settings.resolution) * _NEAR
-        shown = [each.rate for each in self.below if each.status is RateStatus.MET and each.rate <= limit]
-        if shown and math.isfinite(self.missed):
-            return replace(self.result(max(shown)), is_out_of_time=True)
-        return self.no_result(NoRateReason.OUT_OF_TIME)
 
     def request(self, rate: PerSecond, purpose: ProbePurpose, requests: float, pause: Seconds) -> ProbeRequest:
         """A probe."""

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from chainproof.judgement.load_summary import summarise_load
+from chainproof.judgement.verdict import Verdict
 from chainproof.loadtests.search.evidence import Counts, Probe, ProbePurpose, ProbeVerdict, RateStatus, evidence
+from chainproof.loadtests.search.measurement import measured_probe
+from chainproof.loadtests.search.saturation import ProbeRequest
+from chainproof.results.exchange import Outcome, Result, Transport
+from chainproof.results.folder import Run
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
 
 
 def probe(
@@ -104,3 +113,33 @@ def test_an_objective_of_every_request_has_no_sampling_error(bad: int, status: R
     counts = replace(single.counts[0], required=1.0, good=600 - bad)
 
     assert [status] == statuses(replace(single, counts=(counts,)))
+
+
+def test_a_probe_has_the_verdict_of_its_own_report() -> None:
+    """A probe whose report is inconclusive, since slow spells last too long, is not shown as met beside it."""
+    seconds = []
+    for number in range(40):
+        second = Interval(second=number)
+        for place in range(50):
+            second.count_planned()
+            second.count_sent(0.0)
+            time = 0.6 + place * 0.002 if 20 <= number < 26 else 0.1
+            second.count_outcome(Outcome(Transport.ANSWERED, 200, None, Result.OK), time, time)
+        seconds.append(second)
+    manifest = Manifest(
+        kind=RunKind.LOAD,
+        name="steady",
+        started="2026-11-22T13:27:00.250Z",
+        target="https://chain-abc123.api.baseten.co/production/run_remote",
+        settings={"model": "open", "duration_s": 40.0, "rate_per_s": 50.0},
+        objectives=("p95 response_time < 800ms",),
+    )
+    counts = {"planned": 2000, "not_sent": 0, "sent": 2000, **{each.value: 0 for each in Result}, "ok": 2000}
+    end = RunEnd(ending=Ending.COMPLETED, seconds=40.0, accounting=counts)
+    summary = summarise_load(Run(path=Path("x"), manifest=manifest, intervals=tuple(seconds), end=end))
+    request = ProbeRequest(rate=50.0, purpose=ProbePurpose.DOUBLING, seconds=40.0)
+
+    assert (Verdict.INCONCLUSIVE, ProbeVerdict.INCONCLUSIVE) == (
+        summary.verdict,
+        measured_probe(request, summary, 40.0).verdict,
+    )
