@@ -96,6 +96,13 @@ def sentence(change: MetricChange, tolerance: Tolerance) -> str:
         Change.IMPROVED: f"it is better by more than {limit}.",
         Change.UNCHANGED: f"this is within the tolerance of {limit}.",
     }
+    if change.jointly:
+        worse = "worse" if change.is_worse else "better"
+        return (
+            f"{found}, with 95 % certainty for all {change.jointly} metrics together between "
+            f"{interval(change).replace(' to ', ' and ')}. Alone it would be {worse} by more than {limit}: `--metric "
+            f"{change.metric}`, chosen before the runs, lets it decide alone."
+        )
     if change.change in endings:
         return f"{certain}: {endings[change.change]}"
     if change.excludes_regression:

@@ -75,8 +75,13 @@ class MetricChange:
     size: float | None = None
     """None if a side has too few requests."""
     low: float | None = None
-    """The ends of the 95 % interval; None if the variance from run to run is unknown."""
+    """The ends of the 95 % interval, see `jointly`; None if the variance from run to run is unknown."""
     high: float | None = None
+    jointly: int = 0
+    """
+    The number of metrics that are judged together, if this leaves open what the metric alone would show. The interval is
+    then the wider one that decides.
+    """
     differs: bool = False
     """Whether there is a change at all, of whatever size."""
     excludes_regression: bool = False
@@ -197,18 +202,24 @@ def _change(
         )
     ends = found.interval() if found.is_known else None
     family_error = ERROR / max(tests, 1)
+    change, band = _class(kind, found, ends, tolerance.band(kind), errors), tolerance.band(kind)
+    excludes_regression = ends is not None and not _reaches_worse(kind, ends, band)
+    is_joint = change is Change.INCONCLUSIVE and ends is not None and (ends[0] >= band[1] or ends[1] <= band[0])
+    if is_joint:
+        ends = found.interval(2 * errors[0])[0], found.interval(2 * errors[1])[1]
     return MetricChange(
         metric=each.metric,
-        change=_class(kind, found, ends, tolerance.band(kind), errors),
+        change=change,
         candidate=candidate,
         baseline=baseline,
         size=kind.change(found.value),
         low=None if ends is None else kind.change(ends[0]),
         high=None if ends is None else kind.change(ends[1]),
+        jointly=tests if is_joint else 0,
         differs=found.p_value <= errors[2],
-        excludes_regression=ends is not None and not _reaches_worse(kind, ends, tolerance.band(kind)),
+        excludes_regression=excludes_regression,
         smallest_detectable=_smallest_detectable(kind, found, family_error),
-        runs_needed=found.runs_needed(tolerance.band(kind)[1], family_error),
+        runs_needed=found.runs_needed(band[1], family_error),
         history=found.history,
         decides=decides,
     )

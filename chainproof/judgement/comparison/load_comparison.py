@@ -281,8 +281,12 @@ def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
             f"{_tolerance_options(changes)}."
         )
     count = max(number for number in needed if number is not None)
+    hardest = _titles(each for each in changes if each.runs_needed == count)
+    others = [each for each in changes if each.runs_needed != count]
+    fewer = ", ".join(f"{each.kind.title} {each.runs_needed}" for each in others)
+    because = f", because of {hardest} ({fewer}; `--metric` chooses what decides)" if others else ""
     return (
-        f"Make {count} {what} in all: they detect a change as large as the tolerance with a probability of 80 %. If the true "
+        f"Make {count} {what} in all{because}: they detect a change as large as the tolerance with a probability of 80 %. If the true "
         "change is about as large as the tolerance, the result stays inconclusive."
     )
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.judgement.comparison.change import (
+    Change,
     MetricDifference,
     Tolerance,
     change_text,
@@ -18,6 +19,7 @@ from chainproof.judgement.comparison.change import (
 from chainproof.judgement.comparison.differences import Design, metric_differences
 from chainproof.judgement.comparison.load_comparison import RUNS, conclude
 from chainproof.judgement.comparison.metrics import METRIC_KINDS, Metric
+from chainproof.reports.comparison.wording import sentence
 from chainproof.statistics.measurements import share
 from chainproof.statistics.run_differences import Difference
 
@@ -72,3 +74,41 @@ def test_a_next_step_fits_the_kind_of_runs(design: Design) -> None:
     assert ("--search-resolution" in steps) is (design is Design.SEARCHES)
     assert ("--share-tolerance" in steps) is (metric is Metric.ERROR_RATE)
     assert (" --tolerance" in steps) is (metric is Metric.THROUGHPUT)
+
+
+@given(st.lists(st.tuples(st.floats(-0.5, 0.5), st.floats(0.001, 0.2)), min_size=1, max_size=3), st.floats(2.0, 40.0))
+def test_a_class_and_its_interval_agree(found: list[tuple[float, float]], freedom: float) -> None:
+    """A change that is left open has an interval that leaves it open, also if several metrics share the probability of error."""
+    differences = [
+        MetricDifference(metric=metric, difference=Difference(value=value, error=error, degrees_of_freedom=freedom))
+        for metric, (value, error) in zip(Metric, found, strict=False)
+    ]
+    for change in judge_changes(differences, Tolerance()):
+        assert change.low is not None
+        assert change.high is not None
+        if change.change is Change.INCONCLUSIVE:
+            assert change.low < 0.1
+            assert change.high > -0.1
+        if change.jointly:
+            text = sentence(change, Tolerance())
+            assert f"all {len(found)} metrics together" in text
+            assert f"--metric {change.metric}" in text
+
+
+def test_the_number_of_runs_names_the_metric_that_needs_them() -> None:
+    """A median that needs few duets is not hidden behind a p99 that needs many."""
+    errors = {Metric.P50: 0.035, Metric.P99: 0.5}
+    changes = judge_changes(
+        [
+            MetricDifference(
+                metric=metric,
+                difference=Difference(value=0.08, error=error, degrees_of_freedom=9.0, freedom_of_duet=9.0),
+            )
+            for metric, error in errors.items()
+        ],
+        Tolerance(),
+    )
+    p50, p99 = (each.runs_needed for each in changes)
+    step = conclude([], [], changes, tolerance=Tolerance(), design=Design.DUETS).next_steps[0]
+
+    assert f"Make {p99} duets in all, because of p99 (p50 {p50}; `--metric` chooses what decides)" in step
