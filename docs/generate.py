@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import cast
 
+from chainproof.clock import format_duration
 from chainproof.completion import OPTIONS as COMPLETION_OPTIONS
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
@@ -27,6 +28,7 @@ from chainproof.contract.remedies import REMEDIES
 from chainproof.demo import OPTIONS as DEMO_OPTIONS
 from chainproof.doctor.command import OPTIONS as DOCTOR_OPTIONS
 from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
+from chainproof.loadtests.catalogue import workload, workload_names
 from chainproof.loadtests.locust_options import LOCUST_OPTIONS, Treatment
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
 from chainproof.options import TARGET_OPTIONS, Option, OptionGroup, Surface
@@ -224,6 +226,7 @@ def _option_sections() -> Iterator[str]:
         "",
     )
     yield from _option_tables(LOADTEST_OPTIONS, (Surface.LOCUST, Surface.WEB_FORM))
+    yield from _workloads()
     yield from ("### Options of Locust", "", "What each option of Locust means with our users.", "")
     yield from _table(
         ("option", "with our users", ""),
@@ -245,6 +248,31 @@ def _option_sections() -> Iterator[str]:
     ):
         yield from (f"## chainproof {name}", "")
         yield from _option_tables(options)
+
+
+def _workloads() -> Iterator[str]:
+    yield from (
+        "### Workloads",
+        "",
+        "`--objective`, `--deadline` and `--payloads` replace what a built-in workload has.",
+        "",
+    )
+    yield from _table(
+        ("workload", "objectives", "deadline", "payloads"),
+        (
+            (
+                f"`{name}`",
+                "<br>".join(f"`{objective.text}`" for objective in workload(name).objectives),
+                format_duration(workload(name).deadline),
+                "<br>".join(
+                    f"`{payload.encoded().decode()}`"
+                    + f", weight {payload.weight:g}" * (len(workload(name).payloads) > 1)
+                    for payload in workload(name).payloads
+                ),
+            )
+            for name in workload_names()
+        ),
+    )
 
 
 def _option_tables(options: Iterable[Option], surfaces: tuple[Surface, ...] = ()) -> Iterator[str]:

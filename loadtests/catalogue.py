@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chainproof.clock import format_duration
 from chainproof.workload.workload import Workload, WorkloadError
 from chainproof.workload.workload_file import load_workload
 
@@ -30,7 +31,15 @@ def workload(name: str) -> Workload:
 
 
 def workload_list() -> str:
-    """The built-in workloads with their descriptions, for `--help`."""
+    """The built-in workloads with their descriptions, objectives and deadlines, for `--help`."""
     width = max(map(len, workload_names()))
-    lines = [f"  {name:<{width}}  {workload(name).description}" for name in workload_names()]
-    return "\n".join(["workloads:", *lines])
+    lines = []
+    for each in map(workload, workload_names()):
+        lines.append(f"  {each.name:<{width}}  {each.description}")
+        lines.append(f"  {'':<{width}}  {objective_texts(each)}; deadline {format_duration(each.deadline)}")
+    return "\n".join(["workloads, with the objectives that apply without --objective:", *lines])
+
+
+def objective_texts(work: Workload) -> str:
+    """The objectives of a workload, in a line."""
+    return ", ".join(objective.text for objective in work.objectives)

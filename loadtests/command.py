@@ -31,7 +31,7 @@ from chainproof.results.run_writer import check_writable, create_run_folder, rem
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 
-from .catalogue import workload_list
+from .catalogue import objective_texts, workload_list
 from .demand import demand
 from .locust_options import hints
 from .locust_process import LOCUSTFILE, LocustExit, LocustRun, print_message, run_locust
@@ -64,6 +64,10 @@ def main(arguments: Sequence[str]) -> int:
     search = requested_search(options, workload)
     series = requested_series(options, workload)
     _check_files(workload, options.processes or options.workers or 1)
+    if workload.objectives and not options.objective:
+        print_message(
+            f"objectives of the workload {workload.name}: {objective_texts(workload)}; --objective replaces them"
+        )
     if options.out is not None:
         check_writable(Path(options.out))
     with open_endpoint(requested, scenario=_scenario(options)) as endpoint:
