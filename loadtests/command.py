@@ -64,10 +64,6 @@ def main(arguments: Sequence[str]) -> int:
     search = requested_search(options, workload)
     series = requested_series(options, workload)
     _check_files(workload, options.processes or options.workers or 1)
-    if workload.objectives and not options.objective:
-        print_message(
-            f"objectives of the workload {workload.name}: {objective_texts(workload)}; --objective replaces them"
-        )
     if options.out is not None:
         check_writable(Path(options.out))
     with open_endpoint(requested, scenario=_scenario(options)) as endpoint:
@@ -75,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         run = LocustRun(
             options=options, requested=requested, endpoint=endpoint, folder=folder, locust_arguments=locust_arguments
         )
+        _announce_objectives(options, workload)
         try:
             if series is not None:
                 return _run_series(run, series)
@@ -99,6 +96,14 @@ def locustfile(arguments: Sequence[str]) -> int:
     build_parser("locustfile", description).parse_args(arguments)
     print(LOCUSTFILE)
     return ExitCode.PASS
+
+
+def _announce_objectives(options: argparse.Namespace, workload: Workload) -> None:
+    """Say which objectives apply because the workload has them, and not the user."""
+    if workload.objectives and not options.objective:
+        print_message(
+            f"objectives of the workload {workload.name}: {objective_texts(workload)}; --objective replaces them"
+        )
 
 
 def _scenario(options: argparse.Namespace) -> str:

@@ -70,6 +70,8 @@ class Objective:
 
 
 _EXAMPLES = "'p95 response_time < 800ms', 'error_rate < 1%' or 'throughput > 90/s'"
+_STATISTICS = "a percentile such as p50, p95 or p99.9, or max"
+_COMPARISON = re.compile(r"[<>]=?")
 _OBJECTIVE = re.compile(
     r"(?:(?P<statistic>max|p\d{1,2}(?:\.\d+)?)\s+)?(?P<indicator>[a-z_]+)\s*(?P<comparison><=|>=|<|>)\s*(?P<threshold>\S.*)"
 )
@@ -87,17 +89,22 @@ def parse_objective(text: str) -> Objective:
     Raises ObjectiveError.
     """
     tidy = " ".join(text.split())
+    if len(_COMPARISON.findall(tidy)) > 1:
+        raise ObjectiveError(
+            f"expected one objective, found several in {text!r}: give each its own --objective, or its own text in a workload file"
+        )
     match = _OBJECTIVE.fullmatch(tidy)
     if match is None or match["indicator"] not in [indicator.value for indicator in Indicator]:
         raise ObjectiveError(
-            f"expected an objective such as {_EXAMPLES} (indicators: {', '.join(Indicator)}), found {text!r}"
+            f"expected an objective such as {_EXAMPLES} (indicators: {', '.join(Indicator)}; for a time also {_STATISTICS}), "
+            f"found {text!r}"
         )
     indicator = Indicator(match["indicator"])
     lower_is_better = match["comparison"].startswith("<")
     if lower_is_better is (indicator is Indicator.THROUGHPUT):
         raise ObjectiveError(f"expected {'>' if lower_is_better else '<'} for {indicator}, found {text!r}")
     if (indicator in TIMES) is (match["statistic"] is None):
-        count = "a percentile or max" if indicator in TIMES else "no percentile"
+        count = _STATISTICS if indicator in TIMES else "no percentile"
         raise ObjectiveError(f"expected {count} before {indicator}, found {text!r}")
     threshold = _threshold(indicator, match["threshold"], text)
     inclusive = match["comparison"].endswith("=")

@@ -76,7 +76,7 @@ def _form_field(option: Option, value: object) -> dict[str, Any]:
         "is_secret": False,
         "is_required": False,
         "is_multiple": False,
-        "help_text": option.help_text,
+        "help_text": option.help_text.replace("repeatable", "several are separated by ;"),
         "choices": [_UNSET, *choices] if choices and option.default is None else choices,
     }
 

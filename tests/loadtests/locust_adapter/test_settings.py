@@ -91,12 +91,13 @@ def test_workers_share_a_plan_without_gap_or_overlap(workers: int, count: int) -
 
 @pytest.mark.parametrize("name", catalogue.workload_names())
 def test_every_built_in_workload_can_be_loaded(name: str) -> None:
-    """Each has a description and objectives."""
+    """Each has a description and objectives, which --help names."""
     workload = catalogue.workload(name)
 
     assert workload.description
     assert workload.objectives
-    assert name in catalogue.workload_list()
+    assert f"{name} " in catalogue.workload_list()
+    assert all(objective.text in catalogue.workload_list() for objective in workload.objectives)
 
 
 def test_smoke_is_the_default_workload() -> None:
