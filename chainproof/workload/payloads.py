@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from chainproof.errors import UsageError
-from chainproof.json_text import JSON, encode_json, parse_object
+from chainproof.json_text import JSON, InvalidJson, TooComplex, encode_json, parse_json, parse_object
 from chainproof.text_files import read_lines
 
 
@@ -71,10 +71,34 @@ def load_payloads(path: Path, *, name: str = "", weight: float = 1.0) -> tuple[P
 
     They all have the same name (by default the file's), and share *weight* equally. Each is sent with the bytes of its line.
     """
+    numbered = payload_lines(path)
+    return tuple(_line(path, number, line, name or path.stem, weight / len(numbered)) for number, line in numbered)
+
+
+def payload_lines(path: Path) -> list[tuple[int, bytes]]:
+    """The numbered lines of a file of payloads. Raises UsageError if there are none, or if the file is a JSON Schema."""
     numbered = read_lines(path, "the payloads")
     if not numbered:
         raise UsageError(f"expected one JSON object per line in {path}, found none")
-    return tuple(_line(path, number, line, name or path.stem, weight / len(numbered)) for number, line in numbered)
+    if len(numbered) == 1 and _is_json_schema(parse_json(numbered[0][1])):
+        raise UsageError(f"expected one input per line in {path}, found a JSON Schema: use --input-schema {path}")
+    return numbered
+
+
+def _is_json_schema(value: JSON | InvalidJson | TooComplex) -> bool:
+    """
+    True for what can hardly be an input of a chain.
+
+    >>> _is_json_schema({"type": "object", "properties": {"names": {"type": "array"}}})
+    True
+    >>> _is_json_schema({"type": "object", "properties": ["names"]})
+    False
+    """
+    if not isinstance(value, dict):
+        return False
+    properties = value.get("properties")
+    describes = isinstance(properties, dict) and all(isinstance(each, dict) for each in properties.values())
+    return isinstance(value.get("$schema"), str) or (value.get("type") == "object" and describes)
 
 
 def _line(path: Path, number: int, line: bytes, name: str, weight: float) -> Payload:

@@ -16,7 +16,8 @@ import orjson
 
 from chainproof.errors import UsageError
 from chainproof.json_text import parse_object
-from chainproof.text_files import read_file, read_lines
+from chainproof.text_files import read_file
+from chainproof.workload.payloads import payload_lines
 
 UNNAMED_MEMBER = "chainproof"
 """Name of the member that probes add to an input; no signature has it."""
@@ -189,10 +190,7 @@ def padded(text: bytes, size: int) -> bytes:
 
 def load_payload_file(text: str) -> tuple[bytes, ...]:
     """The inputs in a JSONL file, each with the bytes that the file has. Raises UsageError."""
-    found = tuple(_payload(line, f"line {number} of {text}") for number, line in read_lines(Path(text), "the payloads"))
-    if not found:
-        raise UsageError(f"expected one JSON object per line in {text}, found none")
-    return found
+    return tuple(_payload(line, f"line {number} of {text}") for number, line in payload_lines(Path(text)))
 
 
 def load_slow_payload(text: str) -> bytes:

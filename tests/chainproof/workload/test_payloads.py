@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -40,6 +41,29 @@ def test_payload_is_encoded_as_json() -> None:
     """The encoded payload is its body in JSON."""
     for payload in (*KINDS, *DEFAULT_PAYLOADS):
         assert payload.body == orjson.loads(payload.encoded())
+
+
+@pytest.mark.parametrize(
+    ("line", "is_schema"),
+    [
+        ('{"$schema": "https://json-schema.org/draft/2020-12/schema"}', True),
+        ('{"type": "object", "properties": {"names": {"type": "array"}}}', True),
+        ('{"type": "object", "properties": {}, "required": []}', True),
+        ('{"type": "object"}', False),
+        ('{"type": "house", "properties": {"rooms": {}}}', False),
+        ('{"type": "object", "properties": ["names"]}', False),
+        ('{"type": "object", "properties": {"rooms": 4}}', False),
+    ],
+)
+def test_a_json_schema_is_not_sent_as_a_payload(tmp_path: Path, line: str, is_schema: bool) -> None:
+    """It is an input schema in the wrong option, unless the file has more inputs like it."""
+    one, two = tmp_path / "one.json", tmp_path / "two.jsonl"
+    one.write_text(f"{line}\n", encoding="utf-8")
+    two.write_text(f"{line}\n{line}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="use --input-schema") if is_schema else nullcontext():
+        load_payloads(one)
+
+    assert 2 == len(load_payloads(two))
 
 
 LINES = (

@@ -107,6 +107,14 @@ def test_payloads_keep_the_bytes_of_the_file(tmp_path: Path) -> None:
     assert load_payload_file(str(path)) == tuple(lines)
 
 
+def test_a_schema_in_place_of_payloads_is_a_usage_error(tmp_path: Path) -> None:
+    """No run sends a schema as an input."""
+    path = tmp_path / "in.json"
+    path.write_text('{"type": "object", "properties": {"names": {}}}', encoding="utf-8")
+    with pytest.raises(UsageError, match="use --input-schema"):
+        load_payload_file(str(path))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
