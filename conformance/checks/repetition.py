@@ -180,7 +180,7 @@ def _send_in_turn(requester: Requester, row: int, record: Callable[[CheckRequest
 
 
 def _counts_text(counts: Counter[str]) -> str:
-    """The number of requests of each kind, with the probability of detecting rare defects."""
+    """The number of requests of each kind that this check sent, with the probability that they show rare defects."""
     each = [
         ", ".join(f"{detection_probability(rate, counts[kind]) * 100:.1f} %" for rate in _FREQUENCIES)
         + f" ({counts[kind]:,} {kind} requests)"
@@ -188,7 +188,10 @@ def _counts_text(counts: Counter[str]) -> str:
         if counts[kind]
     ]
     shares = ", ".join(f"1 in {round(1 / rate):,}" for rate in _FREQUENCIES)
-    return f"probability of detecting a defect that affects {shares} requests: {'; '.join(each)}"
+    return (
+        f"rare defects: the repeated requests alone find a defect that affects {shares} requests of their kind with a "
+        f"probability of {'; '.join(each)}"
+    )
 
 
 @check_for(clauses.OVERLOAD, exclusive=True)

@@ -15,7 +15,7 @@ from ..checks import Check
 from .run import CONFORMANCE_RUN, ConformanceRun
 from .schedule import CheckProgress
 
-_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "accepted", "error": "ERROR"}
+_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "--accept", "error": "ERROR"}
 _NOT_RUN = "not run"
 """The mark of a check that passed because a limit let it send nothing."""
 _OTHER = "other"

@@ -225,7 +225,7 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
     if conformance_run.schedule is not None:
         conformance_run.schedule.stop()
     with noting_machine_fault(conformance_run):
-        _note_left_out(conformance_run)
+        _note_left_out(conformance_run, ending)
         conformance_run.requester.finding_recorder.write_counts(final=True)
     if conformance_run.machine_fault:
         ending = Ending.MACHINE_FAULT
@@ -255,21 +255,25 @@ def noting_machine_fault(conformance_run: ConformanceRun) -> Iterator[None]:
         conformance_run.machine_fault = conformance_run.machine_fault or fault
 
 
-def _note_left_out(conformance_run: ConformanceRun) -> None:
-    """Note which checks did not send all of their requests."""
+def _note_left_out(conformance_run: ConformanceRun, ending: Ending) -> None:
+    """Note which checks did not send all of their requests. In an interrupted run, that is every check which did not end."""
     depth = conformance_run.settings.depth
     left_out: Counter[str] = Counter()
     modules: Counter[str] = Counter()
+    is_interrupted = ending is Ending.INTERRUPTED
+    all_ran = is_interrupted and not conformance_run.settings.selection
     for check in ALL_CHECKS:
         progress = conformance_run.progress.get(check.id, CheckProgress())
         count = progress.left_out
-        if isinstance(progress.skipped, RunCut):
+        if isinstance(progress.skipped, RunCut) or (all_ran and check.id not in conformance_run.progress):
             count = max(1, count_of(check, depth).requests - progress.sent)
         left_out[check.title] += count
         modules[check.module.replace("_", " ")] += count
     if left_out.total():
         named = left_out if sum(count > 0 for count in left_out.values()) <= _MAX_NAMED else modules
+        cut_by = conformance_run.requester.finding_recorder.cut_by
+        why = "the run was interrupted" if is_interrupted else cut_by or "there was no time, or no requests were left"
         conformance_run.requester.note(
-            f"about {left_out.total():,} planned requests were not sent, for lack of time or requests: "
+            f"about {left_out.total():,} planned requests were not sent, because {why}: "
             + "; ".join(f"{name} ({count:,})" for name, count in named.items() if count)
         )

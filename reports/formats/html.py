@@ -203,7 +203,7 @@ def _conformance_part(summary: ConformanceSummary, place: int) -> ConformancePar
     return ConformancePart(
         summary=summary,
         anchor=f"conformance-{place}",
-        states=Counter(row.state for row in summary.clauses),
+        states=Counter(row.state for row in summary.clauses if row.acceptance is None),
         clauses=violated,
         folded_clauses=folded,
         folded_title=_folded_title(folded, is_more=bool(violated)),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from chainproof.contract.remedies import remedies_for
-from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
+from chainproof.judgement.conformance_summary import ConformanceSummary
 from chainproof.judgement.latency import (
     QUANTILES,
     TOO_FEW,
@@ -259,8 +258,7 @@ def _outcomes(summary: LoadSummary) -> str:
 
 def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     """The results of a conformance run."""
-    states = Counter(row.state for row in summary.clauses)
-    yield "Clauses: " + ", ".join(f"{states[state]} {state.value}" for state in ClauseState) + "."
+    yield f"Clauses: {clauses.counts(summary.clauses)}."
     coverage = summary.run.coverage
     if coverage is not None:
         yield (

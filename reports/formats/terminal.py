@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from chainproof.contract.remedies import remedies_for
@@ -21,6 +20,7 @@ from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.timing_names import RESPONSE_TIME, TIMING_NAMES
 from chainproof.judgement.verdict import Verdict
+from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
@@ -224,16 +224,16 @@ def _outcomes(summary: LoadSummary) -> list[str]:
 
 def _clauses(summary: ConformanceSummary) -> list[str]:
     """Clauses by state, and those that failed or have warnings."""
-    states = Counter(row.state for row in summary.clauses)
-    lines = wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
+    lines = wrapped(clauses.counts(summary.clauses), "    ")
     shown = (ClauseState.FAILED, ClauseState.WITH_WARNINGS)
-    width = max((len(state.value) for state in shown if states[state]), default=0)
+    names = [clauses.ACCEPTED if row.acceptance else row.state.value for row in summary.clauses]
+    width = max((len(name) for name in names if name == clauses.ACCEPTED or name in shown), default=0)
     for row in sorted(summary.clauses, key=lambda each: each.state is not ClauseState.FAILED):
         if row.state in shown:
             lines.append(f"    {row.state.value:<{width}}  {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
             lines.append(
-                f"    {row.clause.level.value:<8}  {row.clause.id}  violated, {clauses.waived(row.acceptance)}"
+                f"    {clauses.ACCEPTED:<{width}}  {row.clause.level.value:<8}  {row.clause.id}  violated, {clauses.waived(row.acceptance)}"
             )
     return lines
 
@@ -246,16 +246,27 @@ def _coverage(summary: ConformanceSummary) -> list[str]:
     lines = _labelled("answers", quantities.counts(coverage.statuses)) + _labelled(
         "error codes", quantities.counts(coverage.codes)
     )
-    lines += _labelled("requests", quantities.count(coverage.requests))
+    lines += _labelled("requests", _requests(coverage))
     status = next((row for row in summary.clauses if row.clause.id == "status"), None)
     if status is not None and status.exercised:
         lines += _labelled(
             "detectable",
-            f"violations in at least {clauses.detectable(status)} answers (95 %)",
+            f"a wrong status in at least {clauses.detectable(status)} answers, of all kinds together (95 %)",
         )
     for note in coverage.notes:
         lines += _labelled("note", safe_text.escape_unprintable(note))
     return lines
+
+
+def _requests(coverage: Coverage) -> str:
+    """The number of requests, and how many of them have no answer in the lines above."""
+    others = coverage.requests - sum(coverage.statuses.values())
+    if others <= 0:
+        return quantities.count(coverage.requests)
+    return (
+        f"{quantities.count(coverage.requests)}; {quantities.count(others)} of them are not in the counts above: they were sent to "
+        "other paths or methods, were not valid HTTP, were not judged, or got no complete answer"
+    )
 
 
 def _findings(summary: Summary, pen: Pen) -> list[str]:

@@ -290,6 +290,9 @@ def test_an_interrupted_run_has_its_results(number: signal.Signals, tmp_path: Pa
     assert {found.clause for found in run.findings} <= {"request-id-present", "request-id-on-errors"}
     assert run.findings
     assert "run folder: run" in out
+    assert run.coverage is not None
+    note = next(note for note in run.coverage.notes if "because the run was interrupted" in note)
+    assert int(re.sub(r"\D", "", note.partition("planned")[0])) > 10_000  # every check that did not end
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {

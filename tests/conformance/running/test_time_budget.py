@@ -528,7 +528,7 @@ def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request
         requester.concurrency = 8
         repetition.repeated_requests_are_answered_consistently(requester)
 
-    [counts] = [note for note in requester.notes if "probability of detecting" in note]
+    [counts] = [note for note in requester.notes if "rare defects:" in note]
     assert all(kind in counts for kind in ("valid requests", "unauthenticated requests", "invalid requests"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from chainproof.reports.formats import terminal
 from chainproof.reports.formatting import quantities, safe_text
+from chainproof.results.coverage import Coverage
 from chainproof.results.shell_command import request_command, variable_secret
 
 from ..sample_reports import SAMPLES, reports_of
@@ -90,3 +92,20 @@ def test_a_share_is_not_rounded_to_0_or_100_percent(share):
         assert text not in ("0 %", "100 %")
         assert float(text.removesuffix(" %")) not in (0.0, 100.0)
     assert abs(float(text.removesuffix(" %")) - share * 100) <= 0.051
+
+
+@pytest.mark.parametrize(("requests", "explained"), [(49, ""), (139, "90 of them are not in the counts above")])
+def test_requests_that_are_in_no_count_of_answers_are_explained(requests, explained, tmp_path):
+    """The answers add up to fewer than the requests: those to other paths, and others, are not counted."""
+    report = reports_of("both", tmp_path)
+    place, summary = next((n, each) for n, each in enumerate(report.summaries) if hasattr(each, "clauses"))
+    run = replace(summary.run, coverage=Coverage(requests=requests, statuses={200: 40, 400: 9}))
+    changed = replace(
+        report,
+        summaries=tuple(replace(summary, run=run) if n == place else each for n, each in enumerate(report.summaries)),
+    )
+    text = " ".join(terminal.render(changed).split())
+
+    assert f"requests {requests}" in text
+    assert explained in text
+    assert ("counts above" in text) == bool(explained)
