@@ -122,9 +122,9 @@ def test_a_probe_has_the_verdict_of_its_own_report() -> None:
         second = Interval(second=number)
         for place in range(50):
             second.count_planned()
-            second.count_sent(0.0)
+            second.count_all_sent([0.0])
             time = 0.6 + place * 0.002 if 20 <= number < 26 else 0.1
-            second.count_outcome(Outcome(Transport.ANSWERED, 200, None, Result.OK), time, time)
+            second.count_outcomes(Outcome(Transport.ANSWERED, 200, None, Result.OK), [time], [time])
         seconds.append(second)
     manifest = Manifest(
         kind=RunKind.LOAD,
