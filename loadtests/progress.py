@@ -20,6 +20,7 @@ import orjson
 
 from chainproof.clock import Seconds, format_duration
 from chainproof.judgement.latency import judged_requests, time_text
+from chainproof.judgement.no_ok_answers import NEEDS_OK_ANSWERS
 from chainproof.judgement.objectives import too_few_ok_text
 from chainproof.results.exchange import Result
 from chainproof.results.folder import INTERVALS, MANIFEST, interval_files
@@ -96,7 +97,10 @@ def _results(totals: RequestStats) -> str:
 
 def _objective_line(objective: Objective, progress: RunProgress) -> str:
     """An objective with its value so far."""
-    value = value_so_far(objective, judged_requests(progress.manifest, progress.totals), progress.elapsed)
+    judged = judged_requests(progress.manifest, progress.totals)
+    if objective.indicator in NEEDS_OK_ANSWERS and not judged.count(Result.OK):
+        return f"{objective.text}: no ok answer yet"
+    value = value_so_far(objective, judged, progress.elapsed)
     if value is None:
         return f"{objective.text}: no value yet"
     verdict = "met" if objective.meets(value) else "missed"

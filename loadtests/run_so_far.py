@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -32,21 +32,25 @@ MAX_SPANS = 120
 """Points along the time axis."""
 MAX_OUTCOMES = 10
 
-_SO_FAR = {Verdict.PASS: "met so far", Verdict.FAIL: "missed so far"}
+_SO_FAR = {Verdict.PASS: "met so far", Verdict.FAIL: "missed so far", Verdict.INCONCLUSIVE: "undecided"}
+_AT_THE_END = {Verdict.PASS: "met", Verdict.FAIL: "missed"}
 
 
 def run_so_far(summary: LoadSummary) -> dict[str, JSON]:
     """Everything that the live page shows."""
     counts = {**summary.accounting.to_json(), "in flight": summary.accounting.unknown}
     timing = summary.timings[RESPONSE_TIME]
+    has_ended = summary.run.end is not None
+    words, objectives = (_AT_THE_END, summary.objectives) if has_ended else (_SO_FAR, objectives_so_far(summary))
     return {
         "seconds": len(summary.seconds),
+        "verdict": [summary.verdict.value, summary.reason] if has_ended else None,
         "results": [[name.replace("_", " "), count] for name, count in counts.items()],
         "times": [
             [name, time_text(columns(timing).get(name)), interval_text(timing, name)]
             for name in (*(name for name, _ in QUANTILES), "max")
         ],
-        "objectives": [_objective(result) for result in objectives_so_far(summary)],
+        "objectives": [_objective(result, words) for result in objectives],
         "outcomes": [
             [_outcome(row.outcome), row.responsible or "", row.count] for row in summary.outcomes[:MAX_OUTCOMES]
         ],
@@ -61,14 +65,14 @@ def _outcome(outcome: Outcome) -> str:
     return f"{outcome.status} {outcome.error_code or ''}".strip()
 
 
-def _objective(result: ObjectiveResult) -> JSON:
-    """An objective, its value so far, and the share of good requests with its bounds."""
+def _objective(result: ObjectiveResult, words: Mapping[Verdict, str]) -> JSON:
+    """An objective, its value so far, its verdict in *words*, and the share of good requests with its bounds."""
     objective, share = result.objective, result.share
     required = objective.quantile if objective.quantile is not None else 1 - objective.threshold
     return {
         "text": objective.text,
         "verdict": result.verdict.value,
-        "so_far": _SO_FAR.get(result.verdict, "undecided"),
+        "so_far": words.get(result.verdict, result.verdict.value),
         "observed": _observed(result),
         "share": None if share is None or share.low is None else [share.low, share.value, share.high, required],
     }

@@ -24,9 +24,10 @@ from chainproof.workload.objectives import Indicator
 _NEARLY_ALL = 0.95
 """Smallest share of 400 and 422 answers that is taken as a payload which does not fit the chain."""
 
-_NEEDS_OK_ANSWERS = frozenset(
+NEEDS_OK_ANSWERS = frozenset(
     {Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.THROUGHPUT, Indicator.SETTLING_TIME}
 )
+"""Indicators that are not measured if no request is answered ok."""
 
 
 def withhold_without_ok(result: ObjectiveResult, stats: RequestStats) -> ObjectiveResult:
@@ -36,7 +37,7 @@ def withhold_without_ok(result: ObjectiveResult, stats: RequestStats) -> Objecti
         return result
     indicator = result.objective.indicator
     is_about_errors = indicator in (Indicator.ERROR_RATE, Indicator.FIRST_SUCCESS)
-    if indicator not in _NEEDS_OK_ANSWERS and not (is_about_errors and rejected_inputs(stats) is not None):
+    if indicator not in NEEDS_OK_ANSWERS and not (is_about_errors and rejected_inputs(stats) is not None):
         return result
     quantile = result.objective.quantile
     if quantile is not None and total - failed > (1.0 - quantile) * total:

@@ -29,7 +29,7 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.interval import RequestStats
 from chainproof.statistics.censoring import kaplan_meier
-from chainproof.statistics.confidence_intervals import Estimate
+from chainproof.statistics.confidence_intervals import CONFIDENCE, Estimate
 from chainproof.statistics.dependence import (
     Dependence,
     independent,
@@ -59,6 +59,8 @@ class ObjectiveResult:
     total: int | None = None
     share: Estimate | None = None
     """Share of good requests with its one-sided bounds; with unknown requests the Kaplan-Meier estimate."""
+    confidence: tuple[float, float] = (CONFIDENCE, CONFIDENCE)
+    """Of the two bounds: more than 95 % if other objectives share their probability of error."""
     dependence: Dependence | None = None
     """How much the judged requests depend on each other; None where no share is judged."""
     more_requests_needed: int | None = None
@@ -128,7 +130,11 @@ def _decided(result: ObjectiveResult, test: SampledTest, met_error: float, misse
     undecided = verdict is Verdict.INCONCLUSIVE and test.best == test.good and test.total >= test.good
     size = test.requests_needed(min(met_error, missed_error)) if undecided else None
     return replace(
-        result, verdict=verdict, share=share, more_requests_needed=size - test.total if size is not None else None
+        result,
+        verdict=verdict,
+        share=share,
+        confidence=(1.0 - met_error, 1.0 - missed_error),
+        more_requests_needed=size - test.total if size is not None else None,
     )
 
 

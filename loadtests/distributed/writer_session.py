@@ -272,15 +272,20 @@ class WriterSession(Session):
         code = super().exit_code()
         if self._has_usage_error or self.writer is None or not self._shows_verdict:
             return code
+        verdict = self._summarise(self.writer.path).returncode
+        return verdict if code == ExitCode.PASS else code
+
+    def _summarise(self, folder: Path) -> subprocess.CompletedProcess[str]:
+        """The report of the last run for the terminal, made once."""
         if not self._summary:
             self._summary = subprocess.run(
-                chainproof_command("reports", str(self.writer.path)),
+                chainproof_command("reports", str(folder)),
                 env=own_environment(),
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
                 check=False,
             )
-        return self._summary.returncode if code == ExitCode.PASS else code
+        return self._summary
 
     @property
     def _shows_verdict(self) -> bool:
@@ -293,12 +298,12 @@ class WriterSession(Session):
         return bool(self.options.autostart) and self.options.autoquit >= 0
 
     def on_quit(self, **event: Any) -> None:
-        """Show the verdict and the run folder, below Locust's own tables."""
+        """Show the verdict and the run folder of the last run, below Locust's own tables."""
         super().on_quit(**event)
-        if self._summary and self.writer is not None:
+        if self.writer is not None and not self.options.until_eof and not self._has_usage_error:
             # With --json, Locust's standard output is JSON and nothing else.
             stream = sys.stderr if self.options.json else sys.stdout
-            print(f"{self._summary.stdout}run folder: {self.writer.path}", file=stream, flush=True)
+            print(f"{self._summarise(self.writer.path).stdout}run folder: {self.writer.path}", file=stream, flush=True)
 
     def open_run_folder(self, settings: RunSettings) -> TotalsWriter:
         """Create the run folder."""

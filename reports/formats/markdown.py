@@ -166,7 +166,7 @@ def _objectives(summary: LoadSummary) -> str:
         ]
         for result in summary.objectives
     ]
-    return table(["", "objective", "observed", "good", "95 % bounds", "dependence"], rows) if rows else ""
+    return table(["", "objective", "observed", "good", "bounds", "dependence"], rows) if rows else ""
 
 
 def _latency(summary: LoadSummary) -> str:

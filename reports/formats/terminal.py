@@ -131,7 +131,7 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
         bounds = objectives.share_bounds(result)
         detail = [
             objectives.good_share(result),
-            f"95 % bounds {bounds}" if bounds else "",
+            f"bounds {bounds}" if bounds else "",
             objectives.dependence(result),
             objectives.more_requests_needed(result),
         ]

@@ -38,13 +38,14 @@ def good_share(result: ObjectiveResult) -> str:
 
 
 def share_bounds(result: ObjectiveResult) -> str:
-    """The interval of the good share; empty where requests are not counted."""
+    """The interval of the good share with the confidence of its bounds; empty where requests are not counted."""
     share = result.share
     if share is None or share.low is None or share.high is None:
         return ""
     # A bound may be rounded away from the share: it then says less, and nothing wrong.
     low, high = (0.0 if share.low < _NONE else share.low), (1.0 if share.high > 1.0 - _NONE else share.high)
-    return f"{percent(low)} – {percent(high)}"
+    confidence = " and ".join(dict.fromkeys(percent(each) for each in result.confidence))
+    return f"{percent(low)} – {percent(high)} ({confidence})"
 
 
 def dependence(result: ObjectiveResult) -> str:

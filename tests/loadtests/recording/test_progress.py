@@ -79,6 +79,23 @@ def test_lines_say_what_a_run_waits_for() -> None:
     )
 
 
+def test_without_an_ok_answer_no_time_is_missed_so_far() -> None:
+    """As in the verdict: the times of failed answers say nothing of the chain, but the error rate is missed."""
+    interval = Interval(second=0)
+    interval.count_planned(times=5)
+    interval.count_all_sent([0.0] * 5)
+    interval.count_outcomes(FAILED, [0.001] * 5, [0.001] * 5)
+    progress = RunProgress(manifest=MANIFEST)
+    progress.add(interval)
+
+    assert [
+        "p95 response_time < 800ms: no ok answer yet",
+        "error_rate < 10%: missed so far, 100 %",
+        "throughput > 12/s: no ok answer yet",
+        "first_success < 3s: no value yet",
+    ] == progress_lines(progress)[2:]
+
+
 @given(st.lists(st.floats(0.001, 2.0), max_size=60), st.integers(0, 10))
 def test_requests_that_are_not_ok_count_as_never_answered(times: list[float], failed: int) -> None:
     """A percentile is the value of its rank among all requests whose result is known, and infinite beyond the ok ones."""

@@ -13,6 +13,7 @@ from chainproof.loadtests.locust_adapter.live_page import page
 from chainproof.loadtests.run_so_far import MAX_SPANS, run_so_far
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import read_run
+from chainproof.results.manifest import Ending
 
 from ...reports.sample_runs import drawn_intervals, write_load  # the runs of the report tests
 
@@ -43,6 +44,22 @@ def test_a_run_that_goes_on_has_figures(tmp_path):
 
     assert figures == json.loads(json.dumps(run_so_far(summarise_load(read_run(path)))))
     assert ["undecided", "met so far"] == [each["so_far"] for each in figures["objectives"]]
+
+
+def test_a_run_that_has_ended_has_its_verdict(tmp_path):
+    """Nothing is "so far" any more, and verdict and reason are those of the report."""
+    intervals = drawn_intervals(5, 30)
+    at_end, before = (
+        run_so_far(summarise_load(read_run(write_load(tmp_path / str(ending), intervals, ending=ending))))
+        for ending in (Ending.COMPLETED, None)
+    )
+    summary = summarise_load(read_run(tmp_path / Ending.COMPLETED))
+
+    assert before["verdict"] is None
+    assert [summary.verdict.value, summary.reason] == at_end["verdict"]
+    assert [{"pass": "met", "fail": "missed"}.get(each.verdict, each.verdict) for each in summary.objectives] == [
+        each["so_far"] for each in at_end["objectives"]
+    ]
 
 
 def test_requests_in_flight_do_not_count_yet(tmp_path):

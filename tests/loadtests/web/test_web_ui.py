@@ -316,7 +316,7 @@ def test_other_origins_are_rejected(run_server: Any, tmp_path: Path) -> None:
 
 
 def test_several_runs_can_be_started_from_one_page(run_server: Any, tmp_path: Path) -> None:
-    """Each run has its own folder, with the values of the form and all other options unchanged."""
+    """Each run has its own folder, with the values of the form and all other options unchanged. At the end, the last one is reported."""
     with run_server(fine) as server, web_ui(server.target.origin, tmp_path, "--seed=3") as ui:
         for form in ("rate=50&duration=300ms", "model=closed&user_count=3&rate=&duration=300ms&think_time=50ms"):
             started = json.loads(ui.fetch("/swarm", f"spawn_rate=1&{form}")[1])
@@ -337,6 +337,8 @@ def test_several_runs_can_be_started_from_one_page(run_server: Any, tmp_path: Pa
     assert {Ending.COMPLETED} == {run.end.ending for run in (first, second) if run.end}
     assert "expected an objective such as" in wrong["message"]
     assert "cannot connect to" in unreachable["message"]
+    assert "Load run smoke" in ui.output
+    assert ui.output.endswith(f"run folder: runs/{second.name}\n")
 
 
 def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) -> None:

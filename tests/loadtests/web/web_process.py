@@ -32,6 +32,8 @@ class Ui:
     process: subprocess.Popen[str]
     url: str
     folder: Path
+    output: str = ""
+    """What it printed, once it has ended."""
 
     def fetch(self, path: str, form: str | None = None, **fields: str) -> tuple[int, str, dict[str, str]]:
         """Get a page, or post a form to it: status, text and header fields."""
@@ -89,7 +91,7 @@ def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=PATIENCE)
+            ui.output = process.communicate(timeout=PATIENCE)[0]
         except subprocess.TimeoutExpired:
             process.kill()
             raise
