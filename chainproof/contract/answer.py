@@ -7,6 +7,7 @@ from dataclasses import dataclass
 REQUEST_ID_HEADER = "X-BASETEN-REQUEST-ID"
 ATTEMPTS_HEADER = "X-BASETEN-MODEL-PREDICTION-ATTEMPTS"
 _REQUEST_ID = REQUEST_ID_HEADER.lower()
+_SERVER_FIELDS = ("Server", "Via", "X-Powered-By")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,11 @@ class Answer:
             ):  # called for every answer, so the cheap comparison is first
                 return value.strip()
         return None
+
+    @property
+    def server(self) -> str:
+        """The names of the servers on the way, as far as the answer has them; empty otherwise."""
+        return ", ".join(value for name in _SERVER_FIELDS for value in self.fields(name))
 
     @property
     def attempts(self) -> str | None:

@@ -411,13 +411,42 @@ SERVERS: tuple[Remedy, ...] = (
 REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *SERVERS)
 
 
-def remedies_for(clause_id: str, actual: str = "") -> tuple[Remedy, ...]:
-    """The remedies of a clause, given by its id, for a finding whose text is *actual*: if it names a status, only those for it."""
+_SERVER_NAMES = {
+    "FastAPI": "uvicorn|hypercorn|daphne|fastapi|starlette",
+    "Flask": "werkzeug|gunicorn|waitress|flask",
+    "Express": "express",
+    "nginx": "nginx|openresty",
+    "HAProxy": "haproxy",
+    "Apache": "apache",
+    "Python servers": "uvicorn|hypercorn|daphne",
+    "uvicorn": "uvicorn",
+    "Gunicorn": "gunicorn",
+}
+"""How an answer names what a remedy is for, in its Server, Via or X-Powered-By: patterns in lower case."""
+
+
+def fits_server(remedy: Remedy, server: str) -> bool:
+    """
+    Whether a remedy is for a server that an answer names.
+
+    >>> fits_server(NGINX[0], "nginx/1.24.0"), fits_server(EXPRESS[0], "nginx/1.24.0")
+    (True, False)
+    """
+    pattern = _SERVER_NAMES.get(remedy.framework)
+    return pattern is not None and re.search(pattern, server.lower()) is not None
+
+
+def remedies_for(clause_id: str, actual: str = "", server: str = "") -> tuple[Remedy, ...]:
+    """
+    The remedies of a clause, given by its id, for a finding whose text is *actual*: if it names a status, only those for it.
+    Those for a *server* that the answer names come first; the others may be needed behind it.
+    """
     found = re.search(r"\b(?:status|Received:) (\d{3})\b", actual)
-    return tuple(
+    suitable = (
         remedy
         for remedy in REMEDIES
         if any(clause.id == clause_id for clause in remedy.clauses)
         and (found is None or not remedy.statuses or int(found[1]) in remedy.statuses)
         and re.search(remedy.difference, actual)
     )
+    return tuple(sorted(suitable, key=lambda remedy: not fits_server(remedy, server)))

@@ -28,6 +28,7 @@ class FindingData(TypedDict):
     cases: NotRequired[list[str]]
     more_cases: NotRequired[bool]
     checks: NotRequired[int]
+    server: NotRequired[str]
     answer_body: NotRequired[StoredBodyData]
     """Only with --keep-bodies."""
 
@@ -75,6 +76,8 @@ class Finding:
     """Whether other requests showed it too."""
     checks: int = 1
     """How many checks saw it."""
+    server: str = ""
+    """The names of servers in the answer to the reproduced request (Server, Via, X-Powered-By); empty if it has none."""
     answer_body: StoredBody | None = None
     """Body of the answer to the reproduced request; None without --keep-bodies or without an answer."""
 
@@ -108,6 +111,8 @@ class Finding:
             data["more_cases"] = True
         if self.checks > 1:
             data["checks"] = self.checks
+        if self.server:
+            data["server"] = self.server
         if self.answer_body is not None:
             data["answer_body"] = self.answer_body.to_json()
         return data
@@ -129,6 +134,7 @@ def finding(
     seed: int | None = None,
     check: str = "",
     cases: tuple[str, ...] = (),
+    server: str = "",
     answer_body: StoredBody | None = None,
 ) -> Finding:
     """The finding of one violation."""
@@ -145,6 +151,7 @@ def finding(
         seed=seed,
         check=check,
         cases=cases,
+        server=server,
         answer_body=answer_body,
     )
 

@@ -50,6 +50,8 @@ class Evidence:
 
     request: CheckRequest
     request_id: str | None = None
+    server: str = ""
+    """The names of servers in the answer."""
     check: str = ""
     answer_body: StoredBody | None = None
     """The answer's body; None if there is none, or if bodies are not stored."""
@@ -113,6 +115,8 @@ class FindingRecorder:
         found = tuple(replace(each, actual=self._stored(each.actual, MAX_FOUND_LENGTH)) for each in violations)
         if evidence.request_id:
             evidence = replace(evidence, request_id=self._stored(evidence.request_id, MAX_ID_LENGTH))
+        if found and evidence.server:
+            evidence = replace(evidence, server=self._stored(evidence.server, MAX_ID_LENGTH))
         violated = {each.clause.id for each in found}
         with self._lock:
             self._exercised.update({clause.id for clause in exercised} | violated)
@@ -275,6 +279,7 @@ class FindingRecorder:
                 actual=smaller.actual,
                 reproduce=smaller.reproduce,
                 request_id=smaller.request_id,
+                server=smaller.server,
                 answer_body=smaller.answer_body,
             )
         if self._by_check[evidence.check, key] == 1:
@@ -305,6 +310,7 @@ class FindingRecorder:
             violation,
             reproduce=self._redact(command),  # it has the values of added headers
             request_id=evidence.request_id,
+            server=evidence.server,
             seed=self._seed,
             check=evidence.check,
             cases=(evidence.request.label,) if evidence.request.label else (),

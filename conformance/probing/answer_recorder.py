@@ -168,6 +168,7 @@ class AnswerRecorder:
         return Evidence(
             request=request.with_fields(self._client.fields),
             request_id=answer.request_id if answer is not None else None,
+            server=answer.server if answer is not None else "",
             check=self.check_name,
             answer_body=body,
         )

@@ -194,7 +194,7 @@ def _finding(finding: Finding, summary: Summary) -> Object:
         "accepted_until": _until(accepting),
         "remedies": [
             {"framework": remedy.framework, "text": remedy.text, "code": remedy.code}
-            for remedy in remedies_for(finding.clause, finding.actual)
+            for remedy in remedies_for(finding.clause, finding.actual, finding.server)
         ],
     }
 

@@ -304,7 +304,7 @@ def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
     if finding.reproduce:
         fence = "`" * max(3, _longest_run(finding.reproduce) + 1)
         lines += ["", f"  {fence}sh", f"  {safe_text.escape_unprintable(finding.reproduce)}", f"  {fence}"]
-    for remedy in remedies_for(finding.clause, finding.actual):
+    for remedy in remedies_for(finding.clause, finding.actual, finding.server):
         lines += ["", f"  - remedy, {remedy.framework}: {remedy.text}"]
         if remedy.code:
             lines += ["", "    ```", *(f"    {line}".rstrip() for line in remedy.code.splitlines()), "    ```"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from chainproof.contract.remedies import remedies_for
+from chainproof.contract.remedies import fits_server, remedies_for
 from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
 from chainproof.judgement.latency import (
@@ -298,12 +298,23 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
         lines += _labelled("requests", safe_text.shorten(evidence.cases(finding), 400))
     if finding.request_id:
         lines += _labelled("request id", safe_text.shorten(safe_text.escape_unprintable(finding.request_id), 200))
-    remedies = remedies_for(finding.clause, finding.actual)
-    for remedy in remedies:
-        lines += _labelled("remedy", f"{remedy.framework}: {remedy.text}")
-    if any(remedy.code for remedy in remedies):
-        lines += _labelled("code", "`chainproof reports RUN --html FILE` shows the code of each remedy")
+    lines += _remedies(finding)
     return lines + _shell_line(safe_text.escape_unprintable(finding.reproduce))
+
+
+def _remedies(finding: Finding) -> list[str]:
+    """The remedies of a finding: those for the server that the answer names, if there are any, and the names of the others."""
+    remedies = remedies_for(finding.clause, finding.actual, finding.server)
+    fitting = [remedy for remedy in remedies if fits_server(remedy, finding.server)] or remedies
+    others = [remedy.framework for remedy in remedies if remedy not in fitting]
+    lines: list[str] = []
+    for remedy in fitting:
+        lines += _labelled("remedy", f"{remedy.framework}: {remedy.text}")
+    if others:
+        lines += _labelled("otherwise", f"{', '.join(dict.fromkeys(others))}: see `chainproof reports RUN --html FILE`")
+    elif any(remedy.code for remedy in remedies):
+        lines += _labelled("code", "`chainproof reports RUN --html FILE` shows the code of each remedy")
+    return lines
 
 
 def _labelled(name: str, value: str) -> list[str]:

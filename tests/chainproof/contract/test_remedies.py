@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainproof.contract.clauses import ECHO_EXACT, REQUEST_ANSWERED, STATUS
+from chainproof.contract.clauses import ECHO_EXACT, ERROR_MEDIA_TYPE, REQUEST_ANSWERED, STATUS
 from chainproof.contract.remedies import remedies_for
 
 
@@ -34,3 +34,21 @@ def test_a_refused_connection_has_no_remedy_for_slow_answers() -> None:
     assert ["any server"] == [remedy.framework for remedy in remedies]
     assert "log" in remedies[0].text
     assert "any server" not in {remedy.framework for remedy in remedies_for(REQUEST_ANSWERED.id, "none")}
+
+
+@pytest.mark.parametrize(
+    ("server", "first"),
+    [
+        ("nginx/1.24.0", "nginx"),
+        ("openresty", "nginx"),
+        ("Werkzeug/3.0 Python/3.12", "Flask"),
+        ("Express", "Express"),
+        ("1.1 haproxy", "HAProxy"),
+    ],
+)
+def test_remedies_for_the_server_of_the_answer_come_first(server: str, first: str) -> None:
+    """The others stay: what the answer names may have passed on an error of the application behind it."""
+    remedies = remedies_for(ERROR_MEDIA_TYPE.id, "status 400 with Content-Type text/html", server)
+
+    assert first == remedies[0].framework
+    assert set(remedies) == set(remedies_for(ERROR_MEDIA_TYPE.id, "status 400 with Content-Type text/html"))

@@ -109,3 +109,19 @@ def test_requests_that_are_in_no_count_of_answers_are_explained(requests, explai
     assert f"requests {requests}" in text
     assert explained in text
     assert ("counts above" in text) == bool(explained)
+
+
+@pytest.mark.parametrize("server", ["nginx/1.24.0", ""])
+def test_the_terminal_has_the_remedies_for_the_server_of_the_answer(server, tmp_path):
+    """The others are named only; without a known server there are all."""
+    report = reports_of("both", tmp_path)
+    place, summary = next((n, each) for n, each in enumerate(report.summaries) if hasattr(each, "clauses"))
+    actual = "status 400 with Content-Type text/html"
+    found = replace(summary.findings[0], clause="error-media-type", actual=actual, server=server)
+    changed = replace(summary, findings=(found,))
+    summaries = tuple(changed if n == place else each for n, each in enumerate(report.summaries))
+    text = terminal.render(replace(report, summaries=summaries))
+    shown = re.findall(r"^ +remedy +(\w+):", text, re.MULTILINE)
+
+    assert shown == ["nginx"] if server else {"Flask", "Express"} < set(shown)
+    assert ("otherwise   Flask" in text) == bool(server)
