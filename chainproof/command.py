@@ -261,7 +261,8 @@ class CommandParser(argparse.ArgumentParser):
         names = [word.partition("=")[0] for word in words if word.startswith("-")]
         # Values of unknown options are left out: a value may be a secret.
         if names:
-            hint = self.hints.get(names[0])
+            same = next((each for each in _SYNONYMS.get(names[0], ()) if each in options), "")
+            hint = self.hints.get(names[0]) or (f"use {same}" if same else "")
             message = f"unknown option {names[0]}{f'; {hint}' if hint else did_you_mean(names[0], options)}"
         # The key is no value of any option, but may have been given as one.
         self.exit(ExitCode.USAGE, _without_keys(one_line(f"{self.prog}: {message}"), sys.argv) + "\n")
@@ -273,10 +274,46 @@ class CommandParser(argparse.ArgumentParser):
         return super()._get_values(action, arg_strings)
 
 
+_SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "--timeout": ("--deadline",),
+    "--slo": ("--objective",),
+    "--threshold": ("--objective",),
+    "--rps": ("--rate", "--rate-limit"),
+    "--qps": ("--rate", "--rate-limit"),
+    "--vus": ("--users",),
+    "--concurrency": ("--users",),
+    "--connections": ("--users", "--concurrency"),
+    "--url": ("--target",),
+    "--host": ("--target",),
+    "--key": ("--api-key-env",),
+    "--api-key": ("--api-key-env",),
+    "--token": ("--api-key-env",),
+    "--time": ("--duration",),
+    "--output": ("--out",),
+    "--schema": ("--input-schema",),
+    "--data": ("--payload", "--payloads"),
+    "--body": ("--payload", "--payloads"),
+    "--input": ("--payload", "--payloads"),
+    "--cacert": ("--ca-file",),
+    "--baseline": ("--against",),
+    "--pdf": ("--html",),
+}
+"""Names that other tools have for options of ours: the first one that a command has is suggested."""
+
+_SIMILARITY = 0.7
+"""Ratio of difflib from which a word is similar to another one."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the known one that it resembles, or where to look."""
-    nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {nearest[0]}?" if nearest else "; see --help"
+    """
+    The end of a message about an unknown word: the known one that it resembles, or where to look.
+
+    >>> did_you_mean("--dept", ["--depth"]), did_you_mean("--timeout", ["--out"])
+    ('; did you mean --depth?', '; see --help')
+    """
+    by_name = {each.lstrip("-"): each for each in known}
+    nearest = difflib.get_close_matches(word.lstrip("-"), list(by_name), n=1, cutoff=_SIMILARITY)
+    return f"; did you mean {by_name[nearest[0]]}?" if nearest else "; see --help"
 
 
 def build_parser(

@@ -15,6 +15,13 @@ _ADDRESS_SPACE = 512 << 20
 """What the libraries take, in bytes, and the stacks of the threads: CPython may crash when there is none left for them."""
 
 
+_HINTS = {
+    f"--{name}": f"use `chainproof reports RUN --{name} FILE` on the run folder"
+    for name in ("html", "json", "markdown", "junit", "ctrf", "csv", "openmetrics", "otlp")
+} | {"-q": "redirect the output to a file", "--quiet": "redirect the output to a file"}
+"""What to use in place of an option of another command."""
+
+
 @command("conformance")
 def main(arguments: Sequence[str]) -> int:
     """Test a target against the contract; the exit code is that of the verdict."""
@@ -29,7 +36,10 @@ def main(arguments: Sequence[str]) -> int:
 def _settings(arguments: Sequence[str]) -> Settings:
     """The settings from the command line."""
     parser = build_parser(
-        "conformance", "Check a target against the contract of POST /production/run_remote.", options=OPTIONS
+        "conformance",
+        "Check a target against the contract of POST /production/run_remote.",
+        options=OPTIONS,
+        hints=_HINTS,
     )
     parser.usage = "chainproof conformance [OPTIONS]"
     return settings_from(vars(parser.parse_args(arguments)))

@@ -115,6 +115,31 @@ def test_python_m_chainproof_is_the_command(tmp_path: Path) -> None:
     assert "found 'nothing'" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("tool", "word", "message"),
+    [
+        ("conformance", "--html", "use `chainproof reports RUN --html FILE` on the run folder"),
+        ("conformance", "--timeout", "use --deadline"),
+        ("conformance", "--rps", "use --rate-limit"),
+        ("conformance", "--dept", "did you mean --depth?"),
+        ("conformance", "--quite", "see --help"),
+        ("loadtests", "--timeout", "use --deadline"),
+        ("loadtests", "--slo", "use --objective"),
+        ("loadtests", "--rps", "use --rate"),
+        ("reports", "--pdf", "use --html"),
+        ("reports", "--rps", "see --help"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_one_that_fits(
+    tool: str, word: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name of another tool leads to our option, and one that is not similar to any leads to the help."""
+    with pytest.raises(SystemExit):
+        command.main([tool, *(["run"] if tool == "reports" else []), word])
+
+    assert f"chainproof {tool}: unknown option {word}; {message}\n" == capsys.readouterr().err
+
+
 @pytest.mark.parametrize("tool", sorted(TOOLS))
 @pytest.mark.parametrize(
     ("word", "message"),
