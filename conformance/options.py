@@ -230,7 +230,7 @@ _OPTIONS: tuple[Option, ...] = (
         name="--input-schema",
         metavar="FILE.json|FILE.py:CLASS",
         is_path=True,
-        help="input of the chain: a JSON Schema, or the class whose run_remote has type hints; inputs are generated from it, "
+        help="input of the chain: a JSON Schema, or a class (with type hints on run_remote, or a pydantic model); inputs are generated from it, "
         "and each valid input must be answered with 200",
         group=_CHAIN,
     ),

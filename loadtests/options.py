@@ -135,7 +135,7 @@ _WORKLOAD_OPTIONS = (
     Option(
         name="--input-schema",
         metavar="FILE.json|FILE.py:CLASS",
-        help="input of the chain: a JSON Schema, or the class whose run_remote has type hints; payloads are generated from it",
+        help="input of the chain: a JSON Schema, or a class (with type hints on run_remote, or a pydantic model); payloads are generated from it",
         is_path=True,
         group=_WORKLOAD,
         valid_in=_COMMAND_LINES,

@@ -106,7 +106,7 @@ def entrypoint(cls: type, source: str) -> Entrypoint:
             cls=cls,
             input_model=_input_model(f"{cls.__name__}Input", inputs, hints),
             hinted_model=_hinted_model(f"{cls.__name__}Input", inputs, hints),
-            output_model=_output_model(f"{cls.__name__}Output", hints["return"]),
+            output_model=output_model(f"{cls.__name__}Output", hints["return"]),
             injected=tuple(parameter.name for parameter in injected if parameter.default is parameter.empty),
             is_async=inspect.iscoroutinefunction(function),
         )
@@ -163,7 +163,7 @@ def _hinted_model(name: str, parameters: list[inspect.Parameter], hints: dict[st
     return cast(type[BaseModel], create_model(name, **fields))
 
 
-def _output_model(name: str, hint: Any) -> type[RootModel[Any]] | None:
+def output_model(name: str, hint: Any) -> type[RootModel[Any]] | None:
     """The root model of the return type; None for a stream."""
     if typing.get_origin(hint) in _STREAMS or hint in _STREAMS:
         return None

@@ -1,16 +1,19 @@
-"""Load the schemas that `--input-schema` and `--output-schema` name: a JSON Schema file, or a class with `run_remote`."""
+"""Load the schemas that `--input-schema` and `--output-schema` name: a JSON Schema file, a class with `run_remote`, or a pydantic model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from pydantic import BaseModel, RootModel
 
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.text_files import read_file
 
-from .entrypoint import Entrypoint, hint_errors, load_entrypoint
+from .class_import import load_class
+from .entrypoint import hint_errors, load_entrypoint, output_model
 from .error_text import SchemaError, format_path, truncated
 from .formats import with_content_formats
 from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
@@ -25,14 +28,14 @@ _MAX_VALUES = 120_000
 
 def load_input_schema(text: str) -> Schema:
     """
-    The schema of a chain's input, from a JSON Schema file or the parameters of `run_remote`. Raises SchemaError.
+    The schema of a chain's input, from a JSON Schema file, the parameters of `run_remote`, or a pydantic model. Raises SchemaError.
 
     Of a class, an input has to be accepted by the model of its parameters as well. Null is accepted only where a type hint
     allows it: the service passes any other null to `run_remote`, which does not expect it.
     """
     if _names_json_file(text):
         return _schema_from_file(text, of_input=True)
-    model = load_entrypoint(text).hinted_model
+    model = _named_model(text) or load_entrypoint(text).hinted_model
     with hint_errors(text):
         document = model.model_json_schema()
     return Schema(source=text, document=cast(dict[str, JSON], document), model=ModelCheck(model=model))
@@ -40,18 +43,25 @@ def load_input_schema(text: str) -> Schema:
 
 def load_output_schema(text: str) -> Schema:
     """
-    The schema of a chain's output, from a JSON Schema file or the return type of `run_remote`. Raises SchemaError.
+    The schema of a chain's output, from a JSON Schema file, the return type of `run_remote`, or a pydantic model. Raises SchemaError.
 
     Of a class, the model of the return type decides. The derived schema adds only that types are not coerced.
     """
     if _names_json_file(text):
         return _schema_from_file(text, of_input=False)
-    return _output_schema(load_entrypoint(text), text)
+    named = _named_model(text)
+    model = load_entrypoint(text).output_model if named is None else output_model(named.__name__, named)
+    return _output_schema(model, text)
 
 
-def _output_schema(entrypoint: Entrypoint, text: str) -> Schema:
+def _named_model(text: str) -> type[BaseModel] | None:
+    """The pydantic model that a text names, such as the body of a FastAPI route; None for another class. Raises SchemaError."""
+    cls = load_class(text)
+    return cls if issubclass(cls, BaseModel) and not hasattr(cls, "run_remote") else None
+
+
+def _output_schema(model: type[RootModel[Any]] | None, text: str) -> Schema:
     """The schema of the return type. Raises SchemaError for a stream."""
-    model = entrypoint.output_model
     if model is None:
         raise SchemaError(f"{text}: run_remote returns a stream, and a stream has no JSON Schema")
     with hint_errors(text):

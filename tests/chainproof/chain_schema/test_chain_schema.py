@@ -141,6 +141,20 @@ def test_invalid_signature_is_rejected(line: str, message: str, write_module: Wr
     assert "\n" not in str(error.value)
 
 
+def test_a_pydantic_model_is_a_schema(write_module: WriteModule) -> None:
+    """The body of a FastAPI route: the model decides, its validators included."""
+    name = write_module(
+        "from pydantic import BaseModel, field_validator\nclass Hello(BaseModel):\n    name: str\n    count: int = 1\n"
+        "    @field_validator('count')\n    @classmethod\n    def even(cls, value):\n"
+        "        assert value != 7\n        return value\n"
+    )
+
+    for schema in (load_input_schema(name), load_output_schema(name)):
+        assert schema.accepts({"name": "Ada", "count": 2})
+        assert not schema.accepts({"count": 2})
+        assert not schema.accepts({"name": "Ada", "count": 7})
+
+
 # ------------------------------------------------------------------ valid and invalid values
 
 values = st.recursive(
