@@ -246,7 +246,7 @@ _OPTIONS: tuple[Option, ...] = (
         metavar="FILE.jsonl",
         is_path=True,
         help="inputs that the chain accepts, one JSON object per line; each is sent byte for byte as in "
-        "the file, and each probe is one of them with one change",
+        "the file, and each test request is one of them with one change",
         default_text="inputs from --input-schema, else an input found by following the chain's error messages",
         group=_CHAIN,
     ),

@@ -50,6 +50,10 @@ def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> 
         settings=replace(settings, seed=0),
         chain_schema=chain_schema,
     )
+    if (
+        chain_schema.input_schema is not None or chain_schema.payloads
+    ):  # the target will be asked whether it accepts them
+        requester.use_inputs(replace(requester.inputs, is_accepted=True))
     try:
         check.run(requester)
     except CheckSkipped as reason:

@@ -31,7 +31,7 @@ def plan_text(
     for check in checks:
         reason = skip_reason(check, settings, chain_schema) if is_remote else ""
         if reason:
-            skipped.setdefault(reason.removeprefix("needs ").removeprefix("remote targets need "), []).append(check)
+            skipped.setdefault(reason, []).append(check)
         else:
             planned.append(check)
     return "\n".join(
@@ -62,13 +62,15 @@ def _duration_lines(settings: Settings, checks: list[Check], limits: RunLimits) 
         own = replace(limits, seconds=min(limits.seconds, time_limit(settings, seconds)))
         plan = plan_run(checks, measured, depth=settings.depth, limits=own)
         took = min(plan.seconds, own.seconds)
-        share = f"; time or requests for about {plan.examples_scale:.0%} of them" if plan.two_rounds else ""
+        share = f"; the limits allow about {plan.examples_scale:.0%} of the requests" if plan.two_rounds else ""
         at_once = f", up to {plan.concurrency} at the same time" if plan.concurrency > 1 else ""
         yield f"    {format_duration(seconds):>7} per answer{at_once}: about {format_duration(float(round(took)))}{share}"
 
 
 def _limit_lines(limits: RunLimits) -> Iterator[str]:
     """The limits that hold whatever the response time is."""
+    if limits.seconds != float("inf"):
+        yield f"  at most {format_duration(limits.seconds)}, which --time-budget changes"
     if limits.requests != float("inf"):
         yield f"  at most {limits.requests:,.0f} requests"
     if limits.rate != float("inf"):
@@ -78,4 +80,4 @@ def _limit_lines(limits: RunLimits) -> Iterator[str]:
 def _skipped_lines(skipped: Mapping[str, list[Check]]) -> Iterator[str]:
     """The checks that are skipped, by what they need."""
     for reason, checks in skipped.items():
-        yield f"  not run: {len(checks)} check{'s that need' if len(checks) > 1 else ' that needs'} {reason}"
+        yield f"  not run: {len(checks)} check{'s' * (len(checks) > 1)}: {reason}"

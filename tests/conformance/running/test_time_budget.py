@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -566,3 +567,21 @@ def test_the_plan_counts_requests_by_kind_and_sends_none(capsys: pytest.CaptureF
     assert counts[-1] == [sum(column) for column in zip(*counts[:-1], strict=True)]
     assert ["30 ms", "300 ms", "3 s"] == [line.split(" per ")[0].strip() for line in lines if " per answer" in line]
     assert any("at most 500 requests" in line for line in lines)
+
+
+def test_the_plan_of_a_chain_with_a_schema_runs_the_checks_of_its_inputs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whether the chain accepts the inputs is not known before a request: it is no reason not to run a check."""
+    schema = tmp_path / "input.json"
+    schema.write_text('{"type": "object", "properties": {"a": {"type": "string"}}}', encoding="utf-8")
+    options = ["--plan", "--depth", "quick", "--target", "https://chain-abc123.api.baseten.co"]
+    plans = []
+    for more in ([], ["--input-schema", str(schema)]):
+        assert 0 == main([*options, *more])
+        plans.append(capsys.readouterr().out)
+
+    assert "input" in plans[0].partition("not run")[2]
+    assert "the given or generated inputs" not in plans[1]
+    assert "of the requests" in plans[1]
+    assert "at most 1m15s" in plans[1]
