@@ -186,7 +186,11 @@ def check_listening(target: Target, route: Route) -> None:
 def tls_error_text(error: ssl.SSLError) -> str:
     """Why a TLS handshake failed, in a few words."""
     text = (error.reason or "end of file").lower().replace("_", " ")
-    return f"{text} (the server does not speak TLS on this port)" if error.reason in _NOT_TLS else text
+    return (
+        f"{text} (the server does not speak TLS on this port: for plain http, which only loopback addresses may use, write http://)"
+        if error.reason in _NOT_TLS
+        else text
+    )
 
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")

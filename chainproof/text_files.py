@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import math
 import os
@@ -173,7 +174,9 @@ def read_settings(
     errors: list[str] = []
     for key, value in table.items():
         if key not in readers:
-            errors.append(f"{key}: unknown setting, expected one of {', '.join(sorted(readers))}")
+            nearest = difflib.get_close_matches(key, readers, n=1)
+            hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+            errors.append(f"{key}: unknown setting{hint}, expected one of {', '.join(sorted(readers))}")
             continue
         try:
             values[key] = readers[key](value)

@@ -132,7 +132,7 @@ class Demand:
             model=work.model.value,
             duration_s=work.duration,
             deadline_s=work.deadline,
-            drain_s=work.drain,
+            drain_s=work.deadline if work.drain is None else work.drain,
             payloads=list(work.payload_names),
             input_schema=self.input_schema,
             output_schema=self.output.source if self.output is not None else None,

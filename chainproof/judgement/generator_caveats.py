@@ -172,11 +172,13 @@ def _exhausted_budget(run: Run, totals: Interval) -> bool:
 def _schedule_lag(manifest: Manifest, judged: RequestStats) -> Iterator[Caveat]:
     lag = judged.schedule_lag.quantile(0.99)
     stalled = judged.stalled.schedule_lag if judged.stalled is not None else Histogram()
+    late = judged.schedule_lag.count - judged.schedule_lag.count_at_most(SCHEDULE_LAG_WARNING)
     if lag is not None and lag > SCHEDULE_LAG_WARNING:
         yield Caveat(
             code=CaveatCode.GENERATOR_LATE,
-            text=f"1 % of the requests were sent more than {format_duration(lag)} after their intended start; response "
-            "times include this delay.",
+            text=f"{late:,} of {judged.schedule_lag.count:,} requests were sent more than "
+            f"{format_duration(SCHEDULE_LAG_WARNING)} after their intended start (p99 {format_duration(lag)}); response times "
+            "include this delay.",
             remedy="Use a lower rate, an idle machine, or several; service times do not include it.",
             invalidates_failures=exceeds(judged.schedule_lag, max_trusted_lag(manifest.objectives), without=stalled),
             invalidates=exceeds(judged.schedule_lag, SCHEDULE_LAG_ALWAYS_INVALID, without=stalled),

@@ -36,7 +36,7 @@ def _verdict(
         return failure, reason_of(end.note)
     invalidating = [caveat.code for caveat in caveats if caveat.invalidates]
     if invalidating:
-        return Verdict.INVALID, f"The measurement cannot be trusted, see {_named(invalidating)}."
+        return Verdict.INVALID, _untrusted(invalidating)
     if any(caveat.code is CaveatCode.KEY_REJECTED for caveat in caveats):
         return Verdict.INCONCLUSIVE, "The target rejects the API key, see the caveat KEY_REJECTED."
     verdict, reason = _objectives_verdict(objectives)
@@ -60,6 +60,13 @@ def _verdict(
     if accounting.ok == 0:
         return Verdict.INCONCLUSIVE, "No request was answered ok." if accounting.sent else "Nothing was sent."
     return verdict, reason
+
+
+def _untrusted(caveats: Sequence[CaveatCode]) -> str:
+    """Why a run is invalid. Whether a run without an end goes on cannot be read from its folder."""
+    if caveats == [CaveatCode.UNFINISHED]:
+        return f"The run has no end: it is still going on, or was cut off. See {_named(caveats)}."
+    return f"The measurement cannot be trusted, see {_named(caveats)}."
 
 
 def _named(caveats: Sequence[CaveatCode]) -> str:

@@ -11,18 +11,23 @@ that is right to reject it must not fail.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
+from chainproof.contract import clauses
 from chainproof.contract.errors import ErrorCode, Responsible
 from chainproof.judgement.judged_requests import planned_requests
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import CodeKind, Outcome, Result, responsible_for_outcome
+from chainproof.results.finding import Finding
 from chainproof.results.interval import RequestStats
 from chainproof.workload.objectives import Indicator
 
+_MEDIA_TYPES = (clauses.OUTPUT_MEDIA_TYPE.id, clauses.ERROR_MEDIA_TYPE.id)
+
 _NEARLY_ALL = 0.95
-"""Smallest share of 400 and 422 answers that is taken as a payload which does not fit the chain."""
+"""Smallest share of 400 and 422 answers that is taken as a payload which does not fit the chain, or of HTML pages as another URL."""
 
 NEEDS_OK_ANSWERS = frozenset(
     {Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.THROUGHPUT, Indicator.SETTLING_TIME}
@@ -43,6 +48,20 @@ def withhold_without_ok(result: ObjectiveResult, stats: RequestStats) -> Objecti
     if quantile is not None and total - failed > (1.0 - quantile) * total:
         return result  # requests without any answer miss it on their own
     return replace(result, verdict=Verdict.INCONCLUSIVE, nothing_ok=True, more_requests_needed=None)
+
+
+def html_text(findings: Iterable[Finding], stats: RequestStats) -> str:
+    """That nearly all answers were web pages, as of another URL than the chain's; empty otherwise."""
+    pages = sum(
+        each.count
+        for each in findings
+        if each.clause in _MEDIA_TYPES and "content-type text/html" in each.actual.lower()
+    )
+    if not pages or stats.count(Result.OK) or pages < _NEARLY_ALL * stats.answered:
+        return ""
+    return (
+        "The answers are HTML pages: is this the URL of the chain? `chainproof call` shows one request and its answer."
+    )
 
 
 def rejects_input(outcome: Outcome) -> bool:

@@ -29,11 +29,11 @@ def load_workload(path: Path) -> Workload:
     """The workload in a TOML file. Raises UsageError with all errors."""
     table = load_toml(path, "the workload")
     _resolve_files(table, path.parent)
-    return parse_workload(table, name=path.stem)
+    return parse_workload(table, name=path.stem, source=str(path))
 
 
-def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
-    """The workload in a TOML table. Raises WorkloadError with all errors."""
+def parse_workload(table: Mapping[str, object], *, name: str, source: str = "") -> Workload:
+    """The workload in a TOML table. Raises WorkloadError with all errors of *source*, by default the workload *name*."""
     values, errors = read_settings(table, _READERS)
     if "phases" in values:
         errors += [f"{key}: not allowed together with phases" for key in ("rate", "duration") if key in table]
@@ -46,7 +46,7 @@ def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
     workload = replace(Workload(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
     errors += workload.errors()
     if errors:
-        raise WorkloadError(f"workload {name}: " + "; ".join(errors))
+        raise WorkloadError(f"workload {source or name}: " + "; ".join(errors))
     return workload
 
 

@@ -22,7 +22,9 @@ def check_handshake(endpoint: Endpoint) -> None:
     try:
         Connector(endpoint.target, endpoint.route).open(time.monotonic() + HANDSHAKE_TIMEOUT).close()
     except RequestFailed as error:
+        certificate = ", and that the system, SSL_CERT_FILE or --ca-file trusts the certificate"
+        is_plain = "does not speak TLS" in error.reason
         raise UsageError(
-            f"cannot connect to {endpoint.target.origin}: {error.reason}; nothing was sent. Check the URL, "
-            "and that the system, SSL_CERT_FILE or --ca-file trusts the certificate."
+            f"cannot connect to {endpoint.target.origin}: {error.reason}; nothing was sent. Check the "
+            f"URL{'' if is_plain else certificate}."
         ) from None

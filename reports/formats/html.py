@@ -113,7 +113,7 @@ def render(report: Report, draw: Draw = charts) -> str:
         ],
         findings=findings[:MAX_FINDINGS],
         findings_left=findings[MAX_FINDINGS:],
-        next_step=next_step(report),
+        next_step=next_step(report).replace("The HTML report", "This page"),
         caveats=[(summary, caveat) for summary in report.summaries for caveat in summary.caveats],
         own_runs=[summary for summary in report.summaries if not report.is_probe(summary)],
         several=len(report.summaries) > 1,

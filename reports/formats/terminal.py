@@ -166,7 +166,7 @@ def _latency(summary: LoadSummary) -> list[str]:
 
 def _throughput(summary: LoadSummary) -> list[str]:
     """Complete and ok answers per second."""
-    return [f"    {quantities.rate(summary.throughput)} complete answers, {quantities.rate(summary.ok_per_second)} ok"]
+    return [f"    {quantities.rate(summary.ok_per_second)} ok, {quantities.rate(summary.throughput)} complete answers"]
 
 
 def _phases(summary: LoadSummary) -> list[str]:

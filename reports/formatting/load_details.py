@@ -7,6 +7,8 @@ from chainproof.results.exchange import Result
 
 from .quantities import count, median_and_p99, percent, size, time
 
+_OF_ALL = " of all answers, also failed ones,"
+
 
 def details(summary: LoadSummary) -> list[tuple[str, str]]:
     """Title and sentence of every detail that the run recorded."""
@@ -19,7 +21,9 @@ def network(summary: LoadSummary) -> str:
     stats = summary.totals.network
     parts = []
     if stats.time_to_first_byte.count:
-        parts.append(f"time to first byte {median_and_p99(stats.time_to_first_byte)}")
+        parts.append(
+            f"time to first byte{_OF_ALL * bool(summary.totals.count(Result.FAILED))} {median_and_p99(stats.time_to_first_byte)}"
+        )
     if stats.connect_time.count:
         connections = count(stats.connect_time.count)
         parts.append(f"connections opened: {connections}, connect time {median_and_p99(stats.connect_time)}")

@@ -22,6 +22,8 @@ from .outcomes import outcome_text
 from .quantities import count
 from .safe_text import escape_unprintable, shorten
 
+TOO_MANY_REQUESTS = 429
+
 
 def next_step(report: Report) -> str:
     """The next step in one or two sentences, for the search or run that decides the verdict."""
@@ -88,9 +90,8 @@ def _after_a_pass(summary: Summary) -> str:
     """What limits a pass; that nothing needs to be done if nothing does."""
     if isinstance(summary, LoadSummary) and not summary.objectives:
         return "Set an objective to judge the run by: `--objective 'p95 response_time < 800ms'`."
-    number = len(summary.caveats)
-    if number:
-        return f"Nothing has to be done. Read the {'caveat' if number == 1 else f'{number} caveats'} before you rely on this."
+    if summary.caveats:
+        return "Nothing has to be done. Read the caveats before you rely on this."
     return "Nothing has to be done."
 
 
@@ -118,6 +119,11 @@ def _of_missed_objectives(summary: LoadSummary) -> str:
     errors = next((row for row in summary.outcomes if row.outcome.result is not Result.OK), None)
     share = 1 - summary.accounting.ok / summary.accounting.planned if summary.accounting.planned else 0.0
     if errors is not None and any(_is_missed_by_errors(result, share) for result in missed):
+        if errors.outcome.status == TOO_MANY_REQUESTS:
+            return (
+                f"The target refused {count(errors.count)} requests with {TOO_MANY_REQUESTS}: it has no capacity for this rate. Give it "
+                "more replicas, or lower the rate; `chainproof loadtests saturation` finds the rate that it can carry."
+            )
         party = f", responsible: {errors.responsible.value}" if errors.responsible is not None else ""
         name = shorten(outcome_text(errors.outcome), 80)
         return f"Begin with the most frequent error, `{name}` ({count(errors.count)} requests{party}). The HTML report has request ids under Exemplars."

@@ -23,7 +23,7 @@ _ENDINGS: dict[Ending | None, str] = {
     Ending.STOPPED_BY_GUARD: "stopped by a guard",
     Ending.INTERNAL_ERROR: "stopped by an error",
     Ending.MACHINE_FAULT: "stopped by a problem of the machine",
-    None: "cut off",
+    None: "still going on or cut off",
 }
 
 

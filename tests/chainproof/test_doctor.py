@@ -217,6 +217,7 @@ def test_a_port_without_tls_is_named(doctor: Doctor) -> None:
         found = doctor(f"https://localhost:{server.port}")
 
     assert "does not speak TLS on this port" in found.found["tls"]
+    assert "write http://" in found.found["tls"]
 
 
 def test_help_lists_the_exit_codes_of_the_doctor_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from chainproof.judgement.summary import report
 from chainproof.judgement.verdict import Verdict
 from chainproof.reports.formatting.next_steps import next_step
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending, RunEnd, RunKind
 from chainproof.results.run_writer import RunWriter
@@ -31,7 +32,7 @@ def test_every_report_has_a_next_step(name, tmp_path):
     ("name", "expected"),
     [
         ("both", "Begin with the first of 2 findings, `error-code`, with a command that reproduces it."),
-        ("passing conformance", "Nothing has to be done. Read the caveat before you rely on this."),
+        ("passing conformance", "Nothing has to be done. Read the caveats before you rely on this."),
         (
             "unfinished",
             "If it is in progress, report on it after its end. If it was killed, run it again: Ctrl-C and SIGTERM end a run and complete its folder.",
@@ -47,6 +48,15 @@ def test_every_report_has_a_next_step(name, tmp_path):
 def test_the_next_step_fits_the_verdict(name, expected, tmp_path):
     """The step names what decides: the finding, the caveat, or what is missing."""
     assert expected == next_step(reports_of(name, tmp_path))
+
+
+def test_a_full_target_needs_capacity(tmp_path):
+    """That its callers are too many is no help to the owner of a target that refuses them."""
+    refused = Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED)
+    path = write_load(tmp_path / "a", drawn_intervals(20, 50, mixture=[(OK, 0.4), (refused, 0.6)]))
+    step = next_step(report([read_run(path)]))
+
+    assert "it has no capacity for this rate. Give it more replicas, or lower the rate" in step
 
 
 @pytest.mark.parametrize(

@@ -361,6 +361,28 @@ def test_the_reason_begins_with_a_payload_that_does_not_fit(objective: str, othe
     )
 
 
+@pytest.mark.parametrize(("pages", "is_named"), [(20, True), (10, False)])
+def test_the_reason_begins_with_a_wrong_url_if_the_answers_are_web_pages(*, pages: int, is_named: bool) -> None:
+    """Only if nearly all of them are."""
+    page = replace(finding(clauses.OUTPUT_MEDIA_TYPE), actual="status 200 with Content-Type text/html", count=pages)
+    violating = Outcome(Transport.ANSWERED, 200, None, Result.FAILED, Responsible.CHAIN)
+    run = load_run(interval(violating, count=20), findings=(page,))
+
+    assert is_named is ("is this the URL of the chain?" in summarise_load(run).reason)
+
+
+def test_late_requests_are_counted() -> None:
+    """A run of 16 requests has no "1 % of the requests"."""
+    texts = [each.text for each in summarise_load(load_run(interval(count=15), interval(count=1, lag=0.020))).caveats]
+
+    assert any(text.startswith("1 of 16 requests were sent more than 10 ms after") for text in texts), texts
+
+
+def test_a_run_without_an_end_may_still_go_on() -> None:
+    """Its folder does not show which."""
+    assert "still going on, or was cut off" in summarise_load(load_run(end=None)).reason
+
+
 @pytest.mark.parametrize(
     "outcome",
     [

@@ -63,6 +63,7 @@ INVALID = {
     "payloads = [{ body = {}, weight = 0 }]": "payloads: expected all weights to be more than 0",
     "payloads = [{ body = {}, weight = inf }]": "payloads: expected",
     "payloads = [{ body = {}, name = 1 }]": "payloads: expected a string",
+    "duraton = 1": "duraton: unknown setting (did you mean duration?), expected one of arrivals",
     "speed = 1": "speed: unknown setting, expected one of arrivals",
 }
 
