@@ -145,7 +145,7 @@ def _load(summary: LoadSummary) -> Iterator[str]:
     yield f"Latency{phases.judged_phases_note(summary)}, with 95 % intervals:"
     yield _latency(summary)
     yield _over_time(summary)
-    yield f"Throughput: {quantities.rate(summary.throughput)} complete answers, {quantities.rate(summary.ok_per_second)} ok."
+    yield f"Throughput: {quantities.rate(summary.ok_per_second)} ok, {quantities.rate(summary.throughput)} complete answers."
     for title, sentence in load_details.details(summary):
         yield f"{title}: {sentence}."
     yield _phases(summary)

@@ -240,7 +240,7 @@ FOLDERS: dict[str, Callable[[Path], None]] = {
     "no request was answered 200": write_conformance,
     "too few requests for the objective": write_load,
     "this machine had no free files, memory or ports": lambda folder: write_load(folder, NO_FILES),
-    "a run that was killed is reported": lambda folder: write_load(folder, ended=False),
+    "a run that was killed, or is still going on, is reported": lambda folder: write_load(folder, ended=False),
     "a file of the run folder was changed": write_changed,
     "a run of a series is missing, or was exchanged": write_incomplete_series,
 }
