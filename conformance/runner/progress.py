@@ -19,7 +19,7 @@ _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": 
 _NOT_RUN = "not run"
 """The mark of a check that passed because a limit let it send nothing."""
 _OTHER = "other"
-"""The mark of a check that fails only because of the form of its answers, which is not what it checks."""
+"""The mark of a check that fails only for what other checks are for: FAILED beside its title would say that it found that."""
 
 _FORM_OF_ANSWERS = frozenset(
     clause.id
@@ -117,7 +117,7 @@ class ProgressPlugin:
             self._error(report.longreprtext)
 
     def _violated(self, item: pytest.Item, conformance_run: ConformanceRun | None) -> tuple[bool, str]:
-        """Whether a check fails only because of the form of its answers, and the clauses that it found violated, in words."""
+        """Whether a check fails only for what others are for, and the clauses that it found violated, in words."""
         check = _check(item)
         if conformance_run is None or check is None:
             return False, ""
@@ -150,8 +150,8 @@ def violated_clauses(
     own: AbstractSet[str], failing: Mapping[tuple[str, str, str], str], printed: AbstractSet[tuple[str, str, str]]
 ) -> tuple[bool, str]:
     """
-    Whether a check with its *own* clauses fails only because of the form of its answers; and the clauses of its *failing*
-    findings in words. Findings that were *printed* before are those from above.
+    Whether a check fails although its *own* clauses hold, and it found nothing new but a wrong form of answers; and the
+    clauses of its *failing* findings in words. Findings that were *printed* before are those from above.
 
     >>> violated_clauses({"key-verified"}, {("error-media-type", "", ""): "error-media-type"}, {("error-media-type", "", "")})
     (True, ': only error-media-type, from above')
@@ -160,9 +160,9 @@ def violated_clauses(
     """
     if not failing:
         return False, ""
-    is_other = not set(failing.values()) & own and set(failing.values()) <= _FORM_OF_ANSWERS
     new = dict.fromkeys(clause for key, clause in failing.items() if key not in printed)
-    known = dict.fromkeys(clause for key, clause in failing.items() if key in printed)
+    known = dict.fromkeys(clause for key, clause in failing.items() if key in printed and clause not in new)
+    is_other = not set(failing.values()) & own and new.keys() <= _FORM_OF_ANSWERS
     named = ", ".join(known) if len(known) <= _MAX_NAMED else f"{len(known)} clauses"
     parts = [", ".join(new)] if new else []
     parts += [f"{named}, from above"] if known else []

@@ -29,8 +29,9 @@ def key(clause: str) -> Key:
             False,
             ": key-verified; error-json, from above",
         ),
-        # An unanswered request, or one with a wrong status, may hide what the check is for.
-        ("key-verified", "request-answered", "request-answered", False, ": request-answered, from above"),
+        # The first wrong status may be what the check is for; afterwards it is known.
+        ("request-framing", "status", "", False, ": status"),
+        ("key-verified", "status", "status", True, ": only status, from above"),
         ("key-verified", "no-credential-leak", "", False, ": no-credential-leak"),
     ],
 )
