@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -99,6 +100,7 @@ def _schema_from_file(text: str, *, of_input: bool) -> Schema:
         problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
     _require_readable_size(value, text)
+    _require_finite_numbers(value, text)
     document = with_content_formats(value) if of_input else value
     schema = Schema(source=text, document=document, allows_naive_times=not of_input, checks_all_formats=of_input)
     require_little_work(schema.document, text)
@@ -120,12 +122,27 @@ def _require_readable_size(document: dict[str, JSON], text: str) -> None:
             )
 
 
+def _require_finite_numbers(document: dict[str, JSON], text: str) -> None:
+    """Raise SchemaError if a number of a schema, such as 1e400, is beyond a double, with which validators calculate."""
+    for value, path in _containers(document):
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, member in members:
+            if isinstance(member, float) and math.isinf(member):
+                place = truncated(format_path((*path, name)))
+                raise SchemaError(f"{text}: expected numbers up to 1.8e308, found a larger one at `{place}`")
+
+
 def _sizes(document: JSON) -> Iterator[tuple[int, str]]:
     """The number of members and the place of each object and array."""
+    return ((len(value), truncated(format_path(path))) for value, path in _containers(document))
+
+
+def _containers(document: JSON) -> Iterator[tuple[dict[str, JSON] | list[JSON], tuple[str | int, ...]]]:
+    """Each object and array of a document, and its path."""
     todo: list[tuple[JSON, tuple[str | int, ...]]] = [(document, ())]
     while todo:
         value, path = todo.pop()
         if isinstance(value, dict | list):
-            yield len(value), truncated(format_path(path))
+            yield value, path
             members = value.items() if isinstance(value, dict) else enumerate(value)
             todo.extend((member, (*path, name)) for name, member in members if isinstance(member, dict | list))

@@ -207,6 +207,7 @@ def test_the_document_is_not_changed() -> None:
         ("missing.json", "cannot read the schema missing.json"),
         ("broken.json", "broken.json is not a JSON Schema"),
         ("string.json", "string.json: no JSON object can be generated"),
+        ("infinite.json", "found a larger one at `properties.a.maximum`"),
         ("chain.py:Nobody", "Nobody"),
     ],
 )
@@ -216,6 +217,7 @@ def test_a_bad_schema_is_one_line(
     """The error is reported before anything is sent or started."""
     (tmp_path / "broken.json").write_text('{"type": 7}')
     (tmp_path / "string.json").write_text('{"type": "string"}')
+    (tmp_path / "infinite.json").write_text('{"properties": {"a": {"maximum": 1e400}}}')
     (tmp_path / "chain.py").write_text("class Chain: pass")
     monkeypatch.chdir(tmp_path)
 
