@@ -31,10 +31,10 @@ from chainproof.results.run_writer import check_writable, create_run_folder, rem
 from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 
-from .catalogue import objective_texts, workload_list
+from .catalogue import workload_list
 from .demand import demand
 from .locust_options import hints
-from .locust_process import LOCUSTFILE, LocustExit, LocustRun, print_message, run_locust
+from .locust_process import LOCUSTFILE, LocustExit, LocustRun, announce_objectives, print_message, run_locust
 from .options import OPTIONS
 from .search.calibration import run_calibration
 from .search.runner import requested_search, run_search
@@ -71,7 +71,8 @@ def main(arguments: Sequence[str]) -> int:
         run = LocustRun(
             options=options, requested=requested, endpoint=endpoint, folder=folder, locust_arguments=locust_arguments
         )
-        _announce_objectives(options, workload)
+        if search is None:
+            announce_objectives(options, workload)
         try:
             if series is not None:
                 return _run_series(run, series)
@@ -96,14 +97,6 @@ def locustfile(arguments: Sequence[str]) -> int:
     build_parser("locustfile", description).parse_args(arguments)
     print(LOCUSTFILE)
     return ExitCode.PASS
-
-
-def _announce_objectives(options: argparse.Namespace, workload: Workload) -> None:
-    """Say which objectives apply because the workload has them, and not the user."""
-    if workload.objectives and not options.objective:
-        print_message(
-            f"objectives of the workload {workload.name}: {objective_texts(workload)}; --objective replaces them"
-        )
 
 
 def _scenario(options: argparse.Namespace) -> str:

@@ -36,7 +36,9 @@ from chainproof.results.folder import END, MANIFEST
 from chainproof.results.manifest import Ending, Series
 from chainproof.signals import announce_suspension, handle_signals, start_without_signals
 from chainproof.target_options import TargetOptions
+from chainproof.workload.workload import Workload
 
+from .catalogue import objective_texts
 from .metrics_endpoint import serve_metrics
 from .options import locust_arguments
 from .progress import ProgressDisplay, live_progress
@@ -154,6 +156,14 @@ def _code(code: int, process: _Process, has_oom_kills: bool) -> int:  # noqa: FB
 def print_message(message: str) -> None:
     """Print a line for the user."""
     command.print_message("chainproof loadtests", message)
+
+
+def announce_objectives(options: argparse.Namespace, workload: Workload) -> None:
+    """Say which objectives apply because the workload has them, and not the user."""
+    if workload.objectives and not options.objective:
+        print_message(
+            f"objectives of the workload {workload.name}: {objective_texts(workload)}; --objective replaces them"
+        )
 
 
 class _Process:

@@ -32,7 +32,7 @@ from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
 from ..limits import Limits, limits
-from ..locust_process import LocustRun, print_message, run_locust
+from ..locust_process import LocustRun, announce_objectives, print_message, run_locust
 from .evidence import Probe
 from .measurement import measured_probe, probe_data
 from .planning import expected_durations, search_plan
@@ -88,6 +88,7 @@ def run_search(run: LocustRun, *, workload: Workload, search: SearchSettings) ->
     """Search with runs like *run*, in folders of its folder, and print the result. Returns the exit code."""
     folder, permitted = run.folder, limits(run.options, run.endpoint)
     plan = _plan(run.options, run.endpoint, permitted, workload, search)
+    announce_objectives(run.options, workload)
     print_message(_forecast(plan))
     runner = ProbeRunner(run, workload=workload, plan=plan)
     try:
