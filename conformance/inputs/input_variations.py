@@ -212,13 +212,28 @@ def similar_items(value: JSON, place: Place, places: Sequence[Place], count: int
     return found
 
 
-def _similar_value(value: JSON, rng: random.Random) -> JSON:
-    """Another unique value of the same form."""
+def with_similar_values(value: JSON, example: JSON, places: Sequence[Place], rng: random.Random) -> JSON:
+    """
+    An input with other unique values than an accepted *example* of it, which has some at these *places*: texts of the same form,
+    and numbers that are not greater.
+
+    >>> with_similar_values({"a": 1, "b": 1}, {"a": 345, "b": 1}, [("a",), ("b",)], random.Random(1))
+    {'a': 134, 'b': 1}
+    """
+    for place in places:
+        accepted = value_at(example, place)
+        if accepted != value_at(value, place):
+            value = with_value(value, place, _similar_value(accepted, rng, limit=accepted))
+    return value
+
+
+def _similar_value(value: JSON, rng: random.Random, limit: JSON = None) -> JSON:
+    """Another unique value of the same form. If the number of its digits permits it, a number is less than the *limit*."""
     if isinstance(value, str):
         length = min(len(value), _TOKEN_LENGTHS[0])
         return unique_text(rng, length) + value[length:]
     least = int(10 ** (len(str(value)) - 1))
-    return rng.randrange(least, 10 * least)
+    return rng.randrange(least, max(limit, 2 * least) if isinstance(limit, int) else 10 * least)
 
 
 def lengthened(

@@ -91,6 +91,8 @@ class Terms:
     """The user's check of every output; None: none."""
     accepted_inputs: frozenset[str] = frozenset()
     """Inputs that the chain has accepted, as `canonical_json` writes them."""
+    is_status_accepted: bool = False
+    """Whether undocumented statuses do not fail the run (`--accept status`)."""
     ignores_unnamed: bool = False
     """Whether the chain has accepted a member `UNNAMED_MEMBER`, which its signature does not name."""
 

@@ -98,6 +98,7 @@ class FindingRecorder:
         self._codes: Counter[str] = Counter()
         self._module_requests: Counter[str] = Counter()
         self._skip_reasons: dict[str, Counter[str]] = {}
+        self._undecided: dict[str, str] = {}
         self._notes: dict[str, None] = {}
         self._coverage_due: Seconds = 0.0
         self.not_selected: frozenset[str] = frozenset()
@@ -164,6 +165,11 @@ class FindingRecorder:
             for clause in clauses:
                 self._skip_reasons.setdefault(clause.id, Counter())[why] += 1
 
+    def record_undecided(self, undecided: Mapping[Clause, str]) -> None:
+        """Enter clauses that count as not exercised unless they are violated, and why: some answers do not keep them."""
+        with self._lock:
+            self._undecided.update({clause.id: why for clause, why in undecided.items()})
+
     def note(self, text: str) -> None:
         """Enter an observation that is no violation."""
         with self._lock:
@@ -179,7 +185,7 @@ class FindingRecorder:
                 requests_by_module=dict(self._module_requests),
                 statuses=dict(self._statuses),
                 codes=dict(self._codes),
-                not_exercised={name: why for name, why in self._reasons().items() if not self._exercised[name]},
+                not_exercised={name: why for name, why in self._reasons().items() if not self._count(name)},
                 notes=tuple(self._notes),
                 cut_by=self.cut_by,
             )
@@ -189,7 +195,12 @@ class FindingRecorder:
         skipped = {name: reasons.most_common(1)[0][0] for name, reasons in self._skip_reasons.items()}
         if not self._statuses[200]:
             skipped |= dict.fromkeys(_OUTPUT_CLAUSES, _NO_SUCCESS)
-        return _CONDITIONAL | skipped | dict(self.chain_reasons) | dict.fromkeys(self.not_selected, NOT_SELECTED)
+        known = _CONDITIONAL | skipped | dict(self.chain_reasons) | self._undecided
+        return known | dict.fromkeys(self.not_selected, NOT_SELECTED)
+
+    def _count(self, name: str) -> int:
+        """How often a clause has been exercised; 0 if it is undecided."""
+        return 0 if name in self._undecided and not self._violated[name] else self._exercised[name]
 
     @staticmethod
     def finding_key(violation: Violation) -> tuple[str, str, str]:
@@ -222,7 +233,7 @@ class FindingRecorder:
 
     def exercise_count(self, clause: Clause) -> int:
         """How often a clause has been exercised."""
-        return self._exercised[clause.id]
+        return self._count(clause.id)
 
     def finding_counts(self) -> Mapping[tuple[str, str, str], int]:
         """The count of each finding so far."""
@@ -243,7 +254,7 @@ class FindingRecorder:
         if self._folder is None:
             return
         for clause in COUNTABLE_CLAUSES.values():
-            count = (self._exercised[clause.id], self._violated[clause.id])
+            count = (self._count(clause.id), self._violated[clause.id])
             if (final and clause is not USER_CHECK) or count != self._written.get(clause.id, (0, 0)):
                 self._written[clause.id] = count
                 self._folder.write_clause(ClauseCount(clause=clause.id, exercised=count[0], violations=count[1]))

@@ -115,6 +115,8 @@ class Judgement:
     """
     not_exercised: Mapping[Clause, str] = field(default_factory=dict)
     """Clauses that could not be judged, and why."""
+    undecided: Mapping[Clause, str] = field(default_factory=dict)
+    """Clauses that the run may not say are kept, and why: the answer does not keep them, but violates another one already."""
     auth_bypass: Violation | None = None
     """
     Set if wrong credentials were accepted; not in `violations`. `auth_bypass_cause` says which requests find the cause,
@@ -228,6 +230,7 @@ class _Draft:
     exercised: list[Clause] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     rejected: Clause | None = None
+    undecided: dict[Clause, str] = field(default_factory=dict)
 
     def exercise(self, *exercised: Clause) -> None:
         """Add clauses that the answer exercises."""
@@ -252,6 +255,7 @@ class _Draft:
                 if not is_waived(each.clause, terms.contract)
             ),
             rejected=None if self.rejected is None or is_waived(self.rejected, terms.contract) else self.rejected,
+            undecided=self.undecided,
         )
 
 
@@ -385,7 +389,12 @@ def _judge_expected(
         draft.rejected = expected.clause
         return None
     is_undocumented = request.is_for_operation and answer.status not in allowed_statuses(terms.contract)
+    is_refused_input = is_undocumented and expected.clause is clauses.OBJECT_ACCEPTED and not answer.is_success
+    if is_refused_input and terms.is_status_accepted:
+        is_undocumented = False  # no finding would fail the run otherwise
     if is_undocumented and not (expected.violated_by_request and answer.is_success):
+        if is_refused_input:
+            draft.undecided[expected.clause] = _REFUSED_INPUT
         return None  # it violates the status clause already
     violation = expected.violation(answer)
     if violation is not None and violation.clause in AUTHENTICATION_CLAUSES and answer.is_success:
@@ -399,6 +408,9 @@ def _judge_expected(
     if violation is not None:
         draft.add(_without_bypass(violation, answer))
     return None
+
+
+_REFUSED_INPUT = "valid inputs were answered with an undocumented error, see `status`"
 
 
 def _without_bypass(violation: Violation, answer: Answer) -> Violation:

@@ -115,6 +115,7 @@ class AnswerRecorder:
             )
         for clause, why in judgement.not_exercised.items():
             self._finding_recorder.record_skipped([clause], why)
+        self._finding_recorder.record_undecided(judgement.undecided)
         evidence = self._evidence(request, answer)
         if received.transport is Transport.DEADLINE:
             evidence = replace(evidence, deadline=self._client.deadline)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from enum import Enum
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
+from chainproof.contract.accepted_violations import is_accepted, parse_acceptance
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
@@ -70,6 +72,9 @@ class CheckContext:
             input_schema=chain_schema.input_schema,
             output_schema=chain_schema.output_schema,
             user_check=chain_schema.user_check,
+            is_status_accepted=is_accepted(
+                clauses.STATUS.id, map(parse_acceptance, settings.accept), datetime.now(UTC).date()
+            ),
         )
         self.inputs = initial_inputs(
             minimal_input=chain_schema.minimal_input,

@@ -1,4 +1,9 @@
-"""Makes inputs that the chain accepts and that no other request has."""
+"""
+Makes inputs that the chain accepts and that no other request has.
+
+Without a schema the target is asked which inputs it accepts. It is never asked about an input with the unique values that a
+check sends later: the answer might be stored, and the check would compare the stored one with itself.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +25,16 @@ from ..inputs.input_variations import (
     Variation,
     encoded,
     enumerated_words,
+    format_place,
     lengthened,
     merged_input,
     reversed_arrays,
     unique_input,
     unique_places,
-    unique_value,
     value_at,
     variations,
     with_many_items,
+    with_similar_values,
     with_value,
     without_member,
 )
@@ -39,6 +45,9 @@ from .requester import Requester
 _MAX_ARGUMENTS = 8
 """Arguments for each of which it is tried whether its value leaves the output empty."""
 _RICH_INPUT = "rich input"
+_FAILING_PLACES = "places that fail"
+_EXAMPLE_SEED = 1
+"""The seed of the unique values about which the target is asked: the same ones each time, so that it is asked once."""
 _TOKEN_LENGTH = 16
 """Characters of a unique text that no other text has: a long one has a tail that others have as well."""
 
@@ -54,14 +63,31 @@ class InputSource:
     words: tuple[JSON, ...]
     """The values of the schema's enumerations."""
     rng: random.Random
+    is_asked: bool = False
+    """Whether `accepts` asks the target, which may remember what it was sent."""
+    failing: frozenset[Place] = frozenset()
+    """Where unique values seem to be accepted, but have no output."""
 
     def unique(self) -> JSON:
         """An input with a unique value at every place that takes one."""
-        return unique_input(self.value, self.places, self.accepts, self.rng)
+        return self.unique_at(self.value, self.places)
+
+    def unique_at(self, value: JSON, places: tuple[Place, ...]) -> JSON:
+        """An input with unique values at some places. The target is asked once, about an example with other unique values."""
+        if not self.is_asked:
+            return unique_input(value, places, self.accepts, self.rng)
+        example = unique_input(value, places, self.accepts, random.Random(_EXAMPLE_SEED))
+        return with_similar_values(value, example, places, self.rng)
 
     def with_value(self, value: JSON) -> Self:
         """A source of inputs like another accepted one."""
-        return replace(self, value=value, places=unique_places(value, self.accepts, self.rng))
+        return replace(self, value=value, places=unique_places(value, self.accepts, self.rng)).without_places(
+            self.failing
+        )
+
+    def without_places(self, failing: frozenset[Place]) -> Self:
+        """The same without unique values at some places."""
+        return replace(self, places=tuple(each for each in self.places if each not in failing), failing=failing)
 
     def longer(self, length: int) -> Self:
         """A source of inputs whose texts have so many characters, as far as they are accepted."""
@@ -73,8 +99,7 @@ class InputSource:
 
     def with_unique(self, value: JSON, place: Place) -> JSON:
         """An input with a unique value at one place."""
-        new = unique_value(value, place, self.accepts, self.rng)
-        return value if new is None else with_value(value, place, new)
+        return self.unique_at(value, (place,))
 
     def variations(self, limit: int = 2) -> tuple[Variation, ...]:
         """The input with one value changed, at most *limit* times in each place."""
@@ -108,13 +133,15 @@ def input_source(requester: Requester, purpose: str) -> InputSource:
     schema, rng = requester.terms.input_schema, requester.rng(purpose)
     accepts = schema.accepts if schema is not None else _asking(requester)
     value = _rich_value(requester, accepts)
-    return InputSource(
+    source = InputSource(
         value=value,
         accepts=accepts,
         places=unique_places(value, accepts, rng),
         words=() if schema is None else enumerated_words(schema.document),
         rng=rng,
+        is_asked=schema is None,
     )
+    return source.without_places(_failing_places(requester, source))
 
 
 def distinct_bodies(requester: Requester, source: InputSource, count: int) -> list[bytes]:
@@ -122,6 +149,29 @@ def distinct_bodies(requester: Requester, source: InputSource, count: int) -> li
     bodies = [requester.inputs.base, *(encoded(source.unique()) for _ in range(count))]
     bodies += requester.inputs.others
     return list(dict.fromkeys(bodies))[:count]
+
+
+def _failing_places(requester: Requester, source: InputSource) -> frozenset[Place]:
+    """
+    Where the target answers unique values with an error, although the schema permits them or an answer that was stored did. An
+    input with such a value has no output to compare. The first check finds these places for all.
+    """
+    if _FAILING_PLACES not in requester.learnt:
+        failing = [] if _has_output(requester, source, source.places) else source.places
+        kept: tuple[Place, ...] = ()
+        for place in failing:
+            kept += (place,) if _has_output(requester, source, (*kept, place)) else ()
+        requester.learnt[_FAILING_PLACES] = [format_place(each) for each in failing if each not in kept]
+    known = requester.learnt[_FAILING_PLACES]
+    assert isinstance(known, list)
+    return frozenset(each for each in source.places if format_place(each) in known)
+
+
+def _has_output(requester: Requester, source: InputSource, places: tuple[Place, ...]) -> bool:
+    """True if an input with unique values at some places is accepted."""
+    body = encoded(source.unique_at(source.value, places))
+    answer = requester.send(requester.build_request(body, label="an input with unique values")).answer
+    return answer is not None and answer.status == 200
 
 
 def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
@@ -147,19 +197,30 @@ def _find_rich_value(requester: Requester, accepts: Accepts) -> JSON:
 def _with_fuller_output(requester: Requester, value: JSON, output: Leaves, accepts: Accepts) -> JSON:
     """
     The input without those values that leave parts of the output empty, such as a least score that no result has: such an
-    output shows little of what the chain does. An argument with a small number comes before none.
+    output shows little of what the chain does. The value of the simplest input comes before a small number, and that before none.
     """
-    filled = _filled_paths(output)
+    rng = requester.rng("fuller outputs")
+    with_new_texts = _with_new_texts(value, accepts, rng)
+    new_output = _output(requester.send(requester.build_request(encoded(with_new_texts))).answer)
+    filled, base = _filled_paths(new_output or output), parse_json(requester.inputs.base)
     for name in list(value)[:_MAX_ARGUMENTS] if isinstance(value, dict) else ():
-        candidates = (with_least_numbers(value, accepts, argument=name), without_member(value, (name,)))
+        simple = [with_value(value, (name,), base[name])] if isinstance(base, dict) and name in base else []
+        candidates = (*simple, with_least_numbers(value, accepts, argument=name), without_member(value, (name,)))
         for changed in candidates:
             if changed == value or not accepts(changed):
                 continue
-            found = _filled_paths(_output(requester.send(requester.build_request(encoded(changed))).answer))
+            sent = _with_new_texts(changed, accepts, rng) if new_output else changed
+            found = _filled_paths(_output(requester.send(requester.build_request(encoded(sent))).answer))
             if found > filled:
                 value, filled = changed, found
                 break
     return value
+
+
+def _with_new_texts(value: JSON, accepts: Accepts, rng: random.Random) -> JSON:
+    """The input with unique texts, so that its output is not a stored one."""
+    places = (each for each in unique_places(value, accepts, rng) if isinstance(value_at(value, each), str))
+    return unique_input(value, tuple(places), accepts, rng)
 
 
 def _filled_paths(output: Leaves) -> int:
@@ -174,10 +235,14 @@ def _output(answer: Answer | None) -> Leaves:
 
 
 def _asking(requester: Requester) -> Accepts:
-    """A function that asks the target whether it accepts an input."""
+    """A function that asks the target whether it accepts an input, once for each input."""
+    known: dict[bytes, bool] = {}
 
     def accepts(value: JSON) -> bool:
-        answer = requester.send_valid_body(encoded(value))
-        return answer is not None and answer.status == 200
+        body = encoded(value)
+        if body not in known:
+            answer = requester.send_valid_body(body)
+            known[body] = answer is not None and answer.status == 200
+        return known[body]
 
     return accepts

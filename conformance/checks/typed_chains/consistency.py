@@ -27,7 +27,6 @@ from ...inputs.input_variations import (
     Variation,
     encoded,
     format_place,
-    unique_input,
     unique_text,
     value_at,
     with_invalid_argument,
@@ -86,6 +85,7 @@ _CONTROLS = 6
 """Answers that must be equal before a difference is no chance."""
 _STICKING_CASES: dict[Depth, int] = {Depth.QUICK: 24, Depth.STANDARD: 48, Depth.DEEP: 100}
 """Inputs that are sent after inputs with other arguments."""
+_HAS_COMPARED = "outputs with a changed value were compared"
 _PAUSE: Seconds = 1.0
 """Time in which a cache may forget what it has stored."""
 
@@ -267,6 +267,15 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
     """
     source = input_source(requester, "whole input")
     source = replace(source, value=source.unique())  # hexadecimal digits have upper and lower case
+    _search_stored_answers(requester, source)
+    if _HAS_COMPARED not in requester.learnt:
+        raise CheckSkipped(
+            "no changed value changed the output of a new input: give an input with a full output in --payloads"
+        )
+
+
+def _search_stored_answers(requester: Requester, source: InputSource) -> None:
+    """Search an input with a changed value that gets the answer to an earlier one."""
     by_argument = {place[:1]: place for place in source.places}
     if not by_argument:
         raise CheckSkipped("needs an input with a text or a number that may have any value")
@@ -473,12 +482,13 @@ class _CacheProbe:
         return unchanged is not None and changed is not None and agree_at(paths, changed, unchanged)
 
     def _record(self, violation: Violation | None, value: JSON, label: str) -> None:
+        self._requester.learnt[_HAS_COMPARED] = True
         request = self._requester.build_request(encoded(value), label=f"an input with {label}")
         self._requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, violation, request)
 
     def _unique(self) -> JSON:
         """The input with unique values."""
-        return unique_input(self._source.value, self._places, self._source.accepts, self._source.rng)
+        return self._source.unique_at(self._source.value, self._places)
 
     def _send(self, change: Change) -> Leaves | None:
         return self._alone(change(self._unique()))
@@ -620,6 +630,8 @@ def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> Non
     for body, others in cases:
         if others[1] != warm:
             warm = others[1]
+            for other in others:
+                source.unique_at(other, source.places)  # asks the target now, and not while it is watched
             send_alone(requester, encoded(warm), "an input with many arguments")
         paths = _sticking_paths(requester, source, body, others)
         violation = None
@@ -647,7 +659,7 @@ def _sticking_paths(
     outputs: list[Leaves] = []
     for number in range(1 + _CONFIRMATIONS):
         # With other unique values, since a chain may remember arguments by one of them, such as a session.
-        other = unique_input(others[number % 2], source.places, source.accepts, source.rng)
+        other = source.unique_at(others[number % 2], source.places)
         found = _changed_by(requester, body, encoded(other))
         if found is None:
             return None

@@ -104,3 +104,14 @@ def test_no_reason_asks_for_an_option_that_was_given(option: str, chain_schema: 
 
     assert option not in reasons
     assert ("--echo" in reasons) is not echo
+
+
+def test_a_clause_that_some_answers_do_not_keep_is_not_exercised() -> None:
+    """It has no finding of its own, but it did not hold for every answer either."""
+    finding_recorder = FindingRecorder(None, parse_target("http://127.0.0.1:1"), 1)
+    evidence = Evidence(request=CheckRequest(label="an input"))
+    finding_recorder.record([clauses.OBJECT_ACCEPTED], [], evidence)
+    finding_recorder.record_undecided({clauses.OBJECT_ACCEPTED: "some were refused"})
+
+    assert 0 == finding_recorder.exercise_count(clauses.OBJECT_ACCEPTED)
+    assert "some were refused" == finding_recorder.coverage.not_exercised["object-accepted"]

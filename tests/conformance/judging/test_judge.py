@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chainproof.conformance.judging.auth_bypass_cause import auth_bypass_cause
@@ -73,6 +75,23 @@ def test_probes_find_the_weakest_accepted_credential(answers: list[Answer | None
     final = with_bypass_cause(judgement, cause, WRONG, TERMS)
     assert [clause] == [violation.clause.id for violation in final.violations]
     assert (clause != "key-prefix") == ("key-prefix" in {each.id for each in final.not_exercised})
+
+
+@pytest.mark.parametrize(
+    ("is_status_accepted", "violated"), [(False, ["status"]), (True, ["status", "object-accepted"])]
+)
+def test_an_undocumented_error_for_a_valid_input_does_not_pass(is_status_accepted: bool, violated: list[str]) -> None:
+    """One cause gives one finding; if that is accepted, the input that is not accepted is another one."""
+    request = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"{}")
+    terms = replace(TERMS, is_status_accepted=is_status_accepted)
+    answer = Answer(status=500, headers=(("Content-Type", "text/plain"),), body=b"Internal Server Error")
+    received = TransportResult(transport=Transport.ANSWERED, answer=answer, raw=b"HTTP/1.1")
+
+    found = judge(request, received, expectation(request, terms), terms, AnswerHistory(), deadline=1.0)
+
+    ids = [each.clause.id for each in found.violations]
+    assert set(violated) == set(ids) & {"status", "object-accepted"}
+    assert (["object-accepted"] if not is_status_accepted else []) == [each.id for each in found.undecided]
 
 
 def test_a_busy_status_is_judged_only_if_it_is_about_the_request() -> None:
