@@ -73,7 +73,7 @@ COMMANDS: dict[str, str] = {
     "a mistake in a payload file": "chainproof loadtests --payloads p.jsonl",
     "a schema that takes too long, or has no value": "chainproof loadtests --input-schema slow.json",
     "a pipe in place of a file": "echo '{}' | chainproof loadtests --payloads /dev/stdin",
-    "Ctrl-\\ (SIGQUIT)": "chainproof emulator -- sh -c 'kill -QUIT $PPID'; exit $?",
+    "Ctrl-\\ (SIGQUIT)": "env --default-signal=QUIT chainproof emulator -- sh -c 'kill -QUIT $PPID'; exit $?",
     "a run folder that has files": "chainproof loadtests --out full",
     "a run folder that cannot be written": "chainproof loadtests --out /proc/x",
     "a limit of open files that is too low": "ulimit -n 100; chainproof loadtests",
