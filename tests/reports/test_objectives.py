@@ -38,7 +38,7 @@ def test_a_bound_has_no_more_digits_than_it_means(low: float, high: float, expec
     """A bound is rounded away from the share, never towards it."""
     result = replace(UNDECIDED, share=Estimate(value=0.95, low=low, high=high))
 
-    assert f"{expected} (95.0 %)" == objectives.share_bounds(result)
+    assert f"{expected} (confidence 95 %)" == objectives.share_bounds(result)
 
 
 @pytest.mark.parametrize(
