@@ -135,7 +135,7 @@ def two_wrong_keys_are_rejected(requester: Requester) -> None:
 def keys_with_control_characters_are_rejected(requester: Requester) -> None:
     """
     A NUL does not end a key: with it the key is wrong. The HTTP server may reject such a message itself. HAProxy neither
-    rejects it nor compares what follows, but whoever sends it knows the whole key: to accept it is a violation of HTTP.
+    rejects it nor compares what follows, but anyone who sends it knows the whole key: to accept it is a violation of HTTP.
     """
     requester.require_permission(Permission.KEY_GUESSING)
     prefix, variable = requester.key.scheme.prefix, requester.settings.api_key_env

@@ -15,6 +15,7 @@ import logging
 import resource
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial, wraps
@@ -94,7 +95,7 @@ def abort_on_error(listener: EventListener) -> EventListener:
     return guard
 
 
-class Session:
+class Session(ABC):
     """The part of a session that all roles share: Locust's events, signals and the exit code."""
 
     def __init__(self, environment: Environment) -> None:
@@ -152,9 +153,9 @@ class Session:
         self._stopping = False
         self.begin()
 
+    @abstractmethod
     def begin(self) -> None:
         """Begin the prepared run soon."""
-        raise NotImplementedError
 
     @abort_on_error
     def on_test_stopping(self, **_: Any) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from abc import abstractmethod
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
@@ -202,9 +203,9 @@ class WriterSession(Session):
                 self.options.num_users, self.options.run_time = users, self.demand.workload.duration
             self._start(users, float(users))
 
+    @abstractmethod
     def prepare(self) -> None:
         """Do everything that takes time before a run. Raises UsageError."""
-        raise NotImplementedError
 
     @property
     def duet_side(self) -> Side | None:
@@ -255,9 +256,9 @@ class WriterSession(Session):
         self.demand, self.plan = demand, plan
         return start
 
+    @abstractmethod
     def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
         """Switch to a new plan. Raises UsageError if it is too late."""
-        raise NotImplementedError
 
     def report_usage_error(self, message: str) -> None:
         """Show a usage error. Without a web UI the process ends."""

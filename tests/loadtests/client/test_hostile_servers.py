@@ -82,7 +82,7 @@ class ScriptServer:
                 read_request(connection)
             for part in script.parts:
                 connection.sendall(part)
-                time.sleep(0.001)
+                time.sleep(0.001)  # each part arrives as a packet of its own: sockets have no clock to replace
             self.end(raw, connection, script.end)
             if script.end == "stay":
                 while read_request(connection) is not None:
