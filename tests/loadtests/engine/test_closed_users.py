@@ -109,13 +109,13 @@ def test_locust_stops_no_users_that_have_ended(monkeypatch: pytest.MonkeyPatch) 
     import gevent  # noqa: PLC0415  # after the variable is set
     from gevent.pool import Group  # noqa: PLC0415
 
-    from chainproof.loadtests.distributed.session import Session  # noqa: PLC0415
+    from chainproof.loadtests.distributed.writer_session import LocalSession  # noqa: PLC0415
 
     users = Group()
     ended, running = users.spawn(str), users.spawn(gevent.sleep, 600)
     gevent.sleep(0)
     before = set(users)
-    session = Session.__new__(Session)
+    session = LocalSession.__new__(LocalSession)
     session.run, session.runner = None, SimpleNamespace(user_greenlets=users)
     session.on_test_stopping()
 

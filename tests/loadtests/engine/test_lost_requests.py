@@ -216,10 +216,10 @@ def test_a_greenlet_that_the_machine_ended_is_no_error_of_ours(
 ) -> None:
     """Such as Locust's own monitor without open files: the run ends as invalid. A request of the web page ends alone."""
     monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # Locust would patch this process when it is imported
-    from chainproof.loadtests.distributed.session import Session  # noqa: PLC0415  # after the variable is set
+    from chainproof.loadtests.distributed.writer_session import LocalSession  # noqa: PLC0415  # after the variable is set
 
     faults: list[str] = []
-    session = Session.__new__(Session)
+    session = LocalSession.__new__(LocalSession)
     session.run = cast(Any, SimpleNamespace(end_by_machine=faults.append))
     session.on_greenlet_error(context, type(error), error, None)
 

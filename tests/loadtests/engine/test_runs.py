@@ -417,14 +417,15 @@ def test_an_exception_in_a_listener_ends_the_run(run_server: RunServer, tmp_path
 def test_a_run_without_a_verdict_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the process of the summary cannot start, the run is invalid: Locust's own exit code would be 0."""
     monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # Locust would patch this process when it is imported
-    from chainproof.loadtests.distributed.session import Session  # noqa: PLC0415  # after the variable is set
+    from chainproof.loadtests.distributed.writer_session import LocalSession  # noqa: PLC0415  # after the variable is set
 
     def exit_code() -> int:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     faults = list[str]()
     environment = SimpleNamespace(parsed_options=None, runner=None, process_exit_code=None)
-    session = Session(environment)
+    session = LocalSession.__new__(LocalSession)
+    session.environment = environment
     session.run = SimpleNamespace(stop=bool, wait=bool, end_by_machine=faults.append)
     monkeypatch.setattr(session, "exit_code", exit_code)
     session.on_quitting()
