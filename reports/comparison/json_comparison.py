@@ -34,7 +34,11 @@ class ComparedRunData(TypedDict):
 
 
 class MetricChangeData(TypedDict):
-    """The change of a metric: of shares (`is_share`) a difference, of others candidate ÷ baseline − 1. Times are in seconds."""
+    """
+    The change of a metric: of shares (`is_share`) a difference, of others candidate ÷ baseline − 1. Times are in seconds. The
+    interval from `low` to `high` has the confidence of the comparison: for this metric alone if `judged_together` is 0, else
+    for that number of metrics together.
+    """
 
     metric: str
     meaning: str
@@ -45,6 +49,7 @@ class MetricChangeData(TypedDict):
     change: float | None
     low: float | None
     high: float | None
+    judged_together: int
     differs: bool
     excludes_regression: bool
     smallest_detectable: float | None
@@ -161,6 +166,7 @@ def _change(change: MetricChange) -> MetricChangeData:
         "change": change.size,
         "low": change.low,
         "high": change.high,
+        "judged_together": change.jointly,
         "differs": change.differs,
         "excludes_regression": change.excludes_regression,
         "smallest_detectable": finite(change.smallest_detectable),

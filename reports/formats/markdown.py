@@ -262,8 +262,8 @@ def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     coverage = summary.run.coverage
     if coverage is not None:
         yield (
-            f"Coverage: {quantities.count(coverage.requests)} requests; answers {plain(quantities.counts(coverage.statuses))}; "
-            f"error codes {plain(quantities.counts(coverage.codes))}."
+            f"Answers: {plain(quantities.counts(coverage.statuses))}. Error codes: {plain(quantities.counts(coverage.codes))}. "
+            f"Requests: {runs.coverage_requests(coverage)}."
         )
     waived = [f"- {code(row.clause.id)}: {clauses.state(row)}" for row in summary.clauses if row.acceptance is not None]
     yield "\n".join(waived)

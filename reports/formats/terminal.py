@@ -20,7 +20,6 @@ from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.timing_names import RESPONSE_TIME, TIMING_NAMES
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
@@ -246,7 +245,7 @@ def _coverage(summary: ConformanceSummary) -> list[str]:
     lines = _labelled("answers", quantities.counts(coverage.statuses)) + _labelled(
         "error codes", quantities.counts(coverage.codes)
     )
-    lines += _labelled("requests", _requests(coverage))
+    lines += _labelled("requests", runs.coverage_requests(coverage))
     status = next((row for row in summary.clauses if row.clause.id == "status"), None)
     if status is not None and status.exercised:
         lines += _labelled(
@@ -256,17 +255,6 @@ def _coverage(summary: ConformanceSummary) -> list[str]:
     for note in coverage.notes:
         lines += _labelled("note", safe_text.escape_unprintable(note))
     return lines
-
-
-def _requests(coverage: Coverage) -> str:
-    """The number of requests, and how many of them have no answer in the lines above."""
-    others = coverage.requests - sum(coverage.statuses.values())
-    if others <= 0:
-        return quantities.count(coverage.requests)
-    return (
-        f"{quantities.count(coverage.requests)}; {quantities.count(others)} of them are not in the counts above: they were sent to "
-        "other paths or methods, were not valid HTTP, were not judged, or got no complete answer"
-    )
 
 
 def _findings(summary: Summary, pen: Pen) -> list[str]:

@@ -8,13 +8,14 @@ from datetime import datetime
 from chainproof.clock import Seconds, format_duration
 from chainproof.json_text import is_number
 from chainproof.judgement.summary import Summary
+from chainproof.results.coverage import Coverage
 from chainproof.results.folder import Run
 from chainproof.results.interval import by_second
 from chainproof.results.manifest import Ending
 from chainproof.results.settings import read_acceptances, read_phases
 
 from .phases import phase_range
-from .quantities import NOTHING
+from .quantities import NOTHING, count
 from .safe_text import escape_unprintable
 
 _ENDINGS: dict[Ending | None, str] = {
@@ -86,6 +87,17 @@ def setting(name: str, value: object) -> tuple[str, str]:
     if number and key.endswith("_s"):
         return _words(key.removesuffix("_s")), format_duration(float(str(value)))
     return _words(key), escape_unprintable(value if isinstance(value, str) else _json_value(value))
+
+
+def coverage_requests(coverage: Coverage) -> str:
+    """The number of requests of a conformance run, and how many of them are not in its counts of answers."""
+    others = coverage.requests - sum(coverage.statuses.values())
+    if others <= 0:
+        return count(coverage.requests)
+    return (
+        f"{count(coverage.requests)}; {count(others)} of them are not among the answers: they were sent to other paths or "
+        "methods, were not valid HTTP, were not judged, or got no complete answer"
+    )
 
 
 def _words(key: str) -> str:
