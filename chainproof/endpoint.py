@@ -22,7 +22,7 @@ from chainproof.contract.route import Address, Route, proxy_for
 from chainproof.contract.target import Target, check_address, is_loopback, parse_target
 from chainproof.errors import UsageError
 from chainproof.options import TARGET_VARIABLE
-from chainproof.processes import chainproof_command, own_environment
+from chainproof.processes import chainproof_command, piped_environment
 from chainproof.results.manifest import RunSettings, as_settings
 from chainproof.target_options import TargetOptions
 
@@ -145,7 +145,7 @@ def start_emulator(
     # In its own session, so that Ctrl-C at the terminal does not end the target while a run drains.
     child = subprocess.Popen(
         arguments,
-        env={**own_environment(), **(variables or {})},
+        env={**piped_environment(), **(variables or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",

@@ -32,6 +32,15 @@ def own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if _OF_EVERY_PROCESS.fullmatch(name)}
 
 
+def piped_environment() -> dict[str, str]:
+    """The same for a child process whose output this one reads: it is UTF-8, whatever PYTHONIOENCODING is for the terminal."""
+    return {**own_environment(), **PIPED_OUTPUT}
+
+
+PIPED_OUTPUT = {"PYTHONIOENCODING": "utf-8"}
+"""The variable that gives the output of a child process this encoding."""
+
+
 def chainproof_command(*arguments: str) -> list[str]:
     """
     The command line of a chainproof tool, in this Python.

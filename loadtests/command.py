@@ -24,7 +24,7 @@ from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.machine_faults import system_fault
 from chainproof.options import TARGET_VARIABLE
-from chainproof.processes import chainproof_command, own_environment, run_process
+from chainproof.processes import chainproof_command, piped_environment, run_process
 from chainproof.results.folder import END, MANIFEST
 from chainproof.results.manifest import Side
 from chainproof.results.run_writer import check_writable, create_run_folder, remove_if_empty
@@ -238,7 +238,7 @@ def _write_page(page: Path, arguments: Sequence[str]) -> None:
     try:
         child = subprocess.run(
             chainproof_command("reports", *arguments, "--html", str(page)),
-            env=own_environment(),
+            env=piped_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

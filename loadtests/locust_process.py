@@ -31,7 +31,7 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import oom_kills
-from chainproof.processes import own_environment
+from chainproof.processes import PIPED_OUTPUT, own_environment
 from chainproof.results.folder import END, MANIFEST
 from chainproof.results.manifest import Ending, Series
 from chainproof.signals import announce_suspension, handle_signals, start_without_signals
@@ -179,7 +179,7 @@ class _Process:
         self._reserved = reserve_port()
         self._child = subprocess.Popen(
             run.command(self._reserved.getsockname()[1]),
-            env={**_inherited(os.environ, run.options), **run.endpoint.environment},
+            env={**_inherited(os.environ, run.options), **PIPED_OUTPUT, **run.endpoint.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

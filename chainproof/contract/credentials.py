@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import NoReturn
 
-from chainproof.contract.redaction import redactor
+from chainproof.contract.redaction import MIN_LENGTH, Redactor, redactor
 from chainproof.errors import UsageError
 
 DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
@@ -109,3 +111,58 @@ def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABL
 def load_key_from_environment(variable: str = DEFAULT_KEY_VARIABLE) -> ApiKey:
     """The key in *variable* of this process's environment. Raises ApiKeyError."""
     return load_key(os.environ, variable)
+
+
+_RARE_BITS = MIN_LENGTH * math.log2(36)
+"""
+A part of a key is a leak if it is at least as improbable as eight random letters and digits: in a million answers with 100 random
+characters, a key of 34 characters has less than one chance in a thousand. Of hexadecimal digits that are 11, of decimal ones 13.
+"""
+_RARE_LENGTHS = (MIN_LENGTH, 12, 16)
+"""Characters of such parts: ordinary ones, those of hexadecimal digits, and those of decimal digits or with dashes."""
+_DIGITS = re.compile(r"[0-9]")
+_LETTERS = re.compile(r"[A-Za-z]")
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]")
+
+
+def is_improbable(text: str) -> bool:
+    """
+    Whether a text hardly stands in another one by chance.
+
+    >>> [is_improbable(text) for text in ("environment", "a1b2c3d4", "a1b2c3d4e5f", "q7Zk92hL", "2026112820", "2026112820061")]
+    [False, False, True, True, False, True]
+    """
+    digits, letters, hexadecimal = (len(each.findall(text)) for each in (_DIGITS, _LETTERS, _HEXADECIMAL))
+    if not digits:
+        return False  # it may be words
+    if hexadecimal == digits + letters:
+        return hexadecimal * math.log2(16 if letters else 10) >= _RARE_BITS
+    return len(text) * math.log2(36) >= _RARE_BITS
+
+
+def improbable_parts(key: str) -> Iterator[tuple[str, int]]:
+    """
+    The parts of a key of which each piece of some length is improbable, each with that length. The shortest lengths come first.
+
+    >>> list(improbable_parts("my-production-key-a1b2c3d4e5f60718"))
+    [('n-key-a1b2c3', 8), ('-a1b2c3d4e5f60718', 12)]
+    """
+    counted: set[tuple[int, int]] = set()
+    for length in _RARE_LENGTHS:
+        starts = [
+            start
+            for start in range(len(key) - length + 1)
+            if is_improbable(key[start : start + length])
+            and not any(start <= first and last <= start + length for first, last in counted)
+        ]
+        counted |= {(start, start + length) for start in starts}
+        first = [start for start in starts if start - 1 not in starts]
+        last = [start + length for start in starts if start + 1 not in starts]
+        yield from ((key[start:end], length) for start, end in zip(first, last, strict=True))
+
+
+@lru_cache(maxsize=8)
+def leak_finder(key: str) -> Redactor:
+    """Finds a key, whole or in part, in any common encoding, but no part that may be in a text by chance."""
+    lengths = dict(reversed(list(improbable_parts(key)))) or {key: max(MIN_LENGTH, len(key))}
+    return Redactor(lengths, min_lengths=lengths)

@@ -3,12 +3,13 @@ Removes secrets from texts that a target sent: whole or in part, as they are or 
 
 Of a secret no eight consecutive characters are left: in any letter case, reversed, percent-encoded, with the escapes of
 JSON, HTML, a programming language or quoted-printable, in base64, base64url, base32, hexadecimal, octal or binary digits or two
-of these, in rot13, as a list of bytes or code points, in wide or mathematical letters. Escapes of escapes count too, and so do
-blanks, punctuation, tags, colours, accents, invisible characters and the like between the characters, as in a dump. The same holds for
-fifteen characters in base85, and for gzip and zlib data, as they are or in base64. What was removed is marked.
+of these, also in reverse, in rot13, as a list of bytes or code points, in wide or mathematical letters. Escapes of escapes count too,
+and so do blanks, punctuation, tags, colours, accents, invisible characters and the like between the characters, as in a dump. The same
+holds for fifteen characters in base85 or uuencode, for gzip and zlib data, as they are or in base64, and for the whole secret as a
+number of base 10, 36, 58 or 62. What was removed is marked.
 
-Not recognised are other kinds of compression, ciphers with a key of their own, numbers of another base, and pieces of less than
-eight characters with words or numbers between them.
+Not recognised are other kinds of compression, ciphers with a key of their own, and pieces of less than eight characters with words
+or numbers between them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from html.entities import html5
 from itertools import accumulate
@@ -39,13 +40,11 @@ REDACTED_HEADER = "[header value]"
 MIN_LENGTH = 8
 """Characters of a secret that may not be left; shorter parts appear by chance. A shorter secret is removed as a whole."""
 
-_MIN_WIDE_LENGTH = 2 * MIN_LENGTH - 1
-"""Bytes of eight characters in UTF-16 of either byte order, without the zero byte at an end."""
 _MIN_JOINED_LENGTH = MIN_LENGTH - 1
 """Characters that must be left of a part without its separators: with fewer, it would be found by chance."""
 
-_MIN_BASE85 = 15
-"""Digits of base85 that may not be left: with fewer, too little would be left of many without the punctuation."""
+_MIN_WITH_PUNCTUATION = 15
+"""Digits of base85 or uuencode that may not be left: with fewer, too little would be left of many without the punctuation."""
 _MIN_LONG = 15
 """Characters of a part of which eight begin at a multiple of eight."""
 _MIN_HASHED = 1 << 12
@@ -197,14 +196,14 @@ class _Hashes:
 class _Parts:
     """The parts of one secret and of its encodings that may not be left, and where they are in a text."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, min_length: int) -> None:
         self.have_separators = False
         """Whether separators have to be left in a text to find some of them."""
         self._parts: set[str] = set()
         """In lower case."""
         self._indexes = _Index(4), _Index(8)
         """Of the parts with fewer than `_MIN_LONG` characters, and of the others."""
-        for form, length in dict.fromkeys(_forms(secret)):
+        for form, length in dict.fromkeys(_forms(secret, min_length)):
             for text in dict.fromkeys((form.lower(), form.lower().translate(_SEPARATORS))):
                 self._add(text, length)
 
@@ -237,25 +236,31 @@ class _Parts:
 
 
 @lru_cache(maxsize=16)
-def _parts_of(secret: str) -> _Parts:
+def _parts_of(secret: str, min_length: int) -> _Parts:
     """The parts of a secret: the same object for the same secret, because it takes long to make."""
-    return _Parts(secret)
+    return _Parts(secret, min_length)
 
 
 class Redactor:
     """Removes some secrets from texts."""
 
-    def __init__(self, secrets: Iterable[str], instead: str = REDACTED) -> None:
-        """*instead* is written in place of each part that is removed."""
+    def __init__(
+        self, secrets: Iterable[str], instead: str = REDACTED, min_lengths: Mapping[str, int] | None = None
+    ) -> None:
+        """
+        *instead* is written in place of each part that is removed. *min_lengths* has, for some secrets, how many consecutive
+        characters may not be left, if these are more than `MIN_LENGTH`.
+        """
         self._instead = instead
         self._whole: list[str] = []
         """Secrets that are removed as a whole only."""
         self._parts: list[_Parts] = []
         for secret in sorted(set(filter(None, secrets)), key=len, reverse=True):
-            if len(secret) < MIN_LENGTH or secret == EMULATOR_KEY:
+            min_length = (min_lengths or {}).get(secret, MIN_LENGTH)
+            if len(secret) < min_length or secret == EMULATOR_KEY:
                 self._whole += (json.dumps(secret)[1:-1], secret)
             else:
-                self._parts.append(_parts_of(secret))
+                self._parts.append(_parts_of(secret, min_length))
 
     def redact(self, text: str) -> str:
         """A text without the secrets."""
@@ -359,28 +364,55 @@ def _in_lower_case(text: str) -> str:
     return lower if len(lower) == len(text) else "".join(each.lower() if each.isascii() else each for each in text)
 
 
-def _forms(secret: str) -> Iterator[tuple[str, int]]:
+def _forms(secret: str, min_length: int) -> Iterator[tuple[str, int]]:
     """The texts that reveal a secret, each with the length of the parts that may not be left."""
-    for text in (secret, secret[::-1], codecs.encode(secret, "rot13")):
-        yield text, MIN_LENGTH
-    for text in (secret, secret.upper(), secret.lower(), secret[::-1]):
-        yield from _coded(text.encode(), MIN_LENGTH)
-    yield from _coded(secret.encode("utf-16-le"), _MIN_WIDE_LENGTH)
-    for text, length in _coded(secret.encode(), MIN_LENGTH):
-        for each in (text, text.upper()) if text == secret.encode().hex() else (text,):
-            yield from _coded(each.encode(), length)
     content = secret.encode()
-    yield from ((words, 2 * MIN_LENGTH) for words in _in_words(content))
-    for digits, length in (("d", 2), ("o", 2), ("03o", 3), ("08b", 8)):
-        yield "".join(format(each, digits) for each in content), length * MIN_LENGTH
+    for text in (secret, secret[::-1], codecs.encode(secret, "rot13")):
+        yield text, min_length
+    for text in (secret, secret.upper(), secret.lower(), secret[::-1]):
+        yield from _coded(text.encode(), min_length)
+    yield from ((text[::-1], length) for text, length in _coded(content, min_length))
+    for coding, width in (("utf-16-le", 2), ("utf-32-le", 4)):  # of either byte order, without the zero bytes at an end
+        yield from _coded(secret.encode(coding), width * (min_length - 1) + 1)
+    for text, length in _coded(content, min_length):
+        for each in (text, text.upper()) if text == content.hex() else (text,):
+            yield from _coded(each.encode(), length)
+    yield from ((words, 2 * min_length) for words in _in_words(content))
+    for digits, length in (("d", 2), ("03d", 3), ("o", 2), ("03o", 3), ("08b", 8)):
+        yield "".join(format(each, digits) for each in content), length * min_length
+    yield from _in_rare_digits(content, min_length)
+
+
+def _in_rare_digits(content: bytes, min_length: int) -> Iterator[tuple[str, int]]:
+    """A secret in base32, base85 and uuencode, and as a number."""
     for padding in range(5):
         for coder in (base64.b32encode, base64.b32hexencode):
-            yield _digits(coder(bytes(padding) + content), 5, padding, len(content)), (8 * MIN_LENGTH - 4) // 5
+            yield _digits(coder(bytes(padding) + content), 5, padding, len(content)), (8 * min_length - 4) // 5
     for padding in range(4):
         whole = (bytes(padding) + content)[4 * (padding > 0) : (padding + len(content)) // 4 * 4]
         coded = base64.b85encode(whole)
         for digits85 in (coded, coded.translate(_Z85), base64.a85encode(whole)):
-            yield digits85.decode(), _MIN_BASE85
+            yield digits85.decode(), _MIN_WITH_PUNCTUATION
+    for padding in range(3):
+        middle = _digits(base64.b64encode(bytes(padding) + content), 6, padding, len(content))
+        yield middle.translate(_UUENCODE), _MIN_WITH_PUNCTUATION
+    if len(content) >= _MIN_NUMBER:
+        for digits in (_BASE58, _BASE62, _BASE62.swapcase(), _BASE62[:36], _BASE62[:10]):
+            number = _number(int.from_bytes(content), digits)
+            yield number, len(number)
+
+
+_MIN_NUMBER = 11
+"""Bytes of a secret that is also looked for as a number: with fewer, there would be such a number by chance."""
+
+
+def _number(value: int, digits: str) -> str:
+    """A number in a positional notation with some digits."""
+    text = ""
+    while value:
+        value, digit = divmod(value, len(digits))
+        text = digits[digit] + text
+    return text
 
 
 def _in_words(content: bytes) -> Iterator[str]:
@@ -409,6 +441,13 @@ def _digits(coded: bytes, bits: int, padding: int, length: int) -> str:
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
+_BASE62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_UUENCODE = str.maketrans(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    "`" + "".join(map(chr, range(0x21, 0x60))),
+)
+"""From base64 to uuencode."""
 _Z85 = bytes.maketrans(
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",

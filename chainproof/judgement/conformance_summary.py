@@ -155,7 +155,14 @@ def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
 
 def _unfinished(run: Run) -> Iterator[Caveat]:
     """A run that ended early says nothing about the checks that it did not run."""
-    if run.end is None or run.end.ending in (Ending.INTERRUPTED, Ending.MACHINE_FAULT):
+    if run.end is None:
+        yield Caveat(
+            code=CaveatCode.UNFINISHED,
+            text="The run did not end: later checks were not run, and some findings may be missing.",
+            remedy="If it still goes on, report on it after its end; else run it again.",
+            invalidates=True,
+        )
+    elif run.end.ending in (Ending.INTERRUPTED, Ending.MACHINE_FAULT):
         yield Caveat(
             code=CaveatCode.UNFINISHED,
             text="The run ended early: later checks were not run.",

@@ -89,10 +89,13 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     violated = list(dict.fromkeys(found.clause for found in failing if not evidence.is_accepted(found)))
     accepted = list(dict.fromkeys(found.clause for found in failing if evidence.is_accepted(found)))
     also = f" Violated, but accepted: {', '.join(accepted)}." if accepted else ""
+    if evidence.ending not in (Ending.COMPLETED, Ending.INTERRUPTED):
+        until_then = f"Violated until then: {', '.join(violated)}." if violated else "No violation until then."
+        return Verdict.INVALID, f"{_cut_off(evidence)} {until_then}{also}"
     if violated:
         return Verdict.FAIL, f"{_clauses(len(violated))} violated: {', '.join(violated)}.{also}{_gap(evidence)}"
-    if evidence.ending is not Ending.COMPLETED:
-        return _unfinished(evidence, also)
+    if evidence.ending is Ending.INTERRUPTED:
+        return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
     if evidence.blocked_reason:
         return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."
     if not evidence.was_accepted:
@@ -123,16 +126,11 @@ def _gap(evidence: ConformanceEvidence) -> str:
     return f" {gap}; {_clauses(evidence.untested_clauses)} not tested."
 
 
-def _unfinished(evidence: ConformanceEvidence, also: str) -> tuple[Verdict, str]:
-    """The verdict on a run that did not end by itself and found no violation until then."""
+def _cut_off(evidence: ConformanceEvidence) -> str:
+    """Why a run is invalid that something else than the target or the user ended."""
     if evidence.ending is Ending.MACHINE_FAULT:
-        return Verdict.INVALID, f"{machine_reason(evidence.machine_fault)} No violation until then.{also}"
-    if evidence.ending is Ending.INTERRUPTED:
-        return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
-    return (
-        Verdict.INVALID,
-        f"The run did not end: it was killed, or is still running. No violation until then.{also}",
-    )
+        return machine_reason(evidence.machine_fault)
+    return "The run did not end: it was killed, or is still running."
 
 
 def _clauses(count: int) -> str:

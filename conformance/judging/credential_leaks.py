@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from urllib.parse import quote
 
 from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import is_improbable, leak_finder
 from chainproof.contract.redaction import EMULATOR_KEY, redactor
 
 _MIN_LENGTH = 8
 """Shorter texts may appear in an answer by chance."""
-
-_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
-"""A part of a key counts if it looks random: it has letters and digits, so that it is not an ordinary word."""
 
 _BETWEEN_FIELDS = "\ue000"
 """Stands in no header field, which is decoded as latin-1, and is no separator within a secret."""
@@ -31,10 +28,10 @@ def encodings(secret: str) -> tuple[str, ...]:
     """
     The texts that reveal a secret: the secret and its encodings, and its parts around a dot. Longest first.
 
-    >>> encodings("abcd1234.q7Zk92hL")[-2:]
-    ('abcd1234', 'q7Zk92hL')
+    >>> encodings("xyz12345.q7Zk92hL")[-2:]
+    ('q7Zk92hL', 'xyz12345')
     """
-    parts = [part for part in secret.split(".") if len(part) >= _MIN_LENGTH and _RANDOM.match(part)]
+    parts = [part for part in secret.split(".") if is_improbable(part)]
     found = dict.fromkeys(parts)
     if len(secret) >= _MIN_LENGTH:
         found |= dict.fromkeys(_encodings_of_text(secret))
@@ -66,19 +63,6 @@ def _middle(coded: str, shift: int) -> str:
     return digits[first:last]
 
 
-def _random_parts(secret: str) -> tuple[str, ...]:
-    """
-    The parts of a secret of which each eight characters look random.
-
-    >>> _random_parts("my-production-key-a1b2c3d4")
-    ('n-key-a1b2c3d4',)
-    """
-    starts = [at for at in range(len(secret) - _MIN_LENGTH + 1) if _RANDOM.match(secret[at : at + _MIN_LENGTH])]
-    first = [at for at in starts if at - 1 not in starts]
-    last = [at + _MIN_LENGTH for at in starts if at + 1 not in starts]
-    return tuple(secret[start:end] for start, end in zip(first, last, strict=True))
-
-
 def _locations(answer: Answer, finds: Callable[[str], bool]) -> list[str]:
     """The names of header fields, and "the body", in which something is found. Only the beginning of a long answer is searched."""
     searched = [(name, f"{name}: {value}"[:_MAX_SEARCHED]) for name, value in answer.headers]
@@ -107,7 +91,7 @@ def leak_locations(answer: Answer, secrets: Iterable[str], sent: bytes, *, is_re
         fields = [name for name, value in answer.headers if any(text in value for text in texts)]
         found = fields + ["the body"] * any(text.encode() in answer.body for text in texts)
         if not found and secret != EMULATOR_KEY:
-            finds = redactor(_random_parts(secret)).finds
+            finds = leak_finder(secret).finds
             found = _locations(answer, finds)
             found = [] if found and finds(sent.decode("latin-1")) else found
         if found:

@@ -26,7 +26,7 @@ from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
 from chainproof.judgement.verdict import ExitCode
-from chainproof.processes import chainproof_command, own_environment
+from chainproof.processes import chainproof_command, piped_environment
 from chainproof.results.manifest import (
     Ending,
     Manifest,
@@ -281,7 +281,7 @@ class WriterSession(Session):
         if not self._summary:
             self._summary = subprocess.run(
                 chainproof_command("reports", str(folder)),
-                env=own_environment(),
+                env=piped_environment(),
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
                 check=False,

@@ -8,7 +8,7 @@ from itertools import chain
 from chainproof.clock import Clock, Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.redaction import redactor
+from chainproof.contract.credentials import leak_finder
 from chainproof.contract.violations import Violation
 
 KEY_LEAK = Violation(
@@ -29,7 +29,7 @@ class LeakSearch:
         self._clock = clock
         self._key = key
         self._key_bytes = key.encode()
-        self._finds = redactor((key,)).finds
+        self._finds = leak_finder(key).finds
         self._left = float(_RATE)
         self._at: Seconds = clock()
 

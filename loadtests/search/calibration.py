@@ -28,7 +28,7 @@ from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.options import TARGET_VARIABLE
-from chainproof.processes import own_environment
+from chainproof.processes import piped_environment
 from chainproof.results.run_writer import check_writable, create_run_folder
 from chainproof.target_options import TargetOptions
 from chainproof.workload.objectives import parse_objective
@@ -150,7 +150,7 @@ def null_server() -> Iterator[Endpoint]:
     """The null server as a child process, until the context ends."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "chainproof.loadtests.search.null_server"],
-        env=own_environment(),
+        env=piped_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

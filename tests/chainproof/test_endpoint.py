@@ -12,7 +12,7 @@ from chainproof.contract.credentials import ApiKey, ApiKeyError
 from chainproof.contract.route import Address
 from chainproof.contract.target import TargetError
 from chainproof.doctor.connection import ConnectionFailed, DoctorConnection
-from chainproof.endpoint import EMULATED_VARIABLE, find_target, open_endpoint
+from chainproof.endpoint import EMULATED_VARIABLE, find_target, open_endpoint, start_emulator
 from chainproof.errors import UsageError
 from chainproof.options import TARGET_VARIABLE
 from chainproof.target_options import TargetOptions
@@ -128,3 +128,13 @@ def test_an_empty_target_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(TARGET_VARIABLE, "")
     with pytest.raises(UsageError, match="found an empty text"), open_endpoint(TargetOptions()):
         pass
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp037"])
+def test_the_emulator_starts_whatever_the_encoding_of_the_terminal_is(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line that it prints for this process is UTF-8."""
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    with start_emulator() as endpoint:
+        assert endpoint.target.emulated

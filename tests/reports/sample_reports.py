@@ -196,6 +196,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
     "passing conformance": lambda path: write_conformance(path / "a", idle=(), emulated=True),
     "nothing exercised": lambda path: write_conformance(path / "a", exercised=0),
     "unfinished conformance": lambda path: write_conformance(path / "a", ending=None),
+    "unfinished failing conformance": lambda path: write_conformance(path / "a", findings=[a_finding()], ending=None),
     "unfinished": lambda path: write_load(path / "a", drawn_intervals(5, 10), ending=None),
     "interrupted": lambda path: write_load(path / "a", drawn_intervals(5, 10), ending=Ending.INTERRUPTED),
     "broken": lambda path: write_load(path / "a", [], ending=Ending.INTERNAL_ERROR, note="no file descriptors left"),

@@ -37,6 +37,7 @@ def test_every_report_has_a_next_step(name, tmp_path):
             "unfinished",
             "If it is in progress, report on it after its end. If it was killed, run it again: Ctrl-C and SIGTERM end a run and complete its folder.",
         ),
+        ("unfinished failing conformance", "If it still goes on, report on it after its end; else run it again."),
         ("broken", "Please report this error with the run folder."),
         ("no objectives", "Set an objective to judge the run by: `--objective 'p95 response_time < 800ms'`."),
         (

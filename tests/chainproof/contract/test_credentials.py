@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import pickle
+import random
 import string
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -16,6 +19,7 @@ from chainproof.contract.credentials import (
     DEFAULT_KEY_VARIABLE,
     ApiKey,
     ApiKeyError,
+    leak_finder,
     load_key,
     load_key_from_environment,
 )
@@ -108,3 +112,67 @@ def test_key_is_read_from_the_process_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OTHER_KEY", "abcd1234.abcd1234")
 
     assert ApiKey("abcd1234.abcd1234") == load_key_from_environment("OTHER_KEY")
+
+
+NOTATIONS: tuple[Callable[[str], str], ...] = (
+    str,
+    str.upper,
+    lambda text: text[::-1],
+    lambda text: base64.b64encode(f"Api-Key {text}".encode()).decode(),
+    lambda text: text.encode().hex(),
+    lambda text: "".join(f"%{ord(each):02x}" for each in text),
+    "-".join,
+)
+ORDINARY_KEY = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"
+DIGITS_OF_KEYS = {string.hexdigits[:16]: 12, string.hexdigits[:10]: 16}
+"""Digits that ids have too, each with the characters of a part that is found."""
+
+
+def keys_of(digits: str) -> st.SearchStrategy[str]:
+    """Keys that consist of some digits, of both kinds if there are two."""
+    return st.text(digits, min_size=32, max_size=40).map(
+        lambda text: "".join(
+            f"{part}1{'a' * ('a' in digits)}" for part in (text[start : start + 6] for start in range(0, len(text), 6))
+        )
+    )
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@given(data=st.data())
+def test_every_improbable_part_of_a_key_is_found(notation: Callable[[str], str], data: st.DataObject) -> None:
+    """Eight characters of an ordinary key, and more of one that consists of digits, in any notation."""
+    digits = data.draw(st.sampled_from(["", *DIGITS_OF_KEYS]))
+    key = data.draw(keys_of(digits)) if digits else ORDINARY_KEY
+    length = DIGITS_OF_KEYS.get(digits, 8)
+    start = data.draw(st.integers(0, len(key) - length))
+
+    assert leak_finder(key).finds(f"<p>{notation(key[start : start + length])}</p>")
+    assert leak_finder(key).finds(f"<p>{notation(key)}</p>")
+
+
+@pytest.mark.parametrize("digits", DIGITS_OF_KEYS)
+@given(data=st.data())
+def test_digits_that_an_id_may_have_by_chance_are_no_leak(digits: str, data: st.DataObject) -> None:
+    """Ten digits of a key, as there are in one of many ids, and any number of random ids."""
+    key = data.draw(keys_of(digits))
+    start = data.draw(st.integers(0, len(key) - 10))
+    part = key[start : start + 10]
+    rng = random.Random(data.draw(st.integers(0, 9)))
+    ids = [f"{rng.getrandbits(128):032x} {rng.getrandbits(60)}" for _ in range(20)]
+
+    assert not any(leak_finder(key).finds(text) for text in (part, part[::-1], "\n".join(ids)))
+    assert part not in ApiKey(key).redact(part)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("my-production-environment-a1b2c3d4", "the production environment"),
+        ("production-environment", "my production environment was found"),
+        ("abcd1234.q7Zk92hL", "abcd1234"),
+    ],
+)
+def test_words_and_short_digits_of_a_key_are_no_leak(key: str, text: str) -> None:
+    """The whole key is one, whatever it consists of."""
+    assert not leak_finder(key).finds(text.replace(key.replace("-", " "), ""))
+    assert leak_finder(key).finds(f"{text} {key}")

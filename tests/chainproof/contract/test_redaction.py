@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import codecs
 import gzip
 import html
@@ -61,6 +62,15 @@ def parts(secret: str) -> set[str]:
 def is_left(text: str) -> bool:
     """Whether eight consecutive characters of the key are in a text."""
     return any(part in text.lower() for part in parts(KEY))
+
+
+def as_number(content: bytes, digits: str) -> str:
+    """Some bytes as a number in a positional notation."""
+    value, text = int.from_bytes(content), ""
+    while value:
+        value, digit = divmod(value, len(digits))
+        text = digits[digit] + text
+    return text
 
 
 WRITTEN = {
@@ -146,6 +156,30 @@ WRITTEN = {
     "the key in lower case in hexadecimal digits": KEY.lower().encode().hex(),
     "base32": base64.b32encode(KEY.encode()).decode(),
     "binary digits": " ".join(f"{each:08b}" for each in KEY.encode()),
+    **{
+        f"{name} in reverse": (text + "=")[::-1]
+        for name, text in (
+            ("base64", base64.b64encode(KEY.encode()).decode()),
+            ("base64url of a longer text", base64.urlsafe_b64encode(b"K: " + KEY.encode()).decode()),
+            ("hexadecimal digits", KEY.encode().hex()),
+        )
+    },
+    "UTF-32": KEY.encode("utf-32-le").decode("latin-1"),
+    "UTF-32 in hexadecimal digits": KEY.encode("utf-32-be").hex(),
+    "UTF-32 in base64": base64.b64encode(KEY.encode("utf-32-le")).decode(),
+    "a list of bytes of three digits": " ".join(f"{each:03d}" for each in KEY.encode()),
+    "uuencode": binascii.b2a_uu(KEY.encode()[:45]).decode()[1:],
+    "uuencode with blanks": binascii.b2a_uu(KEY.encode()[:45], backtick=False).decode()[1:],
+    "punycode": f"{KEY}é".encode("punycode").decode(),
+    **{
+        f"base {len(digits)}": as_number(KEY.encode(), digits)
+        for digits in (
+            "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz",
+            string.digits + string.ascii_letters,
+            string.digits + string.ascii_lowercase,
+            string.digits,
+        )
+    },
     "gzip": gzip.compress(KEY.encode()).decode("latin-1"),
     "zlib": zlib.compress(KEY.encode()).decode("latin-1"),
     "gzip of gzip": gzip.compress(gzip.compress(KEY.encode())).decode("latin-1"),

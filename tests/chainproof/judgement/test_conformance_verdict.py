@@ -83,7 +83,21 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
     "killed": (replace(PASSED, ending=None), Verdict.INVALID, "did not end"),
     "damaged": (replace(PASSED, damage={"findings.jsonl": "the file is missing"}), Verdict.INVALID, "findings.jsonl"),
     "damaged, a violation": (replace(FAILED, damage={"findings.jsonl": "1 line of 3"}), Verdict.INVALID, "1 line of 3"),
-    "killed, a violation": (replace(FAILED, ending=None), Verdict.FAIL, "error-message"),
+    "killed, a violation": (
+        replace(FAILED, ending=None),
+        Verdict.INVALID,
+        "The run did not end: it was killed, or is still running. Violated until then: error-message.",
+    ),
+    "killed, an accepted violation": (
+        replace(ACCEPTED, ending=None),
+        Verdict.INVALID,
+        "No violation until then. Violated, but accepted: error-message.",
+    ),
+    "a problem of the machine, a violation": (
+        replace(FAILED, ending=Ending.MACHINE_FAULT, machine_fault="the disk is full"),
+        Verdict.INVALID,
+        "A problem of the machine ended the run: the disk is full. Violated until then: error-message.",
+    ),
     "an internal error": (replace(PASSED, internal_error="disk full"), Verdict.ERROR, "disk full"),
     "an internal error, a violation": (replace(FAILED, internal_error="disk full"), Verdict.ERROR, "disk full"),
     "an error in the user's code": (
@@ -101,7 +115,7 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
 
 @pytest.mark.parametrize("case", VERDICTS)
 def test_the_verdict_on_a_conformance_run(case: str) -> None:
-    """An internal error outweighs a violation; a violation outweighs an early end and a rejected key."""
+    """An internal error, a kill and a fault of the machine outweigh a violation; it outweighs an interruption and a rejected key."""
     evidence, expected, words = VERDICTS[case]
     verdict, reason = conformance_verdict(evidence)
 
