@@ -16,6 +16,7 @@ from chainproof.judgement.accounting import accounting
 from chainproof.results.exchange import Result
 from chainproof.results.interval import TIMED_RESULTS, RequestStats
 from chainproof.statistics.histogram import Histogram
+from chainproof.stored_text import escape_unprintable
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -80,7 +81,8 @@ def _line(name: str, labels: Labels, value: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The value of a label."""
+    """The value of a label. A control character would end a line for some readers, and control a terminal."""
+    text = "\n".join(map(escape_unprintable, text.split("\n")))
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -30,14 +31,30 @@ from chainproof.judgement.summary import Report, report
 from chainproof.open_metrics import BOUNDS
 from chainproof.reports.command import FORMATS, main
 from chainproof.reports.formats import ctrf, hdr_log, junit, open_metrics, otlp, second_csv
-from chainproof.results.exchange import Result
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import read_run
 from chainproof.results.interval import TIMED_RESULTS, Interval, total
 from chainproof.results.rollup import Rollup
 from chainproof.statistics.histogram import Histogram, bucket_index
 
 from ..sample_reports import SAMPLES, reports_of
-from ..sample_runs import drawn_intervals, flaky_load, phased_intervals, phased_manifest, write_load
+from ..sample_runs import OK, a_finding, drawn_intervals, flaky_load, phased_intervals, phased_manifest, write_load
+
+UNPRINTABLE = "".join(map(chr, (0, 7, 13, 27, 127, 0x9B, 0x2028, 0x202E, 0x200B, 0xFFFE, 0xE0041)))
+"""What ends lines, controls a terminal, cannot be in XML, or is not shown."""
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"requests"}))
+def test_a_target_controls_no_terminal(name: str, tmp_path: Path) -> None:
+    """Whatever an error code and a finding contain, all formats have printable characters and line ends only."""
+    flaky = Outcome(Transport.ANSWERED, 503, UNPRINTABLE, Result.FAILED)
+    mixture = ((OK, 0.7), (flaky, 0.3))
+    found = a_finding(actual=UNPRINTABLE, expected=UNPRINTABLE, request_id=UNPRINTABLE)
+    write_load(tmp_path / "a", drawn_intervals(2, 20, mixture=mixture), findings=[found])
+    render = import_module(f"chainproof.reports{FORMATS[name][0]}").render
+
+    text = render(report([read_run(tmp_path / "a")])).replace("\r\n", "\n")
+    assert {"\n"} >= {each for each in text if not each.isprintable()}
 
 
 @pytest.fixture(params=["one", "two", "phases", "rolled up"])
