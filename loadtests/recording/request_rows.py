@@ -6,11 +6,14 @@ import re
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import NotSent, Outcome
+from chainproof.stored_text import escape_unprintable
 
 from .in_flight_request import InFlightRequest
 
-_PLAIN = re.compile(r'[^",\x00-\x1f\x7f]*')
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_FORMULA_SIGNS = ("=", "+", "-", "@")
+"""A field that begins with one of these is a formula to a spreadsheet program, which may run commands."""
+_PLAIN = re.compile(r"(?![=+@-])[ -~]*")
+"""Printable ASCII that is no formula."""
 
 
 def request_row(request: InFlightRequest, outcome: Outcome, *, phase: str | None, request_id: str, worker: str) -> str:
@@ -34,7 +37,9 @@ def unsent_row(intended_start: Seconds, why: NotSent, *, phase: str | None, work
 
 
 def _field(text: str | None) -> str:
-    """A text as a field of CSV (RFC 4180). What a target sent cannot end a row."""
-    if text is None or _PLAIN.fullmatch(text):
-        return text or ""
-    return '"' + _UNPRINTABLE.sub(" ", text).replace('"', '""') + '"'
+    """A text as a field of CSV (RFC 4180). What a target sent cannot end a row, control a terminal or be a formula."""
+    if not text:
+        return ""
+    if not _PLAIN.fullmatch(text):
+        text = "'" * text.startswith(_FORMULA_SIGNS) + escape_unprintable(text)
+    return '"' + text.replace('"', '""') + '"' if '"' in text or "," in text else text

@@ -81,6 +81,16 @@ def test_the_rows_are_the_requests_up_to_the_limit(
         assert +results == +Counter({name: run.end.accounting[name] for name in (*results, "not_sent")})
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from("=+-@\t\r"), st.text(max_size=5))
+def test_no_field_is_a_formula_or_controls_a_terminal(sign: str, rest: str) -> None:
+    """A spreadsheet program shows what a target sent as text; the same holds for what it would not show at all."""
+    _, (row,) = recorded([(1.0, OUTCOMES[0])], 1, f"{sign}{rest}\x9b\u202e".encode("utf-8", "surrogatepass"))
+
+    assert row["request_id"][:1] not in {"=", "+", "-", "@", "\t", "\r"}
+    assert row["request_id"].isprintable()
+
+
 def test_times_and_secrets_of_a_row() -> None:
     """Times are seconds of the run; what a target repeats of a secret is removed."""
     _, (row,) = recorded([(1.25, OUTCOMES[0])], 5, b"an-api-key", redact="api-key")
