@@ -194,6 +194,8 @@ def connection_failure(error: OSError) -> TransportResult:
         reason = f"its certificate is not trusted: {error.verify_message}"
     elif isinstance(error, ssl.SSLError):
         reason = f"the TLS handshake failed: {tls_error_text(error)}"
+    elif isinstance(error, TimeoutError):  # that of a TLS handshake has a text with a line of the source of Python
+        reason = error.strerror or "no connection by the deadline"
     else:
         reason = error.strerror or str(error) or "no connection by the deadline"
     return TransportResult(transport=transport, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.client import Client, connection_failure
 from chainproof.conformance.transport.request import (
     JSON_TYPE,
     CheckRequest,
@@ -330,3 +331,14 @@ def test_a_command_sends_the_same_request(request_: CheckRequest) -> None:
     )
     assert KEY not in line
     assert first == second
+
+
+def test_a_handshake_that_takes_too_long_is_named() -> None:
+    """The text of the exception names a line of the source of Python."""
+    late = TimeoutError("_ssl.c:989: The handshake operation timed out")
+
+    assert "no connection by the deadline" == connection_failure(late).reason
+    assert (
+        os.strerror(errno.ETIMEDOUT)
+        == connection_failure(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))).reason
+    )
