@@ -277,8 +277,8 @@ _OPTIONS: tuple[Option, ...] = (
         name="--accept",
         metavar="CLAUSE[:YYYY-MM-DD]",
         repeatable=True,
-        help="known violation, repeatable: findings of this clause are shown as accepted and do not fail the run, up to and "
-        "including the day if one is given",
+        help="known violation, repeatable: all findings of this clause, also new ones, are shown as accepted and do not fail the run, up "
+        "to and including the day if one is given",
         group=_VERDICT,
     ),
     Option(

@@ -67,7 +67,8 @@ from fastapi.responses import JSONResponse
 
 @app.exception_handler(RequestValidationError)
 async def reject_invalid_input(request, error):
-    content = {"error": "The input is not valid.", "error_code": "client_error"}
+    problems = [f"`{'.'.join(map(str, each['loc'][1:]))}`: {each['msg']}" for each in error.errors()]
+    content = {"error": "\\n".join(problems), "error_code": "client_error"}
     return JSONResponse(content, status_code=400)
 """,
     ),
@@ -94,16 +95,19 @@ async def authenticate(request, call_next):
     Remedy(
         clauses=(clauses.INVALID_JSON_REJECTED,),
         framework="FastAPI",
-        text="Python's json accepts NaN, Infinity, and texts in UTF-16 and UTF-32, none of which are JSON. Parse bodies with "
-        "orjson, which rejects them. Add the route class before the routes.",
+        text="Python's json accepts NaN, Infinity, and texts in UTF-16 and UTF-32, none of which are JSON. Decode bodies "
+        "as UTF-8, and reject the constants with parse_constant. Add the route class before the routes.",
         code="""\
-import orjson
+import json
 from fastapi import Request
 from fastapi.routing import APIRoute
 
+def reject(name):
+    raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
+
 class StrictRequest(Request):
     async def json(self):
-        return orjson.loads(await self.body())
+        return json.loads((await self.body()).decode(), parse_constant=reject)
 
 class StrictRoute(APIRoute):
     def get_route_handler(self):

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.clauses import CLAUSES, USER_CHECK, Clause
-from chainproof.contract.deviations import is_waived
+from chainproof.contract.deviations import WAIVED_FROM, is_waived
 from chainproof.contract.levels import Contract
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.caveats import assumed_path, damaged, emulated, expired_acceptances, unused_acceptances
@@ -147,6 +147,7 @@ def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
     yield from _unfinished(run)
     yield from _selected(run)
     yield from _not_exercised(run, rows)
+    yield from _known_deviations(rows)
     yield from expired_acceptances(run)
     yield from unused_acceptances(run)
     yield from assumed_path(run)
@@ -187,6 +188,20 @@ def _selected(run: Run) -> Iterator[Caveat]:
         )
 
 
+def _known_deviations(rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
+    """The owner of a chain cannot mend what the service in front of it does."""
+    violated = [row.clause for row in rows if row.state is ClauseState.FAILED and row.clause in WAIVED_FROM]
+    if violated:
+        wider = max((WAIVED_FROM[clause] for clause in violated), key=list(Contract).index)
+        yield Caveat(
+            code=CaveatCode.KNOWN_DEVIATIONS,
+            text=f"Baseten's own service is known to violate {', '.join(clause.id for clause in violated)}. The owner of a chain cannot "
+            "mend this.",
+            remedy=f"If the target is a chain on Baseten, use --contract {wider}, which waives what the service is known to do. If it is "
+            "your own gateway, mend it.",
+        )
+
+
 _OPTIONS = {
     "echo": "--echo says that the chain accepts any object and returns it",
     "steerable": "--steerable says that the target honours X-Emulate",
@@ -194,11 +209,16 @@ _OPTIONS = {
 """Options that tell a run what it cannot find out about the target."""
 
 
+_MAX_NAMES = 10
+"""How many clauses a caveat names. The HTML report lists every clause with its state."""
+
+
 def _idle_clauses(why: str, ids: list[str]) -> str:
-    """The clauses that were not exercised for a reason; only their number if the user did not select their checks."""
+    """The clauses that were not exercised for a reason; only their number if they are many, or if the user did not select them."""
     if why == NOT_SELECTED:
         return f"{len(ids)} {'clause' if len(ids) == 1 else 'clauses'} whose checks were not selected"
-    return f"{', '.join(ids)}{f' ({why})' if why else ''}"
+    names = ", ".join(ids) if len(ids) <= _MAX_NAMES else f"{len(ids)} clauses"
+    return f"{names}{f' ({why})' if why else ''}"
 
 
 def _remedy_for_idle_clauses(run: Run) -> str:
@@ -212,6 +232,8 @@ def _remedy_for_idle_clauses(run: Run) -> str:
         return (
             "Say what the chain accepts: --input-schema or --payloads. Without an input, most clauses cannot be tested."
         )
+    if settings.has_inputs and not run.manifest.emulated:
+        return ""
     unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
     return f"If it applies: {'; '.join(unset)}." if unset else ""
 

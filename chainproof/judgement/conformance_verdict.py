@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -87,8 +88,9 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
         return Verdict.INVALID, damage_text(evidence.damage)
     failing = [found for found in sort_findings(evidence.findings) if evidence.has_failing_level(found)]
     violated = list(dict.fromkeys(found.clause for found in failing if not evidence.is_accepted(found)))
-    accepted = list(dict.fromkeys(found.clause for found in failing if evidence.is_accepted(found)))
-    also = f" Violated, but accepted: {', '.join(accepted)}." if accepted else ""
+    accepted = Counter(found.clause for found in failing if evidence.is_accepted(found))
+    names = (f"{clause} ({count} findings)" if count > 1 else clause for clause, count in accepted.items())
+    also = f" Violated, but accepted: {', '.join(names)}." if accepted else ""
     if evidence.ending not in (Ending.COMPLETED, Ending.INTERRUPTED):
         until_then = f"Violated until then: {', '.join(violated)}." if violated else "No violation until then."
         return Verdict.INVALID, f"{_cut_off(evidence)} {until_then}{also}"

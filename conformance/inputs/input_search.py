@@ -11,7 +11,10 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from random import Random
 
+from chainproof.chain_schema.alternatives import TooLarge
+from chainproof.chain_schema.patterns import matching_string
 from chainproof.contract.answer import Answer
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json, values_in
 from chainproof.stored_text import beginning
@@ -57,6 +60,8 @@ _VALUES: tuple[JSON, ...] = ("Ada", 1, ["Ada"], True, {}, [], 0.5, None, [1], [{
 """Values for an argument of which nothing is known, in the order in which they are tried."""
 
 _CHOICES = re.compile(r"'([^']*)'(?:,| or )|\bor '([^']*)'|(?:one of|be) '([^']*)'")
+_PATTERN = re.compile(r"(?:match(?:es)?|pattern)(?: pattern)?:? (?:'(.{1,200})'|\"(.{1,200})\")")
+"""`String should match pattern '^[0-9]{5}$'` (pydantic), `'Ada' does not match '^a'` (jsonschema), `must match pattern "^a"` (Ajv)."""
 _BOUND = re.compile(
     r"(greater|less) than (or equal to )?(-?\d{1,15}(?:\.\d{1,15})?)|at (?:least|most) (\d{1,4})(?!\d)",
     re.ASCII | re.IGNORECASE,
@@ -134,6 +139,9 @@ def _value_at(value: JSON, path: _Path) -> JSON:
 
 def _hinted_value(message: str) -> JSON:
     """The value that a message asks for, None if it names no type."""
+    pattern = _PATTERN.search(message)
+    if pattern:
+        return _matching(pattern[1] or pattern[2])
     choice = _CHOICES.search(message)
     if choice:
         return next(found for found in choice.groups() if found is not None)
@@ -147,6 +155,14 @@ def _hinted_value(message: str) -> JSON:
         return int(limit + step) if limit.is_integer() else limit + step
     words = message.lower()
     return next((value for word, value in _BY_WORD if re.search(rf"\b{word}", words)), None)
+
+
+def _matching(pattern: str) -> str | None:
+    """A text in which a pattern is found; None if a few attempts give none."""
+    try:
+        return matching_string(pattern, 0, None, Random(0), lambda _: None)
+    except TooLarge:
+        return None
 
 
 def named_errors(answer: Answer) -> tuple[tuple[_Path, str], ...]:

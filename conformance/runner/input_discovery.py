@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from chainproof.contract.answer import Answer
+from chainproof.stored_text import beginning
 
 from ..inputs.chain_inputs import HARMLESS_TEXT, HARMLESS_VALUE, ChainInputs, string_places
 from ..inputs.generated_inputs import distinct_inputs, rich_input
@@ -23,6 +24,8 @@ _MAX_INPUTS = 12
 _MAX_TEXTS = 3
 """String arguments of the base in which another text is tried."""
 _THREADS = 4
+_MAX_SHOWN = 300
+"""Bytes of an input, and of the error for it, that a note shows."""
 
 _SEARCHED_STATUSES = frozenset({400, 422, 500})
 """Statuses of errors that may name the arguments: chains that do not validate fail with a KeyError."""
@@ -60,20 +63,25 @@ def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers
 
 
 def _search(requester: Requester, answers: list[Answer]) -> bytes | None:
-    """An accepted input that the errors of the chain lead to, if there is one."""
+    """An accepted input that the errors of the chain lead to, if there is one. Otherwise notes the last input and its error."""
     search = InputSearch()
     answer = answers[-1] if answers else None
+    tried = None
     for _ in range(MAX_ATTEMPTS):
-        if answer is None or answer.status not in _SEARCHED_STATUSES:
-            return None
-        body = search.next_input(answer)
+        body = search.next_input(answer) if answer is not None and answer.status in _SEARCHED_STATUSES else None
         if body is None:
-            return None
+            break
+        tried = body
         answer = requester.send_valid_body(body)
         if answer is not None:
             answers.append(answer)
             if _is_accepted(answer):
                 return body
+    if tried is not None and answer is not None:
+        requester.note(
+            f"the errors of the chain led to the input {beginning(tried, _MAX_SHOWN)}, which it answers {answer.status}: "
+            f"{beginning(answer.body, _MAX_SHOWN)}; correct it, and give it with --payloads"
+        )
     return None
 
 

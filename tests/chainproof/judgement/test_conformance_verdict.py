@@ -42,6 +42,11 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
         Verdict.PASS,
         "1 clause tested and passed. Violated, but accepted: error-message.",
     ),
+    "accepted violations of one clause": (
+        replace(ACCEPTED, findings=2 * ACCEPTED.findings),
+        Verdict.PASS,
+        "1 clause tested and passed. Violated, but accepted: error-message (2 findings).",
+    ),
     "a warning": (WARNED, Verdict.PASS, "1 clause tested and passed."),
     "a warning with --fail-on should": (replace(WARNED, fail_on=Level.SHOULD), Verdict.FAIL, "request-id-on-errors"),
     "an accepted violation and another one": (

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from chainproof.contract import clauses
 from chainproof.contract.clauses import Clause
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import Responsible
+from chainproof.contract.levels import Contract
 from chainproof.judgement.accounting import accounting
 from chainproof.judgement.caveat import CaveatCode
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary, summarise_conformance
@@ -619,6 +621,7 @@ def test_a_run_that_was_cut_says_so() -> None:
         ({422: 9}, {}, "--input-schema or --payloads"),
         ({422: 9}, {"payloads": ["in.jsonl"]}, "Give inputs that the chain accepts"),
         ({200: 9}, {}, "--echo says"),
+        ({200: 9}, {"payloads": ["in.jsonl"]}, ""),
     ],
 )
 def test_the_remedy_for_untested_clauses_fits_the_reason(
@@ -630,7 +633,33 @@ def test_the_remedy_for_untested_clauses_fits_the_reason(
     caveat = next(each for each in summarise_conformance(run).caveats if each.code is CaveatCode.NOT_EXERCISED)
 
     assert expected in caveat.remedy
-    assert ("--echo" in caveat.remedy) == (200 in statuses)
+    assert ("--echo" in caveat.remedy) == (200 in statuses and not given)
+
+
+@pytest.mark.parametrize("clause", clauses.CLAUSES, ids=str)
+@pytest.mark.parametrize("contract", Contract)
+def test_what_the_service_is_known_to_do_is_named_with_the_contract_that_waives_it(
+    clause: Clause, contract: Contract
+) -> None:
+    """The owner of a chain cannot mend it. Under the named contract the clause does not hold."""
+    run = conformance_run(finding(clause), contract=contract)
+    summary = summarise_conformance(run)
+    known = [each for each in summary.caveats if each.code is CaveatCode.KNOWN_DEVIATIONS]
+    failed = next(row for row in summary.clauses if row.clause == clause).state is ClauseState.FAILED
+
+    assert bool(known) == (failed and any(is_waived(clause, each) for each in Contract))
+    for caveat in known:
+        (named,) = [each for each in Contract if f"--contract {each}," in caveat.remedy]
+        assert is_waived(clause, named)
+
+
+def test_many_untested_clauses_are_counted_and_few_are_named() -> None:
+    """The caveat stays one line long."""
+    run = conformance_run()
+    text = next(each for each in summarise_conformance(run).caveats if each.code is CaveatCode.NOT_EXERCISED).text
+
+    assert re.search(r"\d+ clauses", text)
+    assert len(text) < 200
 
 
 def test_every_clause_has_a_state() -> None:
@@ -722,6 +751,7 @@ def test_every_caveat_has_a_run_that_triggers_it() -> None:
     tested_elsewhere = {
         CaveatCode.ACCEPTANCE_EXPIRED,
         CaveatCode.UNUSED_ACCEPTANCE,
+        CaveatCode.KNOWN_DEVIATIONS,
         CaveatCode.MIXED_PHASES,
         CaveatCode.NOT_EXERCISED,
         CaveatCode.SELECTED_CHECKS,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chainproof.conformance.inputs.chain_inputs import (
     ChainInputs,
@@ -19,6 +22,7 @@ from chainproof.conformance.inputs.chain_inputs import (
 from chainproof.conformance.inputs.input_search import MAX_ATTEMPTS, InputSearch
 from chainproof.contract.answer import Answer
 from chainproof.errors import UsageError
+from chainproof.json_text import JSON
 
 _Validate = Callable[[dict[str, object]], str | list[object] | None]
 """The error of a chain for an input; None if it accepts the input."""
@@ -92,6 +96,36 @@ def test_the_search_follows_the_errors_of_a_chain_to_an_accepted_input(validate:
     found = _found(validate)
     assert found is not None
     assert validate(json.loads(found)) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "String should match pattern '^[0-9]{5}$'",
+        "zip: 'Ada' does not match '^[0-9]{5}$'",
+        'must match pattern "^[0-9]{5}$"',
+    ],
+    ids=["pydantic", "jsonschema", "ajv"],
+)
+def test_the_search_finds_a_text_for_a_pattern(message: str) -> None:
+    """The error names the pattern."""
+
+    def validate(value: dict[str, object]) -> list[object] | None:
+        if re.search("^[0-9]{5}$", str(value.get("zip"))):
+            return None
+        return [{"loc": ["body", "zip"], "msg": message if "zip" in value else "Field required"}]
+
+    found = _found(validate)
+    assert found is not None
+    assert validate(json.loads(found)) is None
+
+
+@given(st.text(max_size=200))
+def test_any_text_may_stand_in_place_of_a_pattern(text: str) -> None:
+    """Such as a pattern of another language, or one that is very slow to match."""
+    errors: list[JSON] = [{"loc": ["body", "zip"], "msg": f"String should match pattern '{text}'"}]
+
+    assert InputSearch().next_input(_rejection({"detail": errors})) is not None
 
 
 def test_the_search_gives_up_when_errors_name_nothing() -> None:

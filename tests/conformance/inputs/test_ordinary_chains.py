@@ -105,6 +105,24 @@ def test_a_run_without_a_success_is_inconclusive(
     assert "accepts requests with Host" not in reasons
 
 
+def wants_a_known_city(request: EndpointRequest) -> EndpointAnswer:
+    """A chain whose errors lead to all of an input but one value."""
+    if not request.authorized:
+        return error(401, "unauthorized")
+    city = json.loads(request.body).get("city")
+    return error(400, "client_error", f"`city`: {'Field required' if city is None else 'no such city'}")
+
+
+def test_the_input_to_which_the_errors_led_is_shown_with_the_last_error(run_suite: RunSuite) -> None:
+    """So that its user can correct it."""
+    result = run(run_suite, wants_a_known_city, checks=checks(_FEW_CHECKS[0]))
+    (note,) = result.finding_recorder.coverage.notes
+
+    assert '{"city": ' in note
+    assert "no such city" in note
+    assert "--payloads" in note
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_correct_chain_passes_however_its_inputs_are_known(run_suite: RunSuite, source: str) -> None:
     """From a schema, from payloads or from its own errors: hundreds of probes are inputs that the chain accepts."""

@@ -168,6 +168,18 @@ CASES = (
 )
 
 
+FASTAPI_JSON, FLASK_JSON = (
+    next(case for case in CASES if case.body == b'{"a":NaN}' and case.remedy in kind) for kind in (FASTAPI, FLASK)
+)
+VALID_BODIES = (
+    b'{"a":18446744073709551616,"b":-9223372036854775809,"c":9007199254740993}',
+    b'{"a":1e5,"b":-0.0,"c":5e-324,"d":1.7976931348623157e308}',
+    '{"":null,"ä":["😀",{}]}'.encode(),
+    rb'{"a":"\ud83d\ude00\u0000\/"}',
+    b' {"a":' + b"[" * 100 + b"]" * 100 + b"}\r\n",
+)
+
+
 def test_every_remedy_with_code_has_a_case() -> None:
     """Code that is not tested may be wrong."""
     assert [] == [each.text for each in REMEDIES if each.code and each not in [case.remedy for case in CASES]]
@@ -186,6 +198,30 @@ def test_a_remedy_ends_the_violation(case: Case, tmp_path: Path) -> None:
 
     assert violated[0]
     assert set() == violated[1]
+
+
+@pytest.mark.parametrize("case", [FASTAPI_JSON, FLASK_JSON], ids=lambda case: case.name)
+def test_a_stricter_parser_reads_valid_json_as_before(case: Case, tmp_path: Path) -> None:
+    """Integers beyond 64 bits stay integers, and what JSON allows is not rejected."""
+    if not case.needs():
+        pytest.skip(f"needs {case.remedy.framework}")
+
+    bodies = []
+    for with_remedy in (False, True):
+        with _running(case, tmp_path, 9, with_remedy=with_remedy) as url:
+            bodies.append([_received(case, url, body) for body in VALID_BODIES])
+
+    assert bodies[0] == bodies[1]
+
+
+def _received(case: Case, url: str, body: bytes) -> tuple[int, bytes]:
+    """The status and the body of the answer to a request."""
+    client = Client(parse_target(url), 10.0)
+    fields = (("Content-Type", "application/json"),)
+    received = client.send(CheckRequest(method="POST", path=case.path, fields=fields, body=body, label=""))
+    client.close()
+    assert received.answer is not None, received.reason
+    return received.answer.status, received.answer.body
 
 
 def _violated(case: Case, url: str) -> set[str]:
