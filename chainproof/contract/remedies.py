@@ -429,6 +429,10 @@ _SERVER_NAMES = {
 """How an answer names what a remedy is for, in its Server, Via or X-Powered-By: patterns in lower case."""
 
 
+_FRAMEWORKS = {"FastAPI", "Flask", "Express"}
+"""A chain is written with one of them, or with another one."""
+
+
 def fits_server(remedy: Remedy, server: str) -> bool:
     """
     Whether a remedy is for a server that an answer names.
@@ -443,8 +447,10 @@ def fits_server(remedy: Remedy, server: str) -> bool:
 def remedies_for(clause_id: str, actual: str = "", server: str = "") -> tuple[Remedy, ...]:
     """
     The remedies of a clause, given by its id, for a finding whose text is *actual*: if it names a status, only those for it.
-    Those for a *server* that the answer names come first; the others may be needed behind it.
+    Those for a *server* that the answer names come first; the others may be needed in front of it or behind it, except those
+    for another web framework than the one that it names.
     """
+    named = {name for name in _FRAMEWORKS if re.search(_SERVER_NAMES[name], server.lower())}
     found = re.search(r"\b(?:status|Received:) (\d{3})\b", actual)
     suitable = (
         remedy
@@ -452,5 +458,6 @@ def remedies_for(clause_id: str, actual: str = "", server: str = "") -> tuple[Re
         if any(clause.id == clause_id for clause in remedy.clauses)
         and (found is None or not remedy.statuses or int(found[1]) in remedy.statuses)
         and re.search(remedy.difference, actual)
+        and not (named and remedy.framework in _FRAMEWORKS - named)
     )
     return tuple(sorted(suitable, key=lambda remedy: not fits_server(remedy, server)))
