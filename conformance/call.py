@@ -13,6 +13,7 @@ from chainproof.contract.levels import Level
 from chainproof.contract.redaction import REDACTED
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
+from chainproof.json_text import parse_object
 from chainproof.judgement.severity import failing_levels
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict
 from chainproof.text_files import read_bytes, read_stream
@@ -138,7 +139,7 @@ def _verdict(judgement: Judgement, made: SingleExchange) -> tuple[Verdict, str]:
     if violated:
         reason = f"Violated: {', '.join(violated)}."
         if answer is not None and answer.status in _REMEDIES and not made.is_raw:
-            reason = f"{reason} {_rejection(answer.status)}"
+            reason = f"{reason} {_rejection(answer.status, made.request.body)}"
         return Verdict.FAIL, reason
     if answer is None:
         return (
@@ -149,12 +150,18 @@ def _verdict(judgement: Judgement, made: SingleExchange) -> tuple[Verdict, str]:
         return Verdict.PASS, f"The answer has status {answer.status} and violates nothing by itself."
     if answer.is_success:
         return Verdict.PASS, "The request was accepted, and the answer violates nothing."
-    return Verdict.INCONCLUSIVE, _rejection(answer.status)
+    return Verdict.INCONCLUSIVE, _rejection(answer.status, made.request.body)
 
 
-def _rejection(status: int) -> str:
+def _rejection(status: int, body: bytes | None) -> str:
     """That a request was rejected with a status, and what to do."""
-    return f"The request was answered {status}{_REMEDIES.get(status, '')}."
+    remedy = _REMEDIES.get(status, "")
+    if remedy is _REJECTED_INPUT:
+        try:
+            parse_object(body or b"")
+        except ValueError as error:
+            remedy = f", and rightly so: its body is wrong ({error})"
+    return f"The request was answered {status}{remedy}."
 
 
 _REJECTED_INPUT = ": the chain rejects this input; check it, or give another one with --payload or --input-schema"

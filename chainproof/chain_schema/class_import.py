@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
@@ -32,9 +33,12 @@ def load_class(text: str) -> type:
     module = _module_from_file(location) if location.endswith(".py") else _module_by_name(location)
     cls = getattr(module, name, None)
     if not isinstance(cls, type):
-        own = sorted(n for n, v in vars(module).items() if isinstance(v, type) and hasattr(v, "run_remote"))
-        available = f"it has {', '.join(own)}" if own else "it has no class with run_remote"
-        raise SchemaError(f"{location} has no class {name!r}; {available}")
+        classes = [n for n, v in vars(module).items() if isinstance(v, type)]
+        chains = sorted(n for n in classes if hasattr(getattr(module, n), "run_remote"))
+        available = f"it has {', '.join(chains)}" if chains else "it has no class with run_remote"
+        nearest = get_close_matches(name, classes, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest and nearest[0] not in chains else ""
+        raise SchemaError(f"{location} has no class {name!r}; {available}{hint}")
     return cls
 
 

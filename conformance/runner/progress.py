@@ -47,7 +47,7 @@ _FORM_OF_ANSWERS = frozenset(
 )
 """Ids of clauses about the form of an answer, whatever the request was: any check may find them violated."""
 _MAX_NAMED = 3
-"""Clauses from above that a line names; more are counted."""
+"""Clauses of earlier lines that a line names; more are counted."""
 
 
 class ProgressPlugin:
@@ -151,10 +151,10 @@ def violated_clauses(
 ) -> tuple[bool, str]:
     """
     Whether a check fails although its *own* clauses hold, and it found nothing new but a wrong form of answers; and the
-    clauses of its *failing* findings in words. Findings that were *printed* before are those from above.
+    clauses of its *failing* findings in words. Findings that were *printed* before are "named above".
 
     >>> violated_clauses({"key-verified"}, {("error-media-type", "", ""): "error-media-type"}, {("error-media-type", "", "")})
-    (True, ': only error-media-type, from above')
+    (True, ': only error-media-type, named above')
     >>> violated_clauses({"key-verified"}, {("key-verified", "", ""): "key-verified"}, set())
     (False, ': key-verified')
     """
@@ -165,7 +165,7 @@ def violated_clauses(
     is_other = not set(failing.values()) & own and new.keys() <= _FORM_OF_ANSWERS
     named = ", ".join(known) if len(known) <= _MAX_NAMED else f"{len(known)} clauses"
     parts = [", ".join(new)] if new else []
-    parts += [f"{named}, from above"] if known else []
+    parts += [f"{named}, named above"] if known else []
     return is_other, f": {'only ' * is_other}{'; '.join(parts)}"
 
 

@@ -63,6 +63,19 @@ def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # t
     ("server", "arguments", "code", "words"),
     [
         (rejecting, (), 3, "INCONCLUSIVE  The request was answered 400"),
+        (rejecting, (), 3, ": the chain rejects this input; check it"),
+        (
+            rejecting,
+            ("--payload", '{"a": 1,}'),
+            3,
+            "and rightly so: its body is wrong (expected a JSON object, found a text that is not JSON",
+        ),
+        (
+            rejecting,
+            ("--payload", "[]"),
+            3,
+            "and rightly so: its body is wrong (expected a JSON object, found an array)",
+        ),
         (rejecting, ("--echo",), 1, "FAIL  Violated: object-accepted. The request was answered 400: "),
         (rejecting, ("--echo",), 1, "violated  object-accepted (must): expected status 200, found status 400"),
         (leaking, (), 1, "violated  no-credential-leak"),
