@@ -18,6 +18,7 @@ from chainproof.clock import Seconds, monotonic
 from chainproof.contract.answer import Answer
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
+from chainproof.endpoint import tls_error_text
 from chainproof.results.exchange import Transport
 
 from .response_memory import AnswerTooLarge, HeldBytes, MemoryExhausted, ResponseMemory, with_memory
@@ -124,6 +125,8 @@ class TargetConnection:
         """Connect by the deadline, an instant. Raises OSError, also for TLS errors. *memory* limits all answers together."""
         self._socket = _connected_socket(connect_target, deadline)
         self._memory = memory
+        self._tls_error: ssl.SSLError | None = None
+        """What ended the connection when bytes were awaited, such as that the server requires a certificate of the client."""
         self.reusable = True
 
     def close(self) -> None:
@@ -155,7 +158,8 @@ class TargetConnection:
             return self._socket.recv(_READ_SIZE)
         except TimeoutError:  # a TLS record without data
             return None
-        except OSError:
+        except OSError as error:
+            self._tls_error = error if isinstance(error, ssl.SSLError) else None
             return b""
 
     def exchange(self, sent: bytes, method: str, deadline: Seconds) -> TransportResult:
@@ -187,6 +191,8 @@ class TargetConnection:
             if already_read:
                 parser.feed(already_read)
             while not parser.complete:
+                if self._tls_error is not None:
+                    raise self._tls_error
                 self._socket.settimeout(_remaining(deadline))
                 parser.feed(self._socket.recv(_READ_SIZE))
         except AnswerTooLarge as error:
@@ -247,6 +253,10 @@ def _failed(parser: AnswerParser, error: OSError) -> TransportResult:
     """The result of an exchange that an error of the connection ended."""
     if isinstance(error, TimeoutError):
         return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
+    if isinstance(error, ssl.SSLError):
+        return transport_result(
+            parser, Transport.CONNECTION_LOST, f"the TLS connection failed: {tls_error_text(error)}"
+        )
     return transport_result(parser, Transport.CONNECTION_LOST, error.strerror or str(error))
 
 

@@ -6,13 +6,14 @@ import errno
 import gzip
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from chainproof.conformance.transport.response_parser import AnswerParser, Unpar
 from chainproof.contract.answer import Answer
 from chainproof.contract.content_coding import decode_answer
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.route import Route
 from chainproof.contract.target import Target, parse_target
 from chainproof.results.exchange import Transport
 
@@ -342,3 +344,30 @@ def test_a_handshake_that_takes_too_long_is_named() -> None:
         os.strerror(errno.ETIMEDOUT)
         == connection_failure(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))).reason
     )
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_a_server_that_requires_a_certificate_of_the_client_is_named(is_awaited: bool) -> None:  # both ways to read
+    """In TLS 1.3 the handshake succeeds, and the alert comes in place of the answer, also if `call` awaits its first byte."""
+    certificate = Path(__file__).parents[2] / "loadtests" / "localhost.pem"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
+    context.load_cert_chain(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def reject() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                context.wrap_socket(connection, server_side=True)
+
+        rejecting = threading.Thread(target=reject)
+        rejecting.start()
+        target = parse_target(f"https://127.0.0.1:{listening.getsockname()[1]}")
+        with Client(target, deadline=5.0, route=Route(ca_file=str(certificate))).open_raw_connection() as connection:
+            if is_awaited:
+                connection.wait_for_bytes(5.0)
+            received = connection.read_answer(REQUEST)
+        rejecting.join()
+
+    assert Transport.CONNECTION_LOST is received.transport
+    assert "the TLS connection failed: tlsv13 alert certificate required" == received.reason
