@@ -5,6 +5,7 @@ report, nor control a terminal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 MAX_ID_LENGTH = 200
@@ -39,13 +40,25 @@ def shortened(text: str, max_length: int) -> str:
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
+_CI_COMMAND = re.compile(
+    r":(?=:(?:(?:add|remove)-(?:mask|path|matcher)|debug|echo|error|notice|warning|(?:end)?group|save-state|set-env|set-output"
+    r"|stop-commands)[ :])|#(?=#(?:\[|vso\[|teamcity\[))",
+    re.IGNORECASE,
+)
+"""The first character of a command to a CI service, GitHub, Azure or TeamCity. Where lines are wrapped, any text may begin a line."""
+
+
 def escape_unprintable(text: str) -> str:
     r"""
-    The text with line breaks, escape sequences and direction marks written as `\x1b` and the like.
+    The text with line breaks, escape sequences, direction marks, and commands to a CI service written as `\x1b` and the like.
 
     >>> escape_unprintable("green\x1b[32m")
     'green\\x1b[32m'
+    >>> escape_unprintable("::error::text")
+    '\\x3a:error::text'
     """
+    if "::" in text or "##" in text:
+        text = _CI_COMMAND.sub(lambda sign: f"\\x{ord(sign[0]):02x}", text)
     if text.isprintable():
         return text
     return "".join(

@@ -10,12 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.conformance.runner.finding_text import finding_text
+from chainproof.judgement.summary import report
 from chainproof.reports.formats import html, markdown, terminal
 from chainproof.reports.formatting import quantities, safe_text
+from chainproof.reports.formatting.terminal_text import wrapped
 from chainproof.results.coverage import Coverage
+from chainproof.results.folder import read_run
 from chainproof.results.shell_command import request_command, variable_secret
 
 from ..sample_reports import SAMPLES, reports_of
+from ..sample_runs import a_finding, write_conformance
 
 COMMAND = re.compile(r"^ +(?:curl|printf|--data-binary|'|-H)")
 
@@ -44,6 +49,21 @@ def test_the_verdict_comes_first(name, word, tmp_path):
     first = terminal.render(reports_of(name, tmp_path)).splitlines()[0]
 
     assert first.startswith(word + "  ")
+
+
+@pytest.mark.parametrize(
+    "command", ["::error file=a,line=1::", "::Stop-Commands::", "##vso[task.setvariable]", "##[error]"]
+)
+@pytest.mark.parametrize("between", ["", " "])
+def test_a_target_gives_no_commands_to_a_ci_service(between, command, tmp_path):
+    """GitHub and others obey a line of output that begins with a command; wherever lines are wrapped, none does."""
+    for length in range(60, 101):
+        found = a_finding(actual=f"{'y' * length}{between}{command}boom", request_id=command, cases=(command,))
+        lines = wrapped(safe_text.escape_unprintable(found.actual), "    ", "      ") + finding_text(found).splitlines()
+
+        assert not [line for line in lines if re.match(r" *(::[A-Za-z-]+[ :]|##)", line)]
+    path = write_conformance(tmp_path / "a", findings=[found])
+    assert command not in terminal.render(report([read_run(path)]))
 
 
 @given(
