@@ -12,6 +12,8 @@ from .subschemas import map_subschemas
 
 _BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+_DATE = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+_TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?"
 _ENCODINGS = frozenset({"base64", "base64url"})
 
 
@@ -47,6 +49,8 @@ TEXTS_OF_FORMATS: dict[str, Callable[[str], bool]] = {
         f"uuid{version}": _matches(f"(?i)[0-9a-f]{{8}}-[0-9a-f]{{4}}-{version}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}")
         for version in range(1, 9)
     },
+    "date-time-local": _matches(f"{_DATE}T{_TIME}"),
+    "time-local": _matches(_TIME),
     "host-name": _matches(_HOST),
     "name-email": _matches(r"[A-Za-z ]+ <[A-Za-z0-9._-]+@" + _HOST + ">"),
     **dict.fromkeys(("url", "multi-host-uri"), _matches(r"https?://" + _HOST + r"(?::[0-9]{1,4})?(?:/[A-Za-z0-9._~/-]*)?")),

@@ -17,7 +17,7 @@ from .class_import import load_class
 from .entrypoint import hint_errors, load_entrypoint, output_model
 from .error_text import SchemaError, format_path, truncated
 from .formats import with_content_formats
-from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
+from .model_check import InputSchemaGenerator, ModelCheck, OutputSchemaGenerator, reads_own_output, without_formats
 from .schema import Schema
 from .validation_cost import require_little_work
 
@@ -38,7 +38,7 @@ def load_input_schema(text: str) -> Schema:
         return _schema_from_file(text, of_input=True)
     model = _named_model(text) or load_entrypoint(text).hinted_model
     with hint_errors(text):
-        document = model.model_json_schema()
+        document = model.model_json_schema(schema_generator=InputSchemaGenerator)
     return Schema(source=text, document=cast(dict[str, JSON], document), model=ModelCheck(model=model))
 
 
@@ -64,7 +64,9 @@ def _named_model(text: str) -> type[BaseModel] | None:
 def _output_schema(model: type[RootModel[Any]] | None, text: str) -> Schema:
     """The schema of the return type. Raises SchemaError for a stream."""
     if model is None:
-        raise SchemaError(f"{text}: run_remote returns a stream, and a stream has no JSON Schema")
+        raise SchemaError(
+            f"{text}: run_remote returns a stream, and a stream has no JSON Schema. Leave out --output-schema"
+        )
     with hint_errors(text):
         # The service writes fields by their name, unless the class says otherwise.
         written = [
@@ -72,8 +74,8 @@ def _output_schema(model: type[RootModel[Any]] | None, text: str) -> Schema:
             for by_alias in (False, True)
         ]
         # What a type reads may be more than what it writes: numbers for a Decimal.
-        read = model.model_json_schema(mode="validation")
-        decides = not has_own_serializer(model)
+        read = model.model_json_schema(mode="validation", schema_generator=InputSchemaGenerator)
+        decides = reads_own_output(model)
     documents = [cast(dict[str, JSON], without_formats(document)) for document in (*written, read)]
     return Schema(
         source=text,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -76,9 +77,20 @@ def _line(location: tuple[str | int, ...], kind: str, message: str) -> str:
     return f"`{path}`: {message}" if path else message
 
 
-def has_own_serializer(model: type[BaseModel]) -> bool:
-    """True if the user's code decides how a part of the model is written, so that the model may not read its own output."""
-    return any(_is_own_serialization(node) for node in _core_nodes(model.__pydantic_core_schema__))
+def reads_own_output(model: type[BaseModel]) -> bool:
+    """
+    True if the model surely reads what it writes. If the user's code decides how a part of it is written, it may not. Keys
+    that are one of some numbers are written as texts, which are none of them.
+    """
+    nodes = _core_nodes(model.__pydantic_core_schema__)
+    return not any(_is_own_serialization(node) or _has_literal_keys(node) for node in nodes)
+
+
+def _has_literal_keys(node: dict[str, Any]) -> bool:
+    """True for a dict whose keys are one of some values, and not only texts."""
+    keys = node.get("keys_schema")
+    literals = keys.get("expected") if isinstance(keys, dict) and keys.get("type") == "literal" else None
+    return literals is not None and not all(isinstance(each, str) for each in literals)
 
 
 def _core_nodes(root: object) -> Iterator[dict[str, Any]]:
@@ -105,8 +117,58 @@ def _is_own_serialization(node: dict[str, Any]) -> bool:
     return bool(node.get("computed_fields")) or module.partition(".")[0] not in _LIBRARY_MODULES
 
 
-class OutputSchemaGenerator(GenerateJsonSchema):
+class InputSchemaGenerator(GenerateJsonSchema):
+    """Derives the schema of an input, in which keys of a dict are texts, and a datetime without time zone has none."""
+
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
+        """The schema of a dict. Pydantic's own leaves out that keys are numbers, or permits no key at all."""
+        document, names = super().dict_schema(schema), _names_of(schema.get("keys_schema", {}))
+        if names is not None and names.get("enum") == []:
+            return {**document, "maxProperties": 0}
+        return document if names is None else {**document, "propertyNames": names}
+
+    def datetime_schema(self, schema: Any) -> JsonSchemaValue:
+        """The schema of a datetime."""
+        is_naive = schema.get("tz_constraint") == "naive"
+        return {"type": "string", "format": "date-time-local"} if is_naive else super().datetime_schema(schema)
+
+
+_MAX_KEYS = 50
+"""How many keys within bounds are named."""
+
+
+def _names_of(keys: dict[str, Any]) -> JsonSchemaValue | None:
+    """A schema of names that are read as the keys of a dict, not of all; None if keys are texts, or of another type."""
+    match keys.get("type"):
+        case "bool":
+            return {"enum": ["true", "false"]}
+        case "literal":  # a text is none of the numbers
+            texts = [each for each in keys["expected"] if isinstance(each, str)]
+            return None if len(texts) == len(keys["expected"]) else {"enum": texts}
+        case "enum":
+            values = [each.value for each in keys["members"]]
+            return None if all(isinstance(each, str) for each in values) else {"enum": [str(each) for each in values]}
+        case "int" if keys.keys() & {"ge", "gt", "le", "lt"}:
+            highest = min(keys.get("le", math.inf), keys.get("lt", math.inf) - 1)
+            lowest = max(keys.get("ge", -math.inf), keys.get("gt", -math.inf) + 1)
+            first = int(lowest if math.isfinite(lowest) else highest - _MAX_KEYS + 1)
+            return {"enum": [str(key) for key in range(first, first + _MAX_KEYS) if key <= highest]}
+        case "int":
+            return {"pattern": "^-?[1-9][0-9]{0,3}$"}
+        case "float" | "decimal":
+            return {"pattern": "^-?[1-9][0-9]{0,3}([.][0-9]{1,2})?$"}
+    return None
+
+
+class OutputSchemaGenerator(InputSchemaGenerator):
     """Derives the schema of an output. What a serializer without return type writes may have any type."""
+
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
+        """The schema of a dict. How keys are written that are no texts is left to the model."""
+        document = GenerateJsonSchema.dict_schema(self, schema)
+        if _names_of(schema.get("keys_schema", {})) is not None:
+            document.pop("propertyNames", None)
+        return document
 
     def ser_schema(self, schema: Any) -> JsonSchemaValue | None:
         """The schema of what a serializer writes; None if it writes the value as its type does."""

@@ -91,6 +91,8 @@ FORMATS: dict[str, Callable[[Random], str]] = {
     "date": _date,
     "time": _time,
     "date-time": lambda source: f"{_date(source)}T{_time(source)}",
+    "date-time-local": lambda source: f"{_date(source)}T{_time(source)}".removesuffix("Z"),
+    "time-local": lambda source: _time(source).removesuffix("Z"),
     "duration": lambda source: f"PT{source.randint(0, 10_000)}S",
     "uuid": _uuid(4),
     **{f"uuid{version}": _uuid(version) for version in range(1, 9)},

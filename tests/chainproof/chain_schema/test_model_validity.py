@@ -19,14 +19,17 @@ from chainproof.json_text import JSON, parse_json
 
 CHAIN = """
 import datetime as dt, decimal, enum, ipaddress, uuid
-from typing import Annotated, Any
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, PlainSerializer, UUID4, computed_field
+from typing import Annotated, Any, Literal
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, NaiveDatetime, PlainSerializer, UUID4, computed_field
 from pydantic import field_serializer, field_validator
 
 def even(value: int) -> int:
     if value % 2:
         raise ValueError(f"{value} is odd")
     return value
+
+class Level(enum.IntEnum):
+    LOW, HIGH = 1, 2
 
 class Opts(BaseModel):
     repeat: int = 1
@@ -56,7 +59,8 @@ def chain(folder: Path, parameters: str = "", output: str = "None") -> str:
 
 
 HINTS = ["UUID4", "uuid.UUID", "IPvAnyAddress", "ipaddress.IPv6Network", "decimal.Decimal", "dt.datetime", "dt.time", "dt.timedelta",
-         "bytes", "Annotated[int, AfterValidator(even)]", "set[int]", "tuple[int, str]",
+         "bytes", "Annotated[int, AfterValidator(even)]", "set[int]", "tuple[int, str]", "NaiveDatetime", "dict[int, str]",
+         "dict[decimal.Decimal, int]", "dict[bool, int]", "dict[Annotated[int, Field(ge=1900, lt=2100)], str]", "dict[Level, int]",
          "Annotated[decimal.Decimal, Field(ge=0, max_digits=5, decimal_places=2)]", "Any"]  # fmt: skip
 
 
@@ -71,6 +75,24 @@ def test_generated_inputs_are_accepted_by_the_class(hint: str, tmp_path: Path) -
     assert sum(each is not None for each in found) >= 15
     for each in found:
         assert each is None or model.arguments(each.value)
+
+
+@pytest.mark.parametrize(
+    "hint", ["int", "Annotated[int, Field(ge=5)]", "float", "bool", "Level", "dt.date", "Literal['de', 1]"]
+)
+def test_the_rich_input_has_keys_of_every_type(hint: str, tmp_path: Path) -> None:
+    """JSON has texts for names. A generator that knows only those would find no rich input, and other arguments would be left out."""
+    schema = load_input_schema(chain(tmp_path, f"a: dict[{hint}, int] = {{}}, b: str = ''"))
+
+    assert {"a", "b"} == InputGenerator(schema).rich().value.keys()
+    assert InputGenerator(schema).rich().value["a"]
+
+
+def test_keys_that_no_text_is_read_as_leave_the_rest_of_an_input(tmp_path: Path) -> None:
+    """Pydantic does not read the name "1" as the number 1 of a Literal."""
+    schema = load_input_schema(chain(tmp_path, "a: dict[Literal[1, 2], int], b: str = ''"))
+
+    assert {"a", "b"} == InputGenerator(schema).rich().value.keys()
 
 
 def test_what_only_the_model_rejects_is_not_valid(tmp_path: Path) -> None:
@@ -128,6 +150,10 @@ OUTPUTS: dict[str, tuple[str, JSON, JSON]] = {
     "a serializer without a type": ("Stamp", {"when": 1.5}, {}),
     "a field with an alias": ('list[Annotated[Opts, Field(alias="x")]]', [{"repeat": 1}], [{"repeat": "1"}]),
     "bytes": ("bytes", "abc", 1),
+    "numbers as keys": ("dict[int, int]", {"1": 2, "-30": 4}, {"one": 2}),
+    "numbers within bounds as keys": ("dict[Annotated[int, Field(ge=1, le=900)], int]", {"800": 2}, {"901": 2}),
+    "members of an enumeration as keys": ("dict[Level, int]", {"1": 2}, {"3": 2}),
+    "numbers of a Literal as keys": ("dict[Literal[1, 2], int]", {"1": 2}, {"1": "2"}),
     "a set": ("set[int]", [1, 2], [1, "2"]),
 }
 
