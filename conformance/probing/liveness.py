@@ -64,7 +64,15 @@ class Liveness:
     @property
     def is_impatient(self) -> bool:
         """Whether so many answers are missing that the next ones get less time, and a missing one is no further violation."""
-        return self._misses >= _MAX_PATIENT_MISSES
+        return self._miss_count >= _MAX_PATIENT_MISSES
+
+    @property
+    def _miss_count(self) -> int:
+        """
+        The number of missing answers. Those that the value of one member explains count once: inputs like it are left out,
+        and any number of them may have been in flight by then.
+        """
+        return self._misses + len(self.slow_members)
 
     def may_be_answered(self, size: int, *, is_valid: bool) -> bool:
         """False for a body as large as several that got no answer, while none as large got one."""
@@ -121,12 +129,12 @@ class Liveness:
         If it is explained *by* its *input*, only inputs like it are left out, and not all requests of its kind.
         """
         with self._lock:
-            self._misses += 1
             if not by_input:
+                self._misses += 1
                 self._unanswered.add((check, label))
                 self._misses_by_check[check] = self._misses_by_check.get(check, 0) + 1
-        if self._misses >= _MAX_MISSES:
-            return f"{self._misses} requests got no complete answer; the last one got {found}"
+        if self._miss_count >= _MAX_MISSES:
+            return f"{self._miss_count} requests got no complete answer; the last one got {found}"
         if self._recovers():
             return ""
         return f"after {label} got {found}, not even the simplest input gets an answer"

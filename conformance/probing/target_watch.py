@@ -111,9 +111,8 @@ class TargetWatch:
             return False
         self._liveness.slow_members.add(number.path)
         self._note(
-            f"an input with {number.name} = {number.value:g} got no answer within {format_duration(limit)}; inputs with "
-            f"{number.name} from {limit:g} on were left out. If it decides how long the chain works, give it a maximum in the "
-            "input schema"
+            f"inputs with `{number.name}` of {limit:g} or more got no answer within {format_duration(limit)}, and were left out "
+            "from then on. If it decides how long the chain works, give it a maximum in the input schema"
         )
         return True
 

@@ -23,6 +23,7 @@ from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.unbounded_input import large_numbers
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope, ResponseTimes, Round, RunLimits, TimeBudget
+from chainproof.conformance.probing.concurrency import run_together
 from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import TargetBehaviour
@@ -354,6 +355,24 @@ def test_a_number_without_a_bound_is_named_and_left_out() -> None:
     assert 1 == len(hogs)
     assert () == requester.finding_recorder.findings
     assert any("delay" in note and "maximum" in note for note in requester.notes)
+
+
+def test_inputs_that_are_in_flight_at_once_count_as_one_missing_answer() -> None:
+    """More of them than missing answers that end a run: the chain answers its simplest input, so the run goes on, with one note."""
+
+    def sleeping_chain(request: EndpointRequest) -> EndpointAnswer:
+        received = correct_endpoint(request)
+        sleeps = received.status == 200 and bool(large_numbers(request.body, 0.3))
+        return EndpointAnswer(status=200, raw=b"", stays_open=True) if sleeps else received
+
+    schema = Schema(source="a chain", document=DELAY)
+    with requester_for(sleeping_chain, deadline=0.3, echo=False, input_schema=schema) as requester:
+        bodies = [b'{"delay":%d}' % number for number in range(1, 25)]
+        run_together(requester.send, [requester.build_request(body, label="an input") for body in bodies])
+        requester.time_budget.deadline(1.0)  # raises if the run ended
+
+    assert () == requester.finding_recorder.findings
+    assert 1 == sum("`delay`" in note for note in requester.notes)
 
 
 UNFINISHED = {
