@@ -7,6 +7,7 @@ defects, and the correct chain at every depth.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import subprocess
@@ -57,6 +58,8 @@ def test_a_defect_is_found_and_named(name, tmp_path):
 @pytest.mark.parametrize("depth", ("quick", "standard", "deep") if ALL else ("quick",))
 def test_the_correct_chain_passes(depth, tmp_path):
     """The chain without a defect passes."""
+    if depth == "deep":
+        faulthandler.cancel_dump_traceback_later()  # it takes longer than pytest permits for other tests
     with running_chain("", tmp_path) as origin:
         result = run_conformance(origin, tmp_path / "run", depth)
     assert 0 == result.returncode, result.stdout[-3000:] + result.stderr[-2000:]
