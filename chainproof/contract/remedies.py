@@ -412,7 +412,16 @@ SERVERS: tuple[Remedy, ...] = (
     ),
 )
 
-REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *SERVERS)
+BASETEN: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=(clauses.OUTPUT_OBJECT, clauses.OUTPUT_MEDIA_TYPE),
+        framework="Baseten",
+        text="The service passes on whatever run_remote returns: any JSON value, or a stream. `--contract documented` permits that.",
+        difference="streams its output|^status 200, ",
+    ),
+)
+
+REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *SERVERS, *BASETEN)
 
 
 _SERVER_NAMES = {

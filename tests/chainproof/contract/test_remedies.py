@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from chainproof.contract.clauses import ECHO_EXACT, ERROR_MEDIA_TYPE, REQUEST_ANSWERED, STATUS
+from chainproof.contract.answer import Answer
+from chainproof.contract.clauses import (
+    ECHO_EXACT,
+    ERROR_MEDIA_TYPE,
+    OUTPUT_MEDIA_TYPE,
+    OUTPUT_OBJECT,
+    REQUEST_ANSWERED,
+    STATUS,
+)
+from chainproof.contract.levels import Clause, Contract
 from chainproof.contract.remedies import remedies_for
+from chainproof.contract.violations import violations
 
 
 @pytest.mark.parametrize(
@@ -18,6 +28,26 @@ from chainproof.contract.remedies import remedies_for
 def test_a_remedy_for_numbers_is_shown_for_other_numbers_only(actual: str, frameworks: set[str]) -> None:
     """What rounds integers does not explain another member."""
     assert frameworks == {remedy.framework for remedy in remedies_for(ECHO_EXACT.id, actual)}
+
+
+@pytest.mark.parametrize(
+    ("clause", "media_type", "is_permitted"),
+    [
+        (OUTPUT_MEDIA_TYPE, "application/octet-stream", True),
+        (OUTPUT_OBJECT, "application/json", True),
+        (OUTPUT_MEDIA_TYPE, "text/html", False),
+    ],
+    ids=["a stream", "a text", "a page"],
+)
+def test_the_wider_contract_is_named_where_it_permits_the_output(
+    clause: Clause, media_type: str, is_permitted: bool
+) -> None:
+    """As of chains that stream, or return a text."""
+    answer = Answer(status=200, headers=(("Content-Type", media_type), ("X-Baseten-Request-Id", "a")), body=b'"a"')
+    found = {each.clause: each.actual for each in violations(answer, Contract.STRICT)}
+
+    assert is_permitted is ("Baseten" in {each.framework for each in remedies_for(clause.id, found[clause])})
+    assert is_permitted is (clause not in {each.clause for each in violations(answer, Contract.DOCUMENTED)})
 
 
 @pytest.mark.parametrize("form", ["status {}", "Undocumented status code, reported by Schemathesis: Received: {}"])
