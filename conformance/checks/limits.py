@@ -49,10 +49,12 @@ def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
             continue
         accepted, bound = 0, dimension.bounds[requester.settings.depth]
         for size in _doubling_sizes(2 * dimension.required, bound):
-            if _send(requester, dimension, size).status != 200:
+            status = _send(requester, dimension, size).status
+            if status != 200:
                 _send(requester, dimension, bound)
-                smaller = f", {accepted} is accepted" if accepted else ""
-                requester.note(f"{dimension.label(size)} is rejected{smaller}")
+                smaller = f", {accepted}: status 200" if accepted else ""
+                if status is not None:
+                    requester.note(f"{dimension.label(size)}: status {status}{smaller}")
                 break
             accepted = size
 
