@@ -413,7 +413,7 @@ def measured(server: Server, version: str, python: str, upstream: int) -> Server
         name=server.name,
         version=version,
         is_proxy=server.is_proxy,
-        kept=tuple(each for each, state in states.items() if state is ClauseState.PASSED),
+        kept=tuple(each for each, state in states.items() if state in (ClauseState.PASSED, ClauseState.INCONCLUSIVE)),
         violated=tuple(
             each for each, state in states.items() if state in (ClauseState.FAILED, ClauseState.WITH_WARNINGS)
         ),

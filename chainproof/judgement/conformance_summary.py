@@ -12,7 +12,7 @@ from chainproof.contract.deviations import WAIVED_FROM, is_waived
 from chainproof.contract.levels import Contract
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.caveats import assumed_path, damaged, emulated, expired_acceptances, unused_acceptances
-from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
+from chainproof.judgement.conformance_verdict import ENOUGH_ANSWERS, ConformanceEvidence, conformance_verdict
 from chainproof.judgement.severity import failing_levels, sort_findings
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.coverage import NOT_SELECTED
@@ -28,6 +28,8 @@ class ClauseState(StrEnum):
     FAILED = "failed"
     WITH_WARNINGS = "with warnings"
     """Violated, but only a recommendation: it fails a run only with `--fail-on should`."""
+    INCONCLUSIVE = "inconclusive"
+    """Not violated, but tested by too few answers to show a violation in 1 of 10."""
     NOT_EXERCISED = "not exercised"
     WAIVED = "waived"
     """The selected contract does not demand it, or its violations were accepted with `--accept`."""
@@ -115,7 +117,9 @@ def _clause_state(
         return ClauseState.FAILED if fails else ClauseState.WITH_WARNINGS
     if is_waived(clause, Contract(run.manifest.contract)):
         return ClauseState.WAIVED
-    return ClauseState.PASSED if exercised else ClauseState.NOT_EXERCISED
+    if not exercised:
+        return ClauseState.NOT_EXERCISED
+    return ClauseState.PASSED if exercised >= ENOUGH_ANSWERS else ClauseState.INCONCLUSIVE
 
 
 def _evidence(run: Run) -> ConformanceEvidence:
@@ -124,7 +128,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
     note = run.end.note if run.end is not None else ""
     return ConformanceEvidence(
         findings=run.findings,
-        exercised=frozenset(count.clause for count in run.clauses if count.exercised),
+        exercised={count.clause: count.exercised for count in run.clauses},
         day=run.manifest.day,
         acceptances=run.manifest.acceptances,
         contract=Contract(run.manifest.contract),

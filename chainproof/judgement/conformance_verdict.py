@@ -17,6 +17,12 @@ from chainproof.results.finding import Finding
 from chainproof.results.integrity import damage_text
 from chainproof.results.manifest import Ending
 
+ENOUGH_ANSWERS = 29
+"""
+Answers that show a violation in 1 of 10 with 95 % probability, since 0.9^29 is 4.7 %.
+
+A clause without a violation in fewer answers is inconclusive.
+"""
 NO_SUCCESS = "No request was answered 200: the run needs inputs that the chain accepts (--input-schema or --payloads)"
 """Why a run shows nothing about a chain whose inputs are unknown."""
 INPUTS_REJECTED = "No request was answered 200: the target rejects the given inputs (`chainproof call` shows an answer)"
@@ -28,8 +34,8 @@ class ConformanceEvidence:
     """What the verdict on a conformance run depends on."""
 
     findings: Iterable[Finding]
-    exercised: frozenset[str]
-    """Ids of the clauses that were exercised."""
+    exercised: Mapping[str, int]
+    """How many answers each exercised clause was tested by, by its id."""
     day: date
     """When the run began; decides which acceptances are valid."""
     acceptances: tuple[Acceptance, ...] = ()
@@ -69,15 +75,28 @@ class ConformanceEvidence:
 
     @property
     def passed_clauses(self) -> int:
-        """The number of clauses that were exercised without a violation, without those that the contract waives."""
-        passed = self.exercised - {found.clause for found in self.findings}
-        return sum(clause.id in passed and not is_waived(clause, self.contract) for clause in CLAUSES)
+        """The number of clauses that enough answers tested without a violation."""
+        return sum(count >= ENOUGH_ANSWERS for count in self._answers_without_violation)
+
+    @property
+    def inconclusive_clauses(self) -> int:
+        """The number of clauses that too few answers tested without a violation."""
+        return sum(0 < count < ENOUGH_ANSWERS for count in self._answers_without_violation)
 
     @property
     def untested_clauses(self) -> int:
-        """The number of clauses that were neither exercised nor violated, without those that the contract waives."""
-        known = self.exercised | {found.clause for found in self.findings}
-        return sum(clause.id not in known and not is_waived(clause, self.contract) for clause in CLAUSES)
+        """The number of clauses that were neither exercised nor violated."""
+        return sum(count == 0 for count in self._answers_without_violation)
+
+    @property
+    def _answers_without_violation(self) -> Iterable[int]:
+        """How many answers tested each clause that was not violated, without those that the contract waives."""
+        violated = {found.clause for found in self.findings}
+        return (
+            self.exercised.get(clause.id, 0)
+            for clause in CLAUSES
+            if clause.id not in violated and not is_waived(clause, self.contract)
+        )
 
 
 def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
@@ -107,10 +126,26 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
             Verdict.INCONCLUSIVE,
             f"The run is incomplete, and found no violation until then: {evidence.cut_by}.{also}",
         )
-    if not evidence.passed_clauses and not accepted:
+    few = _inconclusive(evidence)
+    if not few and not evidence.passed_clauses and not accepted:
         return Verdict.INCONCLUSIVE, "No clause was tested."
+    if not evidence.passed_clauses and not accepted and not evidence.selection:
+        return Verdict.INCONCLUSIVE, f"No violation, but too few answers.{few}"
     by = f" by the checks that -k {evidence.selection!r} selects" if evidence.selection else ""
-    return Verdict.PASS, f"{_clauses(evidence.passed_clauses)} tested and passed{by}.{also}"
+    passed = (
+        f"{_clauses(evidence.passed_clauses)} tested and passed"
+        if evidence.passed_clauses
+        else f"No {'other ' * bool(accepted)}violation"
+    )
+    return Verdict.PASS, f"{passed}{by}.{also}{few}"
+
+
+def _inconclusive(evidence: ConformanceEvidence) -> str:
+    """How many clauses too few answers tested, in a sentence after a space; empty if none."""
+    count = evidence.inconclusive_clauses
+    if not count:
+        return ""
+    return f" {_clauses(count)} inconclusive: no violation, in fewer than the {ENOUGH_ANSWERS} answers that show one in 1 of 10."
 
 
 def _gap(evidence: ConformanceEvidence) -> str:

@@ -16,6 +16,7 @@ from chainproof.contract import clauses
 from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.target import is_loopback
 from chainproof.contract.violations import Violation
+from chainproof.judgement.conformance_verdict import ENOUGH_ANSWERS
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation, expectation
@@ -55,8 +56,6 @@ _REQUESTS_PER_CONNECTION = 25
 _FREQUENCIES = (0.1, 0.01, 0.001)
 """Defect frequencies whose probability of detection is reported."""
 _KINDS = ("valid", "unauthenticated", "invalid")
-_ENOUGH = 29
-"""Answers that show a defect in 1 of 10 answers with 95 % probability."""
 _LEAST = 200
 """Requests with enough of each kind among them."""
 _MORE_TIME = 4
@@ -104,7 +103,7 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
         for kind, request, on_own_connection in islice(_mixed_requests(requester, rng), requests // threads):
             if monotonic() > latest:
                 return
-            if monotonic() > until and counts[kind] >= _ENOUGH:
+            if monotonic() > until and counts[kind] >= ENOUGH_ANSWERS:
                 continue  # a slow target gets no more than are needed to detect a frequent defect
             received = (
                 _send_on_own_connection(requester, request) if on_own_connection else requester.send_once(request)
@@ -117,10 +116,10 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
     run_in_threads(send_in_turn, range(min(4, requests // 100)), threads=threads)
     run_in_threads(send_requests, range(threads), threads=threads)
     requester.note(_counts_text(counts))
-    if requester.scope.round is not Round.FIRST and any(counts[kind] < _ENOUGH for kind in _KINDS):
+    if requester.scope.round is not Round.FIRST and any(counts[kind] < ENOUGH_ANSWERS for kind in _KINDS):
         answered = ", ".join(f"{counts[kind]} {kind}" for kind in _KINDS)
         raise CheckSkipped(
-            f"needs {_ENOUGH} answers of each kind to detect a defect in 1 of 10 answers, got {answered} in time"
+            f"needs {ENOUGH_ANSWERS} answers of each kind to detect a defect in 1 of 10 answers, got {answered} in time"
         )
 
 

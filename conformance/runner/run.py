@@ -77,9 +77,7 @@ class ConformanceRun:
         finding_recorder = self.requester.finding_recorder
         return ConformanceEvidence(
             findings=finding_recorder.findings,
-            exercised=frozenset(
-                name for name, clause in COUNTABLE_CLAUSES.items() if finding_recorder.exercise_count(clause)
-            ),
+            exercised={name: finding_recorder.exercise_count(clause) for name, clause in COUNTABLE_CLAUSES.items()},
             day=self.day,
             acceptances=self.acceptances,
             contract=self.settings.contract,

@@ -188,6 +188,7 @@ def shown_exemplars(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
 _STATE_ORDER = (
     ClauseState.FAILED,
     ClauseState.WITH_WARNINGS,
+    ClauseState.INCONCLUSIVE,
     ClauseState.NOT_EXERCISED,
     ClauseState.WAIVED,
     ClauseState.PASSED,

@@ -257,6 +257,7 @@ def _conformance(summary: ConformanceSummary) -> Iterator[Case]:
 
 
 _SKIPPED = {
+    ClauseState.INCONCLUSIVE: "inconclusive: no violation, in too few answers to show one in 1 of 10",
     ClauseState.NOT_EXERCISED: "not exercised",
     ClauseState.WAIVED: "waived by the contract",
 }

@@ -228,22 +228,23 @@ def write_conformance(
     path: Path,
     *,
     findings: Iterable[Finding] = (),
-    exercised: int = 12,
+    exercised: int = 120,
+    few: Iterable[str] = ("version-case", "chunk-end"),
     idle: Iterable[str] = ("error-on-demand", "answer-matches-request"),
     ending: Ending | None = Ending.COMPLETED,
     **changes: object,
 ) -> Path:
-    """Write the folder of a conformance run."""
+    """Write the folder of a conformance run. Clauses are exercised *exercised* times; *few* of them once, and *idle* ones never."""
     defaults = {"kind": RunKind.CONFORMANCE, "name": "standard", "settings": {"depth": "standard"}, "objectives": ()}
     manifest = load_manifest(**{**defaults, **changes})
     findings = list(findings)
-    idle = frozenset(idle)
+    counts = {**dict.fromkeys(few, min(1, exercised)), **dict.fromkeys(idle, 0)}
     with RunWriter(path, manifest) as writer:
         for finding in findings:
             writer.write_finding(finding)
         for clause in CLAUSES:
             violations = sum(each.count for each in findings if each.clause == clause.id)
-            times = 0 if clause.id in idle else exercised
+            times = counts.get(clause.id, exercised)
             writer.write_clause(ClauseCount(clause=clause.id, exercised=times, violations=violations))
         if ending is not None:
             writer.finish(RunEnd(ending=ending, seconds=14.2))

@@ -31,7 +31,7 @@ def a_run(
     kind: RunKind = RunKind.CONFORMANCE,
     ending: Ending = Ending.COMPLETED,
     started: str = f"{STARTED}T23:59:59.999Z",
-    exercised: int = 3,
+    exercised: int = 30,
 ) -> Run:
     """A run that exercised every clause and violated some."""
     findings = tuple(

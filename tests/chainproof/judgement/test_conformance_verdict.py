@@ -14,7 +14,7 @@ from chainproof.contract.accepted_violations import Acceptance, parse_acceptance
 from chainproof.contract.clauses import CLAUSE_BY_ID, Clause
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.violations import Violation
-from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
+from chainproof.judgement.conformance_verdict import ENOUGH_ANSWERS, ConformanceEvidence, conformance_verdict
 from chainproof.judgement.severity import failing_levels
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding, finding
@@ -28,7 +28,7 @@ def violated(clause: Clause) -> Finding:
     return finding(Violation(clause=clause, expected="a string", actual="a list"))
 
 
-PASSED = ConformanceEvidence(findings=(), exercised=frozenset({clauses.STATUS.id}), day=DAY)
+PASSED = ConformanceEvidence(findings=(), exercised={clauses.STATUS.id: ENOUGH_ANSWERS}, day=DAY)
 FAILED = replace(PASSED, findings=(violated(clauses.ERROR_MESSAGE),))
 ACCEPTED = replace(FAILED, acceptances=(Acceptance(clause="error-message"),))
 WARNED = replace(PASSED, findings=(violated(clauses.REQUEST_ID_ON_ERRORS),))
@@ -56,9 +56,29 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
     ),
     "blocked": (replace(PASSED, blocked_reason=BLOCKED), Verdict.INCONCLUSIVE, f"{BLOCKED}."),
     "blocked, a violation": (replace(FAILED, blocked_reason=BLOCKED), Verdict.FAIL, "error-message"),
-    "nothing exercised": (replace(PASSED, exercised=frozenset()), Verdict.INCONCLUSIVE, "No clause was tested."),
+    "nothing exercised": (replace(PASSED, exercised={}), Verdict.INCONCLUSIVE, "No clause was tested."),
+    "too few answers for the only clause": (
+        replace(PASSED, exercised={clauses.STATUS.id: ENOUGH_ANSWERS - 1}),
+        Verdict.INCONCLUSIVE,
+        "No violation, but too few answers. 1 clause inconclusive: no violation, in fewer than the 29 answers",
+    ),
+    "too few answers for the only clause of the selected checks": (
+        replace(PASSED, exercised={clauses.STATUS.id: 3}, selection="routing"),
+        Verdict.PASS,
+        "No violation by the checks that -k 'routing' selects. 1 clause inconclusive: ",
+    ),
+    "too few answers for one clause of two": (
+        replace(PASSED, exercised={clauses.STATUS.id: ENOUGH_ANSWERS, clauses.OUTPUT_JSON.id: 1}),
+        Verdict.PASS,
+        "1 clause tested and passed. 1 clause inconclusive: no violation, in fewer than",
+    ),
+    "too few answers for the only clause, a violation": (
+        replace(FAILED, exercised={clauses.STATUS.id: 1}),
+        Verdict.FAIL,
+        "1 clause violated: error-message.",
+    ),
     "only a waived clause exercised": (
-        replace(PASSED, exercised=frozenset({clauses.OUTPUT_OBJECT.id}), contract=Contract.DOCUMENTED),
+        replace(PASSED, exercised={clauses.OUTPUT_OBJECT.id: ENOUGH_ANSWERS}, contract=Contract.DOCUMENTED),
         Verdict.INCONCLUSIVE,
         "No clause was tested.",
     ),
@@ -144,6 +164,11 @@ def test_a_complete_run_fails_exactly_if_a_finding_fails_it(
 
     assert bool(failing) is (verdict is Verdict.FAIL)
     assert all(name in reason for name in failing)
+
+
+def test_enough_answers_show_a_violation_in_1_of_10() -> None:
+    """With 95 % probability, and one answer less does not."""
+    assert 0.9**ENOUGH_ANSWERS <= 0.05 < 0.9 ** (ENOUGH_ANSWERS - 1)
 
 
 @pytest.mark.parametrize(

@@ -566,7 +566,7 @@ def test_the_verdict_on_a_load_run(case: str) -> None:
 
 
 def conformance_run(*findings: Finding, fail_on: str = "assumed", note: str = "", contract: str = "strict") -> Run:
-    """A conformance run that exercised one clause, with its findings."""
+    """A conformance run that exercised one clause often enough and one not, with its findings."""
     manifest = Manifest(
         kind=RunKind.CONFORMANCE,
         name="quick",
@@ -575,7 +575,10 @@ def conformance_run(*findings: Finding, fail_on: str = "assumed", note: str = ""
         contract=contract,
         settings={"fail_on": fail_on},
     )
-    counts = (ClauseCount(clause=clauses.STATUS.id, exercised=10, violations=0),)
+    counts = (
+        ClauseCount(clause=clauses.STATUS.id, exercised=29, violations=0),
+        ClauseCount(clause=clauses.REQUEST_ID_UNIQUE.id, exercised=28, violations=0),
+    )
     end = RunEnd(ending=Ending.COMPLETED, seconds=1.0, note=note)
     return Run(path=Path("runs/y"), manifest=manifest, clauses=counts, findings=findings, end=end)
 
@@ -663,12 +666,13 @@ def test_many_untested_clauses_are_counted_and_few_are_named() -> None:
 
 
 def test_every_clause_has_a_state() -> None:
-    """Passed, failed, not exercised or waived."""
+    """Passed, failed, inconclusive, not exercised or waived. A violation in 1 of 10 answers would show in those of a passed clause."""
     run = conformance_run(finding(clauses.ERROR_CODE), contract="documented")
     states = {row.clause.id: row.state for row in summarise_conformance(run).clauses}
 
     assert set(clauses.CLAUSE_BY_ID) == set(states)
     assert ClauseState.PASSED is states[clauses.STATUS.id]
+    assert ClauseState.INCONCLUSIVE is states[clauses.REQUEST_ID_UNIQUE.id]
     assert ClauseState.FAILED is states[clauses.ERROR_CODE.id]
     assert ClauseState.WAIVED is states[clauses.OUTPUT_OBJECT.id]
     assert ClauseState.NOT_EXERCISED is states[clauses.RESPONSE_FRAMING.id]

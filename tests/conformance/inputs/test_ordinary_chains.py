@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -11,10 +12,10 @@ from datetime import date
 import pytest
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks import Check, repetition
+from chainproof.conformance.checks import Check, limits, repetition
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.checks.repetition import RepetitionLimits
-from chainproof.conformance.options import Depth
+from chainproof.conformance.options import Depth, Permission
 from chainproof.contract.clauses import CLAUSES
 from chainproof.judgement.conformance_verdict import NO_SUCCESS, ConformanceEvidence, conformance_verdict
 from chainproof.judgement.verdict import Verdict
@@ -65,7 +66,7 @@ def verdict(result: SuiteResult) -> tuple[Verdict, str]:
     return conformance_verdict(
         ConformanceEvidence(
             findings=finding_recorder.findings,
-            exercised=frozenset(clause.id for clause in CLAUSES if finding_recorder.exercise_count(clause)),
+            exercised={clause.id: finding_recorder.exercise_count(clause) for clause in CLAUSES},
             day=date(2026, 1, 1),
             was_accepted=bool(finding_recorder.coverage.statuses.get(200)),
         )
@@ -168,6 +169,31 @@ def test_probes_have_the_required_arguments(run_suite: RunSuite) -> None:
     result = run(run_suite, lenient, checks=some, input_schema=SCHEMA)
 
     assert result.clauses == {"object-accepted", "invalid-json-rejected"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "noted"),
+    [
+        (error(400, "client_error"), ["objects nested 512 deep: status 400, 256: status 200"]),
+        (EndpointAnswer(status=0, raw=b""), []),
+    ],
+    ids=["rejected", "dropped"],
+)
+def test_a_note_on_a_size_says_only_what_was_answered(
+    run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch, answer: EndpointAnswer, noted: list[str]
+) -> None:
+    """A size without an answer is a finding. It was not rejected."""
+    monkeypatch.setattr(limits, "DIMENSIONS", limits.DIMENSIONS[:1])
+
+    def limited(request: EndpointRequest) -> EndpointAnswer:
+        own = replace(answer, request_id=uuid.uuid4().hex)
+        return own if request.body.count(b"{") > 300 else typed_endpoint(request)
+
+    some = checks("oversized_objects_get_a_documented_answer")
+    result = run(run_suite, limited, checks=some, input_schema=SCHEMA, allow=(Permission.HUGE_BODIES,))
+
+    assert noted == [note for note in result.finding_recorder.coverage.notes if "nested" in note]
+    assert result.clauses == (set() if noted else {"request-answered"})
 
 
 def test_a_rejection_counts_only_while_the_unchanged_request_is_accepted(run_suite: RunSuite) -> None:

@@ -236,7 +236,7 @@ def conformance(path: Path, *violated: int, exercised: int = 20, seed: int = 1) 
     with RunWriter(path, manifest) as writer:
         for place, clause in enumerate(CLAUSES[:exercised]):
             count = int(place in violated)
-            writer.write_clause(ClauseCount(clause=clause.id, exercised=9, violations=count))
+            writer.write_clause(ClauseCount(clause=clause.id, exercised=29, violations=count))
             if count:
                 texts = {"source": "s", "quotation": "q", "expected": "this", "actual": "that", "reproduce": "curl"}
                 writer.write_finding(Finding(clause=clause.id, level="must", count=1, **texts))
