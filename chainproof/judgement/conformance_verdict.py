@@ -126,17 +126,18 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
             Verdict.INCONCLUSIVE,
             f"The run is incomplete, and found no violation until then: {evidence.cut_by}.{also}",
         )
+    return _without_violation(evidence, also)
+
+
+def _without_violation(evidence: ConformanceEvidence, also: str) -> tuple[Verdict, str]:
+    """The verdict on a complete run without a violation that was not accepted."""
     few = _inconclusive(evidence)
-    if not few and not evidence.passed_clauses and not accepted:
-        return Verdict.INCONCLUSIVE, "No clause was tested."
-    if not evidence.passed_clauses and not accepted and not evidence.selection:
-        return Verdict.INCONCLUSIVE, f"No violation, but too few answers.{few}"
+    if not evidence.passed_clauses and not also and not (few and evidence.selection):
+        return Verdict.INCONCLUSIVE, f"No violation, but too few answers.{few}" if few else "No clause was tested."
     by = f" by the checks that -k {evidence.selection!r} selects" if evidence.selection else ""
-    passed = (
-        f"{_clauses(evidence.passed_clauses)} tested and passed"
-        if evidence.passed_clauses
-        else f"No {'other ' * bool(accepted)}violation"
-    )
+    passed = "No other violation" if also else "No violation"
+    if evidence.passed_clauses:
+        passed = f"{_clauses(evidence.passed_clauses)} tested and passed"
     return Verdict.PASS, f"{passed}{by}.{also}{few}"
 
 
