@@ -10,13 +10,16 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NoReturn
 
-from chainproof.contract.redaction import MIN_LENGTH, Redactor, redactor
+from chainproof.contract.redaction import MAX_IN_ALL_FORMS, MIN_LENGTH, Redactor, redactor
 from chainproof.errors import UsageError
 
 DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
 BASELINE_KEY_VARIABLE = "BASELINE_API_KEY"
 """The variable with the key of the target that another one is compared with, if it has its own."""
 
+
+MAX_KEY_LENGTH = 4000
+"""Characters of a key. To find the parts of a longer one in output would take seconds, and many servers permit header fields of 8 KiB."""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 """An ordinary name of an environment variable. Any other text in its place may be the key itself."""
@@ -105,6 +108,10 @@ def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABL
         raise ApiKeyError(
             f"the key in {variable} has blanks, control characters or non-ASCII text: expected printable ASCII without blanks"
         )
+    if len(text) > MAX_KEY_LENGTH:
+        raise ApiKeyError(
+            f"the key in {variable} has {len(text):,} characters: expected at most {MAX_KEY_LENGTH:,}, since servers reject longer header fields"
+        )
     return ApiKey(text)
 
 
@@ -115,8 +122,8 @@ def load_key_from_environment(variable: str = DEFAULT_KEY_VARIABLE) -> ApiKey:
 
 _RARE_BITS = MIN_LENGTH * math.log2(36)
 """
-A part of a key is a leak if it is at least as improbable as eight random letters and digits: in a million answers with 100 random
-characters, a key of 34 characters has less than one chance in a thousand. Of hexadecimal digits that are 11, of decimal ones 13.
+A part of a key is a leak if it is at least as improbable as eight random letters and digits: of 500 runs with a million answers of 100
+random characters each, one has a part of a key of 34 characters by chance. Of hexadecimal digits that takes 11, of decimal ones 13.
 """
 _RARE_LENGTHS = (MIN_LENGTH, 12, 16)
 """Characters of such parts: ordinary ones, those of hexadecimal digits, and those of decimal digits or with dashes."""
@@ -147,22 +154,24 @@ def improbable_parts(key: str) -> Iterator[tuple[str, int]]:
     >>> list(improbable_parts("my-production-key-a1b2c3d4e5f60718"))
     [('n-key-a1b2c3', 8), ('-a1b2c3d4e5f60718', 12)]
     """
-    counted: set[tuple[int, int]] = set()
+    counted: dict[int, set[int]] = {}
     for length in _RARE_LENGTHS:
-        starts = [
+        starts = {
             start
             for start in range(len(key) - length + 1)
             if is_improbable(key[start : start + length])
-            and not any(start <= first and last <= start + length for first, last in counted)
-        ]
-        counted |= {(start, start + length) for start in starts}
-        first = [start for start in starts if start - 1 not in starts]
-        last = [start + length for start in starts if start + 1 not in starts]
+            and all(shorter.isdisjoint(range(start, start + length - size + 1)) for size, shorter in counted.items())
+        }
+        counted[length] = starts
+        first = sorted(start for start in starts if start - 1 not in starts)
+        last = sorted(start + length for start in starts if start + 1 not in starts)
         yield from ((key[start:end], length) for start, end in zip(first, last, strict=True))
 
 
 @lru_cache(maxsize=8)
 def leak_finder(key: str) -> Redactor:
     """Finds a key, whole or in part, in any common encoding, but no part that may be in a text by chance."""
+    if len(key) > MAX_IN_ALL_FORMS:
+        return Redactor([key], min_lengths={key: _RARE_LENGTHS[1]})
     lengths = dict(reversed(list(improbable_parts(key)))) or {key: max(MIN_LENGTH, len(key))}
     return Redactor(lengths, min_lengths=lengths)

@@ -8,8 +8,8 @@ and so do blanks, punctuation, tags, colours, accents, invisible characters and 
 holds for fifteen characters in base85 or uuencode, for gzip and zlib data, as they are or in base64, and for the whole secret as a
 number of base 10, 36, 58 or 62. What was removed is marked.
 
-Not recognised are other kinds of compression, ciphers with a key of their own, and pieces of less than eight characters with words
-or numbers between them.
+Not recognised are other kinds of compression, ciphers with a key of their own, pieces of less than eight characters with words or
+numbers between them, and of a secret of more than 300 characters the rarer notations.
 """
 
 from __future__ import annotations
@@ -247,10 +247,7 @@ class Redactor:
     def __init__(
         self, secrets: Iterable[str], instead: str = REDACTED, min_lengths: Mapping[str, int] | None = None
     ) -> None:
-        """
-        *instead* is written in place of each part that is removed. *min_lengths* has, for some secrets, how many consecutive
-        characters may not be left, if these are more than `MIN_LENGTH`.
-        """
+        """*instead* replaces what is removed. *min_lengths*: how many characters of some secrets may not be left, if more than 8."""
         self._instead = instead
         self._whole: list[str] = []
         """Secrets that are removed as a whole only."""
@@ -371,6 +368,8 @@ def _forms(secret: str, min_length: int) -> Iterator[tuple[str, int]]:
         yield text, min_length
     for text in (secret, secret.upper(), secret.lower(), secret[::-1]):
         yield from _coded(text.encode(), min_length)
+    if len(secret) > MAX_IN_ALL_FORMS:
+        return
     yield from ((text[::-1], length) for text, length in _coded(content, min_length))
     for coding, width in (("utf-16-le", 2), ("utf-32-le", 4)):  # of either byte order, without the zero bytes at an end
         yield from _coded(secret.encode(coding), width * (min_length - 1) + 1)
@@ -404,6 +403,8 @@ def _in_rare_digits(content: bytes, min_length: int) -> Iterator[tuple[str, int]
 
 _MIN_NUMBER = 11
 """Bytes of a secret that is also looked for as a number: with fewer, there would be such a number by chance."""
+MAX_IN_ALL_FORMS = 300
+"""Characters of a secret that is looked for in all notations. Those of a longer one would take much memory."""
 
 
 def _number(value: int, digits: str) -> str:

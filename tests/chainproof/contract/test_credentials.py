@@ -7,6 +7,7 @@ import copy
 import pickle
 import random
 import string
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from chainproof.contract.credentials import (
     DEFAULT_KEY_VARIABLE,
+    MAX_KEY_LENGTH,
     ApiKey,
     ApiKeyError,
     leak_finder,
@@ -95,6 +97,19 @@ def test_missing_key_is_rejected(environment: dict[str, str], message: str) -> N
         load_key(environment)
 
     assert f"export {DEFAULT_KEY_VARIABLE}=" in str(error.value)
+
+
+def test_a_key_that_is_too_long_is_rejected() -> None:
+    """The parts of a longer key are not searched for; those of the longest one take little time."""
+    token = "".join(random.Random(1).choices(TOKEN, k=MAX_KEY_LENGTH))
+    began = time.process_time()
+    found = leak_finder(token).finds(f"<p>{token[2000:2020]}</p>")
+
+    assert found
+    assert time.process_time() - began < 2
+    assert token == load_key({"K": token}, "K").reveal()
+    with pytest.raises(ApiKeyError, match="expected at most 4,000"):
+        load_key({"K": f"{token}x"}, "K")
 
 
 @pytest.mark.parametrize("key", ["zQ7vXw2K.pL9mNb4RtYc6", "abcdef0123456789", "ABCDEF0123456789", "baseten_api_key"])
