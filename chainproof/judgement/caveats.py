@@ -24,16 +24,20 @@ from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.cold_start import SIMILARITY, ColdStart
 from chainproof.judgement.judged_requests import JudgedRequests
-from chainproof.judgement.latency import Timing, too_few
+from chainproof.judgement.latency import QUANTILES, Timing, too_few
 from chainproof.judgement.no_ok_answers import rejected_inputs
 from chainproof.results.exchange import OWN_ERRORS, NotSent, Result, responsible_for_outcome
 from chainproof.results.folder import Run
 from chainproof.results.integrity import damage_text
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending, Guard
+from chainproof.statistics.dependence import stronger
 from chainproof.statistics.histogram import Histogram, merge_histograms
 from chainproof.workload.objectives import INSTANTS, Indicator, parse_objective
 from chainproof.workload.workload import REPLAY
+
+_TAIL = 0.025
+"""The probability beyond each end of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +65,24 @@ def unfinished(inputs: CaveatInput) -> Iterator[Caveat]:
             remedy="If it is in progress, report on it after its end. If it was killed, run it again: Ctrl-C and SIGTERM end a run and complete its folder.",
             invalidates=True,
         )
+    elif inputs.run.end.ending is Ending.MACHINE_FAULT:
+        yield Caveat(
+            code=CaveatCode.UNFINISHED,
+            text=f"A problem of the machine ended the run after {format_duration(inputs.run.end.seconds)}: the requests since "
+            "the last second that was written are missing.",
+            remedy="Solve the problem that the first line names, and run it again.",
+            invalidates=True,
+        )
 
 
 def accounting(inputs: CaveatInput) -> Iterator[Caveat]:
-    """Every planned request must be accounted for, and two independent sets of counters must agree."""
+    """
+    Every planned request must be accounted for, and two independent sets of counters must agree.
+
+    They cannot where the last seconds could not be written: the machine's problem explains the difference.
+    """
+    if inputs.run.end is not None and inputs.run.end.ending is Ending.MACHINE_FAULT:
+        return
     counted = inputs.accounting
     own_counts = dict(inputs.run.end.accounting) if inputs.run.end is not None else {}
     differing = [name for name, value in own_counts.items() if counted.to_json().get(name) != value]
@@ -173,18 +191,18 @@ def cold_start(inputs: CaveatInput) -> Iterator[Caveat]:
     """A run with an objective on its cold start mixes the cold start with what comes after it."""
     indicators = {parse_objective(text).indicator for text in inputs.run.manifest.objectives}
     start = inputs.start
-    if not indicators & set(INSTANTS) or start.first_success is None:
+    if not indicators & set(INSTANTS) or start.first_success is None or start.is_warm:
         return
     settling_time = (
         "response times had not settled, because they became slower later"
         if start.slowdown is not None
         else "response times had not settled when the run ended, or the run was too short to tell"
         if start.settling_time is None
-        else f"response times settled {format_duration(start.settling_time)} into it"
+        else f"response times settled {format_duration(start.settling_time)} after it"
     )
     yield Caveat(
         code=CaveatCode.COLD_START,
-        text=f"The first request was answered ok {format_duration(start.first_success)} into the run; {settling_time} "
+        text=f"The first ok answer came {format_duration(start.first_success)} after the first request was due; {settling_time} "
         "(by changes in the median of each second). The figures include the time before and after.",
         remedy="To measure the warm target alone, run again while it is warm.",
     )
@@ -393,14 +411,30 @@ def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
     """The p99.9 of 500 requests is just their maximum."""
     times = inputs.response_time
     unbounded = [name for name in times.quantiles if too_few(times, name)]
-    if unbounded:
-        yield Caveat(
-            code=CaveatCode.TOO_FEW_REQUESTS,
-            text=f"{times.count:,} ok answer{' is' if times.count == 1 else 's are'} too few for an upper confidence bound on {', '.join(unbounded)}: the true "
-            "value may be far higher than shown.",
-            remedy="A 95 % interval needs 72 independent answers for p95, 368 for p99 and 3688 for p99.9; if they depend on "
-            "each other, as many times more as the design effect says.",
+    if not unbounded:
+        return
+    batches = inputs.requests.batches(Indicator.RESPONSE_TIME)
+    found = stronger(*(batches.dependence_of_quantile(dict(QUANTILES)[name]) for name in unbounded))
+    count = f"{times.count:,} ok answer{'s' * (times.count != 1)}"
+    independent = round(found.effective_size(times.count, _TAIL))
+    needed = "A 95 % interval needs 72 independent answers for p95, 368 for p99 and 3688 for p99.9"
+    if found.design_effect > 1.0 and independent < times.count:
+        count = (
+            f"{count} depend on each other so much (design effect {found.design_effect:,.{1 if found.design_effect < 10 else 0}f}) that they tell as much as "
+            f"{independent:,} independent one{'s' * (independent != 1)}. These"
         )
+        remedy = f"{needed}. Slow and fast spells need a longer run: at least {format_duration(found.seconds_needed)}."
+        if not found.too_short:
+            remedy = f"{needed}. A longer run has more of them."
+    else:
+        remedy = f"{needed}; if they depend on each other, as many times more as the design effect says."
+    verb = "is" if times.count == 1 else "are"
+    yield Caveat(
+        code=CaveatCode.TOO_FEW_REQUESTS,
+        text=f"{count} {verb} too few for an upper confidence bound on {', '.join(unbounded)}: the true value may be far "
+        "higher than shown.",
+        remedy=remedy,
+    )
 
 
 def violations(inputs: CaveatInput) -> Iterator[Caveat]:

@@ -111,7 +111,7 @@ def generator_caveats(
     yield from _schedule_lag(manifest, judged)
     yield from _event_loop_lag(health)
     yield from _cpu(health)
-    yield from _rate_not_reached(manifest, judged, seconds)
+    yield from _rate_not_reached(manifest, judged, seconds, waits=totals.network.slot_wait.count)
     yield from _resource(CaveatCode.OPEN_FILES, "open files", health.open_files, health.open_files_limit, "ulimit -n")
     yield from _resource(
         CaveatCode.PORTS,
@@ -137,8 +137,10 @@ def _stalls(
     if not by_worker:
         return
     longest, worker = max(by_worker, key=lambda each: (each[0].seconds, -each[0].start, each[1]))
-    missed = [each.objective.text for each in objectives if each.verdict is Verdict.INVALID]
-    if longest.seconds < STALL_WARNING and not missed:
+    invalid = [each for each in objectives if each.verdict is Verdict.INVALID]
+    missed = [each.objective.text for each in invalid if not each.was_undecided]
+    undecided = [each.objective.text for each in invalid if each.was_undecided]
+    if longest.seconds < STALL_WARNING and not invalid:
         return
     workers = len(run.workers)
     lost = sum(stall.seconds for stall, _ in by_worker)
@@ -151,7 +153,8 @@ def _stalls(
         text=f"The load generator{where} stood still for {format_duration(longest.seconds)} at "
         f"{format_duration(max(longest.start, 0.0))} of the run{others}: it was suspended, had no CPU or ran other code. "
         f"{affected:,} requests were due or in flight at such times."
-        + (f" Without its lag these would not be missed or undecided: {', '.join(missed)}." if missed else ""),
+        + (f" Without its lag these would not be missed: {', '.join(missed)}." if missed else "")
+        + (f" Without its lag these would be met instead of undecided: {', '.join(undecided)}." if undecided else ""),
         remedy="Run it again on a machine that is not suspended or overloaded; look for slow code in your own "
         "locustfile.",
         invalidates=lost > STALL_INVALID * workers * duration or _exhausted_budget(run, totals),
@@ -206,8 +209,14 @@ def _cpu(health: GeneratorHealth) -> Iterator[Caveat]:
         )
 
 
-def _rate_not_reached(manifest: Manifest, judged: RequestStats, seconds: Sequence[Interval]) -> Iterator[Caveat]:
-    """A rate that was not reached was not tested."""
+def _rate_not_reached(
+    manifest: Manifest, judged: RequestStats, seconds: Sequence[Interval], *, waits: int
+) -> Iterator[Caveat]:
+    """
+    A rate that was not reached was not tested.
+
+    The target is the reason, and not the generator, if requests were not late but had *waits* for a free slot.
+    """
     settings = manifest.known_settings
     if settings.model != "open" or settings.duration is None:
         return
@@ -215,11 +224,21 @@ def _rate_not_reached(manifest: Manifest, judged: RequestStats, seconds: Sequenc
     due = sum(each.planned - each.not_sent.total() for each in planned_seconds)
     sent = sum(each.sent for each in planned_seconds)
     if due >= MIN_DUE and due - sent > UNSENT_WARNING * due:
+        is_full = waits >= due - sent and not exceeds(judged.schedule_lag, SCHEDULE_LAG_WARNING)
+        answered = sum(each.answered for each in planned_seconds) / settings.duration
         yield Caveat(
             code=CaveatCode.RATE_NOT_REACHED,
             text=f"Of {due:,} requests that were due, {sent:,} were sent before the plan ended: the rate was "
-            f"{sent / due:.1%} of the planned one.",
-            remedy="Use a lower rate, or --processes; if --max-in-flight was reached, allow more.",
+            f"{sent / due:.1%} of the planned one."
+            + (
+                f" --max-in-flight was reached: the target answered {answered:,.0f}/s of {due / settings.duration:,.0f}/s."
+                if is_full
+                else ""
+            ),
+            remedy="The target does not serve this rate: find the highest one that it does with `chainproof loadtests "
+            "saturation`. A higher --max-in-flight only shows how its queue grows."
+            if is_full
+            else "Use a lower rate, or --processes; if --max-in-flight was reached, allow more.",
             invalidates=due - sent > UNSENT_INVALID * due and exceeds(judged.schedule_lag, SCHEDULE_LAG_INVALID),
         )
 

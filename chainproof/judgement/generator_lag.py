@@ -45,7 +45,7 @@ def judge_again(
     objectives = [result.objective for result in results]
     again = zip(*(evaluate_objectives(objectives, each) for each in judged_again), strict=True)
     return tuple(
-        replace(result, verdict=Verdict.INVALID)
+        replace(result, verdict=Verdict.INVALID, was_undecided=result.verdict is Verdict.INCONCLUSIVE)
         if result.verdict in doubtful
         and any(_differs(result, other) for other in others)
         and not _is_about_the_generator(result)
@@ -79,8 +79,9 @@ def without_generator_lag(
         stats=_requests(requests.stats, has_slot_waits=has_slot_waits),
         seconds=[_requests(each, has_slot_waits=has_slot_waits) for each in requests.seconds],
         start=ColdStart(
-            first_success=_shortened(requests.start.first_success, stalls),
-            settling_time=_shortened(requests.start.settling_time, stalls),
+            first_success=_shortened(requests.start.first_success, stalls, requests.start.first_request),
+            settling_time=_shortened(requests.start.settling_time, stalls, requests.start.first_request),
+            first_request=requests.start.first_request,
         ),
         ok_by_second=[count / sending_time for count in requests.ok_by_second] if sending_time else (),
     )
@@ -125,9 +126,9 @@ def time_within(stalls: Iterable[Stall], start: Seconds, end: Seconds) -> Second
     return total
 
 
-def _shortened(instant: Seconds | None, stalls: Sequence[Stall]) -> Seconds | None:
-    """An instant of the cold start without the stalls before it."""
-    return None if instant is None else instant - time_within(stalls, 0.0, instant)
+def _shortened(instant: Seconds | None, stalls: Sequence[Stall], first_request: Seconds) -> Seconds | None:
+    """An instant of the cold start, in seconds since the first request was due, without the stalls in between."""
+    return None if instant is None else instant - time_within(stalls, first_request, first_request + instant)
 
 
 def _requests(stats: RequestStats, *, has_slot_waits: bool) -> RequestStats:

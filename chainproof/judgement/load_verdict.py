@@ -91,10 +91,22 @@ def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdic
             f"Slow and fast spells last too long for this run to decide: {decisive}. "
             f"Run it for at least {format_duration(longest)}."
         )
+    if verdict is Verdict.INVALID:
+        return verdict, _invalid_reason([each for each in objectives if each.verdict is verdict])
     reasons = {
         Verdict.PASS: f"Every objective is met: {decisive}.",
         Verdict.FAIL: f"Missed: {decisive}.",
-        Verdict.INVALID: f"Missed or undecided only because of the load generator's own lag: {decisive}.",
         Verdict.INCONCLUSIVE: f"Too little was seen to decide: {decisive}.",
     }
     return verdict, reasons[verdict]
+
+
+def _invalid_reason(objectives: Sequence[ObjectiveResult]) -> str:
+    """Which objectives are missed, and which are undecided, only because of the load generator."""
+    parts = (
+        ("Missed", [each.objective.text for each in objectives if not each.was_undecided]),
+        ("Undecided", [each.objective.text for each in objectives if each.was_undecided]),
+    )
+    return " ".join(
+        f"{word} only because of the load generator's own lag: {', '.join(texts)}." for word, texts in parts if texts
+    )

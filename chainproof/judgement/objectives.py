@@ -72,6 +72,9 @@ class ObjectiveResult:
     nothing_ok: bool = False
     """True if it is inconclusive because no request was answered ok."""
 
+    was_undecided: bool = False
+    """True if it is invalid because the load generator's lag left it undecided; if it is missed because of it, False."""
+
     @property
     def is_undecided_by_censoring(self) -> bool:
         """True if it is inconclusive and requests were in flight at the end that may be good."""

@@ -16,6 +16,7 @@ other: a slow drift is found as one or several steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -32,8 +33,8 @@ in 12 runs, three of which are slower, no order has a probability below 0.9 %.
 """
 MIN_LEVEL = 2
 """Runs that a level lasts at least."""
-MIN_RUNS = 6
-"""Runs below which no order is rare enough."""
+MIN_RUNS = 9
+"""Runs below which no order is rare enough, however large the change is."""
 MAX_SEGMENT = 10
 """Runs that a segment has at most; longer ones are found by their ends."""
 _PERMUTATIONS = 999
@@ -55,6 +56,22 @@ def change_points(values: Sequence[float]) -> list[int]:
     [5]
     """
     return sorted(_change_points(np.asarray(values, dtype=np.float64), 0, np.random.default_rng(len(values))))
+
+
+def detectable_shift(values: Sequence[float]) -> float | None:
+    """
+    The smallest change of level, in the middle of the series, that is found with a probability of about 80 %; None if none is.
+
+    The noise is that between neighbours, so that a change in the series hardly counts as noise. The number of its standard
+    deviations is from simulations of normal values, within a tenth for 10 to 40 runs.
+
+    >>> detectable_shift([1.0, 1.1, 0.9, 1.0, 1.05])
+    """
+    count = len(values)
+    if count < MIN_RUNS:
+        return None
+    noise = float(np.sqrt(np.mean(np.diff(np.asarray(values, dtype=np.float64)) ** 2) / 2))
+    return noise * 8.0 / math.sqrt(count) * (1.0 + 1.5 / (count - 8) ** 2)
 
 
 def segments(values: Sequence[float]) -> list[list[float]]:

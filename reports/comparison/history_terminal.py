@@ -37,7 +37,7 @@ def _workload(found: WorkloadHistory, pen: Pen) -> Iterator[str]:
         colour = lasting if joint.undone is None else DIM
         yield from (pen(line, colour) for line in wrapped(history_wording.joint_change(found, joint), "  ", "    "))
     if not found.changes:
-        yield f"  {history_wording.no_change(found)}"
+        yield from wrapped(history_wording.no_change(found), "  ", "    ")
     yield from wrapped(f"Next: {history_wording.next_step(found)}", "  ", "    ")
     metrics = [metric for metric in _METRICS if metric in found.metrics]
     rows = [["run", "started", *(METRIC_KINDS[metric].title for metric in metrics), "verdict"]]

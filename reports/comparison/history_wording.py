@@ -72,12 +72,17 @@ def next_step(found: WorkloadHistory) -> str:
     if _valid_runs(found) < MIN_RUNS:
         return "Make more runs of this workload."
     was_worse = any(change.is_worse for change in found.changes)
+    if not found.changes:
+        return (
+            "To test a change that you know of, such as a deployment, compare the runs after it with those before: "
+            "`chainproof reports RUN… --against RUN…` finds smaller changes."
+        )
     return "Nothing has to be done: no regression lasts." if was_worse else "Nothing has to be done."
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], word: str = "and") -> str:
     """Names as a list in a sentence."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f" {word} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def more_changes(found: WorkloadHistory, shown: int) -> str:
@@ -97,7 +102,18 @@ def no_change(found: WorkloadHistory) -> str:
     valid = _valid_runs(found)
     if valid < MIN_RUNS:
         return f"At least {MIN_RUNS} valid runs are needed to find a change of level; there {'is' if valid == 1 else 'are'} {valid}."
-    return f"No change of level was found in {quantities.count(valid)} valid runs."
+    return f"No change of level was found in {quantities.count(valid)} valid runs.{_missed(found)}"
+
+
+def _missed(found: WorkloadHistory) -> str:
+    """Which changes the history would probably not show, in a sentence; empty if it is unknown."""
+    sizes = [f"{METRIC_KINDS[metric].title} by less than {_share(size)}" for metric, size in found.detectable.items()]
+    return f" It would probably miss a lasting change of {_listed(sizes, 'or')}." if sizes else ""
+
+
+def _share(size: float) -> str:
+    """A relative change, in two digits."""
+    return f"{float(f'{100 * size:.2g}'):,.12g} %"
 
 
 def _valid_runs(found: WorkloadHistory) -> int:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 from chainproof.judgement.comparison.comparability import is_same_workload
 from chainproof.judgement.comparison.load_comparison import measured, target_of
-from chainproof.judgement.comparison.metrics import METRIC_KINDS, Measurements, Metric
+from chainproof.judgement.comparison.metrics import METRIC_KINDS, QUANTILES, Measurements, Metric
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.manifest import Manifest
 from chainproof.results.settings import KnownSettings
-from chainproof.statistics.change_points import change_points
+from chainproof.statistics.change_points import change_points, detectable_shift
 
 MIN_CHANGE = 0.01
 """A change of level by less than this share is not shown: it is certain only because the runs agree so well."""
@@ -110,6 +110,8 @@ class WorkloadHistory:
     runs: tuple[HistoryRun, ...]
     changes: tuple[LevelChange, ...]
     """The latest first."""
+    detectable: dict[Metric, float] = field(default_factory=dict)
+    """The smallest change of each percentile that would probably have been found: after ÷ before − 1."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -206,7 +208,17 @@ def _workload(group: _Group) -> WorkloadHistory:
         emulated=group.manifest.emulated,
         runs=tuple(run for run, _ in group.runs),
         changes=tuple(sorted(changes, key=lambda each: -each.place)),
+        detectable=dict(_detectable(group.runs)),
     )
+
+
+def _detectable(runs: Sequence[tuple[HistoryRun, Measurements]]) -> Iterator[tuple[Metric, float]]:
+    """The smallest change of each percentile that would probably have been found."""
+    for metric in QUANTILES:
+        values = [each.value for run, found in runs if run.counts and (each := found.get(metric)) is not None]
+        shift = detectable_shift(values)
+        if shift is not None:
+            yield metric, METRIC_KINDS[metric].change(max(shift, math.log1p(MIN_CHANGE)))
 
 
 def _changes(metric: Metric, runs: Sequence[tuple[HistoryRun, Measurements]]) -> Iterator[LevelChange]:

@@ -141,12 +141,13 @@ def fifteen(second: Interval, *objectives: str, within: float | None = None) -> 
         for _ in range(slow.count):
             count_stalled(affected, slow.mean or 0.0, slow.mean or 0.0, within)
         second.stalled = affected
-    run = with_settings(load_run(second), duration_s=15.0)
+    earlier = [interval(RATE_LIMITED, count=1)] if second.second else []
+    run = with_settings(load_run(*earlier, second), duration_s=15.0)
     return with_objectives(run, *objectives) if objectives else run
 
 
 def late_start(second: Interval) -> Interval:
-    """The interval at a later time."""
+    """The interval at a later time; `fifteen` adds a rejected request at the start."""
     second.second = 8
     return second
 
@@ -407,6 +408,37 @@ def test_the_reason_names_the_drain_if_requests_in_flight_leave_it_open() -> Non
     assert summarise_load(load_run(interval(CENSORED))).reason == (
         "Requests in flight at the end leave this open: p95 response_time < 800ms. Wait longer for them with --drain."
     )
+
+
+def test_a_run_that_the_machine_ended_does_not_accuse_itself() -> None:
+    """What could not be written is missing from the intervals, so that the run's own counters differ."""
+    run = miscounted()
+    assert run.end is not None
+    end = replace(run.end, ending=Ending.MACHINE_FAULT, note="no space left on device")
+    found = summarise_load(replace(run, end=end))
+
+    assert [CaveatCode.UNFINISHED] == [each.code for each in found.caveats if each.invalidates]
+    assert "A problem of the machine ended the run: no space left on device." == found.reason
+
+
+def test_a_full_target_is_not_blamed_on_the_generator() -> None:
+    """If requests waited for a free slot and none was sent late, the caveat says what the target answered."""
+    first, after = overdue(1000)
+    for _ in range(2000):
+        first.network.slot_wait.record(0.5)
+    found = {each.code: each for each in summarise_load(with_settings(load_run(first, after), duration_s=1.0)).caveats}
+    caveat = found[CaveatCode.RATE_NOT_REACHED]
+
+    assert "--max-in-flight was reached: the target answered 4,000/s of 5,000/s." in caveat.text
+    assert "--processes" not in caveat.remedy
+
+
+def test_dependent_answers_are_named_as_the_reason_for_too_few() -> None:
+    """Thousands of answers are many; those of a target that becomes slower all the time tell as much as a few."""
+    found = {each.code: each for each in summarise_load(changing_run(1.0, 4.0)).caveats}
+
+    assert "2,250 ok answers depend on each other so much (design effect 1,7" in found[CaveatCode.TOO_FEW_REQUESTS].text
+    assert "a longer run: at least " in found[CaveatCode.TOO_FEW_REQUESTS].remedy
 
 
 @pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING_MISMATCH", "DAMAGED_FILES"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.statistics.change_points import MIN_RUNS, change_points, segments
+from chainproof.statistics.change_points import MIN_RUNS, change_points, detectable_shift, segments
 from chainproof.statistics.histogram import Histogram
 from chainproof.statistics.measurements import (
     MIN_SLOW_TIMES,
@@ -246,3 +246,35 @@ def test_the_mean_of_each_level_of_a_history_costs_a_degree_of_freedom() -> None
 def test_a_p_value_is_at_most_one() -> None:
     """Also if nothing is known, and if two runs agree exactly."""
     assert 1.0 == difference(runs(1.0), runs(0.0)).p_value == difference(runs(1.0, 1.0), runs(1.0, 1.0)).p_value
+
+
+def test_the_fewest_runs_are_those_in_which_a_change_can_be_found() -> None:
+    """In fewer, not even an enormous one is found, wherever it is."""
+    noise = np.random.default_rng(1).normal(size=MIN_RUNS) * 0.01
+
+    def is_found(count: int) -> bool:
+        """Whether a change at any place of so many runs is found."""
+        runs = np.arange(count)
+        return any(change_points(list(noise[:count] + 10 * (runs >= place))) for place in range(2, count - 1))
+
+    assert [False, True] == [is_found(MIN_RUNS - 1), is_found(MIN_RUNS)]
+
+
+@pytest.mark.parametrize("count", [12, 24])
+def test_a_detectable_change_is_found_in_most_series(count: int) -> None:
+    """One of half the size is not."""
+    source = np.random.default_rng(3)
+
+    def found(factor: float) -> int:
+        """In how many of 20 series a change by *factor* times the detectable one is found."""
+        number = 0
+        for _ in range(20):
+            values = source.normal(size=count)
+            shift = detectable_shift(list(values))
+            assert shift is not None
+            values[count // 2 :] += factor * shift
+            number += bool(change_points(list(values)))
+        return number
+
+    assert found(1.5) >= 15
+    assert found(0.4) <= 10

@@ -127,7 +127,7 @@ def workload(levels: list[float]) -> WorkloadHistory:
         ([1.0, 1.2, 1.5], ["Worse since run 25", "Worse since run 13"], "before run 25 and run 13."),
         ([1.0, 0.6, 0.8], ["Worse since run 25", "Better since run 13"], "before run 25."),
         ([1.0, 0.6], ["Better since run 13"], "Nothing has to be done."),
-        ([1.0, 1.0], [], "Nothing has to be done."),
+        ([1.0, 1.0], [], "--against"),
     ],
 )
 def test_regressions_that_last_come_first(levels: list[float], named: list[str], step: str) -> None:
@@ -139,6 +139,16 @@ def test_regressions_that_last_come_first(levels: list[float], named: list[str],
     assert bool(named) is bool(shown)
     assert all("p50" in text and "p99" in text for text in shown)
     assert step in history_wording.next_step(found)
+
+
+def test_a_history_without_a_change_says_what_it_would_miss() -> None:
+    """The runs differ by a factor of 1.002 at most, so that only changes below the least one that is shown are missed."""
+    found = workload([1.0, 1.0])
+
+    assert (
+        "would probably miss a lasting change of p50 by less than 1 %, p95 by less than 1 % or p99 by less than 1 %"
+        in (history_wording.no_change(found))
+    )
 
 
 def test_what_is_left_of_a_change_is_named() -> None:
