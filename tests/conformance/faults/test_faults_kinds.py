@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -37,22 +37,14 @@ from ..endpoints import (
     when,
     with_right_key,
 )
+from .faulty_endpoints import Condition, FaultyEndpoint, answering, changed_if, changed_on, faulty
 
 CHECKS = {check.name: check for check in ALL_CHECKS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultyEndpoint:
-    """An endpoint that breaks the contract in one way, and the check that finds it alone."""
-
-    name: str
-    check: str
-    breaks: str
-    """Id of the only clause with a finding."""
-    server: Callable[[], AnswerFunction] = lambda: correct_endpoint
-    """Makes a new answer function for each test, because some keep state."""
-    handler: type[EndpointHandler] = EndpointHandler
-    options: dict[str, object] = field(default_factory=dict)
+def returning_object_if(condition: Condition) -> AnswerFunction:
+    """The correct endpoint, which returns the body of requests that meet a condition."""
+    return when(condition, lambda request, answer: EndpointAnswer(status=200, body=request.body))
 
 
 def with_field(name: str, value: str) -> Callable[[EndpointAnswer], EndpointAnswer]:
@@ -73,84 +65,55 @@ class ReadsOneOption(EndpointHandler):
         return super().send_answer(replace(request, fields=fields), answer)
 
 
-HEADER_FIELDS = (
-    FaultyEndpoint(
-        name="close in a list of options is ignored",
-        check="connections_are_closed_on_request",
-        breaks="close-in-list",
-        handler=ReadsOneOption,
-    ),
-    FaultyEndpoint(
-        name="an offer of HTTP/2 is rejected",
-        check="every_valid_request_framing_is_accepted",
-        breaks="upgrade-offer",
-        server=lambda: when(
-            lambda request: bool(request.values("upgrade")), lambda request, answer: error(400, "client_error")
+HEADER_FIELDS = {
+    ("connections_are_closed_on_request", "close-in-list"): {
+        "close in a list of options is ignored": ReadsOneOption,
+    },
+    ("every_valid_request_framing_is_accepted", "upgrade-offer"): {
+        "an offer of HTTP/2 is rejected": answering(
+            lambda request: bool(request.values("upgrade")), error(400, "client_error")
         ),
-    ),
-    *(
-        FaultyEndpoint(
-            name=f"{name}: {value}",
-            check="every_kind_of_answer_is_valid",
-            breaks=clause,
-            server=lambda name=name, value=value: on_every_answer(with_field(name, value)),  # type: ignore[misc]
-        )
-        for name, value, clause in (
-            ("Date", "2026-11-27 10:00:00", "field-syntax"),
-            ("Date", "Sun, 06 Nov 1994 08:49:37 GMT", "date-accurate"),
-            ("ETag", "abc", "field-syntax"),
-            ("Cache-Control", "max-age=1.5", "field-syntax"),
-            ("Vary", "Accept; Origin", "field-syntax"),
-            ("Set-Cookie", "a b=c", "field-conventions"),
-        )
-    ),
-    FaultyEndpoint(
-        name="Retry-After in an old form of dates",
-        check="every_kind_of_answer_is_valid",
-        breaks="field-syntax",
-        server=lambda: on_status(400, with_field("Retry-After", "Sun Nov  6 08:49:37 1994")),
-    ),
-    FaultyEndpoint(
-        name="WWW-Authenticate on a 401 only",
-        check="every_kind_of_answer_is_valid",
-        breaks="field-syntax",
-        server=lambda: on_status(401, with_field("WWW-Authenticate", "")),
-    ),
-    FaultyEndpoint(
-        name="at most 80 header fields",
-        check="many_header_fields_are_accepted",
-        breaks="field-count",
-        server=lambda: when(lambda request: len(request.fields) > 80, lambda request, answer: error(431, None)),
-    ),
-    FaultyEndpoint(
-        name="request lines of at most 4 KiB",
-        check="many_header_fields_are_accepted",
-        breaks="request-line-length",
-        server=lambda: when(lambda request: len(request.path) > 4096, lambda request, answer: error(414, None)),
-    ),
-    FaultyEndpoint(
-        name="an own name in capitals is unknown",
-        check="every_form_of_the_own_host_name_is_recognised",
-        breaks="host-forms",
-        server=lambda: when(
-            lambda request: host_name(request) != host_name(request).lower(), lambda request, answer: error(404, None)
+    },
+    ("every_kind_of_answer_is_valid", "date-accurate"): {
+        "a Date of 1994": on_every_answer(with_field("Date", "Sun, 06 Nov 1994 08:49:37 GMT")),
+    },
+    ("every_kind_of_answer_is_valid", "field-conventions"): {
+        "a name of a cookie with a space": on_every_answer(with_field("Set-Cookie", "a b=c")),
+        "a charset that JSON does not have": changed_on(200, media_type="application/json; charset=ISO-8859-1"),
+    },
+    ("every_kind_of_answer_is_valid", "field-syntax"): {
+        **{
+            f"{name}: {value}": on_every_answer(with_field(name, value))
+            for name, value in (
+                ("Date", "2026-11-27 10:00:00"),
+                ("ETag", "abc"),
+                ("Cache-Control", "max-age=1.5"),
+                ("Vary", "Accept; Origin"),
+            )
+        },
+        "Retry-After in an old form of dates": on_status(400, with_field("Retry-After", "Sun Nov  6 08:49:37 1994")),
+        "WWW-Authenticate on a 401 only": on_status(401, with_field("WWW-Authenticate", "")),
+    },
+    ("many_header_fields_are_accepted", "field-count"): {
+        "at most 80 header fields": answering(lambda request: len(request.fields) > 80, error(431, None)),
+    },
+    ("many_header_fields_are_accepted", "request-line-length"): {
+        "request lines of at most 4 KiB": answering(lambda request: len(request.path) > 4096, error(414, None)),
+    },
+    ("every_form_of_the_own_host_name_is_recognised", "host-forms"): {
+        "an own name in capitals is unknown": answering(
+            lambda request: host_name(request) != host_name(request).lower(), error(404, None)
         ),
-    ),
-    FaultyEndpoint(
-        name="an own name with a dot is unknown",
-        check="every_form_of_the_own_host_name_is_recognised",
-        breaks="host-trailing-dot",
-        server=lambda: when(
-            lambda request: host_name(request).endswith("."), lambda request, answer: error(400, "client_error")
+    },
+    ("every_form_of_the_own_host_name_is_recognised", "host-trailing-dot"): {
+        "an own name with a dot is unknown": answering(
+            lambda request: host_name(request).endswith("."), error(400, "client_error")
         ),
-    ),
-    FaultyEndpoint(
-        name="500 for an unknown method",
-        check="unknown_methods_are_rejected",
-        breaks="unknown-methods",
-        server=lambda: when(lambda request: request.method == "BREW", lambda request, answer: error(500, None)),
-    ),
-)
+    },
+    ("unknown_methods_are_rejected", "unknown-methods"): {
+        "500 for an unknown method": answering(lambda request: request.method == "BREW", error(500, None)),
+    },
+}
 
 
 # ------------------------------------------------------------------ recovery
@@ -238,51 +201,22 @@ class Sleepy:
         return error(502, None) if answer.status == 200 and self._last - before > 0.3 else answer
 
 
-RECOVERY = (
-    FaultyEndpoint(
-        name="a late answer after a 504",
-        check="late_answers_do_not_reach_the_next_request",
-        breaks="answer-matches-request",
-        handler=LateAnswers,
-    ),
-    FaultyEndpoint(
-        name="reading on after an invalid length",
-        check="nothing_is_read_after_invalid_framing",
-        breaks="message-boundary",
-        handler=ReadsOn,
-    ),
-    FaultyEndpoint(
-        name="HTTP/1.0 connections closed after keep-alive",
-        check="http_1_0_connections_with_keep_alive_stay_usable",
-        breaks="connection-persistence",
-        handler=SilentAfterHttp10,
-    ),
-    FaultyEndpoint(
-        name="places used up by invalid bodies",
-        check="bad_requests_do_not_use_up_the_target",
-        breaks="request-isolation",
-        server=lambda: Leaking(400, error(503, "model_unavailable")),
-    ),
-    FaultyEndpoint(
-        name="places used up by wrong keys",
-        check="bad_requests_do_not_use_up_the_target",
-        breaks="request-isolation",
-        server=lambda: Leaking(401, error(429, "rate_limited")),
-    ),
-    FaultyEndpoint(
-        name="places used up by aborted bodies",
-        check="bad_requests_do_not_use_up_the_target",
-        breaks="request-isolation",
-        handler=LeaksOnAbort,
-    ),
-    FaultyEndpoint(
-        name="502 after a pause",
-        check="requests_after_a_pause_are_answered",
-        breaks="request-isolation",
-        server=Sleepy,
-        options={"waits": replace(SHORT_WAITS, idle=0.5)},
-    ),
-)
+RECOVERY = {
+    ("late_answers_do_not_reach_the_next_request", "answer-matches-request"): {
+        "a late answer after a 504": LateAnswers,
+    },
+    ("nothing_is_read_after_invalid_framing", "message-boundary"): {
+        "reading on after an invalid length": ReadsOn,
+    },
+    ("http_1_0_connections_with_keep_alive_stay_usable", "connection-persistence"): {
+        "HTTP/1.0 connections closed after keep-alive": SilentAfterHttp10,
+    },
+    ("bad_requests_do_not_use_up_the_target", "request-isolation"): {
+        "places used up by invalid bodies": Leaking(400, error(503, "model_unavailable")),
+        "places used up by wrong keys": Leaking(401, error(429, "rate_limited")),
+        "places used up by aborted bodies": LeaksOnAbort,
+    },
+}
 
 
 # ------------------------------------------------------------------ shared state
@@ -329,64 +263,44 @@ class CachesSuccess:
         return answer if stored is None or not is_for_it else replace(stored, request_id=answer.request_id)
 
 
-SHARED_STATE = (
-    FaultyEndpoint(
-        name="an error that quotes the body before",
-        check="no_answer_contains_data_of_another_request",
-        breaks="answer-matches-request",
-        server=QuotesPrevious,
-    ),
-    FaultyEndpoint(
-        name="a cookie that replaces the key",
-        check="sessions_do_not_replace_the_key",
-        breaks="authentication-required",
-        server=Sessions,
-    ),
-    FaultyEndpoint(
-        name="a cache that ignores the key",
-        check="cached_answers_are_not_served_to_unauthenticated_callers",
-        breaks="authentication-required",
-        server=lambda: CachesSuccess(lambda request: request.body),
-    ),
-    FaultyEndpoint(
-        name="a cache that ignores the media type",
-        check="cached_answers_depend_on_the_header_fields",
-        breaks="request-isolation",
-        server=lambda: CachesSuccess(lambda request: (request.body, *request.values("authorization"))),
-    ),
-)
+SHARED_STATE = {
+    ("no_answer_contains_data_of_another_request", "answer-matches-request"): {
+        "an error that quotes the body before": QuotesPrevious,
+    },
+    ("sessions_do_not_replace_the_key", "authentication-required"): {
+        "a cookie that replaces the key": Sessions,
+    },
+    ("cached_answers_are_not_served_to_unauthenticated_callers", "authentication-required"): {
+        "a cache that ignores the key": CachesSuccess(lambda request: request.body),
+    },
+    ("cached_answers_depend_on_the_header_fields", "request-isolation"): {
+        "a cache that ignores the media type": CachesSuccess(
+            lambda request: (request.body, *request.values("authorization"))
+        ),
+    },
+}
 
 
 # ------------------------------------------------------------------ sizes
 
-SIZES = (
-    FaultyEndpoint(
-        name="chunked bodies limited to 50,000 bytes",
-        check="body_limits_hold_in_every_framing",
-        breaks="request-framing",
-        server=lambda: when(
+SIZES = {
+    ("body_limits_hold_in_every_framing", "request-framing"): {
+        "chunked bodies limited to 50,000 bytes": answering(
             lambda request: len(request.body) > 50_000 and bool(request.values("transfer-encoding")),
-            lambda request, answer: error(400, "payload_too_large"),
+            error(400, "payload_too_large"),
         ),
-    ),
-    FaultyEndpoint(
-        name="no answer to requests with an own header field",
-        check="no_answer_contains_data_of_another_request",
-        breaks="request-answered",
-        server=lambda: when(
-            lambda request: bool(request.values("x-chainproof")), lambda request, answer: replace(answer, raw=b"")
+    },
+    ("no_answer_contains_data_of_another_request", "request-answered"): {
+        "no answer to requests with an own header field": changed_if(
+            lambda request: bool(request.values("x-chainproof")), raw=b""
         ),
-    ),
-    FaultyEndpoint(
-        name="no answer to chunked bodies above 1.5 million bytes",
-        check="oversized_bodies_get_a_documented_answer_in_every_framing",
-        breaks="request-answered",
-        server=lambda: when(
-            lambda request: len(request.body) > 1_500_000 and bool(request.values("transfer-encoding")),
-            lambda request, answer: replace(answer, raw=b""),
+    },
+    ("oversized_bodies_get_a_documented_answer_in_every_framing", "request-answered"): {
+        "no answer to chunked bodies above 1.5 million bytes": changed_if(
+            lambda request: len(request.body) > 1_500_000 and bool(request.values("transfer-encoding")), raw=b""
         ),
-    ),
-)
+    },
+}
 
 # ------------------------------------------------------------------ gateways
 
@@ -483,118 +397,67 @@ def fails_on(name: str, pattern: str) -> AnswerFunction:
     )
 
 
-GATEWAYS = (
-    FaultyEndpoint(
-        name="the first of two Transfer-Encoding fields used",
-        check="invalid_http_messages_are_rejected",
-        breaks="chunked-not-final",
-        handler=ReadsFirstCoding,
-    ),
-    FaultyEndpoint(
-        name="any two bytes read as the end of a chunk",
-        check="invalid_http_messages_are_rejected",
-        breaks="chunk-end-crlf",
-        handler=IgnoresChunkEnd,
-    ),
-    FaultyEndpoint(
-        name="an underscore read as a hyphen",
-        check="other_headers_and_queries_are_ignored",
-        breaks="object-accepted",
-        handler=ReadsUnderscores,
-    ),
-    FaultyEndpoint(
-        name="an expected body read as the next request",
-        check="an_expected_body_is_never_read_as_a_request",
-        breaks="message-boundary",
-        handler=LeavesExpectedBody,
-    ),
-    FaultyEndpoint(
-        name="more than one trailer field rejected",
-        check="every_form_of_request_is_accepted",
-        breaks="chunked-trailers",
-        handler=ForgetsSecondTrailer,
-    ),
-    FaultyEndpoint(
-        name="a long compressed output cut",
-        check="content_encoding_matches_the_body",
-        breaks="content-coding",
-        server=lambda: cuts_long_streams,
-    ),
-    FaultyEndpoint(
-        name="q=0.000 read as accepted",
-        check="content_encoding_matches_the_body",
-        breaks="accept-encoding",
-        server=lambda: when(
+GATEWAYS = {
+    ("invalid_http_messages_are_rejected", "chunked-not-final"): {
+        "the first of two Transfer-Encoding fields used": ReadsFirstCoding,
+    },
+    ("invalid_http_messages_are_rejected", "chunk-end-crlf"): {
+        "any two bytes read as the end of a chunk": IgnoresChunkEnd,
+    },
+    ("other_headers_and_queries_are_ignored", "object-accepted"): {
+        "an underscore read as a hyphen": ReadsUnderscores,
+        "cookies above 1,000 bytes rejected": answering(
+            lambda request: any(len(value) > 1000 for value in request.values("cookie")), error(400, "client_error")
+        ),
+    },
+    ("an_expected_body_is_never_read_as_a_request", "message-boundary"): {
+        "an expected body read as the next request": LeavesExpectedBody,
+    },
+    ("every_form_of_request_is_accepted", "chunked-trailers"): {
+        "more than one trailer field rejected": ForgetsSecondTrailer,
+    },
+    ("content_encoding_matches_the_body", "content-coding"): {
+        "a long compressed output cut": cuts_long_streams,
+    },
+    ("content_encoding_matches_the_body", "accept-encoding"): {
+        "q=0.000 read as accepted": when(
             lambda request: request.values("accept-encoding") == ["gzip;q=0.000"],
             lambda request, answer: replace(
                 answer, body=gzip.compress(answer.body, 1), extra_fields=(("Content-Encoding", "gzip"),)
             ),
         ),
-    ),
-    *(
-        FaultyEndpoint(
-            name=f"{characters} in keys ignored",
-            check="almost_correct_keys_are_rejected",
-            breaks="key-verified",
-            server=lambda characters=characters: accepts_key_without(characters),  # type: ignore[misc]
-        )
-        for characters in (" ", "[^!-~]", "[#?&/]")
-    ),
-    *(
-        FaultyEndpoint(
-            name=f"500 for an invalid {name}",
-            check="malformed_headers_do_not_cause_stack_traces",
-            breaks="status",
-            server=lambda name=name, pattern=pattern: fails_on(name, pattern),  # type: ignore[misc]
-        )
-        for name, pattern in (("baggage", ".*=.*"), ("Request-Timeout-Ms", "[0-9]+"), ("Accept", "[^;]*(;q=[0-9.]+)?"))
-    ),
-    FaultyEndpoint(
-        name="500 for a query that is not valid",
-        check="malformed_headers_do_not_cause_stack_traces",
-        breaks="status",
-        server=lambda: when(lambda request: "%zz" in request.path, lambda request, answer: error(500, None)),
-    ),
-    FaultyEndpoint(
-        name="500 for multipart without a boundary",
-        check="other_media_types_are_rejected",
-        breaks="status",
-        server=lambda: fails_on("Content-Type", "(?!multipart).*|.*boundary=.*"),
-    ),
-    FaultyEndpoint(
-        name="406 without Accept",
-        check="every_kind_of_answer_is_valid",
-        breaks="status",
-        server=lambda: when(lambda request: not request.values("accept"), lambda request, answer: error(406, None)),
-    ),
-    FaultyEndpoint(
-        name="304 to a POST",
-        check="other_headers_and_queries_are_ignored",
-        breaks="status",
-        server=lambda: when(
-            lambda request: bool(request.values("if-modified-since")),
-            lambda request, answer: EndpointAnswer(status=304, media_type=None),
+    },
+    ("almost_correct_keys_are_rejected", "key-verified"): {
+        f"{characters} in keys ignored": accepts_key_without(characters) for characters in (" ", "[^!-~]", "[#?&/]")
+    },
+    ("malformed_headers_do_not_cause_stack_traces", "status"): {
+        **{
+            f"500 for an invalid {name}": fails_on(name, pattern)
+            for name, pattern in (
+                ("baggage", ".*=.*"),
+                ("Request-Timeout-Ms", "[0-9]+"),
+                ("Accept", "[^;]*(;q=[0-9.]+)?"),
+            )
+        },
+        "500 for a query that is not valid": answering(lambda request: "%zz" in request.path, error(500, None)),
+    },
+    ("other_media_types_are_rejected", "status"): {
+        "500 for multipart without a boundary": fails_on("Content-Type", "(?!multipart).*|.*boundary=.*"),
+    },
+    ("every_kind_of_answer_is_valid", "status"): {
+        "406 without Accept": answering(lambda request: not request.values("accept"), error(406, None)),
+    },
+    ("other_headers_and_queries_are_ignored", "status"): {
+        "304 to a POST": answering(
+            lambda request: bool(request.values("if-modified-since")), EndpointAnswer(status=304, media_type=None)
         ),
-    ),
-    FaultyEndpoint(
-        name="cookies above 1,000 bytes rejected",
-        check="other_headers_and_queries_are_ignored",
-        breaks="object-accepted",
-        server=lambda: when(
-            lambda request: any(len(value) > 1000 for value in request.values("cookie")),
-            lambda request, answer: error(400, "client_error"),
+    },
+    ("other_headers_do_not_bypass_authentication", "authentication-required"): {
+        "Expect in place of a key": returning_object_if(
+            lambda request: not request.authorized and bool(request.values("expect")) and is_object(request.body)
         ),
-    ),
-    FaultyEndpoint(
-        name="Expect in place of a key",
-        check="other_headers_do_not_bypass_authentication",
-        breaks="authentication-required",
-        server=lambda: when(
-            lambda request: not request.authorized and bool(request.values("expect")) and is_object(request.body),
-            lambda request, answer: EndpointAnswer(status=200, body=request.body),
-        ),
-    ),
-)
+    },
+}
 
 
 # ------------------------------------------------------------------ what a gateway adds to the meaning of a request
@@ -610,11 +473,10 @@ def output_of(change: Callable[[EndpointRequest], bytes]) -> AnswerFunction:
     return server
 
 
-def accepts_without_key(condition: Callable[[EndpointRequest], bool]) -> AnswerFunction:
+def accepts_without_key(condition: Condition) -> AnswerFunction:
     """An endpoint that returns an object without a key if a condition is met."""
-    return when(
-        lambda request: not request.authorized and is_object(request.body) and condition(request),
-        lambda request, answer: EndpointAnswer(status=200, body=request.body),
+    return returning_object_if(
+        lambda request: not request.authorized and is_object(request.body) and condition(request)
     )
 
 
@@ -778,288 +640,172 @@ def without_flag(request: EndpointRequest) -> EndpointAnswer:
     return replace(answer, media_type="text/event-stream", body=b"data: " + answer.body) if is_stream else answer
 
 
-MEANINGS = (
-    *(
-        FaultyEndpoint(
-            name=f"{name} masked", check=check, breaks="echo-exact", server=lambda pattern=pattern: masked(pattern)
-        )  # type: ignore[misc]
-        for name, check, pattern in (
-            ("numbers of cards", "objects_with_any_kind_of_value_are_accepted", rb'(?<=")4[0-9]{15}(?=")'),
-            ("addresses of mail", "objects_with_any_kind_of_value_are_accepted", rb"[a-z]+@example\.com"),
-            ("variables", "objects_with_any_kind_of_value_are_accepted", rb"\$\{HOME\}"),
-            ("identifiers in capitals", "objects_with_any_kind_of_value_are_accepted", rb"[0-9A-F]{4}(?=-9141)"),
-            ("passwords", "valid_json_objects_are_accepted", rb'(?<="password":")[^"]+'),
-            ("own addresses", "valid_json_objects_are_accepted", rb"127\.0\.0\.1:[0-9]+"),
-            ("types", "valid_json_objects_are_accepted", rb"java\.lang\.Object"),
-            (
-                "members that look like true",
-                "objects_with_any_kind_of_value_are_accepted",
-                rb'(?<="m1[0-9]":")true(?=")',
-            ),
-            ("members of inner objects", "objects_with_any_kind_of_value_are_accepted", rb'(?<="y":{"m0":" )a'),
-        )
-    ),
-    FaultyEndpoint(
-        name="names that count from 0 read as an array",
-        check="valid_json_objects_are_accepted",
-        breaks="echo-exact",
-        server=lambda: output_of(lambda request: request.body.replace(b'{"0":"a","1":"b"}', b'["a","b"]')),
-    ),
-    FaultyEndpoint(
-        name="vectors of single precision",
-        check="valid_json_objects_are_accepted",
-        breaks="echo-exact",
-        server=lambda: output_of(lambda request: re.sub(rb"(?<=[0-9]{10})[0-9]+(?=,[0-9.]{12})", b"", request.body)),
-    ),
-    FaultyEndpoint(
-        name="a field that names the right path",
-        check="other_paths_are_rejected",
-        breaks="other-paths-rejected",
-        server=lambda: when(
-            lambda request: request.values("x-original-url") == [PATH] and is_object(request.body),
-            lambda request, answer: EndpointAnswer(status=200, body=request.body),
+MEANINGS = {
+    ("objects_with_any_kind_of_value_are_accepted", "echo-exact"): {
+        "numbers of cards masked": masked(rb'(?<=")4[0-9]{15}(?=")'),
+        "addresses of mail masked": masked(rb"[a-z]+@example\.com"),
+        "variables masked": masked(rb"\$\{HOME\}"),
+        "identifiers in capitals masked": masked(rb"[0-9A-F]{4}(?=-9141)"),
+        "members that look like true masked": masked(rb'(?<="m1[0-9]":")true(?=")'),
+        "members of inner objects masked": masked(rb'(?<="y":{"m0":" )a'),
+    },
+    ("valid_json_objects_are_accepted", "echo-exact"): {
+        "passwords masked": masked(rb'(?<="password":")[^"]+'),
+        "own addresses masked": masked(rb"127\.0\.0\.1:[0-9]+"),
+        "types masked": masked(rb"java\.lang\.Object"),
+        "names that count from 0 read as an array": output_of(
+            lambda request: request.body.replace(b'{"0":"a","1":"b"}', b'["a","b"]')
         ),
-    ),
-    FaultyEndpoint(
-        name="a key in the metadata of gRPC",
-        check="keys_outside_the_authorization_header_are_rejected",
-        breaks="key-location",
-        server=lambda: when(
-            lambda request: KEY in "".join(request.values("grpc-metadata-authorization")),
-            lambda request, answer: EndpointAnswer(status=200, body=request.body),
+        "vectors of single precision": output_of(
+            lambda request: re.sub(rb"(?<=[0-9]{10})[0-9]+(?=,[0-9.]{12})", b"", request.body)
         ),
-    ),
-    FaultyEndpoint(
-        name="a switch for debugging that shows the key",
-        check="answers_do_not_repeat_the_api_key",
-        breaks="no-credential-leak",
-        server=lambda: when(
+    },
+    ("other_paths_are_rejected", "other-paths-rejected"): {
+        "a field that names the right path": returning_object_if(
+            lambda request: request.values("x-original-url") == [PATH] and is_object(request.body)
+        ),
+    },
+    ("keys_outside_the_authorization_header_are_rejected", "key-location"): {
+        "a key in the metadata of gRPC": returning_object_if(
+            lambda request: KEY in "".join(request.values("grpc-metadata-authorization"))
+        ),
+    },
+    ("answers_do_not_repeat_the_api_key", "no-credential-leak"): {
+        "a switch for debugging that shows the key": when(
             lambda request: bool(request.values("x-debug")),
             lambda request, answer: with_field("X-Seen", "".join(request.values("authorization")))(answer),
         ),
-    ),
-    FaultyEndpoint(
-        name="a flag that asks for a stream",
-        check="valid_json_objects_are_accepted",
-        breaks="output-media-type",
-        server=lambda: without_flag,
-    ),
-    FaultyEndpoint(
-        name="bodies that fill a buffer rejected",
-        check="valid_json_objects_are_accepted",
-        breaks="object-accepted",
-        server=lambda: when(fills_buffer, lambda request, answer: error(400, "client_error")),
-    ),
-    FaultyEndpoint(
-        name="outputs in Latin-1 on Accept-Charset",
-        check="other_headers_and_queries_are_ignored",
-        breaks="output-json",
-        server=lambda: output_of(
+    },
+    ("valid_json_objects_are_accepted", "output-media-type"): {
+        "a flag that asks for a stream": without_flag,
+    },
+    ("valid_json_objects_are_accepted", "object-accepted"): {
+        "bodies that fill a buffer rejected": answering(fills_buffer, error(400, "client_error")),
+    },
+    ("other_headers_and_queries_are_ignored", "output-json"): {
+        "outputs in Latin-1 on Accept-Charset": output_of(
             lambda request: (
                 request.body.decode().encode("latin-1", "replace") if request.values("accept-charset") else request.body
             )
         ),
-    ),
-    FaultyEndpoint(
-        name="bodies read as Latin-1 if the charset is quoted",
-        check="content_type_case_and_parameters_are_ignored",
-        breaks="echo-exact",
-        server=lambda: output_of(
+    },
+    ("content_type_case_and_parameters_are_ignored", "echo-exact"): {
+        "bodies read as Latin-1 if the charset is quoted": output_of(
             lambda request: (
                 request.body.decode("latin-1").encode()
                 if '"utf-8"' in request.values("content-type")[0]
                 else request.body
             )
         ),
-    ),
-    FaultyEndpoint(
-        name="a query whose parameters contradict each other rejected",
-        check="other_headers_and_queries_are_ignored",
-        breaks="object-accepted",
-        server=lambda: when(lambda request: "%5B" in request.path, lambda request, answer: error(400, "client_error")),
-    ),
-    FaultyEndpoint(
-        name="more than 100 parameters of a query rejected",
-        check="other_headers_and_queries_are_ignored",
-        breaks="object-accepted",
-        server=lambda: when(
-            lambda request: request.path.count("&") > 100, lambda request, answer: error(400, "client_error")
+    },
+    ("other_headers_and_queries_are_ignored", "object-accepted"): {
+        "a query whose parameters contradict each other rejected": answering(
+            lambda request: "%5B" in request.path, error(400, "client_error")
         ),
-    ),
-    FaultyEndpoint(
-        name="a decoded query in a header field",
-        check="other_headers_and_queries_are_ignored",
-        breaks="response-framing",
-        server=lambda: reflects_query,
-    ),
-    FaultyEndpoint(
-        name="an output kept for each trace",
-        check="similar_requests_get_their_own_answers",
-        breaks="answer-matches-request",
-        server=lambda: KeepsOutputs("traceparent"),
-    ),
-    *(
-        FaultyEndpoint(
-            name=f"a known {name} in place of the key",
-            check="sessions_do_not_replace_the_key",
-            breaks="authentication-required",
-            server=lambda name=name: TrustsKnownCallers(name),
-        )  # type: ignore[misc]
-        for name in ("Cookie", "X-Forwarded-For")
-    ),
-    *(
-        FaultyEndpoint(
-            name=f"{name} in place of the key",
-            check=check,
-            breaks="authentication-required",
-            server=lambda condition=condition: accepts_without_key(condition),
-        )  # type: ignore[misc]
-        for name, check, condition in (
-            (
-                "options of Connection",
-                "other_headers_do_not_bypass_authentication",
-                lambda request: "X-Real-IP" in "".join(request.values("connection")),
-            ),
-            (
-                "If-None-Match",
-                "other_headers_do_not_bypass_authentication",
-                lambda request: request.values("if-none-match") == ["*"],
-            ),
-            (
-                "a method",
-                "other_headers_do_not_bypass_authentication",
-                lambda request: request.values("x-http-method-override") == ["GET"],
-            ),
-            (
-                "the media type of gRPC",
-                "request_bodies_do_not_bypass_authentication",
-                lambda request: request.values("content-type") == ["application/grpc"],
-            ),
-            (
-                "more than 1 MiB",
-                "request_bodies_do_not_bypass_authentication",
-                lambda request: len(request.body) > 2**20,
-            ),
-        )
-    ),
-    FaultyEndpoint(
-        name="a compressed body in place of the key",
-        check="request_bodies_do_not_bypass_authentication",
-        breaks="authentication-required",
-        server=lambda: when(
+        "more than 100 parameters of a query rejected": answering(
+            lambda request: request.path.count("&") > 100, error(400, "client_error")
+        ),
+        "a client library rejected": answering(
+            lambda request: request.values("user-agent")[:1] == ["python-requests/2.32.3"], error(400, "client_error")
+        ),
+    },
+    ("other_headers_and_queries_are_ignored", "response-framing"): {
+        "a decoded query in a header field": reflects_query,
+    },
+    ("similar_requests_get_their_own_answers", "answer-matches-request"): {
+        "an output kept for each trace": KeepsOutputs("traceparent"),
+    },
+    ("sessions_do_not_replace_the_key", "authentication-required"): {
+        f"a known {name} in place of the key": TrustsKnownCallers(name) for name in ("Cookie", "X-Forwarded-For")
+    },
+    ("request_bodies_do_not_bypass_authentication", "authentication-required"): {
+        "the media type of gRPC in place of the key": accepts_without_key(
+            lambda request: request.values("content-type") == ["application/grpc"]
+        ),
+        "more than 1 MiB in place of the key": accepts_without_key(lambda request: len(request.body) > 2**20),
+        "a compressed body in place of the key": when(
             lambda request: request.body.startswith(b"\x1f\x8b"),
             lambda request, answer: EndpointAnswer(status=200, body=gzip.decompress(request.body)),
         ),
-    ),
-    FaultyEndpoint(
-        name="500 for a long key",
-        check="wrong_keys_are_rejected",
-        breaks="status",
-        server=lambda: when(
-            lambda request: len("".join(request.values("authorization"))) > 4000,
-            lambda request, answer: error(500, None),
+    },
+    ("wrong_keys_are_rejected", "status"): {
+        "500 for a long key": answering(
+            lambda request: len("".join(request.values("authorization"))) > 4000, error(500, None)
         ),
-    ),
-    FaultyEndpoint(
-        name="no authentication after an upgrade",
-        check="other_headers_do_not_bypass_authentication",
-        breaks="authentication-required",
-        handler=Tunnels,
-    ),
-    FaultyEndpoint(
-        name="a PROXY line in place of the key",
-        check="other_headers_do_not_bypass_authentication",
-        breaks="authentication-required",
-        handler=BelievesProxyLines,
-    ),
-    FaultyEndpoint(
-        name="answers cut before the connection is closed",
-        check="every_valid_request_framing_is_accepted",
-        breaks="response-framing",
-        handler=CutsBeforeClose,
-    ),
-    FaultyEndpoint(
-        name="answers cut in HTTP/1.0",
-        check="every_form_of_request_is_accepted",
-        breaks="response-framing",
-        handler=CutsBeforeClose,
-    ),
-    FaultyEndpoint(
-        name="a long expected body cut",
-        check="expect_100_continue_is_honoured",
-        breaks="request-framing",
-        handler=LosesExpectedBody,
-    ),
-    FaultyEndpoint(
-        name="whitespace after a transfer coding rejected",
-        check="every_valid_request_framing_is_accepted",
-        breaks="request-framing",
-        handler=NeedsExactCoding,
-    ),
-    FaultyEndpoint(
-        name="the output of a client that has left sent to the next one",
-        check="no_answer_contains_data_of_another_request",
-        breaks="answer-matches-request",
-        handler=LosesTrackOfClients,
-    ),
-    FaultyEndpoint(
-        name="a charset that JSON does not have",
-        check="every_kind_of_answer_is_valid",
-        breaks="field-conventions",
-        server=lambda: on_status(
-            200, lambda answer: replace(answer, media_type="application/json; charset=ISO-8859-1")
+    },
+    ("other_headers_do_not_bypass_authentication", "authentication-required"): {
+        "options of Connection in place of the key": accepts_without_key(
+            lambda request: "X-Real-IP" in "".join(request.values("connection"))
         ),
-    ),
-    FaultyEndpoint(
-        name="a client library rejected",
-        check="other_headers_and_queries_are_ignored",
-        breaks="object-accepted",
-        server=lambda: when(
-            lambda request: request.values("user-agent")[:1] == ["python-requests/2.32.3"],
-            lambda request, answer: error(400, "client_error"),
+        "If-None-Match in place of the key": accepts_without_key(
+            lambda request: request.values("if-none-match") == ["*"]
         ),
-    ),
-    FaultyEndpoint(
-        name="the beginning of the next request forgotten",
-        check="pipelined_requests_are_answered_in_order",
-        breaks="request-framing",
-        handler=ForgetsTheRest,
-    ),
-    FaultyEndpoint(
-        name="a long header field in place of the key",
-        check="unusual_framings_do_not_bypass_authentication",
-        breaks="authentication-required",
-        server=lambda: accepts_without_key(lambda request: any(len(value) > 4000 for _, value in request.fields)),
-    ),
-    FaultyEndpoint(
-        name="a media type quoted without escapes",
-        check="other_media_types_are_rejected",
-        breaks="error-json",
-        server=lambda: when(
+        "a method in place of the key": accepts_without_key(
+            lambda request: request.values("x-http-method-override") == ["GET"]
+        ),
+        "no authentication after an upgrade": Tunnels,
+        "a PROXY line in place of the key": BelievesProxyLines,
+    },
+    ("every_valid_request_framing_is_accepted", "response-framing"): {
+        "answers cut before the connection is closed": CutsBeforeClose,
+    },
+    ("every_form_of_request_is_accepted", "response-framing"): {
+        "answers cut in HTTP/1.0": CutsBeforeClose,
+    },
+    ("expect_100_continue_is_honoured", "request-framing"): {
+        "a long expected body cut": LosesExpectedBody,
+    },
+    ("every_valid_request_framing_is_accepted", "request-framing"): {
+        "whitespace after a transfer coding rejected": NeedsExactCoding,
+    },
+    ("no_answer_contains_data_of_another_request", "answer-matches-request"): {
+        "the output of a client that has left sent to the next one": LosesTrackOfClients,
+    },
+    ("pipelined_requests_are_answered_in_order", "request-framing"): {
+        "the beginning of the next request forgotten": ForgetsTheRest,
+    },
+    ("unusual_framings_do_not_bypass_authentication", "authentication-required"): {
+        "a long header field in place of the key": accepts_without_key(
+            lambda request: any(len(value) > 4000 for _, value in request.fields)
+        ),
+    },
+    ("other_media_types_are_rejected", "error-json"): {
+        "a media type quoted without escapes": when(
             lambda request: '"' in "".join(request.values("content-type")),
             lambda request, answer: replace(
                 answer, body=b'{"error":"%b"}' % request.values("content-type")[0].encode()
             ),
         ),
+    },
+    ("content_encoding_matches_the_body", "content-coding"): {
+        "gzip called br": as_brotli,
+    },
+}
+
+FAULTS = (
+    *(
+        faulty(clause, name, server, check=check)
+        for table in (HEADER_FIELDS, RECOVERY, SHARED_STATE, SIZES, GATEWAYS, MEANINGS)
+        for (check, clause), servers in table.items()
+        for name, server in servers.items()
     ),
-    FaultyEndpoint(
-        name="gzip called br",
-        check="content_encoding_matches_the_body",
-        breaks="content-coding",
-        server=lambda: as_brotli,
+    faulty(
+        "request-isolation",
+        "502 after a pause",
+        Sleepy,
+        check="requests_after_a_pause_are_answered",
+        options={"waits": replace(SHORT_WAITS, idle=0.5)},
     ),
 )
-
-FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE, *SIZES, *GATEWAYS, *MEANINGS)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_found_by_the_check_of_its_kind_alone(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """The check reports the fault for its clause, and no other clause."""
-    with serve(fault.server(), handler=fault.handler) as url:
+    with fault.serve() as url:
         result = run_suite(url, checks=[CHECKS[fault.check]], **fault.options)
 
-    assert {fault.breaks} == result.clauses, result.lines
+    assert fault.breaks == result.clauses, result.lines
 
 
 def test_only_codings_that_can_be_decoded_are_asked_for(run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch) -> None:
