@@ -18,15 +18,11 @@ from chainproof.loadtests.client.request import request_bytes
 from chainproof.results.exchange import Transport
 
 from ...connect_proxy import start_proxy
+from ..behaviours import fine
 
 RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
 SHORT_RUN = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 def send(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str, str], ...] = ()) -> Reply:

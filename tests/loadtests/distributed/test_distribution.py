@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -39,6 +38,7 @@ from chainproof.workload.workload import Workload
 
 from ...ports import free_port
 from ...waiting import PATIENCE, await_condition
+from ..behaviours import answer_after, fine
 from ..conftest import assert_times_agree, is_late
 
 Launch = Callable[..., Any]
@@ -46,11 +46,6 @@ RunServer = Callable[..., Any]
 TOKEN = "a-token-for-tests-only"
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 def adds_up(run: Run) -> bool:
@@ -144,13 +139,8 @@ def test_a_master_with_two_workers_agrees_with_the_access_log(tmp_path: Path) ->
 
 def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServer, tmp_path: Path) -> None:
     """Users are divided exactly, and every answer is counted once."""
-
-    async def slow(request: Any) -> None:
-        await asyncio.sleep(0.05)
-        await request.answer()
-
     port, folder = free_port(), tmp_path / "run"
-    with run_server(slow) as server:
+    with run_server(answer_after(0.05)) as server:
         words = ["--target", server.target.origin, "--model=closed", "--users=5", "--duration=1s", f"--out={folder}"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
         master = locust("--master", *bind, *words)
@@ -175,13 +165,9 @@ def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServ
 
 def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunServer, tmp_path: Path) -> None:
     """Each probe uses the two connected workers, which exit after it and are restarted for the next probe."""
-
-    async def quick(request: Any) -> None:
-        await request.answer()
-
     port, folder, give_up = free_port(), tmp_path / "search", time.monotonic() + PATIENCE
     worker_options = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
-    with run_server(quick) as server:
+    with run_server(fine) as server:
         words = [
             "--rate=20",
             "--search-max-rate=40",
@@ -218,12 +204,7 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if ALL_CASES else [signal.SIGINT])
 def test_a_signal_drains_every_worker(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
     """SIGINT and SIGTERM reach the workers through the master; in-flight requests are drained and accounted for."""
-
-    async def slow(request: Any) -> None:
-        await asyncio.sleep(0.5)
-        await request.answer()
-
-    with run_server(slow) as server:
+    with run_server(answer_after(0.5)) as server:
         run = launch(server, "--rate", "100", "--duration", "60s", "--processes", "2")
         run.await_intervals(2)
         run.send(number)

@@ -25,6 +25,8 @@ from chainproof.results.folder import Run, find_runs, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
+from ..behaviours import fine
+
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "distributed.md").read_text(encoding="utf-8")
 DOCKERFILE = (DOCS / "distributed" / "Dockerfile").read_text(encoding="utf-8")
@@ -212,11 +214,6 @@ def remove(network: Network) -> None:
     for words in (*(("netns", "del", f"{network.name}{host}") for host in HOSTS), ("link", "del", f"{network.name}b")):
         with suppress(OSError, subprocess.CalledProcessError):
             run_ip(*words)
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 def start(network: Network, port: int, folder: Path, duration: str) -> list[subprocess.Popen[str]]:

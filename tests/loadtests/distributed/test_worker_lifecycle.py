@@ -36,14 +36,10 @@ from chainproof.workload.workload import Workload
 
 from ...ports import free_port
 from ...waiting import PATIENCE, await_condition
+from ..behaviours import fine
 from .test_worker_protocol import TOKEN, limit, reports_of, simulated
 
 RunServer = Callable[..., Any]
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 def locust(*words: str, folder: Path) -> subprocess.Popen[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import cmath
 import csv
 import os
@@ -22,6 +21,7 @@ from chainproof.judgement.load_summary import summarise_load
 from chainproof.results.folder import REQUESTS
 from chainproof.workload.workload import ThinkTimeDistribution, Workload
 
+from ..behaviours import answer_after
 from ..conftest import is_late
 
 Launch = Callable[..., Any]
@@ -78,12 +78,8 @@ def test_users_do_not_move_in_step(run_server: RunServer, launch: Launch, tmp_pa
     service, options = CASES[case]
     (tmp_path / "mine.py").write_text(USER)
 
-    async def same(request: Any) -> None:
-        await asyncio.sleep(service)
-        await request.answer()
-
     words = [str(tmp_path / "mine.py") if word == "FILE" else word for word in options]
-    with run_server(same) as server:
+    with run_server(answer_after(service)) as server:
         done = launch(server, "--model=closed", "--duration=2s", "--record-requests=2000", *words).end()
     with (done.folder / REQUESTS).open(newline="") as file:
         starts = [float(row["start_s"]) for row in csv.DictReader(file)]

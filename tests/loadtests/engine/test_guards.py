@@ -40,6 +40,8 @@ from chainproof.results.exchange import NotSent
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, Guard
 
+from ..behaviours import fine, hang_up, reject_key
+
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
@@ -276,25 +278,9 @@ def test_users_above_the_maximum_rate_are_stopped() -> None:
 # ------------------------------------------------------------------ complete runs
 
 
-async def reject_key(request: Any) -> None:
-    """Answer 401."""
-    await request.answer(401, b'{"error": "who?", "error_code": "unauthorized"}')
-
-
-async def hang_up(request: Any) -> None:
-    """Reset the connection."""
-    request.reset()
-    raise ConnectionError
-
-
 async def fail(request: Any) -> None:
     """Answer 503."""
     await request.answer(503, b'{"error": "no", "error_code": "model_unavailable"}')
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 GUARDED = {

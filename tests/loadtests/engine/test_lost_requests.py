@@ -24,6 +24,7 @@ from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
 from ...waiting import PATIENCE
+from ..behaviours import answer_after, fine
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
@@ -31,21 +32,6 @@ RunServer = Callable[..., Any]
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 DISTRIBUTED_FIRST: list[tuple[str, ...]] = [("--processes", "2"), ()]
 FIVE_USERS = ("--model", "closed", "--users", "5")
-
-
-def answer_after(seconds: float) -> Callable[[Any], Any]:
-    """A target that answers after some seconds."""
-
-    async def slow(request: Any) -> None:
-        await asyncio.sleep(seconds)
-        await request.answer()
-
-    return slow
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 def results(run: Run) -> dict[str, int]:

@@ -13,15 +13,12 @@ import pytest
 
 from chainproof.linux import is_running, oom_kills
 
+from ..behaviours import fine
+
 GROUPS = Path("/sys/fs/cgroup/memory")
 LIMIT = 64 << 10
 """For what a process needs from then on; what it already has stays in its old group."""
 Launch = Callable[..., Any]
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import pytest
 from chainproof.results.exchange import Result
 from chainproof.results.interval import total
 
+from ..behaviours import fine
+
 RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
 
@@ -40,11 +42,6 @@ body = { text = "short" }
 [[payloads]]
 file = "long.jsonl"
 """
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
 from ...waiting import PATIENCE, await_condition
+from ..behaviours import answer_after, fine, hang_up, stall, throttle
 from ..conftest import assert_times_agree, is_late
 
 Launch = Callable[..., Any]
@@ -35,16 +36,6 @@ RunServer = Callable[..., Any]
 
 FAST = ("--rate", "50", "--duration", "1s", "--arrivals", "constant")
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
-
-
-async def stall(request: Any) -> None:
-    """Never answer."""
-    await asyncio.sleep(60)
 
 
 async def drip(request: Any) -> None:
@@ -60,12 +51,6 @@ async def half_answer(request: Any) -> None:
     raise ConnectionError
 
 
-async def hang_up(request: Any) -> None:
-    """Reset the connection."""
-    request.reset()
-    raise ConnectionError
-
-
 async def redirect(request: Any) -> None:
     """Answer with a redirect."""
     await request.answer(302, b"", "Location: /production/run_remote", f"X-BASETEN-REQUEST-ID: id-{request.number}")
@@ -74,11 +59,6 @@ async def redirect(request: Any) -> None:
 async def garbage(request: Any) -> None:
     """Send bytes that are not HTTP."""
     await request.send_bytes(b"\x00\x01\x02 what?\r\n\r\n")
-
-
-async def throttle(request: Any) -> None:
-    """Answer 429."""
-    await request.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
 
 
 async def no_json(request: Any) -> None:
@@ -181,12 +161,7 @@ def test_requests_beyond_max_in_flight_count_as_not_sent(run_server: RunServer, 
 
 def test_waiting_for_a_slot_counts_as_response_time(run_server: RunServer, launch: Launch) -> None:
     """It does not count as service time, nor as schedule lag of the generator."""
-
-    async def slow(request: Any) -> None:
-        await asyncio.sleep(0.1)
-        await request.answer()
-
-    with run_server(slow) as server:
+    with run_server(answer_after(0.1)) as server:
         options = ("--rate", "100", "--duration", "100ms", "--arrivals", "constant", "--deadline", "10s")
         done = launch(server, *options, "--max-in-flight", "1").end()
     totals = total(done.run.intervals)
@@ -204,12 +179,7 @@ def test_waiting_for_a_slot_counts_as_response_time(run_server: RunServer, launc
 
 def test_closed_users_wait_for_answer_and_think_time(run_server: RunServer, launch: Launch) -> None:
     """N users have at most N requests in flight, and every planned request is sent."""
-
-    async def slow(request: Any) -> None:
-        await asyncio.sleep(0.1)
-        await request.answer()
-
-    with run_server(slow) as server:
+    with run_server(answer_after(0.1)) as server:
         done = launch(server, "--model", "closed", "--users", "5", "--think-time", "100ms", "--duration", "1s").end()
     totals = total(done.run.intervals)
 
@@ -223,12 +193,7 @@ def test_closed_users_wait_for_answer_and_think_time(run_server: RunServer, laun
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT] if ALL_CASES else [signal.SIGTERM])
 def test_an_interrupted_run_is_drained(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
     """After SIGINT or SIGTERM in-flight requests are drained, and the rest of the plan is not sent."""
-
-    async def slow(request: Any) -> None:
-        await asyncio.sleep(0.5)
-        await request.answer()
-
-    with run_server(slow) as server:
+    with run_server(answer_after(0.5)) as server:
         run = launch(server, "--rate", "100", "--duration", "60s")
         run.await_intervals(1)
         run.send(number)

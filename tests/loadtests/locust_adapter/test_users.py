@@ -20,6 +20,7 @@ from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
 from ...waiting import PATIENCE
+from ..behaviours import fine
 from ..conftest import is_late
 
 RunServer = Callable[..., Any]
@@ -63,11 +64,6 @@ class Conversation(ClosedUser):
         answer = self.client.run_remote({"text": "first"})
         self.client.run_remote({"text": "second", "before": len(answer.body)})
 """
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -27,6 +27,8 @@ from chainproof.results.interval import Interval, total
 from chainproof.results.stalls import Stall
 from chainproof.statistics.histogram import Histogram
 
+from ..behaviours import answer_after, fine
+
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
 
@@ -108,11 +110,7 @@ def test_each_second_has_generator_health(run_server: RunServer, launch: Launch,
     recording.write_text("".join(f"{burst * 0.6}\n" * 60 for burst in range(3)))
     options = {"steady": ("--rate=60", "--duration=2s"), "bursts": (f"--replay={recording}", "--duration=2s")}[plan]
 
-    async def slow(request: Any) -> None:
-        await asyncio.sleep(0.2)
-        await request.answer()
-
-    with run_server(slow) as server:
+    with run_server(answer_after(0.2)) as server:
         done = launch(server, *options).end()
     run = done.run
     healths = [interval.generator_health for interval in run.intervals if interval.second < 2 and interval.sent]
@@ -134,10 +132,6 @@ def test_each_second_has_generator_health(run_server: RunServer, launch: Launch,
 
 def test_a_blocked_generator_makes_the_run_invalid(run_server: RunServer, launch: Launch, tmp_path: Any) -> None:
     """Slow code in a user class delays requests, so a missed objective says nothing about the target."""
-
-    async def fine(request: Any) -> None:
-        await request.answer()
-
     (tmp_path / "mine.py").write_text(
         "import time\n"
         "from chainproof.loadtests import OpenUser\n"

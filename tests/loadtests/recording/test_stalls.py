@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import time
@@ -17,6 +16,8 @@ from chainproof.judgement.caveat import CaveatCode
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import Verdict
 
+from ..behaviours import answer_after, fine
+
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
 
@@ -24,17 +25,6 @@ LONG = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 DURATION, STALL, START = (15.0, 4.0, 5.0) if LONG else (2.5, 0.8, 1.1)
 """How long a run takes, how long it is stopped, and when."""
 MODELS = {"open": ("--rate=60",), "closed": ("--model=closed", "--users=6", "--think-time=100ms")}
-
-
-async def fine(request: Any) -> None:
-    """Answer at once."""
-    await request.answer()
-
-
-async def slow(request: Any) -> None:
-    """Answer after a while."""
-    await asyncio.sleep(0.25)
-    await request.answer()
 
 
 def children(process: int) -> list[int]:
@@ -112,7 +102,7 @@ def test_a_stopped_master_changes_no_verdict(run_server: RunServer, launch: Laun
 
 def test_a_slow_target_still_fails(run_server: RunServer, launch: Launch) -> None:
     """An objective that is missed without the stall too is missed by the target."""
-    with run_server(slow) as server:
+    with run_server(answer_after(0.25)) as server:
         options = (*MODELS["open"], "--objective=p95 response_time < 150ms", "--objective=error_rate < 5%")
         done, summary = stopped_run(launch, server, "the only process", *options)
 

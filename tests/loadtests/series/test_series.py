@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import os
 import re
@@ -29,31 +28,11 @@ from chainproof.results.series_record import SERIES_FILE
 from chainproof.target_options import TargetOptions
 
 from ...waiting import await_condition
+from ..behaviours import answer_after, fine, reject_key, stall
 
 CANDIDATE, BASELINE = Side.CANDIDATE, Side.BASELINE
 RunServer = Callable[..., AbstractContextManager[Any]]
 Launch = Callable[..., Any]
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
-
-
-async def slow(request: Any) -> None:
-    """Answer 200 after 30 ms."""
-    await asyncio.sleep(0.03)
-    await request.answer()
-
-
-async def stall(_: Any) -> None:
-    """Never answer."""
-    await asyncio.sleep(600)
-
-
-async def reject_key(request: Any) -> None:
-    """Answer 401."""
-    await request.answer(401, b'{"error": "who?", "error_code": "unauthorized"}')
 
 
 def places(folder: Path) -> list[tuple[str, SeriesKind, int, Side]]:
@@ -75,7 +54,7 @@ def intended_starts(folder: Path) -> list[float]:
 
 def test_repeated_runs_have_the_same_plan_and_one_summary(run_server: RunServer, launch: Launch) -> None:
     """Each run is an ordinary run with its own folder. The exit code is that of the worst verdict."""
-    with run_server(slow) as server:
+    with run_server(answer_after(0.03)) as server:
         words = ("--repeat", "2", "--duration", "500ms", "--rate", "40", "--pause", "0s")
         done = launch(server, *words, "--objective", "max response_time < 1ms").end()
 

@@ -23,13 +23,9 @@ from chainproof.results.folder import Run
 
 from ...reports.pages.browser import Page, browser, executable
 from ...waiting import PATIENCE
+from ..behaviours import fine
 from ..conftest import is_late, run_server
 from .web_process import Ui, evaluate, web_ui
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
 
 
 def state(ui: Ui) -> dict[str, Any]:

@@ -27,18 +27,9 @@ from chainproof.results.manifest import Ending
 from ...ports import free_port
 from ...reports.pages.browser import Page, browser, executable  # the browser of the report tests
 from ...waiting import PATIENCE, await_condition
+from ..behaviours import fine, throttle
 from ..conftest import is_late
 from .web_process import KEY, Ui, evaluate, web_ui
-
-
-async def fine(request: Any) -> None:
-    """Answer 200."""
-    await request.answer()
-
-
-async def throttle(request: Any) -> None:
-    """Answer 429."""
-    await request.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
 
 
 def await_text(tab: Page, *texts: str, patience: float = PATIENCE) -> str:
