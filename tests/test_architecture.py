@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 import tomllib
 from collections import Counter
@@ -15,6 +14,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from .processes import run_process
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -375,6 +376,6 @@ for found in pkgutil.walk_packages(getattr(package, "__path__", []), package.__n
         importlib.import_module(found.name)
 print([name for name in ("locust", "gevent") if name in sys.modules])
 """
-    child = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)
+    child = run_process([sys.executable, "-P", "-c", script])
 
     assert (child.stdout, child.stderr) == ("[]\n", "")

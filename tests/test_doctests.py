@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from .processes import run_process
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,7 +32,7 @@ def modules_with_examples(folder: str) -> list[str]:
 def test_the_examples_in_docstrings_run(folder: str) -> None:
     """Every `>>>` example prints what its docstring shows. One child process for each folder: Locust patches its process."""
     names = modules_with_examples(folder)
-    child = subprocess.run([sys.executable, "-P", "-c", SCRIPT, *names], capture_output=True, text=True, check=False)
+    child = run_process([sys.executable, "-P", "-c", SCRIPT, *names])
 
     failed, attempted = child.stdout.splitlines()[-1].split() if child.returncode == 0 else ("", "")
     assert failed == "0", child.stdout + child.stderr

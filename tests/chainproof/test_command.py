@@ -24,6 +24,8 @@ from chainproof.signals import ENDING_SIGNALS, announce_suspension
 from chainproof.workload.objectives import ObjectiveError
 from chainproof.workload.workload import WorkloadError
 
+from ..processes import run_process
+
 KEY = "abcd1234.s3cret"
 USAGE_ERRORS = [UsageError, TargetError, WorkloadError, ObjectiveError, FolderError, ApiKeyError]
 
@@ -200,7 +202,7 @@ def test_a_closed_pipe_does_not_change_the_exit_code() -> None:
         "sys.exit(main([]))\n"
     )
     line = f"{sys.executable} -P -c {shlex.quote(script)} | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
-    exited = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    exited = run_process(["bash", "-c", line])
 
     assert (1, "") == (exited.returncode, exited.stderr)
 

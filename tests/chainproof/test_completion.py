@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from chainproof.conformance.options import OPTIONS as CONFORMANCE_OPTIONS
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
 from chainproof.options import Surface
 
-from ..waiting import PATIENCE
+from ..processes import run_process
 
 BASH = """
 source ./script
@@ -34,9 +33,7 @@ complete_line {line!r}
 
 def offered(folder: Path, line: str) -> set[str]:
     """What bash offers at the end of a line."""
-    done = subprocess.run(
-        ["bash", "-c", BASH.format(line=line)], cwd=folder, capture_output=True, text=True, check=True, timeout=PATIENCE
-    )
+    done = run_process(["bash", "-c", BASH.format(line=line)], cwd=folder, check=True)
     return {word.strip() for word in done.stdout.split("\n")} - {""}
 
 
@@ -72,14 +69,7 @@ def test_fish_offers_options_and_values(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "script").write_text(capsys.readouterr().out)
     lines = ("chainproof loadtests --pay", "chainproof conformance --depth ")
     commands = "; ".join(["source ./script", *(f"complete -C '{line}'" for line in lines)])
-    done = subprocess.run(
-        ["fish", "--private", "-c", commands],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=PATIENCE,
-    )
+    done = run_process(["fish", "--private", "-c", commands], cwd=tmp_path, check=True)
 
     assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == ["--payloads", "quick", "standard", "deep"]
     assert "file with one JSON object per line" in done.stdout
@@ -110,8 +100,6 @@ def test_the_script_has_no_syntax_error(shell: str, tmp_path: Path, capsys: pyte
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     (tmp_path / "script").write_text(text)
-    done = subprocess.run(
-        [shell, "-n", tmp_path / "script"], capture_output=True, text=True, check=False, timeout=PATIENCE
-    )
+    done = run_process([shell, "-n", tmp_path / "script"])
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -12,6 +11,8 @@ import pytest
 import chainproof.__main__ as command
 from chainproof import __version__
 from chainproof.processes import chainproof_command
+
+from ..processes import run_process
 
 TOOLS = {"call", "completion", "conformance", "demo", "doctor", "emulator", "loadtests", "locustfile", "reports"}
 
@@ -49,7 +50,7 @@ def test_help_shows_tools_and_exit_codes(arguments: list[str], code: int, capsys
 @pytest.mark.parametrize("name", sorted(TOOLS))
 def test_every_tool_prints_its_help(name: str) -> None:
     """`--help` of each tool names the tool, and ends with 0 and without a word on standard error."""
-    shown = subprocess.run(chainproof_command(name, "--help"), capture_output=True, text=True, check=False)
+    shown = run_process(chainproof_command(name, "--help"))
 
     assert (0, "") == (shown.returncode, shown.stderr)
     assert f"usage: chainproof {name}" in shown.stdout
@@ -107,9 +108,7 @@ def test_a_tool_that_cannot_be_loaded_is_an_internal_error(
 
 def test_python_m_chainproof_is_the_command(tmp_path: Path) -> None:
     """`python -m chainproof` works in any folder and ends with the exit code."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "chainproof", "nothing"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ended = run_process([sys.executable, "-m", "chainproof", "nothing"], cwd=tmp_path)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "found 'nothing'" in ended.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,8 @@ import pytest
 from chainproof import text_files
 from chainproof.errors import UsageError
 from chainproof.text_files import MAX_FILE_BYTES, load_toml, read_file
+
+from ..processes import run_process
 
 PARTS = 50_000
 DEEP_KEYS = {
@@ -88,9 +89,7 @@ def test_a_path_that_may_not_be_looked_at_is_not_taken_for_nothing(tmp_path: Pat
     if os.geteuid() == 0:
         code = f"import pathlib, chainproof.text_files as t; t.is_there(pathlib.Path({str(folder / 'link')!r}))"
         unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
-        ended = subprocess.run(
-            [*unprivileged, sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False
-        )
+        ended = run_process([*unprivileged, sys.executable, "-P", "-c", code])
         assert "PermissionError" in ended.stderr
     else:
         with pytest.raises(PermissionError):

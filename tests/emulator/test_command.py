@@ -13,6 +13,7 @@ import pytest
 
 from chainproof.contract.redaction import EMULATOR_KEY
 
+from ..processes import run_process
 from ..waiting import PATIENCE
 
 EMULATOR = [sys.executable, "-m", "chainproof", "emulator"]
@@ -185,10 +186,8 @@ def test_internal_error_exits_70():
         "from chainproof.emulator.command import main\n"
         "sys.exit(main(['--', sys.executable, '-c', sys.argv[1]]))"
     )
-    completed = subprocess.run(
-        [sys.executable, "-c", script, f"try:{CLIENT_SCRIPT.replace(chr(10), chr(10) + ' ')}\nexcept ConnectionError: pass"],
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    client = f"try:{CLIENT_SCRIPT.replace(chr(10), chr(10) + ' ')}\nexcept ConnectionError: pass"
+    completed = run_process([sys.executable, "-c", script, client])
 
     assert 70 == completed.returncode
     assert "internal error, a connection was aborted" in completed.stderr

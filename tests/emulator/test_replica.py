@@ -20,6 +20,7 @@ import pytest
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.endpoint import Endpoint, start_emulator
 
+from ..processes import run_process
 from ..waiting import PATIENCE, await_condition
 
 CHAINS = Path(__file__).with_name("slow_chains.py")
@@ -211,7 +212,7 @@ def test_command_knows_that_the_chain_is_not_an_echo():
     """With --chain, CHAINPROOF_EMULATED is 0."""
     script = "import os; print(os.environ['CHAINPROOF_TARGET'][:16], os.environ['CHAINPROOF_EMULATED'])"
     command = [*EMULATOR, "--chain", f"{CHAINS}:Plain", "--", sys.executable, "-c", script]
-    completed = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    completed = run_process(command)
 
     assert (0, "http://127.0.0.1 0\n") == (completed.returncode, completed.stdout)
 
@@ -230,7 +231,7 @@ USAGE_ERRORS = {
 @pytest.mark.parametrize(("arguments", "words"), USAGE_ERRORS.values(), ids=USAGE_ERRORS)
 def test_unusable_chain_exits_2(arguments, words):
     """The error is reported in one line, and nothing is served."""
-    completed = subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    completed = run_process([*EMULATOR, *arguments])
 
     assert (2, "") == (completed.returncode, completed.stdout)
     assert words in completed.stderr

@@ -16,6 +16,7 @@ import pytest
 from chainproof.results.folder import read_run
 
 from ..loadtests.conftest import is_late
+from ..processes import run_process
 from ..waiting import PATIENCE, await_condition
 
 CHAINPROOF = [sys.executable, "-P", "-m", "chainproof"]
@@ -74,9 +75,7 @@ def test_the_wheel_contains_every_module_and_file(wheel):
 def test_an_installed_wheel_is_not_the_repository(installed_python, tmp_path):
     """Every module is from the wheel, and every tool is found."""
     script = "import chainproof.reports, chainproof.__main__ as m; print(chainproof.reports.__file__); print(m.usage())"
-    done = subprocess.run(
-        [installed_python, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = run_process([installed_python, "-P", "-c", script], cwd=tmp_path, check=True)
 
     assert done.stdout.startswith(str(installed_python.parents[1]))
     assert "doctor" in done.stdout
@@ -86,14 +85,11 @@ def test_an_installed_wheel_is_not_the_repository(installed_python, tmp_path):
 def demo(tmp_path_factory, installed_python):
     """Run a short demonstration of the wheel in an empty folder, without a key in the environment."""
     folder = tmp_path_factory.mktemp("demo")
-    ended = subprocess.run(
+    ended = run_process(
         [installed_python, "-P", "-m", "chainproof", "demo", "--rate", "200", "--duration", "5s", "--out", "out"],
         cwd=folder,
         env=without_key(),
-        capture_output=True,
-        text=True,
         timeout=4 * PATIENCE,
-        check=False,
     )
     late = is_late(read_run(folder / "out" / "load"))  # as on a busy machine
     assert ended.returncode == 0 or (ended.returncode == 4 and late), ended.stdout + ended.stderr
@@ -111,9 +107,7 @@ def without_key():
 
 def as_json(folder, *runs):
     """The JSON report on runs, and its exit code."""
-    ended = subprocess.run(
-        [*CHAINPROOF, "reports", *runs, "--json", "-"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    ended = run_process([*CHAINPROOF, "reports", *runs, "--json", "-"], cwd=folder)
     return json.loads(ended.stdout), ended.returncode
 
 

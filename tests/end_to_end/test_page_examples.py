@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 from chainproof.results.folder import find_runs, read_run
 
 from ..loadtests.conftest import is_late
+from ..processes import run_process
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -65,9 +65,7 @@ def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> Non
     for attempt in range(attempts):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        ended = subprocess.run(
-            ["bash", "-c", commands], cwd=folder, env=environment(tmp_path), capture_output=True, text=True, check=False
-        )
+        ended = run_process(["bash", "-c", commands], cwd=folder, env=environment(tmp_path))
         if pattern(shown).fullmatch(ended.stdout.rstrip("\n") + "\n"):
             break
 

@@ -29,6 +29,7 @@ from chainproof.signals import (
     start_without_signals,
 )
 
+from ..processes import run_process, start_process
 from ..waiting import PATIENCE, await_condition
 
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
@@ -44,13 +45,10 @@ def environment(endpoint: Endpoint) -> dict[str, str]:
 def test_simultaneous_runs_get_folders_of_their_own(emulator: Endpoint, tmp_path: Path) -> None:
     """Load runs that are started within one second, without --out, all complete. Their last line names report or folder."""
     runs = [
-        subprocess.Popen(
+        start_process(
             chainproof_command(*SHORT_LOAD, "--label", "  before the   upgrade ", *words),
             cwd=tmp_path,
             env=environment(emulator),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
         )
         for words in ((), ("--no-html",))
     ]
@@ -74,7 +72,7 @@ def test_checks_can_be_distributed_over_processes(service_time: str, tmp_path: P
     scenario = tmp_path / "constant.toml"
     scenario.write_text(f'description = "constant"\nservice_time = "{service_time}"\n', encoding="utf-8")
     with start_emulator(str(scenario)) as emulator:
-        ended = subprocess.run(
+        ended = run_process(
             [
                 sys.executable,
                 "-P",
@@ -89,9 +87,6 @@ def test_checks_can_be_distributed_over_processes(service_time: str, tmp_path: P
             ],
             cwd=tmp_path,
             env=environment(emulator),
-            capture_output=True,
-            text=True,
-            check=False,
         )
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr
@@ -137,9 +132,7 @@ def test_unusable_streams_and_limits_are_reported_in_one_line(case: str, emulato
     if case.endswith("ASCII"):
         limit = "export LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0 PYTHONIOENCODING=ascii TERM=dumb; unset HOME; "
     line = f"{limit}{shlex.join(chainproof_command())} {words}"
-    ended = subprocess.run(
-        ["bash", "-c", line], cwd=tmp_path, env=environment(emulator), capture_output=True, text=True, check=False
-    )
+    ended = run_process(["bash", "-c", line], cwd=tmp_path, env=environment(emulator))
     lines = [each for each in ended.stderr.splitlines() if each.startswith("chainproof") or "Error" in each]
 
     assert code == ended.returncode, ended.stderr
@@ -201,9 +194,7 @@ COMMANDS = (SEARCH, (*LONG_LOAD, "--processes", "2"), ("loadtests", "--calibrate
 def test_repeated_signals_leave_no_traceback(words: tuple[str, ...], number: signal.Signals, tmp_path: Path) -> None:
     """Whenever they arrive, a command ends soon: killed while it is loaded, else interrupted; the emulator ends as planned."""
     for delay in (0.6, 1.5, 4.0):
-        run = subprocess.Popen(
-            chainproof_command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        run = start_process(chainproof_command(*words), cwd=tmp_path)
         time.sleep(delay)  # the moment does not matter
         for _ in range(4):
             run.send_signal(number)

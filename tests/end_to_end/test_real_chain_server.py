@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ..processes import run_process
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "real_chain_server.py"
 VARIABLE = "CHAINPROOF_TRUSS_VENV"
@@ -20,7 +21,7 @@ VARIABLE = "CHAINPROOF_TRUSS_VENV"
 def test_emulator_answers_as_the_real_chain_server() -> None:
     """Every response to the compared requests is the same, or differs for a documented reason."""
     command = [sys.executable, str(SCRIPT), "--venv", os.environ[VARIABLE]]
-    completed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    completed = run_process(command, timeout=300)
 
     assert 0 == completed.returncode, completed.stdout + completed.stderr
     assert "0 without a valid one" in completed.stdout
@@ -29,7 +30,7 @@ def test_emulator_answers_as_the_real_chain_server() -> None:
 def test_missing_environment_is_a_usage_error(tmp_path: Path) -> None:
     """The message says what was expected."""
     command = [sys.executable, str(SCRIPT), "--venv", str(tmp_path)]
-    completed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    completed = run_process(command, timeout=60)
 
     assert 2 == completed.returncode
     assert "expected a virtual environment" in completed.stderr
@@ -41,9 +42,7 @@ def test_compared_requests_are_many_and_distinct() -> None:
         "from chain_server.compared_requests import REQUESTS as r; "
         "print(len(r), len({(each.chain, each.name) for each in r}))"
     )
-    completed = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=SCRIPT.parent, timeout=60, check=True
-    )
+    completed = run_process([sys.executable, "-c", script], cwd=SCRIPT.parent, timeout=60, check=True)
     count, distinct = map(int, completed.stdout.split())
 
     assert 80 <= count == distinct

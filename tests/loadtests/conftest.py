@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,9 @@ import pytest
 
 from chainproof.contract.target import Target, parse_target
 from chainproof.judgement.verdict import ExitCode
+from chainproof.loadtests.command import LOCUSTFILE
+from chainproof.processes import chainproof_command
+from chainproof.results.exchange import Result
 from chainproof.results.folder import REQUESTS, Run, read_run
 from chainproof.results.interval import total
 from chainproof.statistics.histogram import merge_histograms
@@ -173,12 +176,39 @@ def environment(**others: str) -> dict[str, str]:
     return {**inherited, "BASETEN_API_KEY": KEY, **others}
 
 
+def locust_command(*words: str, file: Path = LOCUSTFILE) -> list[str]:
+    """The command line of Locust with our locustfile or another one."""
+    return [sys.executable, "-P", "-m", "locust", "-f", str(file), *words]
+
+
+def locust_environment(key: str = "key", **variables: str) -> dict[str, str]:
+    """The environment of a Locust process. The tests themselves may tell Locust not to patch the standard library."""
+    return {**os.environ, "BASETEN_API_KEY": key, "LOCUST_SKIP_MONKEY_PATCH": "", **variables}
+
+
 def is_late(run: Run) -> bool:
     """Whether a record shows that the generator was late, stood still or had too little CPU time, as on a busy machine."""
     totals = total(run.intervals)
     health = totals.generator_health
     lag = totals.schedule_lag.quantile(0.99)
     return (lag is not None and lag > 0.05) or (health is not None and (bool(health.stalls) or health.cpu > 0.95))
+
+
+def adds_up(run: Run) -> bool:
+    """Assert that the accounting equals the totals of the intervals and covers every request."""
+    cumulative = total(run.intervals)
+    assert run.end is not None
+    accounting = run.end.accounting
+    results = {result.value: cumulative.count(result) for result in Result}
+    assert accounting == {
+        "planned": cumulative.planned,
+        "not_sent": cumulative.not_sent.total(),
+        "sent": cumulative.sent,
+        **results,
+    }
+    assert accounting["planned"] == accounting["sent"] + accounting["not_sent"]
+    assert accounting["sent"] == sum(results.values())
+    return True
 
 
 def assert_times_agree(run: Run, lines: list[dict[str, Any]]) -> None:
@@ -275,23 +305,12 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., StartedRun]]:
     launched: list[StartedRun] = []
 
     def start(
-        server: ScriptedServer | str | None, *options: str, wrapper: tuple[str, ...] = (), **variables: str
+        server: ScriptedServer | str | None, *options: str, wrapper: Sequence[str] = (), **variables: str
     ) -> StartedRun:
         url = server.target.origin if isinstance(server, ScriptedServer) else server
         folder = tmp_path / f"run-{len(launched)}"
         where = ("--target", url) if url is not None else ()
-        words = [
-            *wrapper,
-            sys.executable,
-            "-m",
-            "chainproof",
-            "loadtests",
-            *where,
-            "--no-html",
-            "--out",
-            str(folder),
-            *options,
-        ]
+        words = [*wrapper, *chainproof_command("loadtests", *where, "--no-html", "--out", str(folder), *options)]
         process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**variables)
         )

@@ -10,12 +10,13 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import subprocess
 
 import pytest
 
 from chainproof.processes import chainproof_command
 
+from ..processes import run_process
+from ..waiting import PATIENCE
 from .defects import DEFECTS
 from .serving import FOLDER, KEY, missing_software, running_chain
 
@@ -31,9 +32,7 @@ def run_conformance(origin, out, depth, *options):
         "conformance", "--target", origin, "--depth", depth, "--seed", "1", "--out", str(out),
         "--input-schema", schema, "--output-schema", schema, *options,
     )  # fmt: skip  # options and values in pairs
-    return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "BASETEN_API_KEY": KEY}, check=False
-    )
+    return run_process(command, env={**os.environ, "BASETEN_API_KEY": KEY}, timeout=4 * PATIENCE)
 
 
 def finding_lines(out):

@@ -24,6 +24,8 @@ from chainproof.processes import chainproof_command
 
 from ..conformance.conftest import run_suite
 from ..conformance.endpoints import EndpointAnswer, error, rejection
+from ..processes import run_process
+from ..waiting import PATIENCE
 from .serving import FOLDER, KEY, free_port, missing_software, wait_for_port
 from .stateful_chains import CHAINS, CORRECT, FAULTY, BadRequest
 
@@ -113,7 +115,7 @@ def test_a_real_server_is_judged_alike(name, depth, tmp_path):
             "conformance", "--target", f"http://127.0.0.1:{port}", "--depth", depth, "--seed", "1",
             "--out", str(tmp_path / "run"), "--input-schema", f"{SOURCE}:{name}", "--output-schema", f"{SOURCE}:{name}",
         )  # fmt: skip  # options and values in pairs
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        done = run_process(command, env=environment, timeout=4 * PATIENCE)
     finally:
         server.terminate()
         server.wait(10)

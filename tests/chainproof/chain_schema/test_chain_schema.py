@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,8 @@ from chainproof.chain_schema.error_text import MAX_LINE_LENGTH, SchemaError, for
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.chain_schema.schema import MAX_ERRORS, Schema
 from chainproof.json_text import JSON
+
+from ...processes import run_process
 
 HELLO = f"{Path(__file__).parents[3] / 'docs' / 'chain' / 'hello.py'}:Hello"
 
@@ -374,11 +375,11 @@ def test_import_has_no_side_effects(tmp_path: Path) -> None:
         "path = list(sys.path); load(sys.argv[1]); load(sys.argv[1])\n"
         "print(path == sys.path, sys.dont_write_bytecode)"
     )
-    done = subprocess.run(
+    done = run_process(
         [sys.executable, "-c", script, f"{tmp_path / 'hello.py'}:Hello"],
         env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        check=True,
+    )
 
     assert ("True False\n", "loud\n") == (done.stdout, done.stderr)
     assert before == sorted(tmp_path.iterdir())

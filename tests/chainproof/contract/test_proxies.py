@@ -15,6 +15,8 @@ import pytest
 from chainproof.contract.route import proxy_for
 from chainproof.contract.target import TargetError, parse_target
 
+from ...processes import run_process
+
 PROXY = "http://127.0.0.1:2"
 """Nothing listens there, nor on port 1, where requests without proxy go: curl says which one it tries."""
 HOSTS = (
@@ -110,9 +112,7 @@ needs_curl = pytest.mark.skipif(
 def curl(urls: list[str], environment: dict[str, str]) -> list[str]:
     """The addresses that curl tries for these URLs, in order; those of targets are 127.0.0.1:1."""
     words = ["curl", "-sv", "--max-time", "5", "--connect-to", "::127.0.0.1:1", *urls]
-    done = subprocess.run(
-        words, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, check=False
-    )
+    done = run_process(words, env={"PATH": os.environ["PATH"], **environment})
     return re.findall(r"Trying (\S+?)\.\.\.", done.stderr)
 
 

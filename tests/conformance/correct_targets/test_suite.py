@@ -19,6 +19,7 @@ from chainproof.contract.target import parse_target
 from chainproof.results.exchange import Transport
 from chainproof.results.folder import read_run
 
+from ...processes import run_process
 from ..conftest import LIGHT_CHECKS, RunSuite
 from ..endpoints import KEY, EndpointAnswer, as_asgi_app, correct_endpoint, serve, when
 
@@ -48,14 +49,11 @@ def project(folder: Path, *arguments: str, **files: str) -> subprocess.Completed
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
-    return subprocess.run(
+    return run_process(
         [*(sys.executable, "-P", "-m", "pytest", "-q", "--depth", "quick", "--seed", "1"), *arguments],
         cwd=folder,
         env={**variables, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
         timeout=100,
-        check=False,
     )
 
 

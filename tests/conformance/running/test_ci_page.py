@@ -17,6 +17,7 @@ import yaml
 
 from chainproof.endpoint import start_emulator
 
+from ...processes import run_process
 from ..sampling import ALL
 
 PAGE = (Path(__file__).parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
@@ -57,14 +58,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a step with the shell that GitHub uses, in a folder with the inputs that the page asks for."""
     (folder / "inputs.jsonl").write_text('{"names": ["Ada"]}\n', encoding="utf-8")
-    return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+    return run_process(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line], cwd=folder, env=environment, timeout=100
     )
 
 

@@ -30,6 +30,7 @@ from chainproof.processes import chainproof_command
 from chainproof.results.folder import COVERAGE, MANIFEST, read_run
 from chainproof.results.manifest import Ending
 
+from ...processes import run_process
 from ..endpoints import (
     KEY,
     EndpointAnswer,
@@ -70,14 +71,8 @@ def conformance(
     folder: Path, *arguments: str, script: str = FEW_EXAMPLES, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder."""
-    return subprocess.run(
-        [sys.executable, "-P", "-c", script, *arguments],
-        cwd=folder,
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
+    return run_process(
+        [sys.executable, "-P", "-c", script, *arguments], cwd=folder, env=environment(**more), timeout=180
     )
 
 
@@ -121,12 +116,8 @@ def test_the_emulator_passes_whatever_the_working_folder_contains(tmp_path: Path
 def test_too_little_address_space_for_the_threads_is_a_usage_error(tmp_path: Path) -> None:
     """CPython may crash, or wait for ever, when it can start no more threads."""
     line = 'ulimit -v 400000; exec "$@"'
-    done = subprocess.run(
-        ["bash", "-c", line, "bash", *chainproof_command("conformance", "--target", "http://127.0.0.1:9")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = run_process(
+        ["bash", "-c", line, "bash", *chainproof_command("conformance", "--target", "http://127.0.0.1:9")], cwd=tmp_path
     )
 
     assert done.returncode == 2
@@ -365,7 +356,7 @@ Requester.send = lambda self, request: 1 / 0 if request.path == "/" else ask(sel
 def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     """From any folder, with the same options and readable failures."""
     with serve(when(is_empty_object, lambda request, answer: error(500, None))) as url:
-        ended = subprocess.run(
+        ended = run_process(
             [
                 *(sys.executable, "-P", "-m", "pytest", "--pyargs", "chainproof.conformance", "-q", "--target", url),
                 *("--api-key-env", VARIABLE, "--echo", "--steerable", "--out", "run", *QUICK),
@@ -373,9 +364,6 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
             ],
             cwd=tmp_path,
             env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
         )
     run = read_run(tmp_path / "run")
 
@@ -471,13 +459,10 @@ def test_an_option_name_of_another_plugin_gets_a_prefix(tmp_path: Path) -> None:
         "def test_it(pytestconfig): assert pytestconfig.getoption('seed') == 'x'\n"
         "def test_ours(pytestconfig): assert pytestconfig.getoption('chainproof_seed') == 7"
     )
-    ended = subprocess.run(
+    ended = run_process(
         [*(sys.executable, "-P", "-m", "pytest", "-q", "--seed=x", "--chainproof-seed=7"), *("-p", "theirs")],
         cwd=tmp_path,
         env=environment(PYTHONPATH=str(tmp_path)),
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -487,6 +472,6 @@ def test_the_plugin_imports_nothing_heavy() -> None:
     """Every pytest run of the environment loads it."""
     script = "import sys, chainproof.conformance.plugin; print([n for n in %r if n in sys.modules])"
     heavy = ("schemathesis", "hypothesis", "h11", "yaml", "orjson", "scipy", "numpy", "requests")
-    child = subprocess.run([sys.executable, "-P", "-c", script % (heavy,)], capture_output=True, text=True, check=False)
+    child = run_process([sys.executable, "-P", "-c", script % (heavy,)])
 
     assert (child.stdout, child.stderr) == ("[]\n", "")

@@ -30,39 +30,23 @@ from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
 from chainproof.loadtests.options import OPTIONS
 from chainproof.processes import chainproof_command
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.folder import Run, read_run
+from chainproof.results.folder import read_run
 from chainproof.results.interval import Interval, total
 from chainproof.results.manifest import Ending, RunEnd, Side
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
 
 from ...ports import free_port
+from ...processes import start_process
 from ...waiting import PATIENCE, await_condition
 from ..behaviours import answer_after, fine
-from ..conftest import assert_times_agree, is_late
+from ..conftest import adds_up, assert_times_agree, is_late, locust_command, locust_environment
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
 TOKEN = "a-token-for-tests-only"
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
-
-
-def adds_up(run: Run) -> bool:
-    """Assert that the accounting equals the totals of the intervals and covers every request."""
-    cumulative = total(run.intervals)
-    assert run.end is not None
-    accounting = run.end.accounting
-    results = {result.value: cumulative.count(result) for result in Result}
-    assert accounting == {
-        "planned": cumulative.planned,
-        "not_sent": cumulative.not_sent.total(),
-        "sent": cumulative.sent,
-        **results,
-    }
-    assert accounting["planned"] == accounting["sent"] + accounting["not_sent"]
-    assert accounting["sent"] == sum(results.values())
-    return True
 
 
 SCENARIO = """
@@ -100,14 +84,8 @@ def test_two_processes_send_the_same_plan_as_one(launch: Launch, tmp_path: Path)
 
 def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
     """A Locust process of our locustfile."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "BASETEN_API_KEY": key, TOKEN_VARIABLE: TOKEN, "LOCUST_SKIP_MONKEY_PATCH": ""},
-    )
+    command = locust_command("--headless", "--only-summary", *words)
+    return start_process(command, env=locust_environment(key, **{TOKEN_VARIABLE: TOKEN}))
 
 
 def test_a_master_with_two_workers_agrees_with_the_access_log(tmp_path: Path) -> None:
@@ -177,11 +155,8 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
         ]
         words += ["--workers=2", f"--target={server.target.origin}", f"--out={folder}"]
         words += ["--", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}"]
-        search = subprocess.Popen(
+        search = start_process(
             [sys.executable, "-P", "-m", "chainproof", "loadtests", "saturation", "--no-html", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
             env={**os.environ, "BASETEN_API_KEY": "key", TOKEN_VARIABLE: TOKEN},
         )
         workers = [locust(*worker_options) for _ in range(2)]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from array import array
@@ -23,7 +21,6 @@ import zmq
 from chainproof.contract.levels import Contract
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.verdict import Verdict
-from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.demand import Demand, Shard
 from chainproof.loadtests.distributed import merge
 from chainproof.loadtests.distributed.merge import DistributedRun, WorkerState
@@ -37,6 +34,7 @@ from chainproof.workload.workload import Workload
 from ...ports import free_port
 from ...waiting import PATIENCE, await_condition
 from ..behaviours import fine
+from ..conftest import locust_command, locust_environment
 from .test_worker_protocol import TOKEN, limit, reports_of, simulated
 
 RunServer = Callable[..., Any]
@@ -45,13 +43,13 @@ RunServer = Callable[..., Any]
 def locust(*words: str, folder: Path) -> subprocess.Popen[str]:
     """A Locust process of our locustfile, whose output is a file."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *words],
+        locust_command(*words),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=(folder / "output").open("w"),
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "BASETEN_API_KEY": "key", TOKEN_VARIABLE: TOKEN, "LOCUST_SKIP_MONKEY_PATCH": ""},
+        env=locust_environment(**{TOKEN_VARIABLE: TOKEN}),
     )
 
 

@@ -24,7 +24,6 @@ import zmq
 from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
-from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.demand import Demand, Shard
 from chainproof.loadtests.distributed.locust_messages import Ignored, is_valid
 from chainproof.loadtests.distributed.merge import DistributedRun, WorkerState
@@ -44,8 +43,9 @@ from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
 
 from ...ports import free_port
+from ...processes import start_process
 from ...waiting import PATIENCE
-from ..conftest import is_late
+from ..conftest import is_late, locust_command, locust_environment
 
 TOKEN = "a-token-for-tests-only"
 SAMPLES = 20_000 if os.environ.get("CHAINPROOF_SAMPLE") == "all" else 1500
@@ -430,15 +430,8 @@ def test_malformed_answers_of_workers_are_ignored() -> None:
 
 def master(port: int, folder: Path, *words: str, token: str = TOKEN) -> subprocess.Popen[str]:
     """A headless master of our locustfile, with the emulator as its target."""
-    command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--master"]
-    return subprocess.Popen(
-        [*command, f"--master-bind-port={port}", f"--out={folder}", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "BASETEN_API_KEY": "key", TOKEN_VARIABLE: token, "LOCUST_SKIP_MONKEY_PATCH": ""},
-    )
+    words = ["--headless", "--only-summary", "--master", f"--master-bind-port={port}", f"--out={folder}", *words]
+    return start_process(locust_command(*words), env=locust_environment(**{TOKEN_VARIABLE: token}))
 
 
 @contextmanager
@@ -524,16 +517,9 @@ def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
         master(port, tmp_path / "run", "--skip-log-setup"),
         master(free_port(), tmp_path / "none", token=""),
     )
-    words = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--worker", f"--master-port={port}"]
+    command = locust_command("--worker", f"--master-port={port}")
     workers = [
-        subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, TOKEN_VARIABLE: token, "LOCUST_SKIP_MONKEY_PATCH": ""},
-        )
+        start_process(command, env=locust_environment(**{TOKEN_VARIABLE: token}))
         for token in ("", "another-token-entirely")
     ]
     try:

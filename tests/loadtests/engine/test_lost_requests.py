@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
+from ...processes import run_process
 from ...waiting import PATIENCE
 from ..behaviours import answer_after, fine
 
@@ -168,13 +168,7 @@ def test_killed_runs_lose_at_most_the_last_two_seconds(
         for process in process_tree(run.process.pid):
             os.kill(process, signal.SIGKILL)
         run.process.communicate(timeout=PATIENCE)
-    report = subprocess.run(
-        [sys.executable, "-P", "-m", "chainproof", "reports", str(run.folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
+    report = run_process([sys.executable, "-P", "-m", "chainproof", "reports", str(run.folder)])
     killed_run = read_run(run.folder)
     by_second = Counter[int]()
     for interval in killed_run.intervals:

@@ -8,7 +8,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -20,16 +19,17 @@ from typing import Any
 import pytest
 
 from chainproof.loadtests import command
-from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.locust_process import LocustExit
+from chainproof.processes import chainproof_command
 from chainproof.results.exchange import NotSent, Result
 from chainproof.results.folder import END, Run, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
-from ...waiting import PATIENCE, await_condition
+from ...processes import run_process
+from ...waiting import await_condition
 from ..behaviours import answer_after, fine, hang_up, stall, throttle
-from ..conftest import assert_times_agree, is_late
+from ..conftest import adds_up, assert_times_agree, is_late, locust_command, locust_environment
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
@@ -94,25 +94,6 @@ def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
             for o, n in total(run.intervals).outcomes.items()
         }
     )
-
-
-def adds_up(run: Run) -> bool:
-    """Assert that the accounting adds up and equals the totals of the intervals."""
-    totals = total(run.intervals)
-    assert run.end is not None
-    accounting = run.end.accounting
-    counted = {
-        "planned": totals.planned,
-        "not_sent": totals.not_sent.total(),
-        "sent": totals.sent,
-        **{result.value: totals.count(result) for result in Result},
-    }
-    assert accounting == counted
-    assert accounting["planned"] == accounting["sent"] + accounting["not_sent"]
-    assert (
-        accounting["sent"] == accounting["ok"] + accounting["failed"] + accounting["timed_out"] + accounting["censored"]
-    )
-    return True
 
 
 def test_a_faulty_target_loses_no_request(run_server: RunServer, launch: Launch) -> None:
@@ -362,16 +343,15 @@ def test_an_exception_in_a_listener_ends_the_run(run_server: RunServer, tmp_path
     )
     folder = tmp_path / "run"
     with run_server(fine) as server:
-        words = ["-f", str(tmp_path / "mine.py"), "--headless", "--skip-log-setup", "--target", server.target.origin]
-        done = subprocess.run(
-            [sys.executable, "-m", "locust", *words, "--duration=300ms", f"--out={folder}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
-        )
+        words = [
+            "--headless",
+            "--skip-log-setup",
+            "--target",
+            server.target.origin,
+            "--duration=300ms",
+            f"--out={folder}",
+        ]
+        done = run_process(locust_command(*words, file=tmp_path / "mine.py"), env=locust_environment())
 
     assert 70 == done.returncode, done.stderr
     assert "ZeroDivisionError" in done.stderr
@@ -403,17 +383,15 @@ def test_locust_runs_the_locustfile(run_server: RunServer, tmp_path: Path) -> No
     """`locust -f locustfile.py --headless` makes the same run folder, and Locust's own files are complete."""
     folder = tmp_path / "run"
     with run_server(fine, throttle) as server:
-        words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--target", server.target.origin]
-        words += ["--rate=40", "--arrivals=constant", "--duration=1s"]
-        done = subprocess.run(
-            [sys.executable, "-m", "locust", *words, f"--out={folder}", f"--json-file={tmp_path / 'locust'}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
-        )
+        words = [
+            "--headless",
+            "--skip-log-setup",
+            "--target",
+            server.target.origin,
+            f"--json-file={tmp_path / 'locust'}",
+        ]
+        words += ["--rate=40", "--arrivals=constant", "--duration=1s", f"--out={folder}"]
+        done = run_process(locust_command(*words), env=locust_environment())
     entry = json.loads((tmp_path / "locust.json").read_text())[0]
 
     # Half of the requests failed, and the objective of smoke is an error_rate below 5 %.
@@ -440,18 +418,7 @@ def test_counts_and_times_agree_with_the_access_log(launch: Launch, tmp_path: Pa
     """Counts by status and code are equal; the service times of each request differ only by the overhead of loopback and two processes."""
     scenario, access_log = tmp_path / "scenario.toml", tmp_path / "access.jsonl"
     scenario.write_text(SCENARIO)
-    emulator = (
-        sys.executable,
-        "-m",
-        "chainproof",
-        "emulator",
-        str(scenario),
-        "--port",
-        "0",
-        "--access-log",
-        str(access_log),
-        "--",
-    )
+    emulator = chainproof_command("emulator", str(scenario), "--port", "0", "--access-log", str(access_log), "--")
     done = launch(None, *model, "--duration", "1s", "--record-requests", "2000", wrapper=emulator).end()
     lines = [json.loads(line) for line in access_log.read_text().splitlines()]
     totals = total(done.run.intervals)
@@ -471,23 +438,9 @@ def test_libraries_are_not_imported_from_the_working_folder(run_server: RunServe
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('not this one')")
     with run_server(fine) as server:
-        words = [
-            "--target",
-            server.target.origin,
-            *FAST,
-            f"--out={tmp_path / 'run'}",
-            "--objective",
-            "error_rate < 50%",
-        ]
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "chainproof", "loadtests", "--no-html", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-            cwd=tmp_path,
-            env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
-        )
+        words = ["--no-html", "--target", server.target.origin, *FAST, f"--out={tmp_path / 'run'}"]
+        command = chainproof_command("loadtests", *words, "--objective", "error_rate < 50%")
+        done = run_process(command, cwd=tmp_path, env=locust_environment())
 
     assert done.returncode == 0 or is_late(read_run(tmp_path / "run")), done.stderr
 
@@ -521,14 +474,7 @@ OBJECTIVES = [("error_rate < 50%", 0), ("p95 response_time < 1us", 1)]
 @pytest.mark.parametrize(("objective", "code"), OBJECTIVES if ALL_CASES else OBJECTIVES[:1])
 def test_locust_ends_with_the_exit_code_of_the_verdict(tmp_path, objective, code):
     """Locust started by hand has the exit code of `chainproof loadtests`."""
-    words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--rate", "100", "--duration", "1s"]
-    ended = subprocess.run(
-        [sys.executable, "-P", "-m", "locust", *words, "--objective", objective, "--out", str(tmp_path / "run")],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    words = ["--headless", "--skip-log-setup", "--rate", "100", "--duration", "1s", "--objective", objective]
+    ended = run_process(locust_command(*words, "--out", str(tmp_path / "run")))
 
     assert ended.returncode == code or (ended.returncode == 4 and is_late(read_run(tmp_path / "run"))), ended.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -23,7 +21,7 @@ from chainproof.contract.clauses import OUTPUT_SCHEMA
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import violations
 from chainproof.errors import UsageError
-from chainproof.loadtests.command import LOCUSTFILE, main
+from chainproof.loadtests.command import main
 from chainproof.loadtests.demand import Shard, demand
 from chainproof.loadtests.distributed.messages import Assignment
 from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck
@@ -38,7 +36,8 @@ from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 from chainproof.target_options import TargetOptions
 
-from ...waiting import PATIENCE
+from ...processes import run_process
+from ..conftest import locust_command, locust_environment
 
 RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
@@ -139,13 +138,9 @@ def test_a_run_sends_generated_payloads_and_checks_outputs(
 
 def test_the_locust_command_uses_both_schemas(run_server: RunServer, tmp_path: Path, key: str) -> None:
     """`locust -f locustfile.py --headless` generates the same payloads and checks the same outputs."""
-    arguments = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", *SHORT_RUN, *BOTH, "--seed", "9"]
+    words = ["--headless", "--skip-log-setup", *SHORT_RUN, *BOTH, "--seed", "9", "--out", str(tmp_path / "run")]
     with run_server(bad) as server:
-        subprocess.run(
-            [sys.executable, "-m", "locust", *arguments, "--target", server.target.origin, "--out", str(tmp_path / "run")],
-            capture_output=True, check=False, timeout=PATIENCE, stdin=subprocess.DEVNULL,
-            env={**os.environ, "BASETEN_API_KEY": key},
-        )  # fmt: skip
+        run_process(locust_command(*words, "--target", server.target.origin), env=locust_environment(key))
 
     assert bodies(server.requests) <= generated(9)
     assert schema_counts(read_run(tmp_path / "run").clauses) == [(40, 40)]
@@ -251,6 +246,6 @@ def test_validators_are_imported_only_if_needed() -> None:
         "demand.demand(parser.parse_args([]), None)\n"
         "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.chain_schema.loading') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)
+    done = run_process([sys.executable, "-P", "-c", script])
 
     assert ("[]\n", "") == (done.stdout, done.stderr)

@@ -24,6 +24,8 @@ from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending
 from chainproof.target_options import TargetOptions
 
+from ...processes import run_process
+
 RunServer = Callable[..., Any]
 
 PARSING = """
@@ -245,16 +247,7 @@ def locust(folder: Path, *words: str, file: Path = LOCUSTFILE, **variables: str)
     """Run `locust -f FILE` in a folder."""
     command = shutil.which("locust", path=str(Path(sys.executable).parent))
     assert command is not None
-    return subprocess.run(
-        [command, "-f", str(file), *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-        stdin=subprocess.DEVNULL,
-        env=clean_environment(**variables),
-    )
+    return run_process([command, "-f", str(file), *words], cwd=folder, env=clean_environment(**variables), timeout=100)
 
 
 def test_the_help_of_locust_ends_with_our_options(tmp_path: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,8 @@ from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 
-from ...waiting import PATIENCE
-from ..conftest import run_server
+from ...processes import run_process
+from ..conftest import locust_command, locust_environment, run_server
 
 WITHOUT_LISTENER = """
 import json, os
@@ -68,12 +65,9 @@ def locust_statistics(folder: Path, source: str) -> tuple[Any, Any]:
     (folder / "mine.py").write_text(source)
     words = ["--headless", "--only-summary", "--rate=60", "--duration=1s", "--arrivals=constant", "--deadline=800ms"]
     with run_server(alternate) as server:
-        subprocess.run(
-            [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), *words, "--target", server.target.origin,
-             f"--out={folder / 'run'}"],
-            env={**os.environ, "BASETEN_API_KEY": "key", "STATISTICS": str(folder / "statistics.json"), "LOCUST_SKIP_MONKEY_PATCH": ""},
-            capture_output=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        words += ["--target", server.target.origin, f"--out={folder / 'run'}"]
+        environment = locust_environment(STATISTICS=str(folder / "statistics.json"))
+        run_process(locust_command(*words, file=folder / "mine.py"), env=environment)
     return json.loads((folder / "statistics.json").read_text()), total(read_run(folder / "run").intervals)
 
 

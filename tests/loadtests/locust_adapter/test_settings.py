@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,8 @@ from chainproof.loadtests.demand import Shard, demand
 from chainproof.loadtests.options import OPTIONS, add_locust_options, locust_arguments, requested_target
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
+
+from ...processes import run_process
 
 
 def parsed_options(*words: str) -> argparse.Namespace:
@@ -160,7 +161,7 @@ def test_a_missing_key_is_a_usage_error(capsys: pytest.CaptureFixture[str], monk
 def test_the_command_does_not_import_locust() -> None:
     """Locust patches the process that imports it, which must be the child process."""
     script = "import sys, chainproof.loadtests.command; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
-    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    child = run_process([sys.executable, "-c", script], check=True)
 
     assert "[]\n" == child.stdout
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +17,9 @@ from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
-from ...waiting import PATIENCE
+from ...processes import run_process
 from ..behaviours import fine
-from ..conftest import is_late
+from ..conftest import is_late, locust_command, locust_environment
 
 RunServer = Callable[..., Any]
 
@@ -69,17 +67,10 @@ class Conversation(ClosedUser):
 def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run Locust with a locustfile."""
     (folder / "mine.py").write_text(source)
-    command = [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), "--headless", "--only-summary"]
-    command += ["--objective=error_rate < 90%"]  # a few requests are enough for a verdict
-    return subprocess.run(
-        [*command, *words, "--target", server.target.origin, f"--out={folder / 'run'}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
-    )
+    words = ("--headless", "--only-summary", f"--out={folder / 'run'}", "--target", server.target.origin, *words)
+    # A few requests are enough for a verdict.
+    command = locust_command(*words, "--objective=error_rate < 90%", file=folder / "mine.py")
+    return run_process(command, env=locust_environment())
 
 
 def assert_passed(done: subprocess.CompletedProcess[str], folder: Path) -> None:

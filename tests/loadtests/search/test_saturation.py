@@ -47,6 +47,7 @@ from chainproof.workload.search_settings import SearchSettings, parse_share
 from chainproof.workload.workload import WorkloadError
 from chainproof.workload.workload_file import parse_workload
 
+from ...processes import run_process
 from ...waiting import PATIENCE
 from ..conftest import is_late
 
@@ -298,14 +299,7 @@ def test_an_invalid_search_table_is_a_workload_error() -> None:
 
 def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
     """Run `chainproof loadtests` with these arguments."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "chainproof", "loadtests", "--no-html", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-        stdin=subprocess.DEVNULL,
-    )
+    return run_process([sys.executable, "-P", "-m", "chainproof", "loadtests", "--no-html", *words])
 
 
 def test_the_saturation_rate_of_the_rate_limited_scenario_is_found(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
 from ...ports import free_port
+from ...processes import run_process
 from ...reports.pages.browser import Page, browser, executable  # the browser of the report tests
 from ...waiting import PATIENCE, await_condition
 from ..behaviours import fine, throttle
@@ -292,7 +293,7 @@ def test_other_origins_are_rejected(run_server: Any, tmp_path: Path) -> None:
     """Requests of other origins and with other host names are answered 403."""
     with run_server(fine) as server, web_ui(server.target.origin, tmp_path) as ui:
         port = int(ui.url.rpartition(":")[2])
-        listening = subprocess.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, check=False)
+        listening = run_process(["ss", "-ltnH", f"sport = :{port}"])
         ours = ui.fetch("/stats/requests")
         other_origin = ui.fetch("/stats/requests", Origin="https://evil.example")
         posted = ui.fetch("/swarm", "user_count=1&spawn_rate=1", Origin="https://evil.example")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.results.folder import Run, find_runs, read_run
 
 from ...ports import free_port
+from ...processes import start_process
 from ...reports.pages.browser import Page
 from ...waiting import PATIENCE, await_condition
+from ..conftest import locust_command, locust_environment
 
 KEY = "a-key.that-must-not-be-seen"
 
@@ -73,15 +72,8 @@ def is_listening(port: int) -> bool:
 def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
     """`locust -f locustfile.py` with its web UI; it ends on Ctrl-C."""
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), f"--web-port={port}", "--target", target, *words],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "BASETEN_API_KEY": KEY, "LOCUST_SKIP_MONKEY_PATCH": ""},
-    )
+    command = locust_command(f"--web-port={port}", "--target", target, *words)
+    process = start_process(command, cwd=folder, env=locust_environment(KEY))
     ui = Ui(process, f"http://127.0.0.1:{port}", folder)
     try:
         await_condition(lambda: process.poll() is not None or is_listening(port))
