@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import NotRequired, TypedDict
 
 from chainproof.results.exchange import CodeKind, Exchange
@@ -33,6 +33,14 @@ class ExemplarData(TypedDict):
     request_body: NotRequired[StoredBodyData]
     """Present only with --keep-bodies, like the next."""
     answer_body: NotRequired[StoredBodyData]
+
+
+_TIMES = (
+    *("intended_start", "response_time", "service_time", "schedule_lag"),
+    *("time_to_first_byte", "connect_time", "tls_time"),
+)
+_JSON_NAMES = {name: f"{name}_s" for name in _TIMES}
+"""The names in JSON that differ from those of the fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,64 +74,28 @@ class Exemplar:
     """None without --keep-bodies, or without an answer."""
 
     def to_json(self) -> ExemplarData:
-        """The exemplar as JSON types."""
-        data: ExemplarData = {
-            "number": self.number,
-            "why": self.why,
-            "intended_start_s": self.intended_start,
-            "response_time_s": self.response_time,
-            "service_time_s": self.service_time,
-            "schedule_lag_s": self.schedule_lag,
-            "transport": self.transport,
-            "status": self.status,
-            "error_code": self.error_code,
-            "error_code_kind": self.error_code_kind,
-            "result": self.result,
-            "request_id": self.request_id,
-            "reason": self.reason,
-        }
-        if self.attempts is not None:
-            data["attempts"] = self.attempts
-        if self.time_to_first_byte is not None:
-            data["time_to_first_byte_s"] = self.time_to_first_byte
-        if self.connect_time is not None:
-            data["connect_time_s"] = self.connect_time
-        if self.tls_time is not None:
-            data["tls_time_s"] = self.tls_time
-        if self.request_body is not None:
-            data["request_body"] = self.request_body.to_json()
-        if self.answer_body is not None:
-            data["answer_body"] = self.answer_body.to_json()
-        return data
+        """The exemplar as JSON types, without what is not known."""
+        data: dict[str, object] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None or each.default is MISSING:
+                data[_JSON_NAMES.get(each.name, each.name)] = (
+                    value.to_json() if isinstance(value, StoredBody) else value
+                )
+        return data  # type: ignore[return-value]  # the names are those of the fields
 
     @classmethod
     def from_json(cls, data: ExemplarData) -> Exemplar:
         """The exemplar that `to_json` wrote. Raises KeyError on anything else."""
-        return cls(
-            number=data["number"],
-            why=data["why"],
-            intended_start=data["intended_start_s"],
-            response_time=data["response_time_s"],
-            service_time=data["service_time_s"],
-            schedule_lag=data["schedule_lag_s"],
-            transport=data["transport"],
-            status=data["status"],
-            error_code=data["error_code"],
-            error_code_kind=data["error_code_kind"],
-            result=data["result"],
-            request_id=data["request_id"],
-            reason=data["reason"],
-            attempts=data.get("attempts"),
-            time_to_first_byte=data.get("time_to_first_byte_s"),
-            connect_time=data.get("connect_time_s"),
-            tls_time=data.get("tls_time_s"),
-            request_body=_body(data.get("request_body")),
-            answer_body=_body(data.get("answer_body")),
-        )
-
-
-def _body(data: StoredBodyData | None) -> StoredBody | None:
-    return None if data is None else StoredBody.from_json(data)
+        values: dict[str, object] = {}
+        for each in fields(cls):
+            name = _JSON_NAMES.get(each.name, each.name)
+            if name in data or each.default is MISSING:
+                values[each.name] = data[name]  # type: ignore[literal-required]  # the names are those of the fields
+        for name in ("request_body", "answer_body"):
+            if name in values:
+                values[name] = StoredBody.from_json(data[name])  # type: ignore[literal-required]  # one of its keys
+        return cls(**values)  # type: ignore[arg-type]  # by name
 
 
 def exemplar(

@@ -7,7 +7,7 @@ Every value is a sum, a maximum, a list or a histogram, so merging is exact.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
@@ -118,37 +118,18 @@ class GeneratorHealth:
 
     def to_json(self) -> GeneratorHealthData:
         """The health as JSON types."""
-        data: GeneratorHealthData = {
-            "samples": self.samples,
-            "in_flight_sum": self.in_flight_sum,
-            "in_flight_squares": self.in_flight_squares,
-            "loop_lag": self.loop_lag.to_json(),
-            "cpu_s": self.cpu_s,
-            "process_s": self.process_s,
-            "cpu_max": self.cpu_max,
-            "open_files": self.open_files,
-            "open_files_limit": self.open_files_limit,
-            "ports": self.ports,
-            "ports_limit": self.ports_limit,
+        data: dict[str, object] = {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name != "stalls"
         }
+        data["loop_lag"] = self.loop_lag.to_json()
         if self.stalls:
             data["stalls"] = [stall.to_json() for stall in self.stalls]
-        return data
+        return data  # type: ignore[return-value]  # the names are those of the fields
 
     @classmethod
     def from_json(cls, data: GeneratorHealthData) -> GeneratorHealth:
         """The health that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        return cls(
-            samples=data["samples"],
-            in_flight_sum=data["in_flight_sum"],
-            in_flight_squares=data["in_flight_squares"],
-            loop_lag=Histogram.from_json(data["loop_lag"]),
-            cpu_s=data["cpu_s"],
-            process_s=data["process_s"],
-            cpu_max=data["cpu_max"],
-            open_files=data["open_files"],
-            open_files_limit=data["open_files_limit"],
-            ports=data["ports"],
-            ports_limit=data["ports_limit"],
-            stalls=[Stall.from_json(stall) for stall in data.get("stalls", ())],
-        )
+        values: dict[str, object] = {each.name: data[each.name] for each in fields(cls) if each.name != "stalls"}  # type: ignore[literal-required]  # its keys
+        values["loop_lag"] = Histogram.from_json(data["loop_lag"])
+        values["stalls"] = [Stall.from_json(stall) for stall in data.get("stalls", ())]
+        return cls(**values)  # type: ignore[arg-type]  # by name

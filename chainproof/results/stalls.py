@@ -60,6 +60,10 @@ class Stall:
         return cls(data["start_s"], data["end_s"], data["recovered_s"])
 
 
+_HISTOGRAMS = ("response_time", "response_time_without", "service_time", "service_time_without", "schedule_lag")
+"""The histograms of the affected requests."""
+
+
 @dataclass(slots=True, kw_only=True)
 class StalledRequests:
     """
@@ -90,33 +94,16 @@ class StalledRequests:
         """Add other requests."""
         self.count += other.count
         self.excused += other.excused
-        self.response_time.merge(other.response_time)
-        self.response_time_without.merge(other.response_time_without)
-        self.service_time.merge(other.service_time)
-        self.service_time_without.merge(other.service_time_without)
-        self.schedule_lag.merge(other.schedule_lag)
+        for name in _HISTOGRAMS:
+            getattr(self, name).merge(getattr(other, name))
 
     def to_json(self) -> StalledRequestsData:
         """The requests as JSON types."""
-        return {
-            "count": self.count,
-            "excused": self.excused,
-            "response_time": self.response_time.to_json(),
-            "response_time_without": self.response_time_without.to_json(),
-            "service_time": self.service_time.to_json(),
-            "service_time_without": self.service_time_without.to_json(),
-            "schedule_lag": self.schedule_lag.to_json(),
-        }
+        histograms = {name: getattr(self, name).to_json() for name in _HISTOGRAMS}
+        return {"count": self.count, "excused": self.excused, **histograms}  # type: ignore[typeddict-item]  # its other keys
 
     @classmethod
     def from_json(cls, data: StalledRequestsData) -> StalledRequests:
         """The requests that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        return cls(
-            count=data["count"],
-            excused=data["excused"],
-            response_time=Histogram.from_json(data["response_time"]),
-            response_time_without=Histogram.from_json(data["response_time_without"]),
-            service_time=Histogram.from_json(data["service_time"]),
-            service_time_without=Histogram.from_json(data["service_time_without"]),
-            schedule_lag=Histogram.from_json(data["schedule_lag"]),
-        )
+        histograms = {name: Histogram.from_json(data[name]) for name in _HISTOGRAMS}  # type: ignore[literal-required]  # its keys
+        return cls(count=data["count"], excused=data["excused"], **histograms)
