@@ -20,14 +20,9 @@ from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope
 from chainproof.conformance.runner.forecast import FORECAST_FILE
 from chainproof.conformance.runner.run import blocked_reason
-from chainproof.conformance.runner.setup import (
-    EMULATOR_SCENARIO,
-    LoadedOptions,
-    open_run,
-    prepare_run,
-    requested_target,
-)
+from chainproof.conformance.runner.setup import LoadedOptions, open_run, prepare_run
 from chainproof.conformance.transport.check_skipped import CheckSkipped
+from chainproof.conformance.transport.requested_target import EMULATOR_SCENARIO, requested_target
 from chainproof.endpoint import open_endpoint
 
 SEED = 1

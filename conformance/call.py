@@ -25,10 +25,10 @@ from .judging.expectation import Terms, expectation
 from .judging.judge import AnswerHistory, Judgement, judge, request_secrets, with_bypass_cause
 from .options import CALL_OPTIONS, Settings, settings_from
 from .runner.call_text import call_text
-from .runner.setup import EMULATOR_SCENARIO, requested_target
 from .transport.check_skipped import AnswerNotRead
 from .transport.client import Client
 from .transport.request import JSON_TYPE, CheckRequest, key_secret
+from .transport.requested_target import EMULATOR_SCENARIO, requested_target
 from .transport.single_exchange import SingleExchange, exchange, request_from_bytes
 
 

@@ -38,15 +38,8 @@ from .runner.check_list import check_list
 from .runner.finding_text import finding_text
 from .runner.plan_text import plan_text
 from .runner.progress import ProgressPlugin
-from .runner.setup import (
-    EMULATOR_SCENARIO,
-    RUN_SETUP,
-    RunSetup,
-    load_options,
-    planned_limits,
-    prepare_run,
-    requested_target,
-)
+from .runner.setup import RUN_SETUP, RunSetup, load_options, planned_limits, prepare_run
+from .transport.requested_target import EMULATOR_SCENARIO, requested_target
 
 _FOLDER = Path(__file__).parent
 

@@ -15,10 +15,9 @@ from chainproof.contract.target import is_loopback, parse_target
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.hardware import this_machine
-from chainproof.options import TARGET_OPTIONS, TARGET_VARIABLE
+from chainproof.options import TARGET_VARIABLE
 from chainproof.results.manifest import Manifest, RunKind, as_settings, versions
 from chainproof.results.run_writer import RunWriter, check_writable, create_run_folder, utc_timestamp
-from chainproof.target_options import TargetOptions, parse_target_options
 
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.finding_recorder import FindingRecorder
@@ -29,14 +28,12 @@ from ..transport.asgi import App, serve_app
 from ..transport.client import Client
 from ..transport.rate_limit import RateLimiter
 from ..transport.request import with_accept
+from ..transport.requested_target import EMULATOR_SCENARIO, requested_target
 from .forecast import forecast_lines
 from .interruption import Interruption
 from .plan import time_limit
 from .rerun import call_options, rerun_command
 from .run import ConformanceRun
-
-EMULATOR_SCENARIO = "instant"
-"""Scenario of the embedded emulator: slow answers would test nothing."""
 
 RUN_SETUP = "chainproof-run-setup"
 """Name under which `chainproof conformance` registers its setup with pytest."""
@@ -140,11 +137,6 @@ def _rate_limiter(settings: Settings, *, is_remote: bool) -> RateLimiter:
         max_requests = REMOTE_MAX_REQUESTS[settings.depth] if max_requests is None else max_requests
         rate = REMOTE_RATE_LIMIT if rate is None else rate
     return RateLimiter(max_requests=max_requests, rate=rate)
-
-
-def requested_target(settings: Settings) -> TargetOptions:
-    """The target that the settings name. Raises UsageError."""
-    return parse_target_options({option.dest: getattr(settings, option.dest) for option in TARGET_OPTIONS})
 
 
 def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:

@@ -21,7 +21,8 @@ from chainproof.conformance import session
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.options import Settings
-from chainproof.conformance.runner.setup import RunSetup, _manifest, load_options, prepare_run, requested_target
+from chainproof.conformance.runner.setup import RunSetup, _manifest, load_options, prepare_run
+from chainproof.conformance.transport.requested_target import requested_target
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.credentials import AuthScheme
 from chainproof.endpoint import open_endpoint
