@@ -65,9 +65,7 @@ SERVERS = {
             lambda request: not request.authorized and request.body in (b"{", b"[]"), error(400, "client_error")
         ),
     },
-    "unauthorized-status": {
-        "400 in place of 401": on_status(401, lambda answer: error(400, "client_error")),
-    },
+    "unauthorized-status": {"400 in place of 401": on_status(401, lambda answer: error(400, "client_error"))},
     "error-media-type": {
         "401 that is not JSON": changed_on(401, body=b"No Authorization", media_type="text/plain"),
         "an HTML 502": changed_if(
@@ -76,15 +74,9 @@ SERVERS = {
             media_type="text/html",
         ),
     },
-    "error-object": {
-        "an array as the error": changed_on(400, body=b'["no"]'),
-    },
-    "error-message": {
-        "an object in `error`": changed_on(400, body=b'{"error":{"message":"no"}}'),
-    },
-    "error-detail": {
-        "a number in `detail`": changed_on(400, body=b'{"detail":4}'),
-    },
+    "error-object": {"an array as the error": changed_on(400, body=b'["no"]')},
+    "error-message": {"an object in `error`": changed_on(400, body=b'{"error":{"message":"no"}}')},
+    "error-detail": {"a number in `detail`": changed_on(400, body=b'{"detail":4}')},
     "error-code": {
         "an undocumented error code": changed_on(401, body=b'{"error_code":"gremlins"}'),
         "null as the error code": changed_on(401, body=b'{"error_code":null}'),
@@ -100,9 +92,7 @@ SERVERS = {
         "text as output": changed_on(200, body=b"fine", media_type="text/plain"),
         "output without Content-Type": changed_on(200, media_type=None),
     },
-    "output-json": {
-        "NaN as output": changed_on(200, body=b'{"x":NaN}'),
-    },
+    "output-json": {"NaN as output": changed_on(200, body=b'{"x":NaN}')},
     # request ids
     "request-id-unique": {
         "the same request id for all": on_every_answer(lambda answer: replace(answer, request_id="0")),
@@ -115,9 +105,7 @@ SERVERS = {
     ("request-id-present", "request-id-on-errors"): {
         "no request id": on_every_answer(lambda answer: replace(answer, request_id=None)),
     },
-    "request-id-on-errors": {
-        "no request id on errors": changed_on(401, request_id=None),
-    },
+    "request-id-on-errors": {"no request id on errors": changed_on(401, request_id=None)},
     "request-id-present": {
         "an empty request id": changed_on(200, request_id=""),
         "two request ids": on_status(
@@ -125,9 +113,7 @@ SERVERS = {
         ),
     },
     # authentication
-    "authentication-required": {
-        "no key required": accepting_if(lambda request: not request.values("authorization")),
-    },
+    "authentication-required": {"no key required": accepting_if(lambda request: not request.values("authorization"))},
     "key-verified": {
         "any key accepted": accepting_if(lambda request: authorization_starts_with(request, "api-key ")),
         "any Authorization accepted": accepting_if(lambda request: bool(request.values("authorization"))),
@@ -182,9 +168,7 @@ SERVERS = {
             error(400, "client_error"),
         ),
     },
-    "body-required": {
-        "an empty body accepted": answering(to_chain(lambda request: not request.body), OUTPUT),
-    },
+    "body-required": {"an empty body accepted": answering(to_chain(lambda request: not request.body), OUTPUT)},
     ("invalid-json-rejected", "non-object-rejected"): {
         "502 for invalid JSON": answering(
             to_chain(lambda request: b"x" in request.body and not is_object(request.body)), error(502, None)
@@ -215,9 +199,7 @@ SERVERS = {
             lambda request: bool(request.values("x-http-method-override")),
         ),
     },
-    "allow-header": {
-        "405 without Allow": on_every_answer(lambda answer: replace(answer, extra_fields=())),
-    },
+    "allow-header": {"405 without Allow": on_every_answer(lambda answer: replace(answer, extra_fields=()))},
     "other-paths-rejected": {
         "any path accepted": as_if(
             lambda request: replace(request, path="/production/run_remote"), lambda request: request.method == "POST"
@@ -230,9 +212,7 @@ SERVERS = {
         ),
     },
     # mixed-up answers and leaks
-    "answer-matches-request": {
-        "another request's answer": SwappedAnswers(),
-    },
+    "answer-matches-request": {"another request's answer": SwappedAnswers()},
     "echo-exact": {
         "true returned as 1": on_status(200, lambda answer: replace(answer, body=answer.body.replace(b"true", b"1"))),
     },
@@ -284,9 +264,7 @@ SERVERS = {
             lambda request: request.body == b"[]" and is_for_operation(request), extra_fields=(("Content-Length", "1"),)
         ),
     },
-    "error-json": {
-        "401 without a body": changed_on(401, body=b""),
-    },
+    "error-json": {"401 without a body": changed_on(401, body=b"")},
 }
 FAULTS = (
     *faults(SERVERS),

@@ -515,9 +515,7 @@ SERVERS = {
             on_demand("rate_limited"), extra_fields=(("Retry-After", "soon"),)
         ),
     },
-    "error-detail": {
-        "no detail on demand": answering(on_demand("timeout"), error(504, "timeout", detail=None)),
-    },
+    "error-detail": {"no detail on demand": answering(on_demand("timeout"), error(504, "timeout", detail=None))},
     "request-id-unique": {
         "a constant request id for an error on demand": changed_if(on_demand("timeout"), request_id="timeout"),
     },

@@ -590,9 +590,7 @@ OTHER_SERVERS = {
             EndpointAnswer(status=200, body=b'{"a":"1"}'),
         ),
     },
-    "media-type-missing": {
-        "a missing media type accepted": accepting_media_types(lambda value: not value),
-    },
+    "media-type-missing": {"a missing media type accepted": accepting_media_types(lambda value: not value)},
     "media-type-parameters": {
         "quoted charsets rejected": failing(
             lambda request: '"utf-8"' in values(request, "content-type").lower(), error(400, "client_error")

@@ -66,9 +66,7 @@ class ReadsOneOption(EndpointHandler):
 
 
 HEADER_FIELDS = {
-    ("connections_are_closed_on_request", "close-in-list"): {
-        "close in a list of options is ignored": ReadsOneOption,
-    },
+    ("connections_are_closed_on_request", "close-in-list"): {"close in a list of options is ignored": ReadsOneOption},
     ("every_valid_request_framing_is_accepted", "upgrade-offer"): {
         "an offer of HTTP/2 is rejected": answering(
             lambda request: bool(request.values("upgrade")), error(400, "client_error")
@@ -205,9 +203,7 @@ RECOVERY = {
     ("late_answers_do_not_reach_the_next_request", "answer-matches-request"): {
         "a late answer after a 504": LateAnswers,
     },
-    ("nothing_is_read_after_invalid_framing", "message-boundary"): {
-        "reading on after an invalid length": ReadsOn,
-    },
+    ("nothing_is_read_after_invalid_framing", "message-boundary"): {"reading on after an invalid length": ReadsOn},
     ("http_1_0_connections_with_keep_alive_stay_usable", "connection-persistence"): {
         "HTTP/1.0 connections closed after keep-alive": SilentAfterHttp10,
     },
@@ -267,9 +263,7 @@ SHARED_STATE = {
     ("no_answer_contains_data_of_another_request", "answer-matches-request"): {
         "an error that quotes the body before": QuotesPrevious,
     },
-    ("sessions_do_not_replace_the_key", "authentication-required"): {
-        "a cookie that replaces the key": Sessions,
-    },
+    ("sessions_do_not_replace_the_key", "authentication-required"): {"a cookie that replaces the key": Sessions},
     ("cached_answers_are_not_served_to_unauthenticated_callers", "authentication-required"): {
         "a cache that ignores the key": CachesSuccess(lambda request: request.body),
     },
@@ -416,9 +410,7 @@ GATEWAYS = {
     ("every_form_of_request_is_accepted", "chunked-trailers"): {
         "more than one trailer field rejected": ForgetsSecondTrailer,
     },
-    ("content_encoding_matches_the_body", "content-coding"): {
-        "a long compressed output cut": cuts_long_streams,
-    },
+    ("content_encoding_matches_the_body", "content-coding"): {"a long compressed output cut": cuts_long_streams},
     ("content_encoding_matches_the_body", "accept-encoding"): {
         "q=0.000 read as accepted": when(
             lambda request: request.values("accept-encoding") == ["gzip;q=0.000"],
@@ -676,9 +668,7 @@ MEANINGS = {
             lambda request, answer: with_field("X-Seen", "".join(request.values("authorization")))(answer),
         ),
     },
-    ("valid_json_objects_are_accepted", "output-media-type"): {
-        "a flag that asks for a stream": without_flag,
-    },
+    ("valid_json_objects_are_accepted", "output-media-type"): {"a flag that asks for a stream": without_flag},
     ("valid_json_objects_are_accepted", "object-accepted"): {
         "bodies that fill a buffer rejected": answering(fills_buffer, error(400, "client_error")),
     },
@@ -749,12 +739,8 @@ MEANINGS = {
     ("every_valid_request_framing_is_accepted", "response-framing"): {
         "answers cut before the connection is closed": CutsBeforeClose,
     },
-    ("every_form_of_request_is_accepted", "response-framing"): {
-        "answers cut in HTTP/1.0": CutsBeforeClose,
-    },
-    ("expect_100_continue_is_honoured", "request-framing"): {
-        "a long expected body cut": LosesExpectedBody,
-    },
+    ("every_form_of_request_is_accepted", "response-framing"): {"answers cut in HTTP/1.0": CutsBeforeClose},
+    ("expect_100_continue_is_honoured", "request-framing"): {"a long expected body cut": LosesExpectedBody},
     ("every_valid_request_framing_is_accepted", "request-framing"): {
         "whitespace after a transfer coding rejected": NeedsExactCoding,
     },
@@ -777,9 +763,7 @@ MEANINGS = {
             ),
         ),
     },
-    ("content_encoding_matches_the_body", "content-coding"): {
-        "gzip called br": as_brotli,
-    },
+    ("content_encoding_matches_the_body", "content-coding"): {"gzip called br": as_brotli},
 }
 
 FAULTS = (

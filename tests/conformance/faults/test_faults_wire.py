@@ -177,9 +177,7 @@ CODING = {
             "gzip", gzip.compress, lambda request: bool(request.values("accept-encoding"))
         ),
     },
-    "accept-encoding": {
-        "gzip despite a quality of 0": with_coding("gzip", gzip.compress, asks_for_gzip),
-    },
+    "accept-encoding": {"gzip despite a quality of 0": with_coding("gzip", gzip.compress, asks_for_gzip)},
 }
 
 
@@ -332,9 +330,7 @@ PARSING = {
         "`Expect: 100-continue` rejected": RejectsExpect,
         "a query rejected": answering(lambda request: "?a=b" in request.path, error(404, None)),
     },
-    "leading-empty-line": {
-        "an empty line before a request rejected": RejectsEmptyLine,
-    },
+    "leading-empty-line": {"an empty line before a request rejected": RejectsEmptyLine},
 }
 
 
@@ -437,27 +433,13 @@ class TrustsConnection(EndpointHandler):
 
 
 MALFORMED = {
-    "chunked-overrides-length": {
-        "the Content-Length used despite chunked": PrefersLength,
-    },
-    "length-conflict": {
-        "the first of two Content-Length fields used": UsesFirstLength,
-    },
-    "transfer-coding-known": {
-        "an unknown transfer coding ignored": IgnoresUnknownCoding,
-    },
-    "incomplete-body": {
-        "an incomplete body accepted": AcceptsIncomplete,
-    },
-    "chunk-size-overflow": {
-        "chunk sizes read as 32-bit integers": WrapsChunkSizes,
-    },
-    "malformed-answered": {
-        "500 for an invalid message": FailsOnInvalid,
-    },
-    "message-boundary": {
-        "the key checked once per connection": TrustsConnection,
-    },
+    "chunked-overrides-length": {"the Content-Length used despite chunked": PrefersLength},
+    "length-conflict": {"the first of two Content-Length fields used": UsesFirstLength},
+    "transfer-coding-known": {"an unknown transfer coding ignored": IgnoresUnknownCoding},
+    "incomplete-body": {"an incomplete body accepted": AcceptsIncomplete},
+    "chunk-size-overflow": {"chunk sizes read as 32-bit integers": WrapsChunkSizes},
+    "malformed-answered": {"500 for an invalid message": FailsOnInvalid},
+    "message-boundary": {"the key checked once per connection": TrustsConnection},
 }
 
 
@@ -626,9 +608,7 @@ def is_output(request: EndpointRequest, answer: EndpointAnswer) -> bool:
 
 
 RARE = {
-    "status": {
-        "500 sometimes": every(70, lambda request, answer: error(500, None), is_output),
-    },
+    "status": {"500 sometimes": every(70, lambda request, answer: error(500, None), is_output)},
     "request-answered": {
         "no answer sometimes": every(
             8,
