@@ -32,10 +32,11 @@ from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import INTERVALS, MANIFEST
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series, SeriesKind, Side
+from chainproof.results.manifest import Ending, RunEnd, RunKind, Series, SeriesKind, Side
 from chainproof.results.run_writer import RunWriter
 from chainproof.results.series_record import SeriesRecord, write_series
 
+from ..manifests import load_manifest
 from ..waiting import PATIENCE, await_condition
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
@@ -183,13 +184,8 @@ SHORT = {"a file of the run folder was deleted", "Ctrl-Z in a load test"}
 """Those that do not end a run."""
 """What is done to a load run, or to its process."""
 
-MANIFEST_OF_RUN = Manifest(
-    kind=RunKind.LOAD,
-    name="steady",
-    started="2026-11-22T13:27:00.250Z",
+MANIFEST_OF_RUN = load_manifest(
     target="http://127.0.0.1:1/production/run_remote",
-    emulated=False,
-    contract="strict",
     seed=1,
     settings={"model": "open", "rate_per_s": 3.0, "duration_s": 1.0},
     objectives=("p95 response_time < 1s",),

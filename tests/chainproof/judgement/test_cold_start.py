@@ -19,7 +19,9 @@ from chainproof.results.exchange import Exchange, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+from chainproof.results.manifest import Ending, RunEnd
+
+from ...manifests import load_manifest
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Result.FAILED)
@@ -46,13 +48,8 @@ def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
     accounting = {"planned": count, "not_sent": 0, "sent": count, "ok": ok, "failed": count - ok}
     return Run(
         path=Path("x"),
-        manifest=Manifest(
-            kind=RunKind.LOAD,
-            name="cold-start",
-            started="2026-11-22T13:27:00.250Z",
-            target="http://127.0.0.1/",
-            settings={"duration_s": float(len(intervals))},
-            objectives=objectives,
+        manifest=load_manifest(
+            name="cold-start", settings={"duration_s": float(len(intervals))}, objectives=objectives
         ),
         intervals=tuple(intervals),
         exemplars=(exemplar(first, why="outcome", reason=""),) if slow + warm else (),

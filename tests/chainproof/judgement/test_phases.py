@@ -13,8 +13,10 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+from chainproof.results.manifest import Ending, RunEnd
 from chainproof.results.settings import PhaseSpan, read_phases
+
+from ...manifests import load_manifest
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 LOST = Outcome(Transport.CONNECTION_LOST, None, None, Result.FAILED)
@@ -33,14 +35,7 @@ def a_run(intervals: list[Interval], *, setting: object = None, seconds: float =
     rows = [dict(phase.to_json()) for phase in PHASES] if setting is None else setting
     sums = [sum(x) for x in zip(*((i.planned, i.not_sent.total(), i.sent) for i in intervals), strict=True)]
     names = dict(zip(("planned", "not_sent", "sent"), sums, strict=False))
-    manifest = Manifest(
-        kind=RunKind.LOAD,
-        name="ramp",
-        started="2026-11-22T13:27:00.250Z",
-        target="http://127.0.0.1/",
-        settings={"duration_s": 40.0, "phases": rows},  # type: ignore[dict-item]  # also what no phase is
-        objectives=OBJECTIVES,
-    )
+    manifest = load_manifest(name="ramp", settings={"duration_s": 40.0, "phases": rows}, objectives=OBJECTIVES)
     end = RunEnd(ending=Ending.COMPLETED, seconds=seconds, accounting=names)
     return summarise_load(Run(path=Path("a"), manifest=manifest, intervals=tuple(intervals), end=end))
 

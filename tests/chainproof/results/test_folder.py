@@ -41,9 +41,7 @@ from chainproof.results.interval import Interval
 from chainproof.results.manifest import (
     FORMAT,
     Ending,
-    Manifest,
     RunEnd,
-    RunKind,
     Series,
     SeriesKind,
     Side,
@@ -51,11 +49,11 @@ from chainproof.results.manifest import (
 )
 from chainproof.results.run_writer import RunWriter, check_writable, create_run_folder, remove_if_empty
 
+from ...manifests import load_manifest
+
 STARTED = "2026-11-22T13:27:00.250Z"
 TARGET = parse_target("http://127.0.0.1:8080")
-LOAD = Manifest(
-    kind=RunKind.LOAD,
-    name="steady",
+LOAD = load_manifest(
     started=STARTED,
     target=TARGET.url,
     emulated=True,

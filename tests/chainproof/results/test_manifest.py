@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from chainproof.hardware import Hardware, this_machine
-from chainproof.results.manifest import Manifest, RunKind, Series, SeriesKind, Side
+from chainproof.results.manifest import Manifest, Series, SeriesKind, Side
 
-MANIFEST = Manifest(kind=RunKind.LOAD, name="steady", started="2026-11-27T00:00:00.000Z", target="http://127.0.0.1/")
+from ...manifests import load_manifest
+
+MANIFEST = load_manifest()
 MACHINE = Hardware(cpu="One", cores=2, memory_mib=8192)
 
 

@@ -20,12 +20,14 @@ from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import INTERVALS, Run, interval_files, read_run, segment_name
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, by_second, total
-from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+from chainproof.results.manifest import Ending, RunEnd
 from chainproof.results.rollup import Rollup
 from chainproof.results.run_writer import RunWriter
 from chainproof.results.second_columns import TIME_NAMES
 from chainproof.results.stalls import Stall
 from chainproof.statistics import time_batches
+
+from ...manifests import load_manifest
 
 SAMPLE_ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
@@ -36,11 +38,8 @@ PHASES = [
     {"name": "warm-up", "start_s": 0.0, "end_s": float(WARM_UP), "judged": False},
     {"name": "soak", "start_s": float(WARM_UP), "end_s": 1e4, "judged": True},
 ]
-MANIFEST = Manifest(
-    kind=RunKind.LOAD,
+MANIFEST = load_manifest(
     name="soak",
-    started="2026-11-22T13:27:00.250Z",
-    target="http://127.0.0.1:8080/",
     settings={"model": "open", "rate_per_s": 2.0, "duration_s": 1e4},
     objectives=(
         "p50 response_time < 105ms",

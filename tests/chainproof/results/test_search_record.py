@@ -8,22 +8,12 @@ import orjson
 import pytest
 
 from chainproof.results.folder import find_runs, find_searches
-from chainproof.results.manifest import Manifest, RunKind
 from chainproof.results.run_writer import RunWriter
 from chainproof.results.search_record import SEARCH_FILE, SearchRecordError
 
-LOAD = Manifest(
-    kind=RunKind.LOAD,
-    name="steady",
-    target="https://a",
-    emulated=False,
-    started="2026-11-22T13:27:00.123Z",
-    contract="strict",
-    seed=7,
-    objectives=(),
-    settings={},
-    versions={},
-)
+from ...manifests import load_manifest
+
+LOAD = load_manifest(target="https://a", seed=7)
 PROBE = {
     "purpose": "doubling",
     "verdict": "met",

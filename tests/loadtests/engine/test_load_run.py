@@ -21,9 +21,11 @@ from chainproof.loadtests.engine import result_recorder
 from chainproof.loadtests.engine.load_run import LoadRun
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.folder import read_run
-from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.results.manifest import Ending
 from chainproof.results.run_writer import RunWriter
 from chainproof.workload.workload import Workload
+
+from ...manifests import load_manifest
 
 
 async def different(request: Any) -> None:
@@ -38,7 +40,7 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
     demand = Demand(
         workload=Workload(name="test", rate=100.0, arrivals="constant", duration=1.0), contract=Contract.STRICT, seed=0
     )
-    manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+    manifest = load_manifest(name="test", started="2026-01-01T00:00:00.000Z")
     judged: list[object] = []
 
     def judge(answer: Answer, _: Contract) -> JudgedAnswer:
@@ -67,7 +69,7 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
 def test_no_wait_for_the_end_of_a_run_hangs(tmp_path: Path) -> None:
     """On a busy machine the run may finish while timed waits for it are overdue; all waits return."""
     demand = Demand(workload=Workload(name="test"), contract=Contract.STRICT, seed=0)
-    manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+    manifest = load_manifest(name="test", started="2026-01-01T00:00:00.000Z")
     endpoint = Endpoint(target=parse_target("http://127.0.0.1:9"), key=ApiKey("key"), environment={})
     with RunWriter(tmp_path / "run", manifest) as writer:
         run = LoadRun(demand, demand.plan(), endpoint, Recorder(writer, contract=Contract.STRICT, seed=0))
@@ -92,7 +94,7 @@ def test_no_wait_for_the_end_of_a_run_hangs(tmp_path: Path) -> None:
 def test_nothing_is_written_after_the_end_of_a_run(tmp_path: Path) -> None:
     """The event loop gives up requests in flight until the next second is over: that second is not written again."""
     demand = Demand(workload=Workload(name="test", rate=10.0, duration=1.0), contract=Contract.STRICT, seed=0)
-    manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+    manifest = load_manifest(name="test", started="2026-01-01T00:00:00.000Z")
     endpoint = Endpoint(target=parse_target("http://127.0.0.1:9"), key=ApiKey("key"), environment={})
     with RunWriter(tmp_path / "run", manifest) as writer:
         run = LoadRun(demand, demand.plan(), endpoint, Recorder(writer, contract=Contract.STRICT, seed=0))

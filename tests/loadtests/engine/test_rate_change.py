@@ -19,10 +19,12 @@ from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.loadtests.recording.totals_writer import TotalsWriter
 from chainproof.results.folder import PLANS, read_run
 from chainproof.results.interval import total
-from chainproof.results.manifest import Ending, Manifest, PlanChange, RunKind
+from chainproof.results.manifest import Ending, PlanChange
 from chainproof.results.run_writer import RunWriter
 from chainproof.workload.phases import Phase
 from chainproof.workload.workload import Workload
+
+from ...manifests import load_manifest
 
 CONSTANT = Workload(name="w", rate=20.0, duration=12.0)
 PHASES = (
@@ -75,7 +77,7 @@ def test_planned_requests_are_those_of_the_last_plan(
     folder = tmp_path_factory.mktemp("run") / "run"
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=1)
     plan, phase_names = demand.plan(), PhaseNames(workload)
-    manifest = Manifest(kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/")
+    manifest = load_manifest(name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/")
     writer = TotalsWriter(RunWriter(folder, manifest), manifest)
     recorder = Recorder(writer, contract=Contract.STRICT, seed=1, phase_of=phase_names)
     recorder.plan(plan)
@@ -115,9 +117,7 @@ def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
     """A run that was killed while it recorded a change has the plan before it."""
     demand = Demand(workload=CONSTANT, contract=Contract.STRICT, seed=1)
     settings = demand.settings(demand.plan())
-    manifest = Manifest(
-        kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/", settings=settings
-    )
+    manifest = load_manifest(name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/", settings=settings)
     with RunWriter(tmp_path / "run", manifest) as writer:
         writer.write_plan_change(PlanChange(start=3.0, settings={"rate_per_s": 5.0}))
         writer.write_plan_change(PlanChange(start=6.0, settings={"rate_per_s": 7.0}))

@@ -18,15 +18,15 @@ from chainproof.open_metrics import CONTENT_TYPE
 from chainproof.results import run_writer
 from chainproof.results.folder import REQUESTS
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Manifest, RunKind
 from chainproof.results.run_writer import RunWriter
 
+from ...manifests import load_manifest
 from ...ports import free_port
 from ...waiting import PATIENCE
 from ..conftest import ServedRequest, StartedRun
 
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
-MANIFEST = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+MANIFEST = load_manifest(name="test")
 
 
 async def fine(served: ServedRequest) -> None:

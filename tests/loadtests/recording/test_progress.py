@@ -23,16 +23,15 @@ from chainproof.loadtests.progress import (
 )
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Manifest, RunKind, as_settings
+from chainproof.results.manifest import as_settings
 from chainproof.results.run_writer import RunWriter
 from chainproof.workload.objectives import parse_objective
 
+from ...manifests import load_manifest
+
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 FAILED = Outcome(Transport.ANSWERED, 500, None, Result.FAILED)
-MANIFEST = Manifest(
-    kind=RunKind.LOAD,
-    name="steady",
-    started="2026-11-27T12:00:00.000Z",
+MANIFEST = load_manifest(
     target="http://127.0.0.1/production/run_remote",
     settings=as_settings(duration_s=30.0),
     objectives=("p95 response_time < 800ms", "error_rate < 10%", "throughput > 12/s", "first_success < 3s"),

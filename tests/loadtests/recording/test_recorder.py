@@ -30,11 +30,13 @@ from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import by_second, total
-from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.results.manifest import Ending
 from chainproof.results.run_writer import RunWriter
 from chainproof.stored_text import MAX_CODES, OTHER_CODES
 
-MANIFEST = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+from ...manifests import load_manifest
+
+MANIFEST = load_manifest(name="test")
 OUTCOMES = (
     Outcome(Transport.ANSWERED, 200, None, Result.OK),
     Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED),

@@ -20,8 +20,10 @@ from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.reports.formats import request_csv
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import REQUESTS, Run, read_run
-from chainproof.results.manifest import Ending, Manifest, RunKind
+from chainproof.results.manifest import Ending
 from chainproof.results.run_writer import RunWriter
+
+from ...manifests import load_manifest
 
 OUTCOMES = (
     Outcome(Transport.ANSWERED, 200, None, Result.OK),
@@ -34,13 +36,7 @@ def recorded(
     requests: list[tuple[float, Outcome | NotSent]], limit: int, request_id: bytes = b"id", redact: str = ""
 ) -> tuple[Run, list[dict[str, str]]]:
     """The run with these requests, of which so many are recorded, and their rows in the export."""
-    manifest = Manifest(
-        kind=RunKind.LOAD,
-        name="test",
-        started="2026-01-01T00:00:00.000Z",
-        target="http://127.0.0.1/",
-        settings={"record_requests": limit},
-    )
+    manifest = load_manifest(name="test", settings={"record_requests": limit})
     with tempfile.TemporaryDirectory() as folder, RunWriter(Path(folder) / "run", manifest) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0, record_requests=limit)
         if redact:

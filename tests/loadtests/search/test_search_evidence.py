@@ -16,7 +16,9 @@ from chainproof.loadtests.search.saturation import ProbeRequest
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+from chainproof.results.manifest import Ending, RunEnd
+
+from ...manifests import load_manifest
 
 
 def probe(
@@ -126,10 +128,7 @@ def test_a_probe_has_the_verdict_of_its_own_report() -> None:
             time = 0.6 + place * 0.002 if 20 <= number < 26 else 0.1
             second.count_outcomes(Outcome(Transport.ANSWERED, 200, None, Result.OK), [time], [time])
         seconds.append(second)
-    manifest = Manifest(
-        kind=RunKind.LOAD,
-        name="steady",
-        started="2026-11-22T13:27:00.250Z",
+    manifest = load_manifest(
         target="https://chain-abc123.api.baseten.co/production/run_remote",
         settings={"model": "open", "duration_s": 40.0, "rate_per_s": 50.0},
         objectives=("p95 response_time < 800ms",),

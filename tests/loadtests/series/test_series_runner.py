@@ -22,10 +22,12 @@ from chainproof.loadtests.series.planning import SeriesPlan
 from chainproof.loadtests.series.runner import SeriesResult, SideTarget, run_series
 from chainproof.results.folder import FolderError, Run
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, SeriesKind, Side
+from chainproof.results.manifest import Ending, RunEnd, SeriesKind, Side
 from chainproof.results.run_writer import RunWriter
 from chainproof.results.series_record import SERIES_FILE, check_series
 from chainproof.target_options import TargetOptions
+
+from ...manifests import load_manifest
 
 TARGET = parse_target("http://127.0.0.1:1")
 
@@ -43,9 +45,7 @@ class Made:
 
 def write_run(run: LocustRun, made: Made) -> None:
     """The folder of a run."""
-    manifest = Manifest(
-        kind=RunKind.LOAD, name="smoke", started="2026-11-27T10:00:00Z", target=TARGET.url, series=run.series
-    )
+    manifest = load_manifest(name="smoke", target=TARGET.url, series=run.series)
     with RunWriter(run.folder, manifest) as writer:
         if made.ending is not None:
             writer.write_interval(Interval(second=0))

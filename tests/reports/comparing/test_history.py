@@ -16,10 +16,10 @@ from chainproof.judgement.verdict import ExitCode, Verdict
 from chainproof.reports.command import main
 from chainproof.reports.comparison import history_wording
 from chainproof.reports.comparison.history_json import HistoryData
-from chainproof.results.manifest import Manifest, RunKind
 from chainproof.statistics.measurements import Measurement
 from chainproof.typed_json import mismatch
 
+from ...manifests import load_manifest
 from .compared_runs import OPEN, write_run
 from .test_comparison import conformance
 
@@ -94,15 +94,7 @@ def test_runs_of_several_series_are_told_apart(tmp_path: Path, capsys: pytest.Ca
 def workload(levels: list[float]) -> WorkloadHistory:
     """A history with twelve runs on each level, whose percentiles are these factors times 200 ms."""
     started = "2026-11-01T08:15:00.000Z"
-    manifest = Manifest(
-        kind=RunKind.LOAD,
-        name="steady",
-        target="http://127.0.0.1:1",
-        started=started,
-        objectives=(),
-        versions={},
-        settings={},
-    )
+    manifest = load_manifest(started=started)
     runs: list[tuple[HistoryRun, Measurements]] = []
     for place, level in enumerate(np.repeat(levels, RUNS)):
         value = Measurement(math.log(0.2 * level) + 0.001 * (1 - place % 3), 0.01, np.zeros(0))
