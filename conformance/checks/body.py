@@ -13,10 +13,10 @@ from chainproof.contract import clauses
 from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase, non_objects_around, spaced_inputs
 from ..inputs.boundary_inputs import boundary_inputs
 from ..inputs.chain_inputs import padded
-from ..inputs.generated_inputs import rich_input, serializations, valid_input_bodies
+from ..inputs.generated_inputs import rich_input, serializations
 from ..inputs.invalid_inputs import invalid_inputs, loosely_written_inputs
 from ..inputs.invalid_json import COMMON_ERRORS, invalid_json, invalid_json_elsewhere, valid_elsewhere
-from ..inputs.strategies import almost_json, json_objects, non_objects
+from ..inputs.strategies import almost_json, json_objects, non_objects, valid_input_bodies
 from ..inputs.valid_json import (
     BODY_GROUPS,
     SINGLE_MEMBER_OBJECTS,

@@ -1,7 +1,7 @@
 """
-Inputs that the chain's schema accepts: the simplest one, a rich one, different ones, and generated ones for properties.
+Inputs that the chain's schema accepts: the simplest one, a rich one, and different ones.
 
-They come from the same generator as the payloads of load tests; here Hypothesis draws its random numbers.
+They come from the same generator as the payloads of load tests. `strategies.py` has those whose random numbers Hypothesis draws.
 """
 
 from __future__ import annotations
@@ -11,11 +11,7 @@ import random
 from collections.abc import Callable
 from typing import cast
 
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
-
 from chainproof.chain_schema.inputs import InputGenerator
-from chainproof.chain_schema.instances import Style
 from chainproof.chain_schema.schema import Schema
 from chainproof.json_text import JSON, encode_json, parse_json
 
@@ -26,8 +22,6 @@ VALID_INPUT_LABEL = "an input that matches the schema"
 """The label of a valid input in findings."""
 
 _DRAWS_PER_INPUT = 4
-_MANY_VALUES = 100
-"""Hypothesis draws the values of smaller inputs one by one. It gives up an input of a thousand values."""
 
 
 def input_label(schema: Schema, content: bytes | None) -> str:
@@ -56,16 +50,6 @@ def unhinted_nulls(schema: Schema, value: dict[str, JSON]) -> tuple[str, ...]:
     nulls = tuple(name for name, member in value.items() if member is None and name in fields)
     others = {name: member for name, member in value.items() if name not in nulls}
     return nulls if nulls and not schema.accepts(value) and schema.accepts(cast(JSON, others)) else ()
-
-
-def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
-    """Objects that the schema accepts. Hypothesis shrinks them to smaller ones, unless all of them are large."""
-    generator = InputGenerator(schema)
-    simple = generator.draw(random.Random(0), Style.SIMPLE)
-    is_large = simple is not None and len(simple.positions) > _MANY_VALUES
-    source = st.integers(0, 2**32).map(random.Random) if is_large else st.randoms(use_true_random=False)
-    drawn = source.map(generator.draw)
-    return drawn.filter(lambda found: found is not None).map(lambda found: cast(JSON, found.value if found else None))
 
 
 def simplest_input(schema: Schema) -> bytes:
@@ -97,22 +81,15 @@ def _with_whitespace(value: JSON) -> bytes:
     return b" \r\n\t" + json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-_SERIALIZERS: dict[str, Callable[[JSON], bytes]] = {
+SERIALIZERS: dict[str, Callable[[JSON], bytes]] = {
     VALID_INPUT_LABEL: encoded,
     f"{VALID_INPUT_LABEL}, with unescaped characters": _unescaped,
     f"{VALID_INPUT_LABEL}, with whitespace": _with_whitespace,
 }
+"""Ways to write a valid input, by the labels of the bodies."""
 
 
 def serializations(compact: bytes) -> tuple[BodyCase, ...]:
     """A valid input in every serialization."""
     value = cast(JSON, json.loads(compact))
-    return tuple(BodyCase(label=label, content=write(value)) for label, write in _SERIALIZERS.items())
-
-
-def valid_input_bodies(schema: Schema) -> SearchStrategy[BodyCase]:
-    """Valid inputs, each in one of the serializations."""
-    serializers = st.sampled_from(list(_SERIALIZERS.values()))
-    return st.tuples(valid_inputs(schema), serializers).map(
-        lambda drawn: BodyCase(label=VALID_INPUT_LABEL, content=drawn[1](drawn[0]))
-    )
+    return tuple(BodyCase(label=label, content=write(value)) for label, write in SERIALIZERS.items())

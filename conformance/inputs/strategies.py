@@ -1,16 +1,27 @@
-"""Hypothesis strategies: JSON objects in any form, other JSON values, and objects with an error."""
+"""Hypothesis strategies: inputs that a schema accepts, JSON objects in any form, other JSON values, and objects with an error."""
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from chainproof.chain_schema.inputs import InputGenerator
+from chainproof.chain_schema.instances import Style
+from chainproof.chain_schema.schema import Schema
+from chainproof.json_text import JSON
+
 from . import invalid_json, valid_json
 from .bodies import BodyCase, non_object
 from .chain_inputs import ChainInputs, with_member
+from .generated_inputs import SERIALIZERS, VALID_INPUT_LABEL
+
+_MANY_VALUES = 100
+"""Hypothesis draws the values of smaller inputs one by one. It gives up an input of a thousand values."""
 
 _CHARACTERS = st.characters(exclude_categories=["Cs"])
 """
@@ -138,3 +149,21 @@ def almost_json(draw: DrawFn, inputs: ChainInputs) -> BodyCase:
         members = _one_of(list(invalid_json.INVALID_MEMBERS))
         errors.insert(0, members.map(lambda name: lambda: _with_member(text, name)))
     return draw(st.one_of(errors))()
+
+
+def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
+    """Objects that the schema accepts. Hypothesis shrinks them to smaller ones, unless all of them are large."""
+    generator = InputGenerator(schema)
+    simple = generator.draw(random.Random(0), Style.SIMPLE)
+    is_large = simple is not None and len(simple.positions) > _MANY_VALUES
+    source = st.integers(0, 2**32).map(random.Random) if is_large else st.randoms(use_true_random=False)
+    drawn = source.map(generator.draw)
+    return drawn.filter(lambda found: found is not None).map(lambda found: cast(JSON, found.value if found else None))
+
+
+def valid_input_bodies(schema: Schema) -> SearchStrategy[BodyCase]:
+    """Valid inputs, each in one of the serializations."""
+    serializers = st.sampled_from(list(SERIALIZERS.values()))
+    return st.tuples(valid_inputs(schema), serializers).map(
+        lambda drawn: BodyCase(label=VALID_INPUT_LABEL, content=drawn[1](drawn[0]))
+    )

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.inputs.boundary_inputs import boundary_inputs
-from chainproof.conformance.inputs.generated_inputs import distinct_inputs, input_label, rich_input, valid_inputs
+from chainproof.conformance.inputs.generated_inputs import distinct_inputs, input_label, rich_input
 from chainproof.conformance.inputs.invalid_inputs import invalid_inputs, loosely_written_inputs
 from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
+from chainproof.conformance.inputs.strategies import valid_inputs
 
 CHAIN = """
 from typing import Annotated, Literal

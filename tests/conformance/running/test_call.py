@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from chainproof.contract.redaction import REDACTED
 from chainproof.contract.target import parse_target
 from chainproof.options import TARGET_OPTIONS
 
+from ...processes import run_process
 from ..endpoints import KEY, AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
 
 
@@ -190,3 +192,12 @@ def test_the_key_of_an_invalid_message_is_known(line: str) -> None:
     assert expected[key] is None or expected[key].is_met_by(accepted)
     assert expected[""] is not None
     assert not expected[""].is_met_by(accepted)
+
+
+def test_a_call_imports_no_test_framework() -> None:
+    """It answers in a third of a second."""
+    script = "import sys, chainproof.conformance.call; print([n for n in %r if n in sys.modules])"
+    heavy = ("schemathesis", "hypothesis", "pytest", "requests", "scipy", "numpy")
+    child = run_process([sys.executable, "-P", "-c", script % (heavy,)])
+
+    assert (child.stdout, child.stderr) == ("[]\n", "")
