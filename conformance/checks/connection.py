@@ -120,7 +120,7 @@ def connection_close_is_honoured(requester: Requester) -> None:
     reference = send_reference_request(requester)
     run_in_threads(
         lambda first_request: _check_next_request(requester, first_request, reference),
-        tuple(_requests_rejected_early(requester)),
+        requester.part(tuple(_requests_rejected_early(requester)), first=10),
         threads=_THREADS,
     )
 
@@ -205,7 +205,7 @@ def one_connection_serves_many_requests(requester: Requester) -> None:
     reference = send_reference_request(requester)
     within = reference.timeout(requester.settings.deadline)
     with requester.raw_connection() as connection:
-        for number in range(_REQUESTS_PER_CONNECTION[requester.settings.depth]):
+        for number in range(requester.share(_REQUESTS_PER_CONNECTION[requester.settings.depth], first=12)):
             request = _plain_request(requester, f"in a row {number}", "one of many requests on one connection")
             received = connection.exchange(request, within=within)
             _record_in_step(requester, request, received, reference)

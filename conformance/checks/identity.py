@@ -9,6 +9,7 @@ import orjson
 
 from chainproof.contract import clauses
 
+from ..probing.budget import Round
 from ..probing.check_context import NEEDS_ECHO
 from ..probing.concurrency import run_in_threads
 from ..probing.requester import Requester
@@ -48,10 +49,11 @@ def every_answer_has_its_own_request_id(requester: Requester) -> None:
         replace(build(), fields=(JSON_TYPE,)),
         build(path=f"{requester.target.path}x"),
     )
+    repeats = requester.share(3, first=1)
     for request in requests:
-        for _ in range(3):
+        for _ in range(repeats):
             requester.send(replace(request, label="one of several equal requests"))
-    for request in requests * 2:
+    for request in requests * requester.share(2, first=1):
         with requester.raw_connection() as connection:
             first = requester.prepare(replace(request, label="the first request of a connection"))
             requester.record(first, connection.exchange(first), None)
@@ -65,7 +67,7 @@ def request_ids_sent_by_the_client_are_not_reused(requester: Requester) -> None:
     for name in _CLIENT_ID_HEADERS:
         fields = (JSON_TYPE, (name, values.get(name, token)))
         for body in (requester.inputs.base, b"[]"):
-            for _ in range(2):
+            for _ in range(requester.share(2, first=1)):
                 request = requester.build_request(body, fields=fields, label=f"requests with the same {name}")
                 requester.send(request)
 
@@ -73,9 +75,11 @@ def request_ids_sent_by_the_client_are_not_reused(requester: Requester) -> None:
 @check_for(clauses.REQUEST_ID_UNIQUE)
 def concurrent_requests_get_unique_request_ids(requester: Requester) -> None:
     """Concurrent requests get different ids, equal and rejected ones included."""
-    run_in_threads(requester.send, _distinct_requests(requester, "id"), threads=_BURST_SIZE)
-    equal = [requester.build_request(label="one of a burst of equal requests") for _ in range(5 * _BURST_SIZE)]
-    rejected = [requester.build_request(b"[]", label="one of a burst of equal requests") for _ in range(_BURST_SIZE)]
+    if requester.scope.round is not Round.REST:
+        run_in_threads(requester.send, _distinct_requests(requester, "id"), threads=_BURST_SIZE)
+    label, bursts = "one of a burst of equal requests", requester.share(5, first=1)
+    equal = [requester.build_request(label=label) for _ in range(bursts * _BURST_SIZE)]
+    rejected = [requester.build_request(b"[]", label=label) for _ in range(min(1, bursts) * _BURST_SIZE)]
     run_in_threads(requester.send, equal + rejected, threads=_BURST_SIZE)
 
 
@@ -84,7 +88,7 @@ def concurrent_requests_get_their_own_answers(requester: Requester) -> None:
     """Each of a dozen concurrent requests gets its own object back."""
     if not requester.settings.echo:
         raise CheckSkipped(NEEDS_ECHO)
-    for number in range(6):
+    for number in range(requester.share(6, first=1)):
         run_in_threads(requester.send, _distinct_requests(requester, f"round {number}"), threads=_BURST_SIZE)
 
 

@@ -49,7 +49,7 @@ REPETITION_LIMITS: dict[Depth, RepetitionLimits] = {
 _REMOTE_DIVISOR = 10
 """Divides the number of requests to a remote target."""
 _THREADS = 4
-_FIRST = 32
+_FIRST = 16
 """Requests in the first round of a run with two."""
 _REQUESTS_PER_CONNECTION = 25
 """Requests on one connection."""

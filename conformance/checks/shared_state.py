@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -27,7 +27,8 @@ from . import check_for
 # ------------------------------------------------------------------ data of other requests
 
 _TOKEN = re.compile(rb"chainproof[0-9a-f]{16}")
-_ROUNDS = {Depth.QUICK: 1, Depth.STANDARD: 3, Depth.DEEP: 10}
+_TURNS = {Depth.QUICK: 2, Depth.STANDARD: 6, Depth.DEEP: 20}
+"""How often requests of every kind are sent, in turn and concurrently by turns."""
 _SIZES = (0, 200, 2000)
 """Bytes by which the data of a request are longer than its token, which is repeated."""
 _LONG_ANSWER = 300_000
@@ -79,17 +80,22 @@ def no_answer_contains_data_of_another_request(requester: Requester) -> None:
     request, neither an output nor an error.
     """
     sent = _SentTokens()
-    for turn in range(_ROUNDS[requester.settings.depth]):
+    for turn in requester.part(range(_TURNS[requester.settings.depth]), first=1):
         probes = list(_probes(requester, turn))
         requester.rng(f"order {turn}").shuffle(probes)
-        rng = requester.rng(f"before {turn}")
-        for probe in probes:
-            if probe.request.raw is not None:
-                # What a target may add to an incomplete body is in its memory now.
-                _send_probe(requester, _Probe(request=_object(requester, _data(rng, 2 * _SIZES[-1]))), sent)
-            _send_probe(requester, probe, sent)
-        requester.rng(f"concurrent {turn}").shuffle(probes)
-        run_in_threads(lambda probe: _send_probe(requester, probe, sent), probes, threads=_THREADS)
+        if turn % 2:
+            run_in_threads(lambda probe: _send_probe(requester, probe, sent), probes, threads=_THREADS)
+        else:
+            _send_in_turn(requester, probes, turn, sent)
+
+
+def _send_in_turn(requester: Requester, probes: Iterable[_Probe], turn: int, sent: _SentTokens) -> None:
+    """Send probes one after the other, incomplete ones after a large object: what a target may add to them is in its memory."""
+    rng = requester.rng(f"before {turn}")
+    for probe in probes:
+        if probe.request.raw is not None:
+            _send_probe(requester, _Probe(request=_object(requester, _data(rng, 2 * _SIZES[-1]))), sent)
+        _send_probe(requester, probe, sent)
 
 
 def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:

@@ -24,7 +24,7 @@ _SMALLEST: Seconds = 1e-3
 """A time left that counts as nothing."""
 
 _RESERVE: Seconds = 2.0
-"""Time for the end of a run, when no more requests are sent: at most this, and at most a twentieth."""
+"""Time for the end of a run, when no more requests are sent: at most this, and at most a tenth."""
 
 _UNKNOWN_LABELS = 3
 """Requests of a check that the power table does not know, sent in the first round."""
@@ -71,7 +71,7 @@ class TimeBudget:
         if self.stopped:
             return 0.0
         outer = float("inf") if self._within is None else self._within.left
-        left = min(outer, self.began + self.seconds - min(_RESERVE, self.seconds / 20) - self._clock())
+        left = min(outer, self.began + self.seconds - min(_RESERVE, self.seconds / 10) - self._clock())
         return left if left > _SMALLEST else 0.0
 
     def part(self, seconds: Seconds) -> TimeBudget:
@@ -130,7 +130,7 @@ class CheckScope:
     reached_count: int = 0
     """Requests that the chain itself answered."""
     left_out: int = 0
-    """Requests that the first round left out."""
+    """Requests that this round left out."""
     seen: Counter[str] = field(default_factory=Counter)
     """Labels of the requests that are independent of each other, sent or not."""
     _lock: Lock = field(default_factory=Lock)
@@ -164,8 +164,7 @@ class CheckScope:
         count = max(first, round(planned * self.examples_scale))
         if self.round is Round.ALL:
             return count
-        if self.round is Round.REST:
-            return count - first
+        is_rest = self.round is Round.REST
         with self._lock:
-            self.left_out += planned - first
-        return first
+            self.left_out += planned - (count if is_rest else first)
+        return count - first if is_rest else first

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from typing import TypeVar
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
@@ -27,8 +28,10 @@ from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client
 from ..transport.request import JSON_TYPE, CheckRequest, key_secret
-from .budget import FIRST_EXAMPLES, CheckScope, RunLimits, TimeBudget
+from .budget import FIRST_EXAMPLES, CheckScope, Round, RunLimits, TimeBudget
 from .waits import Waits
+
+Item = TypeVar("Item")
 
 NEEDS_ECHO = "needs --echo: a chain that returns its input"
 """Why a check is skipped that compares outputs with inputs."""
@@ -124,6 +127,11 @@ class CheckContext:
         If the run has two rounds, the check runs twice, and *first* of them belong to the first round.
         """
         return self.scope.share(planned, first)
+
+    def part(self, items: Sequence[Item], first: int) -> Sequence[Item]:
+        """The items of the current round: the *first* ones, or as many of the others as there is time for."""
+        count = self.share(len(items), first)
+        return items[first:][:count] if self.scope.round is Round.REST else items[:count]
 
     def _chain_reasons(self) -> dict[str, str]:
         """Clause ids, and why they are not exercised if they are not: what is known of the chain."""

@@ -48,6 +48,7 @@ from ..judging.expectation import Terms, expectation, is_undocumented_rejection
 from ..judging.judge import is_operation_answer
 from ..transport.request import CheckRequest
 from .answer_recorder import JudgedExchange
+from .budget import Round
 from .hypothesis_runner import ExampleBudget, generation_rounds, hypothesis_settings, run_hypothesis_test
 from .requester import Requester
 
@@ -60,7 +61,12 @@ _CHECKS = [
     theirs.missing_required_header,
 ]
 
-_PHASES = [HypothesisTestMode.EXAMPLES, HypothesisTestMode.COVERAGE, HypothesisTestMode.FUZZING]
+_PHASES = {
+    Round.ALL: [HypothesisTestMode.EXAMPLES, HypothesisTestMode.COVERAGE, HypothesisTestMode.FUZZING],
+    Round.FIRST: [HypothesisTestMode.EXAMPLES, HypothesisTestMode.FUZZING],
+    Round.REST: [HypothesisTestMode.COVERAGE, HypothesisTestMode.FUZZING],
+}
+"""Examples are few. Coverage is dozens of cases, many of which our own checks send too."""
 
 _UNSENT = frozenset(
     {
@@ -96,7 +102,7 @@ def _fuzz(requester: Requester, budget: ExampleBudget, schema: Schema | None) ->
     def observe(case: Case[Operation]) -> None:
         budget.observe(lambda: _send_case(requester, case))
 
-    phases = _PHASES
+    phases = _PHASES[requester.scope.round]
     for examples, seed in generation_rounds("schemathesis", requester, budget):
         config = HypothesisTestConfig(
             project=operation.schema.config, modes=phases, seed=seed, settings=hypothesis_settings(examples)

@@ -31,6 +31,9 @@ _BLIND_GAIN = 0.1
 _SAFETY = 0.85
 """Share of the time that is planned for; the rest is for answers slower than the first ones."""
 
+_MARGIN = 3.0
+"""A run with less than this many times the planned time has two rounds: this machine or the target may be slower."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
@@ -39,7 +42,7 @@ class RunPlan:
     concurrency: int = 1
     """Requests in flight at the same time."""
     two_rounds: bool = False
-    """Whether there is no time or no request left for some of the planned requests."""
+    """Whether there may be no time or no request left for some of the planned requests."""
     examples_scale: float = 1.0
     """Share of the generated examples that the run has time for."""
     seconds: Seconds = 0.0
@@ -95,7 +98,7 @@ def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, lim
     share = min(_SAFETY * limits.seconds / seconds, limits.requests / max(requests, 1))
     return RunPlan(
         concurrency=limits.concurrency if is_slow(times) else 1,
-        two_rounds=share < 1,
+        two_rounds=share < 1 or limits.seconds < _MARGIN * seconds,
         examples_scale=min(1.0, share),
         seconds=seconds,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,8 @@ class ConformanceRun:
     interruption: Interruption = field(default_factory=Interruption)
     blocked_reason: str | None = None
     """Why nothing can be exercised; empty if it can, None before the first request."""
+    planned_seconds: Seconds = 0.0
+    """How long all requests take at the speed of the first answers; 0 before the first check."""
     schedule: Schedule | None = None
     """Runs the checks of a slow target; None if they run one after the other."""
     runner: CheckRunner | None = None
@@ -128,6 +131,7 @@ def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequenc
         plan, times = _plan(conformance_run, all_checks)
         requester = conformance_run.requester
         conformance_run.runner = CheckRunner(requester, examples_scale=plan.examples_scale)
+        conformance_run.planned_seconds = plan.seconds
         if plan.concurrency > 1 or plan.two_rounds:
             conformance_run.schedule = Schedule(all_checks, requester, plan, times, conformance_run.settings.depth)
             conformance_run.schedule.start()
@@ -172,6 +176,9 @@ def _measured_concurrency(requester: Requester, times: ResponseTimes) -> int:
         return limit
     return usable_concurrency(limit, times.accepted, time.monotonic() - began)
 
+
+_MORE_TIME = 1.2
+"""Times the planned time that is enough for a run: answers are slower than the first ones."""
 
 _MAX_NAMED = 12
 """Checks with requests that were not sent, above which their modules are named instead."""
@@ -220,10 +227,11 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
 
     What a problem of the machine, such as a full disk, keeps from being written is left out.
     """
+    enough = _enough_time(conformance_run)
     if conformance_run.schedule is not None:
         conformance_run.schedule.stop()
     with noting_machine_fault(conformance_run):
-        _note_left_out(conformance_run, ending)
+        _note_left_out(conformance_run, ending, enough)
         conformance_run.requester.finding_recorder.write_counts(final=True)
     if conformance_run.machine_fault:
         ending = Ending.MACHINE_FAULT
@@ -253,8 +261,11 @@ def noting_machine_fault(conformance_run: ConformanceRun) -> Iterator[None]:
         conformance_run.machine_fault = conformance_run.machine_fault or fault
 
 
-def _note_left_out(conformance_run: ConformanceRun, ending: Ending) -> None:
-    """Note which checks did not send all of their requests. In an interrupted run, that is every check which did not end."""
+def _note_left_out(conformance_run: ConformanceRun, ending: Ending, enough: str) -> None:
+    """
+    Note which checks did not send all of their requests, and the time that is *enough* for them. In an interrupted run, that is
+    every check which did not end.
+    """
     depth = conformance_run.settings.depth
     left_out: Counter[str] = Counter()
     modules: Counter[str] = Counter()
@@ -274,4 +285,14 @@ def _note_left_out(conformance_run: ConformanceRun, ending: Ending) -> None:
         conformance_run.requester.note(
             f"about {left_out.total():,} planned requests were not sent, because {why}: "
             + "; ".join(f"{name} ({count:,})" for name, count in named.items() if count)
+            + enough
         )
+
+
+def _enough_time(conformance_run: ConformanceRun) -> str:
+    """The time budget that is enough for all requests, if the time of a run was over; empty if another limit ended it."""
+    limits = conformance_run.requester.limits
+    if limits.seconds > 0 or limits.requests <= 0 or conformance_run.requester.time_budget.stopped:
+        return ""
+    minutes = math.ceil(_MORE_TIME * conformance_run.planned_seconds / 60)
+    return f". At the speed of the first answers, --time-budget {minutes}m is enough" if minutes else ""

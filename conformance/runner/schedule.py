@@ -80,7 +80,8 @@ class CheckRunner:
         if isinstance(progress.skipped, RunCut) and scope.sent_count and limits.seconds and limits.requests > 0:
             # Only the part of the time that this check gets is over.
             progress.skipped, progress.left_out = None, max(1, progress.left_out)
-        if not (progress.sent or progress.left_out or progress.skipped or progress.error):
+        has_sent = progress.sent or turn is Round.REST  # all that it sends may be in the first round
+        if not (has_sent or progress.left_out or progress.skipped or progress.error):
             has_input = requester.inputs.is_accepted is not False
             progress.skipped = CheckSkipped(_NO_REQUEST if has_input else requester.no_accepted_input)
         self._enter(check, progress, turn)
@@ -173,7 +174,7 @@ class Schedule:
         first = self._progress.get(check.id, CheckProgress())
         if turn is Round.REST:
             is_cut = isinstance(progress.skipped, RunCut)
-            progress.left_out = max(0, first.left_out - progress.sent) if is_cut else 0
+            progress.left_out = max(0, first.left_out - progress.sent) if is_cut else progress.left_out
             progress.skipped = None if is_cut else progress.skipped
             progress.sent += first.sent
             progress.seconds += first.seconds

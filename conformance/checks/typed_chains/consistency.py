@@ -37,6 +37,7 @@ from ...inputs.member_names import is_identifier, tells_of_cache
 from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
+from ...probing.budget import Round
 from ...probing.concurrency import run_in_threads
 from ...probing.difference_confirmation import send_alone
 from ...probing.equivalent_inputs import judge_equivalent_inputs
@@ -96,8 +97,14 @@ def equal_inputs_get_equal_answers(requester: Requester) -> None:
     Several inputs, in turn and again in reverse order, after errors, after a pause, on one connection, with long texts,
     with their JSON written differently, with defaults, and with members that the chain ignores.
     """
+    if count := requester.share(_INPUTS[requester.settings.depth], first=2):
+        _send_equal_inputs(requester, count)
+
+
+def _send_equal_inputs(requester: Requester, count: int) -> None:
+    """Send some inputs in all of these ways."""
     source = input_source(requester, "equal inputs")
-    bodies = distinct_bodies(requester, source, _INPUTS[requester.settings.depth])
+    bodies = distinct_bodies(requester, source, count)
     for body in (*bodies, *reversed(bodies)):
         requester.send(requester.build_request(body, label="an input sent twice"))
     for length in _LONG_TEXTS:
@@ -121,7 +128,7 @@ def equal_inputs_get_equal_answers(requester: Requester) -> None:
     time.sleep(min(requester.waits.idle, _PAUSE, requester.time_budget.left))
     for body in bodies:
         requester.send(requester.build_request(body, label="an input sent again after a pause"))
-    judge_similar_inputs(requester, source, _INPUTS[requester.settings.depth])
+    judge_similar_inputs(requester, source, count)
 
 
 def _is_fast(requester: Requester, body: bytes) -> bool:
@@ -185,6 +192,9 @@ def _send_on_one_connection(requester: Requester, bodies: Sequence[bytes]) -> No
 @check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ANSWER_REPEATABLE)
 def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     """Different inputs, each sent alone first, and then many at the same time, with invalid ones among them."""
+    rounds = requester.share(_ROUNDS[requester.settings.depth], first=1)
+    if not rounds:
+        return
     source = input_source(requester, "concurrent inputs")
     values = [source.unique() for _ in range(_INPUTS[requester.settings.depth] + 2)]
     # A server may process large inputs in another way, and share more between them.
@@ -197,7 +207,8 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     bare = source.with_value(without_optional_members(source.value, source.accepts, nested=False))
     theirs = frozenset().union(*map(source.tokens, similar))  # a store may know them by what they have in common
     own = {encoded(value): source.tokens(value) for value in values} | dict.fromkeys(map(encoded, similar), theirs)
-    own |= {encoded(value): bare.tokens(value) for value in (bare.unique() for _ in range(_BARE_INPUTS))}
+    if bare.value != source.value:
+        own |= {encoded(value): bare.tokens(value) for value in (bare.unique() for _ in range(_BARE_INPUTS))}
     own |= {body: frozenset() for body in requester.inputs.others[:4]}
     every_token = frozenset().union(*own.values())
 
@@ -212,7 +223,7 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
             "the chain's answers to equal inputs differ, or those to different inputs are equal: give --check FILE.py:FUNCTION"
         )
     rng = requester.rng("order of concurrent inputs")
-    for _ in range(_ROUNDS[requester.settings.depth]):
+    for _ in range(rounds):
         batch = [*own, *own, *_INVALID]
         rng.shuffle(batch)
         run_in_threads(send, [*batch, *map(encoded, rng.sample(similar, len(similar)))], threads=_THREADS)
@@ -280,18 +291,11 @@ def _search_stored_answers(requester: Requester, source: InputSource) -> None:
     if not by_argument:
         raise CheckSkipped("needs an input with a text or a number that may have any value")
     limit = _VARIATIONS[requester.settings.depth]
-    _compare_with_unnamed_members(requester, source)
-    # An optional argument may hide what is stored, such as one that clears a history.
-    for each in (source, source.with_value(without_optional_members(source.value, source.accepts, nested=False))):
-        _compare_similar_texts(requester, each)
-    _compare_spellings(requester, source)
-    if _compare_ambiguous_pairs(requester, source):
-        return
-    if _is_cached_on_a_beginning(requester, source):
+    if requester.scope.round is not Round.REST and _compare_texts(requester, source):
         return
     source = source.longer(_LONG_KEY)  # a cache may know an input by the beginning of a text
     # An identifier shows nothing: a chain may remember what it got with one.
-    chosen = sorted(by_argument.values(), key=is_identifier)[:_UNIQUE_PLACES]
+    chosen = requester.part(sorted(by_argument.values(), key=is_identifier)[:_UNIQUE_PLACES], first=1)
     if any(_is_cached_on_a_part(requester, source, place, limit) for place in chosen):
         return
     for place in chosen:
@@ -299,11 +303,22 @@ def _search_stored_answers(requester: Requester, source: InputSource) -> None:
         others = tuple(each for each in source.places if each[:1] == place[:1] and each != place)
         if others and _is_cached_on_a_part(requester, source, place, limit, others):
             return
-    if requester.inputs.ignores_unnamed and isinstance(source.value, dict):
+    if requester.scope.round is not Round.REST and requester.inputs.ignores_unnamed and isinstance(source.value, dict):
         # Outputs that are different for each unique argument, like digests, can be compared only with such a member.
         unnamed = replace(source, value={**source.value, UNNAMED_MEMBER: source.rng.getrandbits(32)})
         if source.accepts(unnamed.value):
             _is_cached_on_a_part(requester, unnamed, (UNNAMED_MEMBER,), limit)
+
+
+def _compare_texts(requester: Requester, source: InputSource) -> bool:
+    """Compare the outputs for similar texts, and for inputs that a careless cache takes for equal. True after a violation."""
+    _compare_with_unnamed_members(requester, source)
+    # An optional argument may hide what is stored, such as one that clears a history.
+    bare = source.with_value(without_optional_members(source.value, source.accepts, nested=False))
+    for each in (source,) if bare.value == source.value else (source, bare):
+        _compare_similar_texts(requester, each)
+    _compare_spellings(requester, source)
+    return _compare_ambiguous_pairs(requester, source) or _is_cached_on_a_beginning(requester, source)
 
 
 def _is_cached_on_a_beginning(requester: Requester, source: InputSource) -> bool:

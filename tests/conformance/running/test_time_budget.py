@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -21,15 +23,17 @@ from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.unbounded_input import large_numbers
-from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.options import REMOTE_MAX_REQUESTS, Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope, ResponseTimes, Round, RunLimits, TimeBudget
 from chainproof.conformance.probing.concurrency import run_together
 from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import TargetBehaviour
 from chainproof.conformance.runner import schedule as schedule_module
+from chainproof.conformance.runner.input_discovery import discover_inputs
 from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run, usable_concurrency
 from chainproof.conformance.runner.power_order import CheckPower
+from chainproof.conformance.runner.run import ConformanceRun, _enough_time
 from chainproof.conformance.runner.schedule import CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
 from chainproof.conformance.transport.client import Client, connection_failure
@@ -76,6 +80,12 @@ def test_no_answer_is_awaited_beyond_the_end_of_the_run(seconds: float, passed: 
         assert passed + allowed <= seconds
 
 
+@given(seconds=st.floats(0.1, 1e4))
+def test_a_run_keeps_time_for_its_report(seconds: float) -> None:
+    """A tenth of a short run, and two seconds of a longer one."""
+    assert seconds - min(2.0, seconds / 10) == pytest.approx(TimeBudget(seconds, clock=FakeClock()).left)
+
+
 @given(part=st.floats(0.1, 100), passed=st.floats(0, 200))
 def test_a_part_of_a_budget_ends_with_the_whole(part: float, passed: float) -> None:
     """A check never has more time left than the run, and stopping one stops both."""
@@ -111,6 +121,16 @@ def test_two_rounds_share_the_generated_examples(planned: int, first: int, scale
     assert min(first, planned) == shares[Round.FIRST]
 
 
+@given(st.integers(0, 3000), st.integers(1, 20), st.floats(0, 1))
+def test_what_a_round_does_not_send_is_left_out(planned: int, first: int, scale: float) -> None:
+    """The report names it: after the second round, whatever neither of them sent."""
+    scopes = {turn: CheckScope(round=turn, examples_scale=scale) for turn in (Round.FIRST, Round.REST)}
+    sent = {turn: scope.share(planned, first) for turn, scope in scopes.items()}
+
+    assert planned - sent[Round.FIRST] == scopes[Round.FIRST].left_out
+    assert planned - sum(sent.values()) == scopes[Round.REST].left_out
+
+
 # ------------------------------------------------------------------ the plan
 
 
@@ -122,6 +142,8 @@ def test_two_rounds_share_the_generated_examples(planned: int, first: int, scale
         (0.300, RunLimits(concurrency=8), (8, False)),
         (0.300, RunLimits(concurrency=8, seconds=180.0), (8, True)),
         (0.001, RunLimits(concurrency=8, seconds=5.0), (1, True)),
+        (0.001, RunLimits(concurrency=8, seconds=40.0), (1, True)),  # enough, unless this machine is slow
+        (0.001, RunLimits(concurrency=8, seconds=400.0), (1, False)),
         (0.001, RunLimits(concurrency=8, requests=100), (1, True)),
         (0.001, RunLimits(concurrency=8, rate=20.0, seconds=90.0), (1, True)),
         (0.030, RunLimits(concurrency=1), (1, False)),
@@ -135,7 +157,7 @@ def test_a_run_without_enough_time_or_requests_has_two_rounds(
     plan = plan_run(ALL_CHECKS, times, depth=Depth.STANDARD, limits=limits)
 
     assert expected == (plan.concurrency, plan.two_rounds)
-    assert plan.two_rounds == (plan.examples_scale < 1)
+    assert plan.two_rounds or plan.examples_scale == 1
 
 
 def test_checks_that_find_more_faults_per_second_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +220,7 @@ def test_a_target_that_serves_one_request_after_the_other_gets_them_so(burst: fl
     times, limits = ResponseTimes(accepted=0.1, rejected=0.1), RunLimits(concurrency=usable, seconds=150.0)
 
     assert concurrency == usable
-    assert (concurrency < 8) == plan_run(ALL_CHECKS, times, depth=Depth.QUICK, limits=limits).two_rounds
+    assert (concurrency < 8) == (plan_run(ALL_CHECKS, times, depth=Depth.QUICK, limits=limits).examples_scale < 1)
 
 
 @pytest.mark.parametrize(("rejected", "concurrency"), [(0.05, 1), (0.25, 8)])
@@ -500,6 +522,48 @@ def test_checks_of_a_slow_target_run_at_the_same_time_in_two_rounds() -> None:
     assert "" == requester.finding_recorder.cut_by
 
 
+def test_a_check_with_nothing_left_for_the_second_round_is_not_skipped() -> None:
+    """It has sent requests in the first round. What there is no time for is left out."""
+
+    def run(requester: Requester) -> None:
+        for number in range(requester.share(4, first=2)):
+            requester.send(requester.build_request(label=f"request {number}"))
+
+    check = check_that(run)
+    with requester_for(correct_endpoint) as requester:
+        plan = RunPlan(two_rounds=True, examples_scale=0.5)
+        schedule = Schedule([check], requester, plan, ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        progress = schedule.progress(check)
+
+    assert (2, 2, None) == (progress.sent, progress.left_out, progress.skipped)
+
+
+ORDER = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 40},
+        "count": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "price": {"type": "number", "minimum": 0},
+    },
+    "required": ["name", "count", "price"],
+}
+
+
+def test_the_first_round_of_a_remote_run_fits_into_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A remote target gets few requests. If they do not suffice for the first round, no run of such a target can pass."""
+    monkeypatch.setattr(Client, "on_loopback", property(lambda self: False))
+    with requester_for(
+        correct_endpoint, echo=False, input_schema=Schema(source="a chain", document=ORDER)
+    ) as requester:
+        discover_inputs(requester)
+        runner = CheckRunner(requester, examples_scale=0.0)
+        progress = [runner.run(check, Round.FIRST) for check in ALL_CHECKS]
+
+    assert [] == [each.error for each in progress if each.error is not None]
+    assert 500 < sum(each.sent for each in progress) < 0.93 * REMOTE_MAX_REQUESTS[Depth.QUICK]
+
+
 def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
     """A check that was not begun cuts the run."""
     with requester_for(correct_endpoint) as requester:
@@ -510,6 +574,19 @@ def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
 
     assert 1 == len(set(reasons))
     assert "--time-budget" in requester.finding_recorder.cut_by
+
+
+@pytest.mark.parametrize(
+    ("budget", "enough"), [(TimeBudget(1e-6), "--time-budget 4m is enough"), (TimeBudget(), ""), (TimeBudget(60.0), "")]
+)
+def test_a_run_whose_time_is_over_names_the_time_that_is_enough(budget: TimeBudget, enough: str) -> None:
+    """A run that another limit ended, or none, does not."""
+    with requester_for(correct_endpoint) as requester:
+        requester.time_budget = budget
+        text = _enough_time(cast("ConformanceRun", SimpleNamespace(requester=requester, planned_seconds=190.0)))
+
+    assert enough in text
+    assert bool(enough) == bool(text)
 
 
 def test_an_error_outside_the_checks_is_an_error_of_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
