@@ -22,8 +22,10 @@ from ..transport.request import CheckRequest, reproduction_command
 _ATTEMPTS = 3
 """How often a request must show the violation, so that a violation by chance does not count as one that always shows."""
 
-_MAX_TIMEOUT: Seconds = 2.0
-"""How long a request that was not answered is waited for again."""
+_TIMEOUT: Seconds = 2.0
+"""How long an answer is waited for again, unless the target takes longer for the simplest input."""
+_SLOWER = 2
+"""Times that the answer to another input may take as long."""
 
 _STATUS = re.compile(r"status (\d{3})(?: to an? .*| `\w+`)?")
 """What was found, if it is a status that anybody can see."""
@@ -88,8 +90,9 @@ def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bo
 
 def _sent_alone(requester: Requester, request: CheckRequest) -> TransportResult:
     """What comes back for a request on a connection of its own. Nothing is recorded."""
+    within = max(_TIMEOUT, _SLOWER * requester.response_times.accepted)
     with requester.raw_connection() as connection:
-        received = connection.exchange(request, within=min(_MAX_TIMEOUT, requester.settings.deadline))
+        received = connection.exchange(request, within=min(within, requester.settings.deadline))
         is_open = received.transport is Transport.ANSWERED and not connection.is_closed
         return with_trailing_bytes(received, connection.read_unexpected() if is_open else b"")
 

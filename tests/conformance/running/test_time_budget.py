@@ -29,6 +29,7 @@ from chainproof.conformance.probing.concurrency import run_together
 from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import TargetBehaviour
+from chainproof.conformance.runner import reproduction
 from chainproof.conformance.runner import schedule as schedule_module
 from chainproof.conformance.runner.input_discovery import discover_inputs
 from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run, usable_concurrency
@@ -613,6 +614,25 @@ def late(server: AnswerFunction, seconds: float) -> AnswerFunction:
         return server(request)
 
     return answer_later
+
+
+def test_the_request_of_a_finding_is_tried_again_as_long_as_the_target_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target may take longer for each answer than a fast one is waited for. Its findings have the command of their request, too."""
+    monkeypatch.setattr(reproduction, "_TIMEOUT", 0.02)
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        received = correct_endpoint(request)
+        return received if b"bad" not in request.body else replace(received, status=418)
+
+    with requester_for(late(server, 0.1)) as requester:
+        requester.check_name = "a check"
+        requester.send(requester.build_request())
+        requester.send(requester.build_request(b'{"bad":1}', label="a bad input"))
+        reproduction.reproduce_findings(requester, ("a check",), "check", lambda selection: f"again -k {selection}")
+        [found] = requester.finding_recorder.findings
+
+    assert "curl" in found.reproduce
+    assert "bad" in found.reproduce
 
 
 def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request(
