@@ -11,14 +11,18 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.inputs.chain_schema import ChainSchema
+from chainproof.conformance.inputs.generated_inputs import simplest_input
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope
-from chainproof.conformance.runner.forecast import FORECAST_FILE
+from chainproof.conformance.runner.forecast import FORECAST_FILE, TYPED_MODULES
 from chainproof.conformance.runner.run import blocked_reason
 from chainproof.conformance.runner.setup import LoadedOptions, open_run, prepare_run
 from chainproof.conformance.transport.check_skipped import CheckSkipped
@@ -32,18 +36,44 @@ Counts = dict[str, tuple[int, int]]
 """For each check, the number of its requests, and how many of them reach the chain."""
 
 
+TYPED_CHAIN = Schema(
+    source="a chain with typed arguments",
+    document={
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 40},
+            "count": {"type": "integer", "minimum": 1, "maximum": 1000},
+            "price": {"type": "number", "minimum": 0},
+        },
+        "required": ["name", "count", "price"],
+    },
+)
+"""What the checks of chains with typed arguments are counted with."""
+
+
 def request_counts(depth: Depth, known: Counts) -> Counts:
     """The counts of every check at a depth. Those that are known are not counted again."""
+    counts = _counts(depth, known, LoadedOptions())
+    typed = LoadedOptions(chain_schema=ChainSchema(input_schema=TYPED_CHAIN, minimal_input=simplest_input(TYPED_CHAIN)))
+    return _counts(depth, known | counts, typed, only=TYPED_MODULES)
+
+
+def _counts(depth: Depth, known: Counts, loaded: LoadedOptions, only: Collection[str] = ()) -> Counts:
+    """The counts of the checks of some modules, or of all, with what is said of the chain; and those that are known."""
     counts: Counts = {}
     with ExitStack() as stack:
         out = stack.enter_context(tempfile.TemporaryDirectory())
         settings = Settings(depth=depth, seed=SEED, out=str(Path(out) / "run"))
         endpoint = stack.enter_context(open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO))
-        conformance_run = open_run(prepare_run(settings, LoadedOptions(), endpoint), stack)
+        setup = prepare_run(settings, loaded, endpoint)
+        setup.settings = replace(setup.settings, echo=loaded.chain_schema.input_schema is None)
+        conformance_run = open_run(setup, stack)
         blocked_reason(conformance_run)
         for check in ALL_CHECKS:
             if check.id in known:
                 counts[check.id] = known[check.id]
+                continue
+            if only and check.module not in only:
                 continue
             scope = CheckScope(name=check.title)
             try:

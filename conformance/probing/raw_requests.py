@@ -23,8 +23,8 @@ from ..transport.request import CheckRequest, chunked
 from .answer_recorder import JudgedExchange
 from .requester import Requester
 
-_MIN_TIMEOUT: Seconds = 2.0
-"""Seconds that any answer may take, however fast the reference answer was."""
+_MIN_TIMEOUT: Seconds = 5.0
+"""Seconds that any answer may take, however fast the reference answer was: a busy machine stops for a second or two at times."""
 
 HTTP_REJECTION_STATUSES = frozenset({400, 408, 411, 413, 414, 417, 421, 426, 429, 431, 501, 503, 505})
 """Statuses by which an HTTP server rejects a message before anybody reads its content."""

@@ -21,6 +21,8 @@ from ..transport.rate_limit import RateLimiter
 
 FORECAST_FILE = Path(__file__).parents[1] / "forecast.json"
 _WIDTH = 100
+TYPED_MODULES = frozenset({"typed_inputs", "consistency"})
+"""Modules of checks that need an input schema or inputs of the chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +63,12 @@ def by_module(counts: Mapping[str, RequestCount]) -> Mapping[str, RequestCount]:
 
 def forecast_lines(settings: Settings, rate_limiter: RateLimiter, *, local: bool) -> list[str]:
     """The forecast in words: how many requests, how fast, and what is skipped."""
-    counts = by_module(forecast_counts(settings.depth))
+    modules = by_module(forecast_counts(settings.depth))
+    is_typed = settings.input_schema is not None or settings.payloads is not None
+    counts = {name: count for name, count in modules.items() if is_typed or name not in TYPED_MODULES}
     total = sum(count.requests for count in counts.values())
-    modules = ", ".join(f"{module.replace('_', ' ')} {count.requests:,}" for module, count in counts.items())
-    plan = f"plan: about {total:,} requests, as counted on the emulator: {modules}"
+    parts = ", ".join(f"{module.replace('_', ' ')} {count.requests:,}" for module, count in counts.items())
+    plan = f"plan: about {total:,} requests, as counted on the emulator: {parts}"
     lines = textwrap.wrap(plan, _WIDTH, subsequent_indent=" " * 6)
     if rate_limiter.max_requests is not None or rate_limiter.rate is not None:
         lines.append(f"      {_limits(total, rate_limiter)}")

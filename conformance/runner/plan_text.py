@@ -12,7 +12,7 @@ from ..inputs.chain_schema import ChainSchema
 from ..options import Settings
 from ..probing.budget import ResponseTimes, RunLimits
 from .check_list import skip_reason
-from .forecast import RequestCount, by_module
+from .forecast import TYPED_MODULES, RequestCount, by_module
 from .plan import count_of, plan_run, time_limit
 
 _RESPONSE_TIMES: tuple[Seconds, ...] = (0.03, 0.3, 3.0)
@@ -29,7 +29,8 @@ def plan_text(
     skipped: dict[str, list[Check]] = {}
     planned: list[Check] = []
     for check in checks:
-        reason = skip_reason(check, settings, chain_schema) if is_remote else ""
+        has_needs = is_remote or check.module in TYPED_MODULES
+        reason = skip_reason(check, settings, chain_schema) if has_needs else ""
         if reason:
             skipped.setdefault(reason, []).append(check)
         else:

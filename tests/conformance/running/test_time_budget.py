@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -683,6 +684,21 @@ def test_the_plan_counts_requests_by_kind_and_sends_none(capsys: pytest.CaptureF
     assert counts[-1] == [sum(column) for column in zip(*counts[:-1], strict=True)]
     assert ["30 ms", "300 ms", "3 s"] == [line.split(" per ")[0].strip() for line in lines if " per answer" in line]
     assert any("at most 500 requests" in line for line in lines)
+
+
+def test_the_plan_counts_the_checks_of_typed_chains_if_there_is_a_schema(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """They send hundreds of requests to such a chain, and none to others."""
+    schema = tmp_path / "input.json"
+    schema.write_text(json.dumps(ORDER), encoding="utf-8")
+    counts = []
+    for more in ([], ["--input-schema", str(schema)]):
+        assert 0 == main(["--plan", "--depth", "quick", "--target", "http://127.0.0.1:9", *more])
+        counts.append(re.findall(r"^  consistency +(\d+)", capsys.readouterr().out, re.MULTILINE))
+
+    assert [] == counts[0]
+    assert int(counts[1][0]) > 300
 
 
 def test_the_plan_of_a_chain_with_a_schema_runs_the_checks_of_its_inputs(
