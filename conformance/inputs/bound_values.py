@@ -346,11 +346,11 @@ def without_optional_members(value: JSON, accepts: Accepts, *, nested: bool) -> 
     return value
 
 
-def with_least_numbers(value: JSON, accepts: Accepts, *, argument: str | None = None) -> JSON:
-    """The input with 0, or else 1, for each number that may be so small, in all arguments or in one."""
+def with_small_numbers(value: JSON, accepts: Accepts, numbers: Sequence[int], *, argument: str | None = None) -> JSON:
+    """The input with the first accepted one of some small *numbers* for each of its own, in all arguments or in one."""
     for place in leaf_places(value):
         if is_number(value_at(value, place)) and argument in {None, place[0]}:
-            changed = (with_value(value, place, number) for number in (0, 1))
+            changed = (with_value(value, place, number) for number in numbers)
             value = next(filter(accepts, changed), value)
     return value
 

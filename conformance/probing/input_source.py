@@ -18,7 +18,7 @@ from chainproof.contract.answer import Answer
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.workload.generated_payloads import generate_payloads
 
-from ..inputs.bound_values import with_least_numbers
+from ..inputs.bound_values import with_small_numbers
 from ..inputs.input_variations import (
     Accepts,
     Place,
@@ -44,6 +44,8 @@ from .requester import Requester
 
 _MAX_ARGUMENTS = 8
 """Arguments for each of which it is tried whether its value leaves the output empty."""
+_SMALL_NUMBERS = ((1, 0), (0, 1))
+"""Numbers that are tried in place of one, in this order: 1 is the least count with a result, 0 a least score that each result has."""
 _RICH_INPUT = "rich input"
 _FAILING_PLACES = "places that fail"
 _EXAMPLE_SEED = 1
@@ -205,7 +207,8 @@ def _with_fuller_output(requester: Requester, value: JSON, output: Leaves, accep
     filled, base = _filled_paths(new_output or output), parse_json(requester.inputs.base)
     for name in list(value)[:_MAX_ARGUMENTS] if isinstance(value, dict) else ():
         simple = [with_value(value, (name,), base[name])] if isinstance(base, dict) and name in base else []
-        candidates = (*simple, with_least_numbers(value, accepts, argument=name), without_member(value, (name,)))
+        small = [with_small_numbers(value, accepts, numbers, argument=name) for numbers in _SMALL_NUMBERS]
+        candidates = (*simple, *small, without_member(value, (name,)))
         for changed in candidates:
             if changed == value or not accepts(changed):
                 continue

@@ -87,6 +87,7 @@ _CONTROLS = 6
 _STICKING_CASES: dict[Depth, int] = {Depth.QUICK: 24, Depth.STANDARD: 48, Depth.DEEP: 100}
 """Inputs that are sent after inputs with other arguments."""
 _HAS_COMPARED = "outputs with a changed value were compared"
+_HAS_EVIDENCE = "whether outputs show to which inputs they belong, by check"
 _PAUSE: Seconds = 1.0
 """Time in which a cache may forget what it has stored."""
 
@@ -218,10 +219,11 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
         _judge_tokens(requester, judged, every_token - own.get(body, frozenset()))
 
     alone = {body: requester.send(requester.build_request(body, label="an input sent alone")) for body in own}
-    if not _can_show_owner(requester, alone, own):
-        raise CheckSkipped(
-            "the chain's answers to equal inputs differ, or those to different inputs are equal: give --check FILE.py:FUNCTION"
-        )
+    _require_evidence(
+        requester,
+        "the chain's answers to equal inputs differ, or those to different inputs are equal: give --check FILE.py:FUNCTION",
+        found=_can_show_owner(requester, alone, own),
+    )
     rng = requester.rng("order of concurrent inputs")
     for _ in range(rounds):
         batch = [*own, *own, *_INVALID]
@@ -247,6 +249,21 @@ def _can_show_owner(
     return first is not None and any(
         output is not None and requester.known_answers.changed_paths(first, output) for output in outputs
     )
+
+
+def _require_evidence(requester: Requester, why_not: str, *, found: bool) -> None:
+    """
+    Raises CheckSkipped unless this check has *found* outputs that would show if they belonged to other inputs. If no check
+    has, nothing can be said about mixed-up answers, although no answer to any request had data of another one.
+    """
+    known = requester.learnt.setdefault(_HAS_EVIDENCE, {})
+    assert isinstance(known, dict)
+    known[requester.check_name] = found
+    if found:
+        return
+    if len(known) > 1 and not any(known.values()) and requester.scope.round is not Round.FIRST:
+        requester.finding_recorder.record_undecided({clauses.ANSWER_MATCHES_REQUEST: why_not})
+    raise CheckSkipped(why_not)
 
 
 def _judge_tokens(requester: Requester, judged: JudgedExchange, others: Collection[bytes]) -> None:
@@ -279,10 +296,11 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
     source = input_source(requester, "whole input")
     source = replace(source, value=source.unique())  # hexadecimal digits have upper and lower case
     _search_stored_answers(requester, source)
-    if _HAS_COMPARED not in requester.learnt:
-        raise CheckSkipped(
-            "no changed value changed the output of a new input: give an input with a full output in --payloads"
-        )
+    _require_evidence(
+        requester,
+        "no changed value changed the output of a new input: give an input with a full output in --payloads",
+        found=_HAS_COMPARED in requester.learnt,
+    )
 
 
 def _search_stored_answers(requester: Requester, source: InputSource) -> None:

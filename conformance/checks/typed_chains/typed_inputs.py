@@ -16,7 +16,7 @@ from ...inputs.bound_values import (
     bound_inputs,
     combined_inputs,
     large_inputs,
-    with_least_numbers,
+    with_small_numbers,
     without_optional_members,
 )
 from ...inputs.input_variations import encoded
@@ -120,7 +120,7 @@ def _with_largest_output(requester: Requester, source: InputSource) -> InputSour
     values = (
         source.value,
         without_optional_members(source.value, source.accepts, nested=False),
-        with_least_numbers(source.value, source.accepts),
+        with_small_numbers(source.value, source.accepts, (0, 1)),
     )
     found = [(_output_size(requester, source.with_value(value)), value) for value in _distinct(values)]
     return source.with_value(max(found, key=itemgetter(0))[1])

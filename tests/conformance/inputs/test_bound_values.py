@@ -22,7 +22,7 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.bound_values import (
     bound_inputs,
     large_inputs,
-    with_least_numbers,
+    with_small_numbers,
     without_optional_members,
 )
 from chainproof.conformance.probing import item_results
@@ -379,7 +379,12 @@ def test_numbers_become_as_small_as_they_may_be() -> None:
     """But not negative: many chains take such numbers for none."""
     value = {"text": "Ada", "counts": [7, 8], "scale": 2.5, "weights": {"a": 3}}
 
-    assert with_least_numbers(value, SCHEMA.accepts) == {**value, "counts": [0, 0], "scale": 1, "weights": {"a": 0}}
+    assert with_small_numbers(value, SCHEMA.accepts, (0, 1)) == {
+        **value,
+        "counts": [0, 0],
+        "scale": 1,
+        "weights": {"a": 0},
+    }
 
 
 @pytest.mark.parametrize(

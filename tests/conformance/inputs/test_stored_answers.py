@@ -13,6 +13,7 @@ from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.input_variations import unique_places
 from chainproof.conformance.probing.input_source import InputSource
+from chainproof.contract.clauses import ANSWER_MATCHES_REQUEST, ANSWER_REPEATABLE
 
 from ..conftest import RunSuite
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
@@ -33,6 +34,16 @@ SCHEMA = Schema(
 )
 WHOLE = tuple(each for each in ALL_CHECKS if each.name == "answers_depend_on_the_whole_input")
 STICKING = tuple(each for each in ALL_CHECKS if each.name == "arguments_of_one_request_do_not_affect_the_next")
+MIXED_UP = tuple(
+    each
+    for name in (
+        "concurrent_inputs_get_their_own_answers",
+        "answers_depend_on_the_whole_input",
+        "no_answer_contains_data_of_another_request",
+    )
+    for each in ALL_CHECKS
+    if each.name == name
+)
 LEAK = {"answer-matches-request"}
 
 
@@ -112,13 +123,28 @@ def test_a_chain_without_a_store_has_no_such_finding(
     assert (result.clauses - {"status"}, result.skipped) == (set(), {})
 
 
+@pytest.mark.parametrize("output", [forgiving, rerank])
+@pytest.mark.parametrize("stored", [with_documents_by_question, with_outputs_by_question])
+def test_stored_answers_are_found_with_nothing_but_a_schema(
+    run_suite: RunSuite,
+    stored: Callable[[Callable[[Value], Value]], Callable[[Value], Value]],
+    output: Callable[[Value], Value],
+) -> None:
+    """A generated `top_k` leaves the output empty, as every negative one and 0 do, or is answered with 500."""
+    result = run_suite(served(stored(output)), echo=False, steerable=False, checks=WHOLE, input_schema=SCHEMA)
+
+    assert result.clauses - {"status"} == LEAK
+
+
 def test_outputs_that_never_change_exercise_nothing(run_suite: RunSuite) -> None:
-    """Nothing is known about a store if no changed value changes the output."""
+    """Nothing is known about a store if no changed value changes the output, also if no answer had data of another request."""
     result = run_suite(
-        served(lambda _: {"results": []}), echo=False, steerable=False, checks=WHOLE, payloads=(PAYLOAD,)
+        served(lambda _: {"results": []}), echo=False, steerable=False, checks=MIXED_UP, payloads=(PAYLOAD,)
     )
 
-    assert list(result.skipped) == [WHOLE[0].name]
+    count = result.finding_recorder.exercise_count
+    assert set(result.skipped) == {each.name for each in MIXED_UP[:2]}
+    assert (count(ANSWER_MATCHES_REQUEST), count(ANSWER_REPEATABLE) > 0) == (0, True)
 
 
 def test_arguments_that_stick_are_found_without_a_schema(run_suite: RunSuite) -> None:
