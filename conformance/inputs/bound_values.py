@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import islice
 
 from chainproof.json_text import JSON, is_number, values_in
 
@@ -23,7 +23,6 @@ from .input_variations import (
     format_place,
     leaf_places,
     value_at,
-    variations,
     with_value,
     without_member,
 )
@@ -32,11 +31,9 @@ _UNBOUNDED = 2**12
 """Characters or items from which a text or an array counts as unbounded."""
 _UNBOUNDED_TEXT = 300
 """Characters of a text without an upper bound."""
-_MAX_ARRAYS = 12
+MAX_ARRAYS = 12
 """Arrays whose bounds are tried: schemas that contain themselves have many."""
 _PLACEHOLDER = "\x00number\x00"
-_MAX_VARIATIONS = 2
-"""Other values of each place that are combined with those of others, besides null and none."""
 
 SCRIPTS: dict[str, str] = {
     "ASCII letters": "x",
@@ -75,6 +72,14 @@ a URL with all of its parts."""
 
 _BETWEEN = (0, 1, -1)
 """Numbers between the bounds at which chains fail: a receiver may take 0 for no value, or divide by it."""
+
+_UNBOUNDED_NUMBERS = (
+    ("a number beyond 64 bits, or near the largest double", 1e308, 2**63),
+    ("a negative number beyond 64 bits, or near the least double", -1e308, -(2**63) - 1),
+    ("a number beyond 32 bits", 3.5e38, 2**31),
+)
+"""Numbers without a bound: a label, one for a place that takes fractions, and one for another. Sums and products of the former are
+infinite."""
 
 _NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, "__class__", "0", "a(b[*")
 """Names of members where the schema permits any."""
@@ -217,23 +222,33 @@ def _acceptance_at(value: JSON, place: Place, accepts: Accepts) -> Callable[[str
 
 def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
     """The largest and the smallest numbers, as they are and written in other ways."""
+    accepted = accepted_numbers(value, accepts, document)
     places = [place for place in leaf_places(value) if is_number(value_at(value, place))]
-    candidates = sorted({number for each in _numbers_in(document) for number in _near(each)})
-    accepted = {
-        place: found
-        for place in places
-        if (found := [number for number in candidates if accepts(with_value(value, place, number))])
-    }
     largest_numbers: dict[Place, JSON] = {place: found[-1] for place, found in accepted.items()}
     smallest_numbers: dict[Place, JSON] = {place: found[0] for place, found in accepted.items()}
     yield from _combined(value, accepts, largest_numbers, "the largest number")
     yield from _combined(value, accepts, smallest_numbers, "the smallest number")
     for number in _BETWEEN:
         yield from _combined(value, accepts, dict.fromkeys(places, number), f"the number {number}")
+    for label, fraction, whole_number in _UNBOUNDED_NUMBERS:
+        takes_fractions = {place: accepts(with_value(value, place, fraction)) for place in places}
+        far: dict[Place, JSON] = {place: fraction if takes_fractions[place] else whole_number for place in places}
+        yield from _combined(value, accepts, far, label)
     whole = {place: [int(number) for number in found if number == int(number)] for place, found in accepted.items()}
     for place, numbers in whole.items():
         for number in dict.fromkeys((*numbers[:1], *numbers[-1:])):
             yield from _spelled(value, accepts, place, number)
+
+
+def accepted_numbers(value: JSON, accepts: Accepts, document: JSON) -> dict[Place, list[float]]:
+    """For each number of an input, in ascending order, those numbers around the bounds of its schema that it may be as well."""
+    places = [place for place in leaf_places(value) if is_number(value_at(value, place))]
+    candidates = sorted({number for each in _numbers_in(document) for number in _near(each)})
+    return {
+        place: found
+        for place in places
+        if (found := [number for number in candidates if accepts(with_value(value, place, number))])
+    }
 
 
 def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterator[BoundInput]:
@@ -250,22 +265,22 @@ def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterat
 
 def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """The longest and the shortest arrays, and those of one item, which a receiver may take for the item itself."""
-    for place in islice(array_places(value), _MAX_ARRAYS):
+    for place in islice(array_places(value), MAX_ARRAYS):
         items = value_at(value, place)
         assert isinstance(items, list)
 
         def is_accepted(length: int, place: Place = place, items: list[JSON] = items) -> bool:
-            return accepts(with_value(value, place, _repeated(items, length)))
+            return accepts(with_value(value, place, repeated(items, length)))
 
         for length in dict.fromkeys((smallest(is_accepted, len(items)), 1, largest(is_accepted, len(items)))):
             if length < _UNBOUNDED and is_accepted(length):
-                changed = with_value(value, place, _repeated(items, length))
+                changed = with_value(value, place, repeated(items, length))
                 yield BoundInput(label=f"`{format_place(place)}` with {length} items", content=encoded(changed))
 
 
 def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     """Each optional member absent, and null; every value null that may be, also items of arrays."""
-    for place in _member_places(value):
+    for place in member_places(value):
         for label, changed in ((" absent", without_member(value, place)), (" null", with_value(value, place, None))):
             if accepts(changed):
                 yield BoundInput(label=f"`{format_place(place)}`{label}", content=encoded(changed))
@@ -336,7 +351,7 @@ def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: 
 
 def without_optional_members(value: JSON, accepts: Accepts, *, nested: bool) -> JSON:
     """The input without those members that it may lack: its arguments, or if *nested* the members of their values."""
-    for place in _member_places(value):
+    for place in member_places(value):
         if (len(place) > 1) is nested:
             try:
                 changed = without_member(value, place)
@@ -355,112 +370,17 @@ def with_small_numbers(value: JSON, accepts: Accepts, numbers: Sequence[int], *,
     return value
 
 
-# ------------------------------------------------------------------ combinations
-
-
-def combined_inputs(value: JSON, accepts: Accepts, words: tuple[JSON, ...], count: int) -> list[BoundInput]:
-    """At most *count* inputs in which every two values of different places occur together."""
-    options = _options(value, accepts, words)
-    pairs = {
-        frozenset(((first, a), (second, b)))
-        for first, second in combinations(range(len(options)), 2)
-        for a in range(len(options[first][1]))
-        for b in range(len(options[second][1]))
-    }
-    found: list[BoundInput] = []
-    while pairs and len(found) < count:
-        chosen = _covering(options, pairs)
-        changed = value
-        used: list[tuple[int, int]] = []
-        for index, option in chosen:
-            together = _changed(changed, options[index][0], options[index][1][option])
-            if together is not None and accepts(together):
-                changed = together
-                used.append((index, option))
-        covered = {frozenset(pair) for pair in combinations(used, 2)} & pairs
-        # The pair that the input was made for may be invalid, since one of its values excludes the other.
-        pairs -= covered | {frozenset(chosen[:2])}
-        if covered:
-            changes = [(options[index][0], options[index][1][option]) for index, option in used if option]
-            found.append(
-                BoundInput(
-                    label="a combination of values",
-                    content=encoded(changed),
-                    parts=tuple(_smaller_combinations(value, accepts, changes)),
-                )
-            )
-    return found
-
-
-def _smaller_combinations(
-    value: JSON, accepts: Accepts, changes: Sequence[tuple[Place, JSON | _Absent]]
-) -> Iterator[BoundInput]:
-    """The input with each one and each two of some changes."""
-    for count in (1, 2):
-        for some in combinations(changes, count):
-            changed: JSON | None = value
-            for place, option in some:
-                changed = _changed(changed, place, option)
-            if changed is not None and accepts(changed):
-                names = " and ".join(f"`{format_place(place)}`" for place, _ in some)
-                yield BoundInput(label=f"another value of {names}", content=encoded(changed))
-
-
-class _Absent:
-    """Stands for no member."""
-
-
-_Option = tuple[Place, list[JSON | _Absent]]
-"""A place, and the values that are combined with those of others."""
-
-
-def _options(value: JSON, accepts: Accepts, words: tuple[JSON, ...]) -> list[_Option]:
-    """For each place that can be changed, the values to combine."""
-    found: dict[Place, list[JSON | _Absent]] = {}
-    for each in variations(value, accepts, words, limit=_MAX_VARIATIONS):
-        current = value_at(value, each.place)
-        if not isinstance(current, str) or current in words:
-            found.setdefault(each.place, [current]).append(each.value)
-    for place in _member_places(value):
-        if accepts(without_member(value, place)):
-            found.setdefault(place, [value_at(value, place)]).append(_Absent())
-        if accepts(with_value(value, place, None)):
-            found.setdefault(place, [value_at(value, place)]).append(None)
-    return list(found.items())
-
-
-def _covering(options: Sequence[_Option], pairs: set[frozenset[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """A choice for each place that covers many of the pairs, beginning with one of them."""
-    chosen = sorted(min(pairs, key=sorted))
-    for index, (_, values) in enumerate(options):
-        if index in (chosen[0][0], chosen[1][0]):
-            continue
-        best = max(
-            range(len(values)), key=lambda option: sum(frozenset(((index, option), each)) in pairs for each in chosen)
-        )
-        chosen.append((index, best))
-    return chosen
-
-
-def _changed(value: JSON, place: Place, option: JSON | _Absent) -> JSON | None:
-    """The value with one option; None if another option has removed the place."""
-    try:
-        return without_member(value, place) if isinstance(option, _Absent) else with_value(value, place, option)
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
-
-
 # ------------------------------------------------------------------ large inputs
 
 
 def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInput]:
     """Inputs with many items, or with a long text, of about *size* bytes or as many as are accepted."""
-    for place in islice(array_places(value), _MAX_ARRAYS):
+    for place in islice(array_places(value), MAX_ARRAYS):
         items = value_at(value, place)
         assert isinstance(items, list)
         each = max(len(encoded(items)) // max(len(items), 1), 1)
         for count in (size // each, size // each // 4, size // each // 16):
-            changed = with_value(value, place, _repeated(items, count))
+            changed = with_value(value, place, repeated(items, count))
             if count > len(items) and accepts(changed):
                 yield BoundInput(label=f"`{format_place(place)}` with {count} items", content=encoded(changed))
                 break
@@ -505,10 +425,12 @@ def _objects(value: JSON) -> list[tuple[Place, dict[str, JSON]]]:
     return [(place, part) for place, part in _parts(value) if isinstance(part, dict)]
 
 
-def _member_places(value: JSON) -> list[Place]:
+def member_places(value: JSON) -> list[Place]:
     """The places of all members."""
     return [place for place, _ in _parts(value) if place and isinstance(place[-1], str)]
 
 
-def _repeated(items: list[JSON], length: int) -> list[JSON]:
+def repeated(items: list[JSON], length: int) -> list[JSON]:
+    """So many items: those given, again and again; none if none are given."""
+    """So many items: the first ones of some, which are repeated if there are fewer."""
     return (items * (length // max(len(items), 1) + 1))[:length] if items else []

@@ -35,6 +35,7 @@ from chainproof.user_check import UserCheck
 from ..inputs.chain_inputs import UNNAMED_MEMBER
 from ..transport.request import CheckRequest
 from .json_equality import is_implementation_defined, is_same_json
+from .numbers_of_types import number_of_some_types
 
 STEERING_HEADER = "X-Emulate"
 """The request header that asks a steerable target for an error."""
@@ -390,9 +391,10 @@ def _steered(request: CheckRequest, terms: Terms) -> _PartExpectation:
 def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
     A 200 for an object that the chain accepts. Other objects have no expectation: the service rejects some objects that do
-    not match a chain's signature, and coerces or ignores other differences.
+    not match a chain's signature, and coerces or ignores other differences. Nor has a number that not every type has, unless
+    the chain has accepted the same input before.
     """
-    if not accepts_body(terms, request.body):
+    if not accepts_body(terms, request.body) or is_rejection_left_open(terms, request.body):
         return None
     plain = request.values("content-type") == ("application/json",)
     clause = clauses.OBJECT_ACCEPTED if plain else clauses.MEDIA_TYPE_PARAMETERS
@@ -418,6 +420,14 @@ def accepts_body(terms: Terms, body: bytes | None) -> bool:
     if schema is not None and not unnamed_members(schema, value) and schema.accepts(value):
         return True
     return bool(terms.accepted_inputs) and canonical_json(value) in terms.accepted_inputs
+
+
+def is_rejection_left_open(terms: Terms, body: bytes | None) -> bool:
+    """True if a chain may reject an input that its schema accepts, because of the type that it has for a number."""
+    if terms.any_object or body is None or number_of_some_types(terms.input_schema, body) is None:
+        return False
+    value = parse_json(body)
+    return not (isinstance(value, dict) and canonical_json(value) in terms.accepted_inputs)
 
 
 def canonical_json(value: JSON) -> str:

@@ -8,18 +8,20 @@ from collections.abc import Iterable
 from operator import itemgetter
 
 from chainproof.contract import clauses
+from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON, parse_json
 
 from ...inputs.bound_values import (
     BoundInput,
     bound_inputs,
-    combined_inputs,
     large_inputs,
     with_small_numbers,
     without_optional_members,
 )
 from ...inputs.input_variations import encoded
+from ...inputs.value_combinations import pairs_of_values, triples_of_values
+from ...judging.numbers_of_types import number_of_some_types
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
@@ -31,7 +33,9 @@ from ...transport.check_skipped import CheckSkipped
 from ...transport.request import JSON_TYPE
 from .. import check_for
 
-_COMBINATIONS: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 60, Depth.DEEP: 300}
+_PAIRS: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 60, Depth.DEEP: 300}
+_TRIPLES: dict[Depth, int] = {Depth.QUICK: 16, Depth.STANDARD: 60, Depth.DEEP: 300}
+"""Inputs with combinations of two and of three values."""
 _LARGE_SIZES: dict[Depth, tuple[int, ...]] = {
     Depth.QUICK: (100_000,),
     Depth.STANDARD: (20_000, 200_000),
@@ -74,10 +78,13 @@ def values_at_their_bounds_are_accepted(requester: Requester) -> None:
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.OUTPUT_SCHEMA)
 def combinations_of_values_are_accepted(requester: Requester) -> None:
-    """Every two values of different arguments together, as far as the depth allows."""
+    """Every two values of different arguments together, and every three of the most telling ones, as far as the depth allows."""
     source = _source(requester, "combinations")
-    count = _COMBINATIONS[requester.settings.depth]
-    _send_all(requester, combined_inputs(source.value, source.accepts, source.words, count))
+    assert requester.terms.input_schema is not None
+    document, depth = requester.terms.input_schema.document, requester.settings.depth
+    triples = triples_of_values(source.value, source.accepts, source.words, document, _TRIPLES[depth])
+    pairs = pairs_of_values(source.value, source.accepts, source.words, _PAIRS[depth])
+    _send_all(requester, (*triples, *pairs), is_one_part_enough=True)
 
 
 @check_for(
@@ -168,12 +175,27 @@ def _source(requester: Requester, purpose: str) -> InputSource:
     return input_source(requester, purpose)
 
 
-def _send_all(requester: Requester, inputs: Iterable[BoundInput]) -> None:
-    """Send inputs, and the parts of those that violate a clause."""
+def _send_all(requester: Requester, inputs: Iterable[BoundInput], *, is_one_part_enough: bool = False) -> None:
+    """Send inputs, and the parts of those that violate a clause, or only the parts until one does so as well."""
 
     def send(each: BoundInput) -> None:
-        if requester.send(requester.build_request(each.content, label=each.label)).violations:
-            for part in each.parts:
-                requester.send(requester.build_request(part.content, label=part.label))
+        if not _send(requester, each).violations:
+            return
+        for part in each.parts:
+            if _send(requester, part).violations and is_one_part_enough:
+                return
 
     requester.run_each(send, inputs, requester.concurrency)
+
+
+def _send(requester: Requester, each: BoundInput) -> JudgedExchange:
+    """Send an input that the schema accepts. A rejection that is no violation is noted."""
+    judged = requester.send(requester.build_request(each.content, label=each.label))
+    if judged.status in statuses(ErrorCode.CLIENT_ERROR, requester.terms.contract) and not judged.violations:
+        kind = number_of_some_types(requester.terms.input_schema, each.content)
+        if kind is not None:
+            requester.note(
+                f"{kind} is rejected where the input schema permits it. JSON Schema has only two types of numbers, and many "
+                "languages have others, so it is no finding. If the schema gives the bounds, generated inputs keep to them"
+            )
+    return judged

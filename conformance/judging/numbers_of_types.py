@@ -1,0 +1,70 @@
+"""
+Finds numbers that JSON Schema permits, and that the types for numbers of many languages do not have.
+
+For JSON Schema `6.0` is an integer, and numbers have no bounds unless the schema gives them. Decoders for types such as int32
+in Go, Rust, Java and C# reject `6.0`, and what is beyond their bounds. A class with type hints says more: its model accepts such a number
+or does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from chainproof.chain_schema.schema import Schema
+from chainproof.json_text import JSON, InvalidJson, TooComplex, is_number, parse_json, values_in
+
+from ..inputs.input_variations import Accepts, Place, value_at, with_value
+from .json_equality import JsonNumber, ObjectMembers, parse_exactly
+
+_MAY_HAVE_ONE = re.compile(rb"[0-9][.eE]|[0-9]{10}")
+"""Whether a body may have such a number, quickly."""
+_LARGEST_INTEGER = 2**31 - 1
+_LARGEST_FRACTION = 3.4e38
+"""The largest numbers that types of 32 bits have."""
+_MAX_DEPTH = 50
+_MAX_PLACES = 40
+"""Places that are looked at; the items of an array are one."""
+
+
+def number_of_some_types(schema: Schema | None, body: bytes) -> str | None:
+    """What kind of number, that matches a schema but not every type, an input has, in words; None without one."""
+    if schema is None or schema.model is not None or _MAY_HAVE_ONE.search(body) is None:
+        return None
+    value = parse_json(body)
+    if isinstance(value, InvalidJson | TooComplex):
+        return None
+    named = max((abs(number) for number in values_in(schema.document) if is_number(number)), default=0)
+    for place, number in _numbers(body):
+        size = abs(float(number))
+        limit = _LARGEST_INTEGER if _takes_no_fraction(value, place, schema.accepts) else _LARGEST_FRACTION
+        if size > max(limit, named):
+            return "a number beyond those of 32 bits"
+        if limit == _LARGEST_INTEGER and not number.is_integer:
+            return "a whole number that is written with a fraction or an exponent, such as 6.0,"
+    return None
+
+
+def _takes_no_fraction(value: JSON, place: Place, accepts: Accepts) -> bool:
+    """True if only whole numbers may be at a place."""
+    number = value_at(value, place)
+    assert is_number(number)
+    near = (number + 0.5, number - 0.5) if abs(number) < 2**52 else (0.5, 1.5)
+    return not any(accepts(with_value(value, place, each)) for each in near)
+
+
+def _numbers(body: bytes) -> Iterator[tuple[Place, JsonNumber]]:
+    """The numbers of a JSON text as written, each with its place. Of an array, each first one with members of the same names."""
+    pending: list[tuple[Place, object]] = [((), parse_exactly(body))]
+    known: set[Place] = set()
+    while pending and len(known) < _MAX_PLACES:
+        place, part = pending.pop()
+        if isinstance(part, ObjectMembers):
+            pending += [((*place, name), member) for name, member in part] if len(place) < _MAX_DEPTH else []
+        elif isinstance(part, list):
+            pending += [((*place, index), item) for index, item in enumerate(part)] if len(place) < _MAX_DEPTH else []
+        elif isinstance(part, JsonNumber) and _MAY_HAVE_ONE.search(part.encode()) is not None:
+            kind = (*(each if isinstance(each, str) else 0 for each in place), "e" in part.lower() or part.is_integer)
+            if kind not in known:
+                known.add(kind)
+                yield place, part
