@@ -8,7 +8,8 @@ fraction, which may depend on how a sum was computed: on a GPU, also on the requ
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from chainproof.json_text import JSON, is_number
 
@@ -33,6 +34,15 @@ _DISTINCTIVE_LENGTH = 6
 
 _MAX_STEPS = 100_000
 """Names and indices on the way to all values of an output that is compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstOutputs:
+    """The outputs for an input that is sent before all others of a run, and again after the first others."""
+
+    body: bytes
+    before: Sequence[Leaves]
+    after: Sequence[Leaves]
 
 
 def is_comparable_size(value: JSON) -> bool:

@@ -24,6 +24,7 @@ from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..inputs.generated_inputs import input_label
 from ..judging.expectation import Terms
 from ..judging.finding_recorder import FindingRecorder
+from ..judging.output_comparison import FirstOutputs
 from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client
@@ -87,6 +88,8 @@ class CheckContext:
         """Inputs that the chain accepts, as far as is known; `discover_inputs` asks for them."""
         self.learnt: dict[str, JSON] = {}
         """What one check has found out about the chain for all of them, by what it is."""
+        self.first_outputs: FirstOutputs | None = None
+        """The outputs for the first input of the run, if the chain does not accept any object."""
         self.slow_input = chain_schema.slow_input
         """An input that takes the chain long, if the user names one."""
         self.waits = waits or Waits.for_depth(settings.depth)

@@ -121,7 +121,7 @@ def _judge_variation(
         pair = (value, with_value(value, variation.place, variation.value))
         first, second = pair[::-1] if is_changed_first else pair
         label = f"an input again after one with {variation.label}"
-        bodies = (first, second, first) if is_between else (first, first)
+        bodies = (first, second if is_between else first, first)  # as much time passes: an output may have its age
         outputs = [send_alone(requester, encoded(each), label) for each in bodies]
         if outputs[0] is None or outputs[-1] is None:
             return frozenset(), first

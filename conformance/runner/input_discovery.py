@@ -12,11 +12,16 @@ from dataclasses import replace
 from functools import partial
 
 from chainproof.contract.answer import Answer
+from chainproof.json_text import parse_json
 from chainproof.stored_text import beginning
 
+from ..inputs.bound_values import without_optional_members
 from ..inputs.chain_inputs import HARMLESS_TEXT, HARMLESS_VALUE, ChainInputs, string_places
 from ..inputs.generated_inputs import distinct_inputs, rich_input
 from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
+from ..inputs.input_variations import encoded
+from ..judging.output_comparison import FirstOutputs
+from ..probing.lasting_changes import outputs_after, outputs_before
 from ..probing.requester import Requester
 
 _MAX_INPUTS = 12
@@ -45,9 +50,21 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
         return tuple(answers)
     inputs = replace(requester.inputs, base=base, is_accepted=True)
     if not inputs.any_object:
+        first = _bare_input(requester, base)
+        before = outputs_before(requester, first)
         inputs = _with_others(requester, inputs)
+        requester.first_outputs = FirstOutputs(body=first, before=before, after=outputs_after(requester, first))
     requester.use_inputs(inputs)
     return tuple(answers)
+
+
+def _bare_input(requester: Requester, base: bytes) -> bytes:
+    """An input without optional arguments, whose required ones have many values if a schema is known: its output shows most."""
+    schema = requester.terms.input_schema
+    value = parse_json(rich_input(schema)) if schema is not None else None
+    if schema is None or not isinstance(value, dict):
+        return base
+    return encoded(without_optional_members(value, schema.accepts, nested=False))
 
 
 def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers: list[Answer]) -> bytes | None:

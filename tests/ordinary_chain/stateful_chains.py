@@ -386,6 +386,16 @@ class LanguageSticks(Scores):
         return super().run_remote(text, self.language, style)
 
 
+class CapitalsForEver(Scores):
+    """After the first text in capitals, all are."""
+
+    upper = False
+
+    def scored(self, text: str, language: str, style: Style | None) -> Scored:
+        self.upper = self.upper or bool(style and style.upper)
+        return super().scored(text.upper() if self.upper else text, language, style)
+
+
 class SwappedRarely(Scores):
     """Two requests that end within the same millisecond have each other's answer."""
 
@@ -477,6 +487,7 @@ FAULTY: dict[type, frozenset[str]] = dict.fromkeys(
         SharedVariable,
         StyleSticks,
         LanguageSticks,
+        CapitalsForEver,
         SwappedRarely,
         LongTextsMixedUp,
         WrongAfterError,

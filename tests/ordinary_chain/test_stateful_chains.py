@@ -34,7 +34,7 @@ __all__ = ["run_suite"]
 SOURCE = FOLDER / "stateful_chains.py"
 CHECKS = tuple(check for check in ALL_CHECKS if check.module in ("consistency", "typed_inputs"))
 ALL = os.environ.get("CHAINPROOF_SAMPLE") == "all"
-SAMPLE = {"FirstWriteWins", "StrictIdempotency", "RateCounter", "PreferencesOfEveryone"}
+SAMPLE = {"FirstWriteWins", "StrictIdempotency", "RateCounter", "PreferencesOfEveryone", "CapitalsForEver"}
 
 
 class ChainEndpoint:

@@ -42,6 +42,7 @@ from ...probing.concurrency import run_in_threads
 from ...probing.difference_confirmation import send_alone
 from ...probing.equivalent_inputs import judge_equivalent_inputs
 from ...probing.input_source import InputSource, distinct_bodies, input_source
+from ...probing.lasting_changes import judge_lasting_change
 from ...probing.request_isolation import judge_growing_outputs, judge_similar_inputs, sticking_cases
 from ...probing.requester import Requester
 from ...transport.check_skipped import CheckSkipped
@@ -654,9 +655,10 @@ def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> 
 @check_for(clauses.REQUEST_ISOLATION, exclusive=True)
 def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> None:
     """
-    An input without optional arguments gets the same answer before and after inputs with many arguments, and no output becomes
-    longer with each request.
+    An input without optional arguments gets the same answer before and after inputs with many arguments, no output becomes longer
+    with each request, and the first input of the run is answered as before all others.
     """
+    judge_lasting_change(requester)
     source = input_source(requester, "arguments that stick")
     cases = islice(sticking_cases(source, requester.inputs.base), _STICKING_CASES[requester.settings.depth])
     warm: JSON = None
