@@ -22,6 +22,7 @@ from .input_variations import (
     encoded,
     format_place,
     leaf_places,
+    takes_no_fraction,
     value_at,
     with_value,
     without_member,
@@ -230,9 +231,9 @@ def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Bou
     yield from _combined(value, accepts, smallest_numbers, "the smallest number")
     for number in _BETWEEN:
         yield from _combined(value, accepts, dict.fromkeys(places, number), f"the number {number}")
+    whole_places = {place for place in places if takes_no_fraction(value, place, accepts)}
     for label, fraction, whole_number in _UNBOUNDED_NUMBERS:
-        takes_fractions = {place: accepts(with_value(value, place, fraction)) for place in places}
-        far: dict[Place, JSON] = {place: fraction if takes_fractions[place] else whole_number for place in places}
+        far: dict[Place, JSON] = {place: whole_number if place in whole_places else fraction for place in places}
         yield from _combined(value, accepts, far, label)
     whole = {place: [int(number) for number in found if number == int(number)] for place, found in accepted.items()}
     for place, numbers in whole.items():

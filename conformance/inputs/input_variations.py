@@ -123,6 +123,19 @@ def format_place(place: Place) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")
 
 
+def takes_no_fraction(value: JSON, place: Place, accepts: Accepts) -> bool:
+    """
+    True if only whole numbers may be in the place of a number.
+
+    >>> takes_no_fraction({"a": 1}, ("a",), lambda value: value["a"] <= 1), takes_no_fraction({"a": 1}, ("a",), lambda value: value["a"] == 1)
+    (False, True)
+    """
+    number = value_at(value, place)
+    assert is_number(number)
+    near = (number + 0.5, number - 0.5) if abs(number) < 2**52 else (0.5, 1.5)
+    return not any(accepts(with_value(value, place, each)) for each in near)
+
+
 # ------------------------------------------------------------------ unique values
 
 

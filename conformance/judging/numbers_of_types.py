@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.json_text import JSON, InvalidJson, TooComplex, is_number, parse_json, values_in
+from chainproof.json_text import InvalidJson, TooComplex, is_number, parse_json, values_in
 
-from ..inputs.input_variations import Accepts, Place, value_at, with_value
+from ..inputs.input_variations import Place, takes_no_fraction
 from .json_equality import JsonNumber, ObjectMembers, parse_exactly
 
 _MAY_HAVE_ONE = re.compile(rb"[0-9][.eE]|[0-9]{10}")
@@ -37,20 +37,12 @@ def number_of_some_types(schema: Schema | None, body: bytes) -> str | None:
     named = max((abs(number) for number in values_in(schema.document) if is_number(number)), default=0)
     for place, number in _numbers(body):
         size = abs(float(number))
-        limit = _LARGEST_INTEGER if _takes_no_fraction(value, place, schema.accepts) else _LARGEST_FRACTION
+        limit = _LARGEST_INTEGER if takes_no_fraction(value, place, schema.accepts) else _LARGEST_FRACTION
         if size > max(limit, named):
             return "a number beyond those of 32 bits"
         if limit == _LARGEST_INTEGER and not number.is_integer:
             return "a whole number that is written with a fraction or an exponent, such as 6.0,"
     return None
-
-
-def _takes_no_fraction(value: JSON, place: Place, accepts: Accepts) -> bool:
-    """True if only whole numbers may be at a place."""
-    number = value_at(value, place)
-    assert is_number(number)
-    near = (number + 0.5, number - 0.5) if abs(number) < 2**52 else (0.5, 1.5)
-    return not any(accepts(with_value(value, place, each)) for each in near)
 
 
 def _numbers(body: bytes) -> Iterator[tuple[Place, JsonNumber]]:
