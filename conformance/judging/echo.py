@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from hashlib import sha256
 from threading import Lock
 
 import orjson
@@ -21,11 +22,10 @@ _MAX_REMEMBERED = 5_000
 """How many of the latest bodies and tokens are remembered."""
 
 _MAX_BODY = 8_192
-"""Bytes of a body that are searched for tokens. Longer bodies are not remembered as a whole."""
-
+"""Bytes of a body that are searched for tokens. Of longer bodies only a digest is remembered."""
 
 _MAX_SEARCHED = 2**20
-"""Bytes of an answer that are searched for them."""
+"""Bytes of an answer that are searched for tokens, and of a body of which a digest is remembered."""
 
 
 class RecentBodies:
@@ -40,8 +40,9 @@ class RecentBodies:
         """Remember the body of one more request."""
         if body is None:
             return
-        normalized, body = _normalized(body) if len(body) <= _MAX_BODY else None, body[:_MAX_BODY]
-        bodies = [normalized] if normalized else []
+        normalized = _normalized(body) if len(body) <= _MAX_SEARCHED else None
+        bodies = [_shortened(normalized)] if normalized else []
+        body = body[:_MAX_BODY]
         with self._lock:
             for memory, entries in ((self._bodies, bodies), (self._tokens, _TOKEN.findall(body))):
                 memory.update(dict.fromkeys(entries))
@@ -52,14 +53,22 @@ class RecentBodies:
         """
         True if *received*, the answer to *body*, is another request's body or contains a token of one.
 
-        An answer without tokens counts only if *body* has one: without tokens two bodies may be equal by chance.
+        A short answer without tokens counts only if *body* has one: without tokens two short bodies may be equal by chance.
         """
         received = received[:_MAX_SEARCHED]
         sent, returned, normalized = set(_TOKEN.findall(body)), _TOKEN.findall(received), _normalized(received)
         with self._lock:
             if any(token in self._tokens for token in returned if token not in sent):
                 return True
-            return bool(sent) and not returned and normalized is not None and normalized in self._bodies
+            if normalized is None or _shortened(normalized) not in self._bodies:
+                return False
+        # A long answer that is shorter may be the cut body, which the size search has sent as well.
+        return (bool(sent) and not returned) or len(normalized) > max(_MAX_BODY, len(_normalized(body) or b"") - 1)
+
+
+def _shortened(normalized: bytes) -> bytes:
+    """A short body as it is, and the digest of a long one."""
+    return normalized if len(normalized) <= _MAX_BODY else sha256(normalized).digest()
 
 
 def _normalized(body: bytes) -> bytes | None:

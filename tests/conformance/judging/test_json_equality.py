@@ -182,3 +182,24 @@ def test_an_answer_to_another_request_is_not_called_altered(sent: str, got: str,
     violation = echo_violation(sent.encode(), got.encode(), recent)
 
     assert clause == (violation.clause.id if violation else None)
+
+
+@pytest.mark.parametrize(
+    ("got", "clause"),
+    [
+        (b'{"n":[%b]}' % b",".join([b"2"] * 10_000), "answer-matches-request"),
+        (b'{"n": [%b]}' % b", ".join([b"3"] * 12_000), "answer-matches-request"),
+        (b'{"n":[%b]}' % b",".join([b"1"] * 9_000), "echo-exact"),
+        (b'{"n":[%b]}' % b",".join([b"4"] * 10_000), "echo-exact"),
+    ],
+)
+def test_a_large_answer_to_another_request_is_not_called_altered(got: bytes, clause: str) -> None:
+    """It need not have tokens. If it is the beginning of what was sent, the chain may have cut it."""
+    sent = b'{"n":[%b]}' % b",".join([b"1"] * 10_000)
+    recent = RecentBodies()
+    for digit, count in ((b"1", 9_000), (b"1", 10_000), (b"2", 10_000), (b"3", 12_000)):
+        recent.add(b'{"n":[%b]}' % b",".join([digit] * count))
+
+    violation = echo_violation(sent, got, recent)
+
+    assert clause == (violation.clause.id if violation else None)
