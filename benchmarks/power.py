@@ -37,6 +37,12 @@ ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "runs" / "power.jsonl"
 PAGE = ROOT / "docs" / "power.md"
 SPEC = ROOT / "chainproof" / "contract" / "openapi.yaml"
+_SLOW_OBJECT = b'{"slow":true,"text":"an input that takes long"}'
+_SLOW_ORDER = (
+    b'{"slow":true,"items":[{"name":"a thing that takes long","quantity":2,"unit_price":3}],'
+    b'"address":{"recipient":"a patient recipient","city":"Long Eaton","country":"DE"}}'
+)
+"""Inputs of an echo and of the chain that the faults with slow inputs let wait."""
 ORDERS = f"{ROOT / 'tests' / 'typed_chain' / 'orders.py'}:Orders"
 """A chain with required arguments of several types, which does not return its input."""
 SEED = 1
@@ -215,16 +221,16 @@ def _run_chainproof(
             "--steerable",
             *(("--echo",) if echo else ()),
         )
-        options = with_slow_payload(options, Path(folder))
+        options = with_slow_payload(options, Path(folder), _SLOW_ORDER if side == "chain" else _SLOW_OBJECT)
         command = chainproof_command("conformance", *target, "--seed", str(seed), "--out", str(out), *options)
         code, _, seconds = _run(command, endpoint, folder)
         return _record(side, name, seed, code=code, found=_clauses(out / "findings.jsonl"), seconds=seconds)
 
 
-def with_slow_payload(options: Iterable[str], folder: Path) -> Iterable[str]:
+def with_slow_payload(options: Iterable[str], folder: Path, payload: bytes = _SLOW_OBJECT) -> Iterable[str]:
     """Options that a fault needs, with the file of `--slow-payload`, which is written into a folder."""
     slow = folder / "slow.json"
-    slow.write_bytes(b'{"slow":true,"text":"an input that takes long"}')
+    slow.write_bytes(payload)
     return [value for each in options for value in ((each, str(slow)) if each == "--slow-payload" else (each,))]
 
 

@@ -17,6 +17,7 @@ from chainproof.results.exchange import Transport
 from ..inputs.input_variations import encoded, with_invalid_argument
 from ..judging.expectation import expectation
 from ..judging.judge import BUSY_STATUSES
+from ..judging.request_texts import answer_text, text_keys
 from ..options import Depth, Permission
 from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import (
@@ -94,11 +95,16 @@ def _check_after_failure(
         requester.record(failing, failed, None)
         if failed.answer is None or failed.answer.status < 400:
             return
+        if failing.body == requester.slow_input and failed.answer.status not in BUSY_STATUSES:
+            requester.note(
+                f"the input of --slow-payload is answered {failed.answer.status}, so it shows nothing of slow inputs"
+            )
         late = connection.read_unexpected(wait)
         if _is_answer(late):
             _record_late(requester, failing, failed.answer, f"status {failed.answer.status}, and another answer later")
             return
-        requester.send(requester.build_request(_two_inputs(requester, f"{label}, other")[1], label=label))
+        other = requester.send(requester.build_request(_two_inputs(requester, f"{label}, other")[1], label=label))
+        _record_owner(requester, failing, other.request, other.answer)
         if connection.is_closed or failed.closes_connection:
             return
         request = requester.prepare(requester.build_request(_two_inputs(requester, label)[1], label=label))
@@ -109,7 +115,27 @@ def _check_after_failure(
         _record_late(requester, request, received.answer, f"status {status}, and another answer after it")
     elif received.answer is not None:
         requester.record(request, received, expectation(request, requester.terms))
-        requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, None, request, received.answer)
+        _record_owner(requester, failing, request, received.answer)
+
+
+def _record_owner(requester: Requester, failed: CheckRequest, request: CheckRequest, answer: Answer | None) -> None:
+    """Record whether an answer has a text of the failed request before."""
+    if answer is None:
+        return
+    text = _foreign_text(requester, failed, request, answer)
+    if text is None:
+        requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, None, request, answer)
+    else:
+        actual = f"status {answer.status} with data of the request before, {failed.label}: {text}"
+        _record_late(requester, request, answer, actual)
+
+
+def _foreign_text(requester: Requester, failed: CheckRequest, request: CheckRequest, answer: Answer) -> str | None:
+    """The beginning of a text of the failed request that the answer to the next one has, and usually has not."""
+    usual = str(requester.known_answers.output_for(request) or "").lower()
+    theirs = sorted(text_keys(failed.body or b"") - text_keys(request.body or b""))
+    text = answer_text(answer)
+    return next((each for each in theirs if usual and each in text and each not in usual), None)
 
 
 def _is_answer(raw: bytes) -> bool:

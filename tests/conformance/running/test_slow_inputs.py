@@ -1,0 +1,66 @@
+"""The user's slow input, of a chain with required arguments."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chainproof.chain_schema.schema import Schema
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
+
+from ..conftest import RunSuite
+from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+
+SCHEMA = Schema(
+    source="greeting.json",
+    document={"type": "object", "properties": {"name": {"type": "string", "minLength": 1}}, "required": ["name"]},
+)
+LATE = tuple(each for each in ALL_CHECKS if each.name == "late_answers_do_not_reach_the_next_request")
+SLOW = b'{"name":"somebody who waits"}'
+
+
+class Greeting:
+    """Greets by name. A slow name is answered 504, and *is_late* says whether the next request gets its output."""
+
+    def __init__(self, *, is_late: bool) -> None:
+        self._is_late = is_late
+        self._late: str | None = None
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        """The answer to a request."""
+        if (rejected := rejection(request)) is not None:
+            return rejected
+        value = json.loads(request.body)
+        if not SCHEMA.accepts(value):
+            return error(400, "client_error")
+        if request.body == SLOW:
+            self._late = value["name"]
+            return error(504, "timeout")
+        name, self._late = (self._late if self._is_late else None) or value["name"], None
+        return EndpointAnswer(status=200, body=json.dumps({"greeting": f"Hello {name}, good day"}).encode())
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_the_output_for_a_slow_input_is_recognised_in_the_next_answer(run_suite: RunSuite, *, is_late: bool) -> None:
+    """It was never received, so that only its texts show whose it is."""
+    result = run_suite(
+        Greeting(is_late=is_late), echo=False, steerable=False, input_schema=SCHEMA, slow_input=SLOW, checks=LATE
+    )
+
+    assert is_late is ("answer-matches-request" in result.clauses), result.lines
+    assert is_late or not result.findings
+
+
+def test_a_slow_input_that_is_rejected_is_noted(run_suite: RunSuite) -> None:
+    """It shows nothing, and the user should know."""
+    result = run_suite(
+        Greeting(is_late=False),
+        echo=False,
+        steerable=False,
+        input_schema=SCHEMA,
+        slow_input=b'{"name":""}',
+        checks=LATE,
+    )
+
+    assert any("--slow-payload is answered 400" in note for note in result.finding_recorder.coverage.notes)
