@@ -20,10 +20,12 @@ from .input_variations import (
     Place,
     array_places,
     encoded,
+    enumerated_words,
     format_place,
     leaf_places,
     takes_no_fraction,
     value_at,
+    variations,
     with_value,
     without_member,
 )
@@ -74,8 +76,11 @@ a URL with all of its parts."""
 _BETWEEN = (0, 1, -1)
 """Numbers between the bounds at which chains fail: a receiver may take 0 for no value, or divide by it."""
 
+_MAX_WORDS = 3
+"""Other words of each enumeration, and twice as many of all, with which numbers without a bound are sent."""
+_BEYOND_64_BITS = 2**63
 _UNBOUNDED_NUMBERS = (
-    ("a number beyond 64 bits, or near the largest double", 1e308, 2**63),
+    ("a number beyond 64 bits, or near the largest double", 1e308, _BEYOND_64_BITS),
     ("a negative number beyond 64 bits, or near the least double", -1e308, -(2**63) - 1),
     ("a number beyond 32 bits", 3.5e38, 2**31),
 )
@@ -235,10 +240,19 @@ def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Bou
     for label, fraction, whole_number in _UNBOUNDED_NUMBERS:
         far: dict[Place, JSON] = {place: whole_number if place in whole_places else fraction for place in places}
         yield from _combined(value, accepts, far, label)
+        for other in _with_other_words(value, accepts, document) if whole_number == _BEYOND_64_BITS else ():
+            yield from _combined(other, accepts, far, f"{label}, with another word")
     whole = {place: [int(number) for number in found if number == int(number)] for place, found in accepted.items()}
     for place, numbers in whole.items():
         for number in dict.fromkeys((*numbers[:1], *numbers[-1:])):
             yield from _spelled(value, accepts, place, number)
+
+
+def _with_other_words(value: JSON, accepts: Accepts, document: JSON) -> Iterator[JSON]:
+    """The input with other words of its enumerations: they may say what the chain computes."""
+    words = enumerated_words(document)
+    changed = (each for each in variations(value, accepts, words, limit=_MAX_WORDS) if each.value in words)
+    yield from (with_value(value, each.place, each.value) for each in islice(changed, 2 * _MAX_WORDS))
 
 
 def accepted_numbers(value: JSON, accepts: Accepts, document: JSON) -> dict[Place, list[float]]:

@@ -32,6 +32,8 @@ from ...probing.returned_values import judge_returned_values
 from ...transport.check_skipped import CheckSkipped
 from ...transport.request import JSON_TYPE
 from .. import check_for
+from .returned_objects import judge_returned_objects
+from .returned_times import judge_returned_times
 
 _PAIRS: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 60, Depth.DEEP: 300}
 _TRIPLES: dict[Depth, int] = {Depth.QUICK: 16, Depth.STANDARD: 60, Depth.DEEP: 300}
@@ -68,6 +70,8 @@ def values_at_their_bounds_are_accepted(requester: Requester) -> None:
     assert requester.terms.input_schema is not None
     _send_all(requester, bound_inputs(source.unique(), source.accepts, requester.terms.input_schema.document))
     judge_returned_values(requester, source)
+    judge_returned_objects(requester, source)
+    judge_returned_times(requester, source)
     judge_replaced_values(requester, source)
     judge_returned_files(requester, source)
     # Some chains return an argument only if no other one says what to do with it.

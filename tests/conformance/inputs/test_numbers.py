@@ -27,6 +27,7 @@ DOCUMENT: Value = {
         "amounts": {"type": "array", "items": {"type": "number"}},
         "share": {"type": "number", "minimum": 0, "maximum": 1},
         "count": {"type": "integer"},
+        "method": {"enum": ["max", "median", "mean"]},
         "seed": {"type": "integer", "minimum": 0, "maximum": 2**40},
     },
     "required": ["amounts"],
@@ -73,6 +74,12 @@ def exact_total(value: Value) -> Value:
     return {"total": float(sum(map(int, value["amounts"])))}
 
 
+def mean(value: Value) -> Value:
+    """Fails if the sum for a mean is no number."""
+    is_mean = value.get("method") == "mean"
+    return exact_total(value) if is_mean else {"total": max(value["amounts"], default=0)}
+
+
 def in_64_bits(value: Value) -> Value:
     """Fails at a count that does not fit."""
     return total(value) | {"count": int(value.get("count", 0)).to_bytes(8, signed=True).hex()}
@@ -81,6 +88,7 @@ def in_64_bits(value: Value) -> Value:
 DEFECTS: dict[str, tuple[Callable[[Value], Value], str]] = {
     "a sum that is no number is an error": (exact_total, "status"),
     "a sum that is no number is infinite": (lambda value: {"total": sum(map(float, value["amounts"]))}, "output-json"),
+    "a sum that is no number is an error with another word": (mean, "status"),
     "an integer beyond 64 bits is an error": (in_64_bits, "status"),
 }
 

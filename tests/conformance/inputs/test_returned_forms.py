@@ -1,0 +1,99 @@
+"""Objects of any members, and times with an offset, that a chain returns: as they were sent, or as other ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chainproof.chain_schema.schema import Schema
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
+
+from ..conftest import RunSuite
+from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+
+Value = dict[str, Any]
+SCHEMA = Schema(
+    source="event.json",
+    document={
+        "type": "object",
+        "properties": {
+            "start": {"type": "string", "format": "date-time"},
+            "labels": {"type": "object"},
+            "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
+        },
+        "required": ["start", "labels"],
+    },
+)
+BOUNDS = tuple(each for each in ALL_CHECKS if each.name == "values_at_their_bounds_are_accepted")
+
+
+def as_texts(part: Any) -> Any:
+    """The values of an object as texts, as in a form."""
+    return {name: part[name] if isinstance(part[name], dict | list) else str(part[name]) for name in part}
+
+
+def without_objects(part: Any) -> Any:
+    """A value in a language that has arrays only."""
+    if isinstance(part, dict):
+        return {name: without_objects(item) for name, item in part.items()} or []
+    return [without_objects(item) for item in part] if isinstance(part, list) else part
+
+
+DEFECTS: dict[str, Callable[[Value], Value]] = {
+    "empty objects as arrays": lambda value: {**value, "labels": without_objects(value["labels"])},
+    "an empty object of numbers as an array": lambda value: {**value, "counts": value.get("counts") or []},
+    "members as texts": lambda value: {**value, "labels": as_texts(value["labels"])},
+    "numbers as texts": lambda value: {**value, "counts": as_texts(value.get("counts", {}))},
+    "booleans as numbers": lambda value: {
+        **value,
+        "labels": {name: int(item) if isinstance(item, bool) else item for name, item in value["labels"].items()},
+    },
+    "times with their digits in UTC": lambda value: {**value, "start": f"{value['start'][:19]}Z"},
+}
+CORRECT: dict[str, Callable[[Value], Value]] = {
+    "as they are": lambda value: value,
+    "without empty values": lambda value: {
+        **value,
+        "labels": {name: item for name, item in value["labels"].items() if item not in (None, "", {}, [])} or None,
+    },
+    "times without an offset": lambda value: {**value, "start": value["start"][:19]},
+    "numbers as fractions": lambda value: {
+        **value,
+        "labels": {
+            name: float(item) if isinstance(item, int) and not isinstance(item, bool) and abs(item) < 2**53 else item
+            for name, item in value["labels"].items()
+        },
+    },
+    "nothing": lambda value: {"number": len(value["labels"])},
+}
+
+
+def served(answer: Callable[[Value], Value]) -> Callable[[EndpointRequest], EndpointAnswer]:
+    """An endpoint with these outputs."""
+
+    def endpoint(request: EndpointRequest) -> EndpointAnswer:
+        if (rejected := rejection(request)) is not None:
+            return rejected
+        value = json.loads(request.body)
+        if not SCHEMA.accepts(value):
+            return error(400, "client_error")
+        return EndpointAnswer(status=200, body=json.dumps(answer(value)).encode())
+
+    return endpoint
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_value_that_comes_back_as_another_is_found(run_suite: RunSuite, name: str) -> None:
+    """PHP, forms, stores of texts, and offsets that are ignored."""
+    result = run_suite(served(DEFECTS[name]), echo=False, steerable=False, input_schema=SCHEMA, checks=BOUNDS)
+
+    assert {"echo-exact"} == result.clauses, result.lines
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_a_chain_that_changes_values_on_purpose_is_not_accused(run_suite: RunSuite, name: str) -> None:
+    """It may leave out what is empty, and shorten times."""
+    assert [] == run_suite(served(CORRECT[name]), echo=False, steerable=False, input_schema=SCHEMA, checks=BOUNDS).lines
