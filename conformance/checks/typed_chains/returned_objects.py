@@ -30,10 +30,14 @@ _SAMPLES: tuple[JSON, ...] = ({}, [], 7, 0, 2.5, True, False, None, "", "007", "
 def judge_returned_objects(requester: Requester, source: InputSource) -> None:
     """Record members of free names that come back with another type, in each object that the chain returns."""
     for place in islice(_places(source), _MAX_PLACES):
-        name, text = unique_text(source.rng, _LENGTH), unique_text(source.rng, _LENGTH)
-        value = with_value(source.value, place, {name: text})
+        name = unique_text(source.rng, _LENGTH)
+        samples: tuple[JSON, ...] = (unique_text(source.rng, _LENGTH), source.rng.randrange(10**6, 10**7))
+        values = (with_value(source.value, place, {name: sample}) for sample in samples)
+        value = next(filter(source.accepts, values), None)
+        if value is None:
+            continue
         label = f"an object of any members as `{format_place(place)}`"
-        path = _returned_at(send_alone(requester, encoded(value), label), name, text) if source.accepts(value) else None
+        path = _returned_at(send_alone(requester, encoded(value), label), name, value_at(value, (*place, name)))
         if path is not None and not _judge_members(requester, source, place, path, label):
             _judge_empty(requester, source, place, path)
 
@@ -46,11 +50,12 @@ def _places(source: InputSource) -> Iterator[Place]:
             yield place
 
 
-def _returned_at(output: Leaves | None, name: str, text: str) -> Path | None:
-    """Where the output has the object with this member; None if it has not."""
-    return next(
-        (path[:-1] for path, values in (output or {}).items() if path[-1:] == (name,) and values == (text,)), None
+def _returned_at(output: Leaves | None, name: str, item: JSON) -> Path | None:
+    """Where the output has the object with this member; None if it has not. The member may be a text already."""
+    found = (
+        path for path, values in (output or {}).items() if path[-1:] == (name,) and values in ((item,), (str(item),))
     )
+    return next((path[:-1] for path in found), None)
 
 
 def _judge_members(requester: Requester, source: InputSource, place: Place, path: Path, label: str) -> bool:
