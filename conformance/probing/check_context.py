@@ -50,6 +50,9 @@ DEFAULT_BODY = DefaultBody.DEFAULT_BODY
 class CheckContext:
     """One target, what is known about it, and what the run may do to it."""
 
+    first_outputs: FirstOutputs | None = None
+    """The outputs for the first input of the run, if the chain does not accept any object."""
+
     def __init__(
         self,
         client: Client,
@@ -88,8 +91,6 @@ class CheckContext:
         """Inputs that the chain accepts, as far as is known; `discover_inputs` asks for them."""
         self.learnt: dict[str, JSON] = {}
         """What one check has found out about the chain for all of them, by what it is."""
-        self.first_outputs: FirstOutputs | None = None
-        """The outputs for the first input of the run, if the chain does not accept any object."""
         self.slow_input = chain_schema.slow_input
         """An input that takes the chain long, if the user names one."""
         self.waits = waits or Waits.for_depth(settings.depth)
