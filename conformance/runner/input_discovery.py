@@ -22,6 +22,7 @@ from ..inputs.generated_inputs import distinct_inputs, rich_input
 from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
 from ..inputs.input_variations import encoded
 from ..judging.output_comparison import FirstOutputs
+from ..options import SLOW_TARGET
 from ..probing.requester import Requester
 
 _MAX_INPUTS = 12
@@ -50,12 +51,20 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
         return tuple(answers)
     inputs = replace(requester.inputs, base=base, is_accepted=True)
     if not inputs.any_object:
-        first = _bare_input(requester, base)
-        before = outputs_before(requester, first)
-        inputs = _with_others(requester, inputs)
-        requester.first_outputs = FirstOutputs(body=first, before=before, after=outputs_after(requester, first))
+        inputs = _with_first_outputs(requester, inputs)
     requester.use_inputs(inputs)
     return tuple(answers)
+
+
+def _with_first_outputs(requester: Requester, inputs: ChainInputs) -> ChainInputs:
+    """The inputs with further ones. Unless the target is slow, the outputs for a first input are asked for before and after these."""
+    if requester.response_times.accepted > SLOW_TARGET:
+        return _with_others(requester, inputs)
+    first = _bare_input(requester, inputs.base)
+    before = outputs_before(requester, first)
+    inputs = _with_others(requester, inputs)
+    requester.first_outputs = FirstOutputs(body=first, before=before, after=outputs_after(requester, first))
+    return inputs
 
 
 def _bare_input(requester: Requester, base: bytes) -> bytes:
