@@ -15,7 +15,6 @@ from chainproof.contract.answer import Answer
 from chainproof.json_text import parse_json
 from chainproof.stored_text import beginning
 
-from ..checks.typed_chains.lasting_changes import outputs_after, outputs_before
 from ..inputs.bound_values import without_optional_members
 from ..inputs.chain_inputs import HARMLESS_TEXT, HARMLESS_VALUE, ChainInputs, string_places
 from ..inputs.generated_inputs import distinct_inputs, rich_input
@@ -23,6 +22,7 @@ from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
 from ..inputs.input_variations import encoded
 from ..judging.output_comparison import FirstOutputs
 from ..options import SLOW_TARGET
+from ..probing.lasting_changes import outputs_after, outputs_before
 from ..probing.requester import Requester
 
 _MAX_INPUTS = 12

@@ -42,12 +42,12 @@ from ...probing.concurrency import run_in_threads
 from ...probing.difference_confirmation import send_alone
 from ...probing.equivalent_inputs import judge_equivalent_inputs
 from ...probing.input_source import InputSource, distinct_bodies, input_source
+from ...probing.lasting_changes import judge_lasting_change
 from ...probing.request_isolation import judge_growing_outputs, judge_similar_inputs, sticking_cases
 from ...probing.requester import Requester
 from ...transport.check_skipped import CheckSkipped
 from ...transport.request import JSON_TYPE, CheckRequest
 from .. import check_for
-from .lasting_changes import judge_lasting_change
 
 _INPUTS: dict[Depth, int] = {Depth.QUICK: 4, Depth.STANDARD: 8, Depth.DEEP: 16}
 _INPUTS_AFTER_INVALID = 2

@@ -26,14 +26,14 @@ from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
 from ...probing.item_results import judge_item_results
-from ...probing.replaced_values import judge_replaced_values, judge_returned_files
 from ...probing.requester import Requester
-from ...probing.returned_values import judge_returned_values
+from ...probing.returned.replaced_values import judge_replaced_values, judge_returned_files
+from ...probing.returned.returned_objects import judge_returned_objects
+from ...probing.returned.returned_times import judge_returned_times
+from ...probing.returned.returned_values import judge_returned_values
 from ...transport.check_skipped import CheckSkipped
 from ...transport.request import JSON_TYPE
 from .. import check_for
-from .returned_objects import judge_returned_objects
-from .returned_times import judge_returned_times
 
 _PAIRS: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 60, Depth.DEEP: 300}
 _TRIPLES: dict[Depth, int] = {Depth.QUICK: 16, Depth.STANDARD: 60, Depth.DEEP: 300}

@@ -16,9 +16,9 @@ from chainproof.json_text import JSON, is_number
 from ...inputs.bound_values import member_places
 from ...inputs.input_variations import Place, encoded, format_place, unique_text, value_at, with_value
 from ...judging.output_comparison import Leaves, Path, format_output_path
-from ...probing.difference_confirmation import send_alone
-from ...probing.input_source import InputSource
-from ...probing.requester import Requester
+from ..difference_confirmation import send_alone
+from ..input_source import InputSource
+from ..requester import Requester
 
 _MAX_PLACES = 6
 _LENGTH = 10

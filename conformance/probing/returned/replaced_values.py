@@ -10,11 +10,11 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON, is_number
 
-from ..inputs.input_variations import Place, encoded, format_place, value_at, with_value, without_member
-from ..judging.output_comparison import Leaves, Path, format_output_path
-from .difference_confirmation import send_alone
-from .input_source import InputSource
-from .requester import Requester
+from ...inputs.input_variations import Place, encoded, format_place, value_at, with_value, without_member
+from ...judging.output_comparison import Leaves, Path, format_output_path
+from ..difference_confirmation import send_alone
+from ..input_source import InputSource
+from ..requester import Requester
 
 _MAX_ARGUMENTS = 8
 _OTHER_NUMBERS = (1, 2, 3, 5, 0.5, 0.25, 10, 100)

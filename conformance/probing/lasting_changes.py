@@ -13,12 +13,12 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooComplex, parse_json
 
-from ...inputs.input_variations import leaf_places
-from ...inputs.member_names import is_identifier, may_vary, tells_of_cache
-from ...judging.output_comparison import Leaves, Path, differing_paths, format_output_path
-from ...probing.concurrency import run_in_threads
-from ...probing.difference_confirmation import send_alone
-from ...probing.requester import Requester
+from ..inputs.input_variations import leaf_places
+from ..inputs.member_names import is_identifier, may_vary, tells_of_cache
+from ..judging.output_comparison import Leaves, Path, differing_paths, format_output_path
+from .concurrency import run_in_threads
+from .difference_confirmation import send_alone
+from .requester import Requester
 
 _BEFORE = 3
 """Outputs that must be equal before other inputs are sent: a first answer may differ, as with a flag for a first call."""

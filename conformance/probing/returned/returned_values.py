@@ -14,7 +14,7 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON
 
-from ..inputs.input_variations import (
+from ...inputs.input_variations import (
     Place,
     encoded,
     format_place,
@@ -24,11 +24,11 @@ from ..inputs.input_variations import (
     value_at,
     with_value,
 )
-from ..judging.misread_values import UNUSUAL_TEXTS, is_cut_within_character, is_misread_number, is_misread_text
-from ..judging.output_comparison import Leaves, Path, format_output_path
-from .difference_confirmation import send_alone
-from .input_source import InputSource
-from .requester import Requester
+from ...judging.misread_values import UNUSUAL_TEXTS, is_cut_within_character, is_misread_number, is_misread_text
+from ...judging.output_comparison import Leaves, Path, format_output_path
+from ..difference_confirmation import send_alone
+from ..input_source import InputSource
+from ..requester import Requester
 
 _RETURNED = 3
 """Answers in which an output value has to equal an input value before it counts as returned."""

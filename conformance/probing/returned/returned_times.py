@@ -15,9 +15,9 @@ from chainproof.contract.violations import Violation
 
 from ...inputs.input_variations import Place, encoded, format_place, leaf_places, value_at, with_value
 from ...judging.output_comparison import Leaves, format_output_path
-from ...probing.difference_confirmation import send_alone
-from ...probing.input_source import InputSource
-from ...probing.requester import Requester
+from ..difference_confirmation import send_alone
+from ..input_source import InputSource
+from ..requester import Requester
 
 _MAX_PLACES = 4
 _TIMES = ("2031-03-05T21:46:13+05:30", "2032-11-17T02:19:58-09:00")

@@ -1,0 +1,1 @@
+"""Which values of its input does a chain return, and do they come back as they were sent?"""
