@@ -180,17 +180,21 @@ def _send_in_turn(requester: Requester, row: int, record: Callable[[CheckRequest
 
 def _counts_text(counts: Counter[str]) -> str:
     """The number of requests of each kind that this check sent, with the probability that they show rare defects."""
-    each = [
-        ", ".join(f"{detection_probability(rate, counts[kind]) * 100:.1f} %" for rate in _FREQUENCIES)
-        + f" ({counts[kind]:,} {kind} requests)"
-        for kind in _KINDS
-        if counts[kind]
-    ]
-    shares = ", ".join(f"1 in {round(1 / rate):,}" for rate in _FREQUENCIES)
-    return (
-        f"rare defects: the repeated requests alone find a defect that affects {shares} requests of their kind with a "
-        f"probability of {'; '.join(each)}"
-    )
+    each = []
+    for kind in _KINDS:
+        if counts[kind]:
+            first, *others = (
+                f"in 1 of {round(1 / rate):,} with {_percent(detection_probability(rate, counts[kind]))}"
+                for rate in _FREQUENCIES
+            )
+            shown = first.replace("with", "of them with a probability of")
+            each.append(f"{counts[kind]:,} {kind} requests show a defect {shown}, {' and '.join(others)}")
+    return f"rare defects: {'; '.join(each)}. Such a defect is rarer among all answers"
+
+
+def _percent(probability: float) -> str:
+    """A probability in words; never 100 %."""
+    return "more than 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
 
 
 @check_for(clauses.OVERLOAD, exclusive=True)

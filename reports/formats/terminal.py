@@ -250,7 +250,7 @@ def _coverage(summary: ConformanceSummary) -> list[str]:
     if status is not None and status.exercised:
         lines += _labelled(
             "detectable",
-            f"a wrong status in at least {clauses.detectable(status)} answers, of all kinds together (95 %)",
+            f"a wrong status in {clauses.detectable(status)} answers or more, with a probability of 95 %",
         )
     for note in coverage.notes:
         lines += _labelled("note", safe_text.escape_unprintable(note))
