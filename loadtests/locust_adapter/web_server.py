@@ -12,6 +12,7 @@ import io
 import logging
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
 
 import gevent
@@ -119,7 +120,7 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no type hints h
         try:
             with _time_limit():
                 is_valid = super().read_request(raw_requestline)
-        except OSError as error:
+        except (OSError, HTTPException) as error:  # too many fields, or too long ones, are no ValueError
             raise ValueError(str(error)) from None  # gevent prints other exceptions
         # Rejected here, because the server reads the rest of a body before it closes a connection.
         is_large = (self.content_length or 0) > MAX_BODY or "Transfer-Encoding" in self.headers

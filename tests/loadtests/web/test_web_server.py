@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -56,6 +57,30 @@ def drip(connection: gevent.socket.socket, start: bytes) -> None:
         pass
 
 
+@contextmanager
+def serving() -> Iterator[int]:
+    """A server of the page, as its port."""
+    ui = Ui()
+    greenlet = gevent.spawn(web_server.start_server, ui, lambda: False)
+    while ui.server is None or not ui.server.started:
+        gevent.sleep(0.001)
+    try:
+        yield ui.server.server_port
+    finally:
+        gevent.kill(greenlet)
+
+
+@pytest.mark.parametrize("fields", ["X: y\r\n" * 200, f"X: {'y' * 70_000}\r\n"], ids=["many fields", "a long field"])
+def test_too_large_headers_are_answered_400(fields: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is printed."""
+    with serving() as port, gevent.socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode())
+        answer = connection.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", SLOW)
 def test_slow_clients_are_disconnected(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -66,21 +91,17 @@ def test_slow_clients_are_disconnected(
     """
     monkeypatch.setattr(web_server, "READ_TIMEOUT", TIMEOUT)
     monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 4)
-    ui = Ui()
-    serving = gevent.spawn(web_server.start_server, ui, lambda: False)
-    while ui.server is None or not ui.server.started:
-        gevent.sleep(0.001)
-    port = ui.server.server_port
-    connections = [gevent.socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
-    drips = [gevent.spawn(drip, connection, SLOW[name]) for connection in connections]
-    gevent.sleep(TIMEOUT / 4)
-    try:
-        with gevent.Timeout(20 * TIMEOUT):
-            answer = fetch(port)
-    finally:
-        gevent.killall([*drips, serving])
-        for connection in connections:
-            connection.close()
+    with serving() as port:
+        connections = [gevent.socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
+        drips = [gevent.spawn(drip, connection, SLOW[name]) for connection in connections]
+        gevent.sleep(TIMEOUT / 4)
+        try:
+            with gevent.Timeout(20 * TIMEOUT):
+                answer = fetch(port)
+        finally:
+            gevent.killall(drips)
+            for connection in connections:
+                connection.close()
 
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert not capsys.readouterr().err
