@@ -119,9 +119,8 @@ class RunWriter:
 
     def _reserve_end(self) -> IO[bytes]:
         """The draft of `end.json`. Raises OSError after removing what makes the folder one of a run."""
-        file = (self.path / _RESERVED).open(
-            "w+b", buffering=0
-        )  # stays open: later, there may be no file descriptor left
+        # Stays open: later, there may be no file descriptor left.
+        file = (self.path / _RESERVED).open("x+b", buffering=0)
         try:
             _write_all(file, bytes(_RESERVED_BYTES))
         except OSError:
@@ -272,7 +271,7 @@ class RunWriter:
         with self._machine_faults():
             file = self._files.get(name)
             if file is None:
-                file = self._files[name] = (self.path / name).open("ab", buffering=0)
+                file = self._files[name] = _create(self.path / name)
                 self._digests[name].add(b"")  # the run has created the file, also if its first line cannot be written
             _append_line(file, lines)
             if not os.fstat(file.fileno()).st_nlink:
@@ -286,6 +285,11 @@ class RunWriter:
             yield
         except OSError as error:
             raise MachineFault(system_fault(f"cannot write to the run folder {self.path}", error)) from error
+
+
+def _create(path: Path) -> IO[bytes]:
+    """A new file to append to. Follows no link that somebody put there meanwhile: raises FileExistsError, also for a pipe."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666), "ab", buffering=0)
 
 
 def _may_be_long(manifest: Manifest) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import string
 from collections import deque
@@ -304,6 +305,21 @@ def test_a_file_that_cannot_grow_ends_with_a_complete_line(tmp_path: Path, room:
     assert not run.damage
     assert run.end is not None
     assert Ending.MACHINE_FAULT is run.end.ending
+
+
+@pytest.mark.parametrize(
+    "put", [lambda path, _: os.mkfifo(path), lambda path, other: path.symlink_to(other)], ids=["pipe", "link"]
+)
+def test_a_run_writes_only_files_of_its_own(put: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    """It follows no link that somebody put into the folder, and does not wait for the reader of a pipe."""
+    other = tmp_path / "other"
+    other.write_bytes(b"mine")
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        put(tmp_path / "run" / FINDINGS, other)
+        with pytest.raises(MachineFault, match=f"cannot write to the run folder {tmp_path}/run: file exists"):
+            writer.write_finding(FINDING)
+
+    assert b"mine" == other.read_bytes()
 
 
 def test_a_run_whose_last_counts_of_findings_are_lost_has_an_end(tmp_path: Path) -> None:
