@@ -93,7 +93,7 @@ def test_remote_targets_have_limits_by_default(depth: Depth, max_requests: int |
 
 def test_the_forecast_names_the_requests_the_limits_and_what_is_skipped() -> None:
     """The forecast has the counted number of requests, and every permission that was not given."""
-    settings = Settings(depth=Depth.QUICK, allow=(Permission.SMUGGLING,))
+    settings = Settings(depth=Depth.QUICK, allow=(Permission.SMUGGLING,), input_schema="input.json")
     lines = "\n".join(forecast_lines(settings, RateLimiter(max_requests=50, rate=10.0), local=False))
     total = sum(count.requests for count in forecast_counts(Depth.QUICK).values())
 

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from chainproof.chain_schema.schema import Schema
 from chainproof.clock import Seconds
-from chainproof.conformance.checks import Check, body, repetition
+from chainproof.conformance.checks import Check, body, connection, repetition
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.unbounded_input import large_numbers
 from chainproof.conformance.options import REMOTE_MAX_REQUESTS, Depth, Settings
+from chainproof.conformance.probing import raw_requests
 from chainproof.conformance.probing.budget import CheckScope, ResponseTimes, Round, RunLimits, TimeBudget
 from chainproof.conformance.probing.concurrency import run_together
 from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
@@ -632,6 +633,27 @@ def test_the_request_of_a_finding_is_tried_again_as_long_as_the_target_takes(mon
 
     assert "curl" in found.reproduce
     assert "bad" in found.reproduce
+
+
+@pytest.mark.parametrize(("deadline", "clauses"), [(5.0, set()), (0.2, {"connection-persistence"})])
+def test_an_answer_that_comes_late_on_a_connection_is_no_violation(
+    deadline: Seconds, clauses: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may stop for longer than an answer is awaited there. It has until the deadline."""
+    monkeypatch.setattr(raw_requests, "_MIN_TIMEOUT", 0.1)
+    seen: list[int] = []
+
+    def pausing(request: EndpointRequest) -> EndpointAnswer:
+        received = correct_endpoint(request)
+        seen.extend([received.status] if received.status == 200 else [])
+        if len(seen) == 6:
+            time.sleep(0.6)
+        return received
+
+    with requester_for(pausing, deadline=deadline) as requester:
+        connection.one_connection_serves_many_requests(requester)
+
+    assert clauses == {each.clause for each in requester.finding_recorder.findings}
 
 
 def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request(
