@@ -303,10 +303,12 @@ client_max_body_size 100m;
         statuses=(400, 413, 414, 500, 502, 503, 504),
         text="nginx answers its own errors in HTML. Answer them in JSON, in `server`.",
         code="""\
-error_page 400 413 414 @rejected;
+# A path: without a valid request line, nginx cannot go to a named location, and answers 500.
+error_page 400 413 414 /.rejected;
 error_page 500 502 504 @failed;
 error_page 503 @unavailable;
-location @rejected {
+location = /.rejected {
+  internal;
   default_type application/json;
   return 400 '{"error":"The request is not valid.","error_code":"client_error"}';
 }

@@ -162,6 +162,7 @@ CASES = (
     _case(WITH_EXPRESS, EXPRESS[2], path="/Production/run_remote/", status=404),
     _case(WITH_NGINX, NGINX[0], body=b'{"a":"' + b"x" * 2_000_000 + b'"}'),
     _case(WITH_NGINX, NGINX[1], has_upstream=False),
+    _case(WITH_NGINX, NGINX[1], path="/a request line with spaces"),
     _case(WITH_NGINX, NGINX[2], body=b"x" * 2_000_000),
     _case(WITH_HAPROXY, HAPROXY[0], has_upstream=False),
     _case(WITH_HAPROXY, HAPROXY[1]),
