@@ -24,6 +24,8 @@ _MAX_REMEMBERED = 5_000
 _MAX_BODY = 8_192
 """Bytes of a body that are searched for tokens. Of longer bodies only a digest is remembered."""
 
+_EMPTY = b"{}"
+
 _MAX_SEARCHED = 2**20
 """Bytes of an answer that are searched for tokens, and of a body of which a digest is remembered."""
 
@@ -53,14 +55,15 @@ class RecentBodies:
         """
         True if *received*, the answer to *body*, is another request's body or contains a token of one.
 
-        A short answer without tokens counts only if *body* has one: without tokens two short bodies may be equal by chance.
+        A short answer without tokens counts only if *body* has one: without tokens two short bodies may be equal by chance. The
+        empty object does not count: a gateway that loses a body passes it on.
         """
         received = received[:_MAX_SEARCHED]
         sent, returned, normalized = set(_TOKEN.findall(body)), _TOKEN.findall(received), _normalized(received)
         with self._lock:
             if any(token in self._tokens for token in returned if token not in sent):
                 return True
-            if normalized is None or _shortened(normalized) not in self._bodies:
+            if normalized is None or normalized == _EMPTY or _shortened(normalized) not in self._bodies:
                 return False
         # A long answer that is shorter may be the cut body, which the size search has sent as well.
         return (bool(sent) and not returned) or len(normalized) > max(_MAX_BODY, len(_normalized(body) or b"") - 1)
