@@ -152,6 +152,39 @@ _SPOOFED_HEADERS: tuple[HeaderField, ...] = (
 )
 """Header fields that claim another sender, origin or purpose."""
 
+_CLAIMS_TOGETHER: tuple[tuple[str, tuple[HeaderField, ...]], ...] = (
+    # A gateway answers a preflight without a key. It must be OPTIONS: the fields alone say nothing.
+    (
+        "the fields of a preflight",
+        (
+            ("Origin", "https://example.com"),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "authorization,content-type"),
+        ),
+    ),
+    (
+        "the fields of an internal request",
+        (
+            ("X-Forwarded-For", "127.0.0.1"),
+            ("X-Real-IP", "127.0.0.1"),
+            ("X-Forwarded-Host", "localhost"),
+            ("X-Internal", "true"),
+            ("X-Forwarded-User", "admin"),
+        ),
+    ),
+    (
+        "the fields of an authorised subrequest",
+        (
+            ("X-Original-URL", "/health"),
+            ("X-Original-Method", "GET"),
+            ("X-Forwarded-Uri", "/health"),
+            ("X-Forwarded-Method", "GET"),
+            ("X-Auth-Request-User", "admin"),
+        ),
+    ),
+)
+"""Claims that some gateways believe only if several fields make them."""
+
 _BYPASS_QUERIES = (
     "debug=1",
     "admin=true",
@@ -178,6 +211,9 @@ def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
     for name, value in _SPOOFED_HEADERS:
         label = f"a request without Authorization, with {name}: {value[:40]}"
         requester.submit(request_without_key(requester, (name, value), label=label))
+    for claim, fields in _CLAIMS_TOGETHER:
+        label = f"a request without Authorization, with {claim}"
+        requester.submit(request_without_key(requester, *fields, label=label))
     for code in (NO_ERROR, ErrorCode.CLIENT_ERROR.value) * requester.settings.steerable:
         label = f"a request without Authorization, with {STEERING_HEADER}: {code}"
         requester.submit(request_without_key(requester, (STEERING_HEADER, code), label=label))

@@ -306,6 +306,9 @@ KEY_LOCATIONS: dict[str, Condition] = {
 """Other places in which some servers look for the key."""
 
 SPOOFS: dict[str, Condition] = {
+    "the fields of a preflight": lambda request: (
+        claims("origin", "http")(request) and claims("access-control-request-method", "POST")(request)
+    ),
     "a loopback address": claims("x-forwarded-for", "127.0.0.1"),
     "a loopback address in True-Client-IP": claims("true-client-ip", "127.0.0.1"),
     "a Forwarded header": claims("forwarded", "127.0.0.1"),
