@@ -26,6 +26,7 @@ from ..probing.raw_requests import (
     send_reference_request,
 )
 from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for
@@ -396,6 +397,8 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
     anyway.
     """
     reference = send_reference_request(requester)
+    if requester.speaks_only_http_1_0:
+        raise CheckSkipped("needs a target that speaks HTTP/1.1: HTTP/1.0 has no interim answers")
     takes_chunks = accepts_chunks(requester, reference)
     sizes = sorted({0, accepted_size(requester, reference, [_LONG_BODY])})
     for in_chunks, size in product((False, True) if takes_chunks else (False,), sizes):

@@ -17,11 +17,10 @@ from chainproof.contract.levels import Clause
 from chainproof.contract.violations import Violation
 
 from ..inputs.invalid_messages import CHUNKED, INVALID_MESSAGES, SMUGGLING_HEADERS, InvalidMessage
-from ..judging.judge import BUSY_STATUSES
+from ..judging.judge import BUSY_STATUSES, HTTP_REJECTION_STATUSES
 from ..options import Permission
 from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import (
-    HTTP_REJECTION_STATUSES,
     ReferenceAnswer,
     accepts_chunks,
     raw_request,

@@ -42,6 +42,9 @@ from .stack_traces import exposed_internals
 BUSY_STATUSES = frozenset({429, 502, 503, 504})
 """Statuses by which a target says that it could not process the request now, whatever the request was."""
 
+HTTP_REJECTION_STATUSES = frozenset({400, 408, 411, 413, 414, 417, 421, 426, 429, 431, 501, 503, 505})
+"""Statuses by which an HTTP server rejects a message before anybody reads its content."""
+
 _INVALID_ERROR_CLAUSES = frozenset(
     {
         clauses.CONTENT_CODING,

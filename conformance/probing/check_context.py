@@ -120,6 +120,11 @@ class CheckContext:
         return self._client.on_loopback
 
     @property
+    def speaks_only_http_1_0(self) -> bool:
+        """Whether every answer of the target was HTTP/1.0, which has neither chunks nor interim answers."""
+        return self._client.speaks_only_http_1_0
+
+    @property
     def max_examples(self) -> int:
         """How many requests a generating check makes; fewer on slow targets, so that the run ends in time."""
         return self.share(EXAMPLES_BY_DEPTH[self.settings.depth])

@@ -26,9 +26,6 @@ from .requester import Requester
 _MIN_TIMEOUT: Seconds = 5.0
 """Seconds that any answer may take, however fast the reference answer was: a busy machine stops for a second or two at times."""
 
-HTTP_REJECTION_STATUSES = frozenset({400, 408, 411, 413, 414, 417, 421, 426, 429, 431, 501, 503, 505})
-"""Statuses by which an HTTP server rejects a message before anybody reads its content."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceAnswer:
@@ -132,7 +129,7 @@ def record_framed(
 ) -> JudgedExchange | None:
     """Judge the answer to a request with special framing, and enter the result. Returns None if only one clause was judged."""
     answer = received.answer
-    if expected is None:
+    if expected is None or requester.is_rejected_by_version(request, received):
         return requester.record(request, received, None)
     if answer is None and not received.framing_error and received.transport is not Transport.ANSWERED:
         known = {Transport.DEADLINE: "no answer", Transport.TOO_LARGE: received.reason}

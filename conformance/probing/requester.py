@@ -28,7 +28,7 @@ from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, canonical_json, expectation
 from ..judging.finding_recorder import FindingRecorder
-from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
+from ..judging.judge import BUSY_STATUSES, HTTP_REJECTION_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
 from ..judging.request_texts import RequestTexts
 from ..options import Settings
@@ -297,6 +297,9 @@ class Requester(CheckContext):
         """Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first."""
         if received.answer is not None:
             self.scope.count_answer(received.answer.status)
+        if self.is_rejected_by_version(request, received):
+            request = replace(request, valid_message=False)
+            expected = expectation(request, self.terms)
         if received.transport is Transport.DEADLINE:
             by_input = self._watch.is_explained_by_input(request, received, self.terms)
             if by_input or self._watch.is_impatient:
@@ -317,6 +320,14 @@ class Requester(CheckContext):
         self._stop_if_gone(request, received, expected)
         self._rejections.add_answer(judged)
         return judged
+
+    def is_rejected_by_version(self, request: CheckRequest, received: TransportResult) -> bool:
+        """
+        True if a target that speaks HTTP/1.0 only rejects a body in chunks, which that version does not have: a client must not send
+        them to it (RFC 9112 §6.1).
+        """
+        is_rejection = received.answer is not None and received.answer.status in HTTP_REJECTION_STATUSES
+        return is_rejection and request.has_transfer_coding and self.speaks_only_http_1_0
 
     def record_clause(
         self,

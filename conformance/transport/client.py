@@ -57,12 +57,22 @@ class Client:
         self._lock = Lock()
         self.sent_count = 0
         """How many requests were sent, on raw connections too."""
+        self._versions: set[bytes] = set()
+        """How the answers to HTTP/1.1 requests began."""
         self.rate_limiter = UNLIMITED
 
     @property
     def on_loopback(self) -> bool:
         """Whether the target is on this machine; one behind a proxy on this machine is not."""
         return is_loopback(self._connect_target.route.destination(self.target).host)
+
+    @property
+    def speaks_only_http_1_0(self) -> bool:
+        """
+        Whether every answer so far was HTTP/1.0. To such a target a client must not send chunks (RFC 9112 §6.1), and it sends no 100
+        (RFC 9110 §15.2).
+        """
+        return self._versions == {_HTTP_1_0}
 
     def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
         """
@@ -88,6 +98,8 @@ class Client:
                 connection.reusable &= received.answer is not None and received.answer.status < 400
             finally:
                 self._put_back(connection, request)
+            if received.answer is not None:
+                self._versions.add(received.raw[: len(_HTTP_1_0)])
             # A target may close an idle connection just when it is reused. That says nothing about the request.
             if is_new or received.transport is not Transport.CONNECTION_LOST or received.raw:
                 received = without_content_coding(received, request)
@@ -176,6 +188,7 @@ class Client:
                 self._last[connection] = request
 
 
+_HTTP_1_0 = b"HTTP/1.0"
 _IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408 ")
 
 

@@ -79,6 +79,12 @@ class CheckRequest:
         return self.valid_message and (not is_multipart or (self.body or b"").startswith(b"--"))
 
     @property
+    def has_transfer_coding(self) -> bool:
+        """Whether the body is sent in chunks, or said to be."""
+        head = (self.raw or b"").partition(b"\r\n\r\n")[0]
+        return self.chunked or b"\r\ntransfer-encoding" in head.lower()
+
+    @property
     def has_no_length(self) -> bool:
         """Whether it states no length of a body, not even 0."""
         return self.body is None and not self.chunked and self.raw is None and not self.values("content-length")

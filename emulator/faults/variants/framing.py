@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..hooks import ConnectionEnd, FaultHook, OutgoingAnswer, SendHook, Step, head_from_lines, without_lines
+from ..hooks import ConnectionEnd, FaultHook, OutgoingAnswer, SendHook, Step, head_from_lines, rejects, without_lines
 from .variant import add_variant, changed_head
 
 
@@ -38,6 +38,14 @@ def _http_1_0_keep_alive(outgoing: OutgoingAnswer) -> Iterator[Step]:
         return
     lines = outgoing.lines()
     yield head_from_lines([b"HTTP/1.0" + lines[0][8:], *lines[1:], b"Connection: keep-alive"]) + outgoing.body
+
+
+def _http_1_0_only(outgoing: OutgoingAnswer) -> Iterator[Step]:
+    """Send an HTTP/1.0 answer and close the connection. There is no `100 Continue`."""
+    if outgoing.answer is None:
+        yield b""
+    else:
+        yield from _http_1_0(outgoing)
 
 
 def _chunked(outgoing: OutgoingAnswer) -> Iterator[Step]:
@@ -148,6 +156,12 @@ for _name, _description, _allowed_by, _send in (
 ):
     add_variant(_name, _description, _allowed_by, FaultHook(send=_send))
 
+add_variant(
+    "http-1-0-only",
+    "The server speaks HTTP/1.0 only: it rejects chunks, and sends no `100 Continue`.",
+    "RFC 9112 §6.1: a client MUST NOT send chunks unless it knows that the server handles HTTP/1.1",
+    FaultHook(decide=rejects(lambda context: context.field(b"transfer-encoding")), send=_http_1_0_only),
+)
 add_variant(
     "lower-case-fields",
     "Field names are in lower case, with white space around the values.",

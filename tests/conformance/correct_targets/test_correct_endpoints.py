@@ -187,6 +187,31 @@ class Lenient(EndpointHandler):
         return super().read_body(replace(request, fields=(*other_fields, *lengths)))
 
 
+class SpeaksOnlyHttp10(EndpointHandler):
+    """Has neither chunks nor interim answers."""
+
+    def handle_request(self) -> bool:
+        """Answer one request, an invalid one in HTTP/1.0 too."""
+        try:
+            request = self.read_request()
+        except InvalidRequest:
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            self.drain()
+            return False
+        return request is not None and self.send_answer(request, type(self).answer_function(request))
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        """The body, for which `Expect` and Transfer-Encoding mean nothing."""
+        if request.values("transfer-encoding"):
+            raise InvalidRequest
+        return super().read_body(replace(request, fields=tuple(each for each in request.fields if each[0] != "Expect")))
+
+
+def of_http_1_0(request: EndpointRequest, answer: EndpointAnswer) -> EndpointAnswer:
+    """The answer to any method of an HTTP/1.0 server."""
+    return replace(answer, raw=answer_bytes(answer, request.method).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+
+
 WIRE_VARIANTS: dict[str, tuple[tuple[Variation, ...], type[EndpointHandler]]] = {
     "in chunks with extensions and trailers": (
         (given(may_be_chunked, lambda request, answer: with_chunk_extensions(answer)),),
@@ -227,6 +252,7 @@ WIRE_VARIANTS: dict[str, tuple[tuple[Variation, ...], type[EndpointHandler]]] = 
     "rejecting before the body is read": ((), RejectsEarly),
     "closing without an answer where permitted": ((), ClosesWithoutAnswer),
     "lenient": ((), Lenient),
+    "speaking only HTTP/1.0": ((of_http_1_0,), SpeaksOnlyHttp10),
     "slow answers": ((given(may_be_chunked, lambda request, answer: (time.sleep(0.002), answer)[1]),), EndpointHandler),
 }
 
@@ -235,6 +261,7 @@ WIRE_COMBINATIONS = (
     ("slow answers", "with unusual header fields", "rejecting before the body is read"),
     ("to the end of the connection", "closing without an answer where permitted"),
     ("closing every connection as announced", "lenient"),
+    ("speaking only HTTP/1.0",),
 )  # fmt: skip  # one line each
 """Each variant is in one of these. `CHAINPROOF_SAMPLE=all` also tests each of them alone."""
 
