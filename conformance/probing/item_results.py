@@ -119,6 +119,19 @@ def _judge_array(requester: Requester, source: InputSource, place: Place, sizes:
         ]:
             _record(requester, place, counts.value, counts.count, found)
             return
+    _note_limit(requester, place, counted)
+
+
+def _note_limit(requester: Requester, place: Place, counted: Sequence[_Counts]) -> None:
+    """Enter that the last items of the largest array have no results."""
+    if not counted:
+        return
+    count, results = counted[-1].count, min(counted[-1].results.values(), default=counted[-1].count)
+    if 0 < results < count:
+        requester.note(
+            f"{count:,} items of `{format_place(place)}` have {results:,} results, those of the first items. A chain may limit them, "
+            "so it is no finding"
+        )
 
 
 def _judge_equal_items(requester: Requester, source: InputSource, place: Place, paths: _Paths) -> bool:

@@ -255,6 +255,19 @@ def test_equal_items_have_equal_results(name: str, run_suite: RunSuite) -> None:
     assert bool(lines(run_suite, served(output, TEXTS), "large_inputs_get_complete_answers", TEXTS)) == is_faulty
 
 
+@pytest.mark.parametrize("limit", [100, 1000])
+def test_a_limit_of_results_is_noted(limit: int, run_suite: RunSuite) -> None:
+    """A chain may answer only the first items of a long array, which is no finding, but the report says so."""
+    server = served(lambda value: {"scores": [digits(text) for text in value["texts"][:limit]]}, TEXTS)
+    result = run_suite(
+        server, echo=False, steerable=False, checks=check("large_inputs_get_complete_answers"), input_schema=TEXTS
+    )
+
+    assert result.lines == []
+    noted = [note for note in result.finding_recorder.coverage.notes if "129 items of `texts` have 100 results" in note]
+    assert bool(noted) == (limit == 100)
+
+
 def test_offsets_with_minutes_are_sent(run_suite: RunSuite) -> None:
     """Not only offsets of whole hours."""
     document = {
