@@ -165,7 +165,17 @@ def _choice(choices: Iterable[str]) -> Callable[[str], str]:
 
 
 def duration(text: str) -> float:
-    """A duration such as 1m30s, in seconds."""
+    """A duration such as 1m30s, in seconds. A unit is required, since a bare 400 could mean seconds or milliseconds."""
+    seconds = duration_or_seconds(text)
+    if seconds and not text.strip()[-1].isalpha():
+        raise argparse.ArgumentTypeError(
+            f"expected a duration with its unit, found {text!r}: did you mean {text.strip()}ms or {text.strip()}s?"
+        )
+    return seconds
+
+
+def duration_or_seconds(text: str) -> float:
+    """A duration, or a number of seconds as Locust's options have it, in seconds."""
     try:
         return parse_duration(text)
     except ValueError as error:

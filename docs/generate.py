@@ -200,7 +200,7 @@ def _options_introduction() -> Iterator[str]:
         "",
         "<!-- Written by docs/generate.py from the tables of options; edit there. -->",
         "",
-        "`chainproof TOOL --help` shows the same. A duration is written as `250ms`, `20s` or `1m30s`, a share as `5%` or `0.05`.",
+        "`chainproof TOOL --help` shows the same. A duration is written with its unit, as `250ms`, `20s` or `1m30s`, a share as `5%` or `0.05`.",
         "`chainproof reports --help` shows those of reports; see [reports.md](reports.md) and [comparing.md](comparing.md).",
         "",
     )

@@ -32,6 +32,7 @@ from chainproof.options import (
     add_options,
     count,
     duration,
+    duration_or_seconds,
     integer,
     number,
     positive_number,
@@ -559,9 +560,15 @@ def add_locust_options(parser: argparse.ArgumentParser, **_: object) -> None:
 
     def further(option: Option) -> tuple[tuple[str, ...], dict[str, Any]]:
         names = locust_names(option.name)
-        return names, {"action": StoreOnce} | _variable(before.get(names[-1])) if names else {}
+        words = {"action": StoreOnce} | _variable(before.get(names[-1])) if names else {}
+        return names, words | as_in_locust(option)
 
     add_options(parser, OPTIONS, Surface.LOCUST, group, further)
+
+
+def as_in_locust(option: Option) -> dict[str, Any]:
+    """Keyword arguments for Locust's command line and page, where a bare number is a duration in seconds."""
+    return {"type": duration_or_seconds} if option.parse is duration else {}
 
 
 _LOCUST_HOST = "LOCUST_HOST"

@@ -20,7 +20,7 @@ from chainproof.errors import UsageError
 from chainproof.options import Option, Surface, add_options
 
 from ..locust_options import REJECTED
-from ..options import FORM_OPTIONS, LOCUST_NAMES, OPTIONS
+from ..options import FORM_OPTIONS, LOCUST_NAMES, OPTIONS, as_in_locust
 from .web_paths import check_paths
 
 _UNSET = "as the workload says"
@@ -112,7 +112,7 @@ def read_form(
     """
     _check_fields(form, before)
     reader = _FormParser(add_help=False, allow_abbrev=False)
-    add_options(reader, OPTIONS, Surface.WEB_FORM)
+    add_options(reader, OPTIONS, Surface.WEB_FORM, further=lambda option: ((), as_in_locust(option)))
     read = vars(reader.parse_args([word for option in FORM_OPTIONS for word in _words(option, form)]))
     values = {name: read[name] if name in form else before.get(name) for name in read}
     values |= _target(form, before, host) | _duration(reader, form, before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -99,16 +100,16 @@ def run_search(run: LocustRun, *, workload: Workload, search: SearchSettings) ->
     except (SearchAborted, UsageError, OSError, MemoryError) as error:
         aborted = _aborted(error)
         sentence = f"{aborted} {unfinished_sentence(runner.probes)}"
-        _print_result(runner.probes, sentence, folder)
+        _print_result(runner.probes, _verdict_on(aborted.code), sentence, folder)
         return _record(runner, None, sentence, aborted.code)
-    _print_result(runner.probes, step.sentence, folder)
+    _print_result(runner.probes, _verdict_on(step.exit_code), step.sentence, folder)
     return _record(runner, step, step.sentence, step.exit_code)
 
 
 def _record(runner: ProbeRunner, result: SearchResult | None, sentence: str, code: int) -> int:
     """Write the record of a search. Returns its exit code: that of an invalid search if this machine cannot write it."""
     try:
-        runner.write(result, sentence, _VERDICT_OF.get(ExitCode(code), Verdict.INCONCLUSIVE))
+        runner.write(result, sentence, _verdict_on(code))
     except MachineFault as fault:
         print_message(str(fault))
         return ExitCode.INVALID
@@ -173,16 +174,29 @@ def _plan(
 
 def _forecast(plan: SearchPlan) -> str:
     """How long a search may take, as a sentence."""
-    shortest, longest = (format_duration(max(60.0 * round(each / 60), 1.0)) for each in expected_durations(plan))
+    ample = replace(plan, settings=replace(plan.settings, max_duration=math.inf))
+    fastest, slowest = expected_durations(ample)
+    shortest, longest = (format_duration(max(60.0 * round(each / 60), 1.0)) for each in (fastest, slowest))
     usual = f"about {longest}" if shortest == longest else f"{shortest} to {longest}"
     return (
         f"the search takes {usual} if the objectives are clearly met below some rate, and longer otherwise; it ends after "
         f"{format_duration(plan.settings.max_duration)} at most (--search-max-duration)"
+        + (
+            ", perhaps without a result: at a low rate, the requests that an objective needs take long, so start with a higher --rate"
+            if fastest > plan.settings.max_duration
+            else ""
+        )
     )
 
 
-def _print_result(probes: Sequence[Probe], sentence: str, folder: Path) -> None:
-    print("\n".join([*probe_table(probes), "", f"  {sentence}", ""]))
+def _verdict_on(code: int) -> Verdict:
+    """The verdict on a search with this exit code."""
+    return _VERDICT_OF.get(ExitCode(code), Verdict.INCONCLUSIVE)
+
+
+def _print_result(probes: Sequence[Probe], verdict: Verdict, sentence: str, folder: Path) -> None:
+    lines = textwrap.wrap(f"{verdict.value.upper()}  {sentence}", 100, initial_indent="  ", subsequent_indent="    ")
+    print("\n".join([*probe_table(probes), "", *lines, ""]))
     print_run_folder(folder)
 
 

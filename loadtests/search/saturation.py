@@ -56,7 +56,8 @@ REASON_TEXTS = {
     NoRateReason.GENERATOR_LIMIT: "No result: the load generator reached its limit before the target did. Use more "
     "processes or more machines.",
     NoRateReason.UNSTABLE: f"No result: the target is not stable. {MAX_PROBES} probes do not agree on a rate.",
-    NoRateReason.OUT_OF_TIME: "No result: the time was up before a rate was found and verified. Raise --search-max-duration.",
+    NoRateReason.OUT_OF_TIME: "No result: the time was up before a rate was found and verified. Raise --search-max-duration, "
+    "or start with a higher --rate, at which the requests that the objectives need take less time.",
 }
 EXIT_BY_REASON = {
     NoRateReason.LOWEST_MISSED: ExitCode.FAIL,

@@ -109,7 +109,13 @@ def test_options_are_only_added_where_they_are_valid() -> None:
 
 @pytest.mark.parametrize(
     ("parse", "text", "value"),
-    [(duration, "1m30s", 90.0), (positive_duration, "20s", 20.0), (count, "3", 3), (positive_number, "0.5", 0.5)],
+    [
+        (duration, "1m30s", 90.0),
+        (duration, "0", 0.0),
+        (positive_duration, "20s", 20.0),
+        (count, "3", 3),
+        (positive_number, "0.5", 0.5),
+    ],
 )
 def test_a_value_is_parsed(parse: type[object], text: str, value: object) -> None:
     """Values are numbers and seconds."""
@@ -120,6 +126,8 @@ def test_a_value_is_parsed(parse: type[object], text: str, value: object) -> Non
     ("parse", "text", "message"),
     [
         (duration, "soon", "expected a duration such as"),
+        (duration, "400", "did you mean 400ms or 400s"),
+        (positive_duration, "1m30", "expected a duration such as"),
         (positive_duration, "0s", "expected more than 0 s"),
         (count, "0", "expected a whole number of at least 1"),
         (positive_number, "nan", "expected a number of more than 0"),

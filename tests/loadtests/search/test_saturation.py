@@ -227,6 +227,14 @@ def test_the_forecast_covers_low_and_high_rates() -> None:
     assert 60 < shortest < longest < 3600
 
 
+def test_the_forecast_warns_of_a_start_that_leaves_no_time() -> None:
+    """At a low rate the first probe alone may take most of the time."""
+    short = replace(plan(), settings=replace(plan().settings, max_duration=30.0))
+
+    assert "start with a higher --rate" in runner._forecast(short)
+    assert "start with a higher --rate" not in runner._forecast(plan())
+
+
 def parsed_options(*words: str) -> argparse.Namespace:
     """The options of `chainproof loadtests` with these arguments."""
     return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
