@@ -17,7 +17,7 @@ from chainproof.judgement.generator_lag import judge_again
 from chainproof.judgement.judged_requests import JudgedRequests, requests_to_judge, stats_by_second
 from chainproof.judgement.latency import Timing, judged_requests, response_timing, timings
 from chainproof.judgement.load_verdict import load_verdict
-from chainproof.judgement.no_ok_answers import html_text, withhold_without_ok
+from chainproof.judgement.no_ok_answers import failed_check_text, html_text, withhold_without_ok
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.severity import sort_findings
 from chainproof.judgement.timing_names import RESPONSE_TIME
@@ -125,7 +125,7 @@ def summarise_load(run: Run) -> LoadSummary:
         )
     )
     verdict, reason = load_verdict(run.end, counts, objectives, caveats)
-    reason = f"{html_text(run.findings, totals)} {reason}".lstrip()
+    reason = " ".join(filter(None, (html_text(run.findings, totals), reason, failed_check_text(run))))
     return LoadSummary(
         run=run,
         verdict=verdict,

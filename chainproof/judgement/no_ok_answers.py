@@ -21,6 +21,7 @@ from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import CodeKind, Outcome, Result, responsible_for_outcome
 from chainproof.results.finding import Finding
+from chainproof.results.folder import Run
 from chainproof.results.interval import RequestStats
 from chainproof.workload.objectives import Indicator
 
@@ -62,6 +63,14 @@ def html_text(findings: Iterable[Finding], stats: RequestStats) -> str:
     return (
         "The answers are HTML pages: is this the URL of the chain? `chainproof call` shows one request and its answer."
     )
+
+
+def failed_check_text(run: Run) -> str:
+    """That answers failed the user's own check, which makes them failed requests; empty if none did."""
+    failed = sum(each.violations for each in run.clauses if each.clause == clauses.USER_CHECK.id)
+    if not failed:
+        return ""
+    return f"{failed:,} answer{'s' * (failed != 1)} failed your own check, --check: see the findings."
 
 
 def rejects_input(outcome: Outcome) -> bool:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import NotRequired, TypedDict
 
-from chainproof.contract.clauses import COUNTABLE_CLAUSES, REQUEST_ANSWERED, RESPONSE_FRAMING
+from chainproof.contract.clauses import COUNTABLE_CLAUSES, REQUEST_ANSWERED, RESPONSE_FRAMING, USER_CHECK
 from chainproof.contract.violations import Violation
 from chainproof.results.stored_body import StoredBody, StoredBodyData
 
@@ -37,16 +37,24 @@ _CLAUSES_WITH_BYTE_COUNTS = frozenset({RESPONSE_FRAMING.id, REQUEST_ANSWERED.id}
 """Clauses whose violations contain numbers of bytes."""
 
 _NUMBER = re.compile(r"[0-9]+")
+_VALUE = re.compile(r"""'[^']*'|"[^"]*"|-?[0-9][0-9.,]*(?<![.,])""")
+"""A quoted text or a number in a message of the user's own check."""
 
 
 def finding_key(clause: str, expected: str, actual: str) -> tuple[str, str, str]:
     """
     The key that violations of the same finding share. It leaves out excerpts behind a colon and numbers of bytes.
 
+    Messages of the user's own check that differ in numbers or quoted texts only are one finding.
+
     >>> finding_key("response-framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
     ('response-framing', 'one message', '# bytes behind the end')
+    >>> finding_key("user-check", "check.py:check passes", "negative total -79.5 for 'Ada'")
+    ('user-check', 'check.py:check passes', 'negative total # for #')
     """
     actual = actual.partition(": ")[0]
+    if clause == USER_CHECK.id:
+        return clause, expected, _VALUE.sub("#", actual)
     return clause, expected, _NUMBER.sub("#", actual) if clause in _CLAUSES_WITH_BYTE_COUNTS else actual
 
 

@@ -208,9 +208,10 @@ def _phases(summary: LoadSummary) -> str:
             phases.judged_note(part.phase),
         ]
         rows.append([*about, phases.planned_rate(part), *numbers, *times])
-    header = ["phase", "time", "", "planned rate", "planned", *(outcomes.RESULTS[result] for result in Result)]
+    header = ["phase", "time", "", "planned/s", "planned", *(outcomes.RESULTS[result] for result in Result)]
     left = len(summary.phases) - MAX_OUTCOMES
     more = f"\n\n… and {quantities.count(left)} more phases" if left > 0 else ""
+    more += _legend(part.timings[RESPONSE_TIME] for part in summary.phases[:MAX_OUTCOMES])
     return table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) + more if rows else ""
 
 
@@ -227,7 +228,13 @@ def _payloads(summary: LoadSummary) -> str:
     left = len(summary.payloads) - MAX_OUTCOMES
     more = f"\n\n… and {quantities.count(left)} more payloads" if left > 0 else ""
     header = ["payload", *(outcomes.RESULTS[result] for result in Result), *(f"ok {name}" for name in _TIMES)]
+    more += _legend(payload.response_time for payload in summary.payloads[:MAX_OUTCOMES])
     return table(header, rows, right=tuple(range(1, 9))) + more if rows else ""
+
+
+def _legend(timings: Iterable[Timing]) -> str:
+    """What the mark on a percentile means, if one has it."""
+    return f"\n\n\\{phases.FEW_TIMES}" if phases.has_few_times(timings, _TIMES) else ""
 
 
 def _times(timing: Timing) -> list[str]:

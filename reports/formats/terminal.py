@@ -181,7 +181,8 @@ def _phases(summary: LoadSummary) -> list[str]:
     left = len(summary.phases) - MAX_OUTCOMES
     more = [f"    … and {quantities.count(left)} more phases"] if left > 0 else []
     unjudged = ["    † not judged"] if any(not part.phase.judged for part in summary.phases) else []
-    return table(rows, left=(0, 1)) + more + unjudged if summary.phases else []
+    legend = _legend(part.timings[RESPONSE_TIME] for part in summary.phases[:MAX_OUTCOMES])
+    return table(rows, left=(0, 1)) + more + unjudged + legend if summary.phases else []
 
 
 def _payloads(summary: LoadSummary) -> list[str]:
@@ -193,11 +194,17 @@ def _payloads(summary: LoadSummary) -> list[str]:
         rows.append([name, *numbers, *_times(payload.response_time)])
     left = len(summary.payloads) - MAX_OUTCOMES
     more = [f"    … and {quantities.count(left)} more payloads"] if left > 0 else []
-    return table(rows) + more if summary.payloads else []
+    legend = _legend(payload.response_time for payload in summary.payloads[:MAX_OUTCOMES])
+    return table(rows) + more + legend if summary.payloads else []
 
 
 _TIMES = ("p50", "p95", "p99")
 """A terminal has no room for more columns."""
+
+
+def _legend(timings: Iterable[Timing]) -> list[str]:
+    """What the mark on a percentile means, if one has it."""
+    return [f"    {phases.FEW_TIMES}"] if phases.has_few_times(timings, _TIMES) else []
 
 
 def _times(timing: Timing) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chainproof.contract.clauses import CLAUSE_BY_ID
+from chainproof.contract.clauses import COUNTABLE_CLAUSES
 from chainproof.results.finding import Finding
 from chainproof.results.stored_body import StoredBody
 
@@ -26,8 +26,8 @@ def body_size(body: StoredBody) -> str:
 
 
 def statement(finding: Finding) -> str:
-    """The statement of the finding's clause; empty for a clause that this version does not know."""
-    clause = CLAUSE_BY_ID.get(finding.clause)
+    """The statement of the finding's clause, or of the user's own check; empty for a clause that this version does not know."""
+    clause = COUNTABLE_CLAUSES.get(finding.clause)
     return clause.statement if clause is not None else ""
 
 

@@ -421,6 +421,14 @@ def test_a_run_that_the_machine_ended_does_not_accuse_itself() -> None:
     assert "A problem of the machine ended the run: no space left on device." == found.reason
 
 
+def test_the_verdict_names_the_check_that_failed() -> None:
+    """An answer that fails the user's own check is no ok answer, which the objectives alone do not explain."""
+    run = replace(load_run(), clauses=(ClauseCount(clause="user-check", exercised=87, violations=24),))
+
+    assert "24 answers failed your own check, --check" in summarise_load(run).reason
+    assert "--check" not in summarise_load(load_run()).reason
+
+
 def test_a_full_target_is_not_blamed_on_the_generator() -> None:
     """If requests waited for a free slot and none was sent late, the caveat says what the target answered."""
     first, after = overdue(1000)

@@ -21,6 +21,8 @@ from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.engine.schema_check import OutputCheck
 from chainproof.loadtests.engine.user_check import AnswerUserCheck
 from chainproof.loadtests.output_schema import OutputSchema
+from chainproof.reports.formatting import evidence
+from chainproof.results.finding import finding
 from chainproof.results.manifest import Ending
 from chainproof.user_check import MAX_MESSAGE_LENGTH, load_check
 
@@ -174,3 +176,17 @@ def test_the_clause_counts_sampled_outputs_only(run_server: RunServer, launch: L
 
     assert (5, 0) == (counts["output-schema"].exercised, counts["output-schema"].violations)
     assert 0.1 == done.run.manifest.settings["output_sample"]
+
+
+def test_messages_with_other_values_are_one_finding() -> None:
+    """A check that names the value which it found does not flood the report; another message is another finding."""
+    messages = ("negative total -795 for 'Ada'", "negative total -11644.5 for 'Bo'", "no total for 'Ada'")
+    found = [
+        finding(
+            Violation(clause=USER_CHECK, expected="mine.py:check passes", actual=message), reproduce="", request_id=None
+        )
+        for message in messages
+    ]
+
+    assert [True, False] == [found[0].key == each.key for each in found[1:]]
+    assert USER_CHECK.statement == evidence.statement(found[0])
