@@ -375,6 +375,16 @@ http-response set-header X-BASETEN-REQUEST-ID %[uuid()]
     ),
 )
 
+OPTIONS: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=(clauses.OBJECT_ACCEPTED,),
+        framework="the schema",
+        statuses=(400,),
+        text="If the chain rejects this input on purpose, --input-schema allows more than the chain. Add the chain's bounds, "
+        "`required`, `format` or `pattern`. Where no schema can say it, as for images, name inputs with --payloads instead.",
+    ),
+)
+
 SERVERS: tuple[Remedy, ...] = (
     Remedy(
         clauses=(*_HOST, http_clauses.ABSOLUTE_FORM, http_clauses.VERSION_MAJOR, http_clauses.CHUNKED_HTTP_1_0),
@@ -423,7 +433,7 @@ BASETEN: tuple[Remedy, ...] = (
     ),
 )
 
-REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *SERVERS, *BASETEN)
+REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *OPTIONS, *SERVERS, *BASETEN)
 
 
 _SERVER_NAMES = {

@@ -70,6 +70,9 @@ _WEIGHT_0 = re.compile(r";q=0(\.0*)?$")
 _MAX_EXCERPT = 60
 """Characters of a body in a violation."""
 
+_MAX_MESSAGE = 200
+"""Characters of `error` and of `detail` in a violation."""
+
 _LARGE = 100_000
 """Bytes above which a body may be rejected as too large instead of invalid."""
 
@@ -123,6 +126,8 @@ class Expectation:
         actual, code = f"status {answer.status}", error_code(answer)
         if code is not None and self.clause is clauses.ERROR_ON_DEMAND:
             actual += f" `{code}`"
+        elif not self.is_rejection and (message := _error_message(answer)):
+            actual += f": {message}"  # why the target rejected what it should have accepted
         return Violation(clause=self.clause, expected=self.expected, actual=actual)
 
 
@@ -443,6 +448,15 @@ def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: C
     return request.is_for_operation and not answer.is_success and answer.status not in allowed_statuses(contract)
 
 
-def excerpt(body: bytes) -> str:
+def _error_message(answer: Answer) -> str:
+    """What an error says in `error` and `detail`, in one line; empty if it says nothing, or for a 200."""
+    value = parse_json(answer.body) if not answer.is_success else None
+    if not isinstance(value, dict):
+        return ""
+    said = (value.get(name) for name in ("error", "detail"))
+    return " – ".join(excerpt(text.encode("utf-8", "replace"), _MAX_MESSAGE) for text in said if isinstance(text, str))
+
+
+def excerpt(body: bytes, max_length: int = _MAX_EXCERPT) -> str:
     """The beginning of a body, in one line."""
-    return shortened(json.dumps(beginning(body, _MAX_EXCERPT + 1), ensure_ascii=False)[1:-1], _MAX_EXCERPT)
+    return shortened(json.dumps(beginning(body, max_length + 1), ensure_ascii=False)[1:-1], max_length)

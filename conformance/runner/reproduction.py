@@ -27,7 +27,7 @@ _TIMEOUT: Seconds = 2.0
 _SLOWER = 2
 """Times that the answer to another input may take as long."""
 
-_STATUS = re.compile(r"status (\d{3})(?: to an? .*| `\w+`)?")
+_STATUS = re.compile(r"status (\d{3})(?: to an? .*| `\w+`|: .*)?")
 """What was found, if it is a status that anybody can see."""
 
 REQUEST_ID_CHECKS = "identity- or repeated_requests"

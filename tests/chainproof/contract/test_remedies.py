@@ -8,6 +8,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ECHO_EXACT,
     ERROR_MEDIA_TYPE,
+    OBJECT_ACCEPTED,
     OUTPUT_MEDIA_TYPE,
     OUTPUT_OBJECT,
     REQUEST_ANSWERED,
@@ -55,6 +56,14 @@ def test_a_remedy_for_a_status_is_shown_for_that_status_only(form: str) -> None:
     """A limit of the body's size does not explain a 404."""
     assert any("nginx answers bodies above" in remedy.text for remedy in remedies_for(STATUS.id, form.format(413)))
     assert not any("nginx answers bodies above" in remedy.text for remedy in remedies_for(STATUS.id, form.format(404)))
+
+
+@pytest.mark.parametrize(("status", "is_shown"), [(400, True), (502, False)])
+def test_a_schema_may_be_wider_than_the_chain(status: int, is_shown: bool) -> None:
+    """A 400 to an input of the schema may be meant; a failure of the chain is not."""
+    remedies = remedies_for(OBJECT_ACCEPTED.id, f"status {status}: texts: at most 64")
+
+    assert is_shown == any("--input-schema allows more" in remedy.text for remedy in remedies)
 
 
 def test_a_refused_connection_has_no_remedy_for_slow_answers() -> None:

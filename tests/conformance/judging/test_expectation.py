@@ -28,6 +28,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.levels import Contract
 from chainproof.json_text import InvalidJson, parse_json
+from chainproof.results.finding import finding_key
 
 from ..endpoints import KEY, is_object
 
@@ -124,6 +125,44 @@ def test_the_contract_decides_how_a_key_is_rejected(
         for status in (200, 400, 401, 403)
         if expected is None or expected.is_met_by(Answer(status=status, headers=()))
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "actual"),
+    [
+        (b'{"error": "texts: at most 64"}', "status 400: texts: at most 64"),
+        (
+            b'{"error": "Not valid.", "detail": "`texts`: too long\\n", "error_code": "client_error"}',
+            "Not valid. – `texts`: too long\\n",
+        ),
+        (b'{"error": "' + b"x" * 1_000 + b'"}', "…"),
+        (b'{"error": {"message": "x"}, "detail": null}', "status 400"),
+        (b"<p>Bad request</p>", "status 400"),
+    ],
+)
+def test_the_violation_of_an_input_that_is_accepted_quotes_the_error(body: bytes, actual: str) -> None:
+    """The error says why the target rejects it, in one line; only the status tells findings apart."""
+    expected = expectation(request_with(RIGHT, JSON_TYPE), TERMS)
+    assert expected is not None
+
+    found = expected.violation(Answer(status=400, headers=(), body=body))
+
+    assert found is not None
+    assert found.actual.endswith(actual)
+    assert len(found.actual) < 300
+    key = finding_key(found.clause.id, found.expected, found.actual)
+    assert key == ("object-accepted", "status 200", "status 400")
+
+
+def test_the_violation_of_a_request_that_is_to_be_rejected_quotes_nothing() -> None:
+    """What another answer says is not about the mistake in the request."""
+    expected = expectation(request_with(JSON_TYPE), TERMS)
+    assert expected is not None
+
+    found = expected.violation(Answer(status=400, headers=(), body=b'{"error": "no"}'))
+
+    assert found is not None
+    assert found.actual == "status 400"
 
 
 def test_there_is_no_expectation_for_an_object_if_the_input_schema_is_unknown() -> None:
