@@ -270,6 +270,23 @@ app.use((error, request, response, next) => {
 """,
     ),
     Remedy(
+        clauses=(clauses.INVALID_JSON_REJECTED,),
+        framework="Express",
+        text="express.json() replaces bytes that are not UTF-8. Reject such bodies before the routes.",
+        code="""\
+const { isUtf8 } = require("buffer");
+
+app.use(express.json({
+  limit: "100mb",
+  verify: (request, response, body) => { request.isText = isUtf8(body); },
+}));
+app.use((request, response, next) => {
+  if (request.isText !== false) return next();
+  response.status(400).json({ error: "The body is not UTF-8.", error_code: "client_error" });
+});
+""",
+    ),
+    Remedy(
         clauses=(clauses.OTHER_PATHS_REJECTED,),
         framework="Express",
         text="Paths in other letter case and with a trailing slash match. Match them exactly.",
@@ -391,6 +408,11 @@ SERVERS: tuple[Remedy, ...] = (
         framework="Python servers",
         text="uvicorn, Hypercorn, Daphne and others leave this to the server in front. Put nginx in front of them, which "
         "keeps it.",
+    ),
+    Remedy(
+        clauses=(clauses.INVALID_JSON_REJECTED,),
+        framework="Go",
+        text="encoding/json replaces bytes that are not UTF-8. Reject a body for which `utf8.Valid` is false.",
     ),
     Remedy(
         clauses=(clauses.RANGE_IGNORED,),

@@ -177,7 +177,7 @@ def _unfinished(run: Run) -> Iterator[Caveat]:
         yield Caveat(
             code=CaveatCode.UNFINISHED,
             text=f"The run is incomplete: {run.coverage.cut_by}. {run.coverage.requests:,} requests were sent.",
-            remedy="If the target stopped, see its log; if a limit of the run was reached, raise it. Then run it again.",
+            remedy="If the target stopped, see its log. If a limit of the run was reached, raise it (--time-budget, --max-requests). Then run it again.",
         )
 
 

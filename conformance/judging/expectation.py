@@ -401,9 +401,16 @@ def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
     if not accepts_body(terms, request.body) or is_rejection_left_open(terms, request.body):
         return None
-    plain = request.values("content-type") == ("application/json",)
-    clause = clauses.OBJECT_ACCEPTED if plain else clauses.MEDIA_TYPE_PARAMETERS
-    return _with_status(clause, frozenset({200}))
+    if request.values("content-type") == ("application/json",):
+        return _with_status(clauses.OBJECT_ACCEPTED, frozenset({200}))
+    # The reason of a rejection is the media type only if the chain accepts the input in the usual one: a schema may be wrong.
+    return _with_status(clauses.MEDIA_TYPE_PARAMETERS, frozenset({200})) if _has_accepted(terms, request.body) else None
+
+
+def _has_accepted(terms: Terms, body: bytes | None) -> bool:
+    """True if the chain accepts any object, or has accepted this one."""
+    value = parse_json(body or b"")
+    return terms.any_object or (isinstance(value, dict) and canonical_json(value) in terms.accepted_inputs)
 
 
 def accepts_body(terms: Terms, body: bytes | None) -> bool:

@@ -42,7 +42,9 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
     answers: list[Answer] = []
     base = _first_accepted(requester, requester.inputs.known, answers)
     if base is None and requester.terms.input_schema is not None:
-        others = distinct_inputs(requester.terms.input_schema, _MAX_INPUTS, requester.seed)
+        schema = requester.terms.input_schema
+        # Chains fail without an optional argument more often than with one.
+        others = (rich_input(schema), *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
         base = _first_accepted(requester, others, answers)
     if base is None and requester.may_search_inputs:
         base = _search(requester, answers)
@@ -50,6 +52,8 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
         requester.use_inputs(replace(requester.inputs, is_accepted=False))
         return tuple(answers)
     inputs = replace(requester.inputs, base=base, is_accepted=True)
+    # From here on the accepted input shows whether the target still answers.
+    requester.use_inputs(replace(inputs, rich=base, others=()))
     if not inputs.any_object:
         inputs = _with_first_outputs(requester, inputs)
     requester.use_inputs(inputs)

@@ -23,7 +23,7 @@ from chainproof.conformance.inputs.schemathesis_operation import schemathesis_op
 from chainproof.conformance.inputs.strategies import valid_input_bodies, valid_inputs
 from chainproof.contract.openapi import document
 
-from ..conftest import LIGHT_CHECKS, LIGHT_HANDWRITTEN_CHECKS, RunSuite, SuiteResult
+from ..conftest import LIGHT_CHECKS, LIGHT_HANDWRITTEN_CHECKS, SHORT_WAITS, RunSuite, SuiteResult
 from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, error, rejection
 
 HELLO = f"{Path(__file__).parents[3] / 'docs' / 'chain' / 'hello.py'}:Hello"
@@ -119,6 +119,39 @@ def test_a_violation_of_a_schema_is_reported(
 
     assert {clause} == result.clauses, result.lines
     assert all(found.actual.startswith(actual) for found in result.findings)
+
+
+OPTIONAL = Schema(
+    source="a chain with optional arguments",
+    document={
+        "type": "object",
+        "properties": {"text": {"type": "string"}} | {f"option_{number}": {"type": "string"} for number in range(9)},
+        "required": ["text"],
+    },
+)
+
+
+def test_a_chain_that_fails_without_an_optional_argument_is_tested_with_it(run_suite: RunSuite) -> None:
+    """The simplest input fails, and so do nearly all others: the run uses one that is accepted, and reports the failures."""
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        rejected = rejection(request)
+        if rejected is not None:
+            return rejected
+        value = json.loads(request.body)
+        if not OPTIONAL.accepts(value):
+            return error(400, "client_error")
+        return EndpointAnswer(status=200, body=b"{}") if len(value) >= 10 else error(502, "application_error")
+
+    names = ("generated_objects_are_accepted", "wrong_keys_are_rejected")
+    selected = [check for check in ALL_CHECKS if check.name in names]
+    waits = replace(SHORT_WAITS, retry_pauses=(0.0, 0.0))
+    result = run_suite(server, input_schema=OPTIONAL, echo=False, steerable=False, checks=selected, waits=waits)
+
+    assert {"object-accepted"} == result.clauses, result.lines
+    assert ["status 502"] == [found.actual[:10] for found in result.findings]
+    assert {} == result.skipped
+    assert result.finding_recorder._exercised["key-verified"] > 5
 
 
 def test_accepting_more_than_the_schema_is_not_a_violation(run_suite: RunSuite) -> None:

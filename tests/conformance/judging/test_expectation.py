@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, non_objects_around, spaced_inputs
 from chainproof.conformance.inputs.chain_inputs import ChainInputs, string_places
 from chainproof.conformance.inputs.invalid_json import (
@@ -21,7 +22,7 @@ from chainproof.conformance.inputs.invalid_json import (
 from chainproof.conformance.inputs.sizes import DIMENSIONS, Dimension
 from chainproof.conformance.inputs.strategies import almost_json, json_objects, non_objects
 from chainproof.conformance.inputs.valid_json import BODY_GROUPS, SINGLE_MEMBER_OBJECTS, VALID_BODIES
-from chainproof.conformance.judging.expectation import Terms, expectation
+from chainproof.conformance.judging.expectation import Terms, canonical_json, expectation
 from chainproof.conformance.judging.json_equality import is_implementation_defined, is_same_json
 from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
 from chainproof.contract.answer import Answer
@@ -152,6 +153,19 @@ def test_the_violation_of_an_input_that_is_accepted_quotes_the_error(body: bytes
     assert len(found.actual) < 300
     key = finding_key(found.clause.id, found.expected, found.actual)
     assert key == ("object-accepted", "status 200", "status 400")
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_a_form_of_the_media_type_is_judged_only_with_an_input_that_was_accepted(*, is_accepted: bool) -> None:
+    """The schema of the user may be wrong: the chain then rejects its inputs in any form of the media type."""
+    schema = Schema(source="input.json", document={"type": "object"})
+    terms = Terms(
+        key=ApiKey(KEY), input_schema=schema, accepted_inputs=frozenset({canonical_json({})} if is_accepted else ())
+    )
+
+    expected = expectation(request_with(RIGHT, ("Content-Type", "Application/JSON")), terms)
+
+    assert (None if expected is None else expected.clause.id) == ("media-type-parameters" if is_accepted else None)
 
 
 def test_the_violation_of_a_request_that_is_to_be_rejected_quotes_nothing() -> None:
