@@ -165,6 +165,7 @@ def _rejection(status: int, body: bytes | None) -> str:
 
 
 _REJECTED_INPUT = ": the chain rejects this input; check it, or give another one with --payload or --input-schema"
+_FAILED = ": the chain, or a server in front of it, failed; see its log"
 _REMEDIES: Mapping[int, str] = {
     400: _REJECTED_INPUT,
     401: ": the key was rejected; check the variable that has it, and --auth-scheme",
@@ -172,6 +173,9 @@ _REMEDIES: Mapping[int, str] = {
     404: ": check the URL, the id and the environment",
     422: _REJECTED_INPUT,
     429: ": the target has too many requests; try again later",
+    500: _FAILED,
+    502: _FAILED,
     503: ": the target is not ready; try again later",
+    504: ": the chain took too long for a server in front of it; see its log",
 }
 """What to do about a status."""

@@ -80,6 +80,12 @@ def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # t
         ),
         (rejecting, ("--echo",), 1, "FAIL  Violated: object-accepted. The request was answered 400: "),
         (rejecting, ("--echo",), 1, "violated  object-accepted (must): expected status 200, found status 400"),
+        (
+            lambda _: error(502, "application_error"),
+            (),
+            3,
+            "was answered 502: the chain, or a server in front of it, failed",
+        ),
         (leaking, (), 1, "violated  no-credential-leak"),
     ],
 )
