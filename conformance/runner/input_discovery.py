@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.contract.answer import Answer
 from chainproof.json_text import parse_json
 from chainproof.stored_text import beginning
@@ -42,10 +43,7 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
     answers: list[Answer] = []
     base = _first_accepted(requester, requester.inputs.known, answers)
     if base is None and requester.terms.input_schema is not None:
-        schema = requester.terms.input_schema
-        # Chains fail without an optional argument more often than with one.
-        others = (rich_input(schema), *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
-        base = _first_accepted(requester, others, answers)
+        base = _first_accepted(requester, _inputs_of_schema(requester.terms.input_schema, requester), answers)
     if base is None and requester.may_search_inputs:
         base = _search(requester, answers)
     if base is None:
@@ -78,6 +76,27 @@ def _bare_input(requester: Requester, base: bytes) -> bytes:
     if schema is None or not isinstance(value, dict):
         return base
     return encoded(without_optional_members(value, schema.accepts, nested=False))
+
+
+def _inputs_of_schema(schema: Schema, requester: Requester) -> tuple[bytes, ...]:
+    """
+    Inputs that match the schema and were not tried, those with the most arguments first: chains fail without an optional
+    argument more often than with one.
+    """
+    found = (rich_input(schema), *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
+    new = (body for body in dict.fromkeys(found) if body not in requester.inputs.known)
+    return tuple(sorted(new, key=_argument_count, reverse=True))
+
+
+def _argument_count(body: bytes) -> int:
+    """
+    How many members of an object are not null.
+
+    >>> _argument_count(b'{"text":"","language":null}')
+    1
+    """
+    value = parse_json(body)
+    return sum(member is not None for member in value.values()) if isinstance(value, dict) else 0
 
 
 def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers: list[Answer]) -> bytes | None:
