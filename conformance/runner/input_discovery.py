@@ -41,6 +41,7 @@ _SEARCHED_STATUSES = frozenset({400, 422, 500})
 def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
     """Give the requester inputs that the chain accepts. Returns the answers to the first requests."""
     answers: list[Answer] = []
+    simplest = requester.inputs.base
     base = _first_accepted(requester, requester.inputs.known, answers)
     if base is None and requester.terms.input_schema is not None:
         base = _first_accepted(requester, _inputs_of_schema(requester.terms.input_schema, requester), answers)
@@ -55,6 +56,9 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
     if not inputs.any_object:
         inputs = _with_first_outputs(requester, inputs)
     requester.use_inputs(inputs)
+    if base != simplest and requester.terms.input_schema is not None:
+        # Other inputs are accepted, so this one shows a violation. Later checks may have no time for it.
+        requester.send(requester.build_request(simplest, label="the simplest input"))
     return tuple(answers)
 
 
