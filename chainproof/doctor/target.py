@@ -218,6 +218,9 @@ def answered(name: str, head: Head) -> Diagnosis:
         return missing(name, f"{text}: the key is rejected", "check the variable of the key, and --auth-scheme")
     if head.status == 404:
         return missing(name, f"{text}: there is no chain at this URL", "check the URL, --chain-id and --environment")
+    is_foreign = not head.is_json and not head.has_request_id and head.status not in (429, 502, 503, 504)
+    if head.status in (405, 501) or (is_foreign and head.status >= 400):
+        return missing(name, f"{text}: this does not look like a chain", "check the URL, --chain-id and --environment")
     if head.status == 429 or head.status >= 500:
         return risk(name, text, "see the answer with chainproof call; the chain may still be starting")
     if 300 <= head.status < 400:

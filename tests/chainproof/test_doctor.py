@@ -163,7 +163,10 @@ def test_the_emulator_accepts_its_key_only(doctor: Doctor) -> None:
     ("status", "media_type", "state", "text"),
     [
         (200, "text/html; charset=utf-8", "risk", "not in JSON and without a request id"),
-        (405, "text/html", "risk", "not in JSON"),
+        (405, "text/html", "missing", "this does not look like a chain"),
+        (501, "text/html", "missing", "this does not look like a chain"),
+        (418, "text/plain", "missing", "this does not look like a chain"),
+        (503, "text/html", "risk", "was answered 503"),
         (204, "", "risk", "not in JSON"),
         (301, "text/html", "risk", "a redirect"),
         (200, "application/json; charset=utf-8", "ok", "the key is accepted"),
