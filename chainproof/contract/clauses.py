@@ -554,3 +554,30 @@ SINGLE_ANSWER_CLAUSES: tuple[Clause, ...] = (
     REQUEST_ID_ON_ERRORS,
 )
 """The clauses that `violations` tests on every answer."""
+
+SPECIAL_MESSAGE_CLAUSES: frozenset[Clause] = frozenset(HTTP_CLAUSE_BY_ID.values()) | {
+    AUTHENTICATION_FIRST,
+    BODY_REQUIRED,
+    MEDIA_TYPE_MISSING,
+    MEDIA_TYPE_PARAMETERS,
+    ALLOW_HEADER,
+    REGIONAL_HOST,
+    REGIONAL_HOST_FORMS,
+    FIELD_COUNT,
+    REQUEST_LINE_LENGTH,
+    HOST_FORMS,
+    HOST_TRAILING_DOT,
+    UNKNOWN_METHODS,
+    UNKNOWN_ENVIRONMENT_REJECTED,
+    CLOSE_IN_LIST,
+    UPGRADE_OFFER,
+    RANGE_IGNORED,
+    ERROR_CODE_CAUSE,
+    OVERLOAD,
+    ERROR_ON_DEMAND,
+    RETRY_AFTER,
+}
+"""
+The clauses about one kind of message, which a run sends or gets a few times. A server treats the same message in the same
+way each time, so a few answers decide.
+"""

@@ -12,7 +12,7 @@ from chainproof.contract.deviations import WAIVED_FROM, is_waived
 from chainproof.contract.levels import Contract
 from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.judgement.caveats import assumed_path, damaged, emulated, expired_acceptances, unused_acceptances
-from chainproof.judgement.conformance_verdict import ENOUGH_ANSWERS, ConformanceEvidence, conformance_verdict
+from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict, is_decided
 from chainproof.judgement.severity import failing_levels, sort_findings
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.coverage import NOT_SELECTED
@@ -119,7 +119,7 @@ def _clause_state(
         return ClauseState.WAIVED
     if not exercised:
         return ClauseState.NOT_EXERCISED
-    return ClauseState.PASSED if exercised >= ENOUGH_ANSWERS else ClauseState.INCONCLUSIVE
+    return ClauseState.PASSED if is_decided(clause, exercised) else ClauseState.INCONCLUSIVE
 
 
 def _evidence(run: Run) -> ConformanceEvidence:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from chainproof.contract.accepted_violations import Acceptance, is_accepted
-from chainproof.contract.clauses import CLAUSES
+from chainproof.contract.clauses import CLAUSES, SPECIAL_MESSAGE_CLAUSES, Clause
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.severity import failing_levels, sort_findings
@@ -19,10 +19,16 @@ from chainproof.results.manifest import Ending
 
 ENOUGH_ANSWERS = 29
 """
-Answers that show a violation in 1 of 10 with 95 % probability, since 0.9^29 is 4.7 %.
-
-A clause without a violation in fewer answers is inconclusive.
+Answers that show a violation in 1 of 10 with 95 % probability, since 0.9^29 is 4.7 %. A clause without a violation in fewer
+answers is inconclusive, unless it is about a special message.
 """
+
+
+def is_decided(clause: Clause, answers: int) -> bool:
+    """Whether so many answers without a violation are enough for a clause."""
+    return answers >= (1 if clause in SPECIAL_MESSAGE_CLAUSES else ENOUGH_ANSWERS)
+
+
 NO_SUCCESS = "No request was answered 200: the run needs inputs that the chain accepts (--input-schema or --payloads)"
 """Why a run shows nothing about a chain whose inputs are unknown."""
 INPUTS_REJECTED = "No request was answered 200: the target rejects the given inputs (`chainproof call` shows an answer)"
@@ -76,24 +82,24 @@ class ConformanceEvidence:
     @property
     def passed_clauses(self) -> int:
         """The number of clauses that enough answers tested without a violation."""
-        return sum(count >= ENOUGH_ANSWERS for count in self._answers_without_violation)
+        return sum(is_decided(clause, count) for clause, count in self._answers_without_violation)
 
     @property
     def inconclusive_clauses(self) -> int:
         """The number of clauses that too few answers tested without a violation."""
-        return sum(0 < count < ENOUGH_ANSWERS for count in self._answers_without_violation)
+        return sum(count > 0 and not is_decided(clause, count) for clause, count in self._answers_without_violation)
 
     @property
     def untested_clauses(self) -> int:
         """The number of clauses that were neither exercised nor violated."""
-        return sum(count == 0 for count in self._answers_without_violation)
+        return sum(count == 0 for _, count in self._answers_without_violation)
 
     @property
-    def _answers_without_violation(self) -> Iterable[int]:
-        """How many answers tested each clause that was not violated, without those that the contract waives."""
+    def _answers_without_violation(self) -> Iterable[tuple[Clause, int]]:
+        """The clauses that were not violated, without those that the contract waives, and how many answers tested each."""
         violated = {found.clause for found in self.findings}
         return (
-            self.exercised.get(clause.id, 0)
+            (clause, self.exercised.get(clause.id, 0))
             for clause in CLAUSES
             if clause.id not in violated and not is_waived(clause, self.contract)
         )
@@ -146,7 +152,7 @@ def _inconclusive(evidence: ConformanceEvidence) -> str:
     count = evidence.inconclusive_clauses
     if not count:
         return ""
-    return f" {_clauses(count)} inconclusive: no violation, in fewer than the {ENOUGH_ANSWERS} answers that show one in 1 of 10."
+    return f" {_clauses(count)} inconclusive: no violation, but fewer than the {ENOUGH_ANSWERS} answers that would show one in 1 of 10."
 
 
 def _gap(evidence: ConformanceEvidence) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract import clauses
+from chainproof.contract import clauses, http_clauses
 from chainproof.contract.accepted_violations import Acceptance, parse_acceptance
 from chainproof.contract.clauses import CLAUSE_BY_ID, Clause
 from chainproof.contract.levels import Contract, Level
@@ -60,17 +60,22 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
     "too few answers for the only clause": (
         replace(PASSED, exercised={clauses.STATUS.id: ENOUGH_ANSWERS - 1}),
         Verdict.INCONCLUSIVE,
-        "No violation, but too few answers. 1 clause inconclusive: no violation, in fewer than the 29 answers",
+        "No violation, but too few answers. 1 clause inconclusive: no violation, but fewer than the 29 answers",
     ),
     "too few answers for the only clause of the selected checks": (
         replace(PASSED, exercised={clauses.STATUS.id: 3}, selection="routing"),
         Verdict.PASS,
         "No violation by the checks that -k 'routing' selects. 1 clause inconclusive: ",
     ),
+    "one answer for a special message": (
+        replace(PASSED, exercised={http_clauses.HOST_MISSING.id: 1}),
+        Verdict.PASS,
+        "1 clause tested and passed.",
+    ),
     "too few answers for one clause of two": (
         replace(PASSED, exercised={clauses.STATUS.id: ENOUGH_ANSWERS, clauses.OUTPUT_JSON.id: 1}),
         Verdict.PASS,
-        "1 clause tested and passed. 1 clause inconclusive: no violation, in fewer than",
+        "1 clause tested and passed. 1 clause inconclusive: no violation, but fewer than",
     ),
     "too few answers for the only clause, a violation": (
         replace(FAILED, exercised={clauses.STATUS.id: 1}),
