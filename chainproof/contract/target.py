@@ -140,6 +140,8 @@ _SERVERS = {
     (True, True): ServerKind.REGIONAL_CHAIN,
 }
 
+_BARE_HOST = re.compile(r"(?P<host>localhost|[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,9})(:[0-9]{1,5})?")
+"""A host name or an IPv4 address without a scheme."""
 _PRIVATE = re.compile(r"(?<=//)[^/@]*(?=@)|(?<=[?#]).+", re.DOTALL)
 """What a URL may not have: user name and password, query and fragment. They may be secret."""
 
@@ -159,7 +161,7 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
     except ValueError as error:
         raise TargetError(f"{example}, found {shown!r} ({error})") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise TargetError(f"{example}, found {shown!r}")
+        raise TargetError(f"{example}, found {shown!r}{_with_scheme(text.strip())}")
     if parts.username is not None or parts.password is not None:
         raise TargetError("expected a URL without user name and password; the key comes from the environment")
     if parts.query or parts.fragment:
@@ -179,6 +181,19 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
         path=_operation_path(parts.path, parts.hostname, text),
         emulated=emulated,
     )
+
+
+def _with_scheme(text: str) -> str:
+    """
+    A question whether a URL was meant, for a host name or address without a scheme; else empty.
+
+    >>> _with_scheme("127.0.0.1:8080"), _with_scheme("nonsense")
+    ('; did you mean http://127.0.0.1:8080?', '')
+    """
+    found = _BARE_HOST.fullmatch(text)
+    if found is None:
+        return ""
+    return f"; did you mean {'http' if is_loopback(found['host']) else 'https'}://{text}?"
 
 
 def _operation_path(path: str, host: str, text: str) -> str:

@@ -31,8 +31,8 @@ GOOD = {
 BAD = {
     "": "expected a URL such as",
     "nonsense": "expected a URL such as",
-    "example.com": "expected a URL such as",
-    "localhost:8080": "expected a URL such as",
+    "example.com": "did you mean https://example.com?",
+    "localhost:8080": "did you mean http://localhost:8080?",
     "ftp://example.com": "expected a URL such as",
     "https://": "expected a URL such as",
     "https:///path": "expected a URL such as",
