@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
+from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation
-from chainproof.json_text import JSON, is_number
+from chainproof.json_text import JSON, InvalidJson, TooComplex, is_number, parse_json
+from chainproof.stored_text import beginning
 
 from ...inputs.ambiguous_pairs import AmbiguousPair, Change, ambiguous_pairs
 from ...inputs.bound_values import without_optional_members
@@ -34,7 +36,7 @@ from ...inputs.input_variations import (
     with_value,
 )
 from ...inputs.member_names import is_identifier, tells_of_cache
-from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
+from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, leaves, without
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.budget import Round
@@ -76,6 +78,8 @@ _MAX_WORDS = 300
 _SIMILAR_PLACES = 3
 _SIMILAR_INPUTS = 5
 """Inputs, each of which differs from another one in one argument."""
+_SHOWN = 200
+"""Characters of another request's body that a finding shows."""
 _BARE_INPUTS = 3
 """Inputs without optional arguments."""
 _SPELLINGS = (("\u00e9", "e\u0301"), ("q", "Q"), ("x y", "x  y"), ("1", "\uff11"))
@@ -212,12 +216,13 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     if bare.value != source.value:
         own |= {encoded(value): bare.tokens(value) for value in (bare.unique() for _ in range(_BARE_INPUTS))}
     own |= {body: frozenset() for body in requester.inputs.others[:4]}
-    every_token = frozenset().union(*own.values())
+    owners = {token: body for body, tokens in own.items() for token in tokens}
 
     def send(body: bytes) -> None:
         label = "one of several concurrent inputs"
         judged = requester.send(requester.build_request(body, label=label))
-        _judge_tokens(requester, judged, every_token - own.get(body, frozenset()))
+        mine = own.get(body, frozenset())
+        _judge_tokens(requester, judged, {token: owner for token, owner in owners.items() if token not in mine})
 
     alone = {body: requester.send(requester.build_request(body, label="an input sent alone")) for body in own}
     _require_evidence(
@@ -267,8 +272,8 @@ def _require_evidence(requester: Requester, why_not: str, *, found: bool) -> Non
     raise CheckSkipped(why_not)
 
 
-def _judge_tokens(requester: Requester, judged: JudgedExchange, others: Collection[bytes]) -> None:
-    """Record whether an answer contains a unique text of another request."""
+def _judge_tokens(requester: Requester, judged: JudgedExchange, others: Mapping[bytes, bytes]) -> None:
+    """Record whether an answer contains a unique text of another request, given the body that has each text."""
     answer = judged.answer
     if answer is None or answer.status != 200:
         return
@@ -279,10 +284,20 @@ def _judge_tokens(requester: Requester, judged: JudgedExchange, others: Collecti
             Violation(
                 clause=clauses.ANSWER_MATCHES_REQUEST,
                 expected="the answer to the own input",
-                actual="a text that only another request has",
+                actual=f"{_place_of(foreign, answer)} has a text that only another request has: {beginning(others[foreign], _SHOWN)}",
             )
         )
     requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, violation, judged.request, answer)
+
+
+def _place_of(token: bytes, answer: Answer) -> str:
+    """Where a text is in an output."""
+    value = parse_json(answer.body)
+    if not isinstance(value, InvalidJson | TooComplex):
+        for path, values in leaves(value).items():
+            if any(isinstance(each, str) and token.decode() in each for each in values):
+                return f"`{format_output_path(path)}`"
+    return "the output"
 
 
 # ------------------------------------------------------------------ answers cached on a part of the input
@@ -577,7 +592,8 @@ def _compare_similar_texts(requester: Requester, source: InputSource) -> None:
         request = requester.build_request(
             encoded(second), label="one of two inputs with similar texts", is_compared=False
         )
-        _judge_tokens(requester, requester.send(request), theirs - source.tokens(second))
+        others = dict.fromkeys(theirs - source.tokens(second), encoded(first))
+        _judge_tokens(requester, requester.send(request), others)
 
 
 def _compare_spellings(requester: Requester, source: InputSource) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
 import zlib
@@ -16,6 +17,7 @@ import pytest
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.contract import clauses
 
 from ..conftest import RunSuite
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
@@ -129,6 +131,22 @@ CORRECT: dict[str, tuple[str, Output]] = {
     "only the beginning of the query is read": (WHOLE, lambda value: search({**value, "query": value["query"][:100]})),
     "cached by the whole input": (WHOLE, cached(search, lambda value: sorted(value.items(), key=str))),
 }
+
+
+def test_a_mixed_up_answer_shows_the_member_and_the_other_input(run_suite: RunSuite) -> None:
+    """So that the owner of the chain can tell whose data it is."""
+    earlier: list[dict[str, Any]] = []
+
+    def mixed_up(value: dict[str, Any]) -> dict[str, Any]:
+        earlier.append(value)
+        shown = earlier[-2] if len(earlier) > 60 and len(earlier) % 5 == 0 else value
+        return {**search(value), "title": search(shown)["title"]}
+
+    result = run_suite(served(mixed_up), echo=False, steerable=False, checks=check(CONCURRENT), input_schema=SEARCH)
+    (found,) = result.finding_recorder.findings
+
+    assert clauses.ANSWER_MATCHES_REQUEST.id == found.clause
+    assert re.match(r'`title` has a text that only another request has: \{"query"', found.actual)
 
 
 @pytest.mark.parametrize("name", FAULTY)
