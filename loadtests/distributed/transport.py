@@ -12,6 +12,7 @@ A message that is not one of Locust's is ignored and counted. Locust would stop 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -120,6 +121,8 @@ class Client(zmqrpc.Client):
         self.socket.curve_serverkey = zmq.curve_public(z85.encode(secret_key(_own_token(is_worker=True))))
         self.socket.identity = identity.encode()
         self.socket.reconnect_ivl, self.socket.reconnect_ivl_max = _RECONNECT_MS
+        if os.getpid() == _MAIN_PROCESS:  # of a forked worker, the master ends it
+            gevent.signal_handler(signal.SIGINT, self._on_interrupt)
         gevent.spawn(_watch_handshakes, self.socket.get_monitor_socket(_WATCHED), self._on_rejection)
         self.socket.connect(f"tcp://{host}:{port}")
 
@@ -137,6 +140,12 @@ class Client(zmqrpc.Client):
                 f"the master at {self._master} rejects this worker, which tries again: expected the {TOKEN_VARIABLE} and "
                 "the version of chainproof of the master"
             )
+
+    def _on_interrupt(self) -> None:
+        """End a worker that still waits for its master. Locust would print a bare KeyboardInterrupt; later the session decides."""
+        if not LISTENING.is_set():
+            print_message(f"interrupted while this worker waited for the master at {self._master}")
+            sys.exit(ExitCode.INTERRUPTED)
 
 
 def parse_message(frames: Sequence[bytes]) -> Message | None:

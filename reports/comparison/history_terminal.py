@@ -42,7 +42,7 @@ def _workload(found: WorkloadHistory, pen: Pen) -> Iterator[str]:
     metrics = [metric for metric in _METRICS if metric in found.metrics]
     rows = [["run", "started", *(METRIC_KINDS[metric].title for metric in metrics), "verdict"]]
     left = max(len(found.runs) - MAX_RUNS, 0)
-    for number, run in enumerate(found.runs[left:], start=left + 1):
+    for number, run in reversed(list(enumerate(found.runs, start=1))[left:]):  # the latest first, as on the page
         figures = [history_wording.value(run, metric) for metric in metrics]
         started = shortened(history_wording.when(run), 34)
         rows.append([str(number), started, *figures, run.verdict.value])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 
 from chainproof.contract.remedies import fits_server, remedies_for
@@ -271,10 +272,15 @@ def _findings(summary: Summary, pen: Pen) -> list[str]:
         lines += ([""] if number else []) + _finding(finding, summary, pen)
     left = len(summary.findings) - MAX_FINDINGS
     return (
-        [*lines, "", f"    … and {quantities.count(left)} more: see `chainproof reports RUN --html FILE`"]
+        [*lines, "", *wrapped(f"… and {quantities.count(left)} more: see {_page(summary)}", "    ")]
         if left > 0
         else lines
     )
+
+
+def _page(summary: Summary) -> str:
+    """The command that writes the page of a run, which shows everything."""
+    return f"`chainproof reports {shlex.quote(safe_text.escape_unprintable(str(summary.run.path)))} --html FILE`"
 
 
 def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
@@ -293,11 +299,11 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
         lines += _labelled("requests", safe_text.shorten(evidence.cases(finding), 400))
     if finding.request_id:
         lines += _labelled("request id", safe_text.shorten(safe_text.escape_unprintable(finding.request_id), 200))
-    lines += _remedies(finding)
+    lines += _remedies(finding, _page(summary))
     return lines + _shell_line(safe_text.escape_unprintable(finding.reproduce))
 
 
-def _remedies(finding: Finding) -> list[str]:
+def _remedies(finding: Finding, page: str) -> list[str]:
     """The remedies of a finding: those for the server that the answer names, if there are any, and the names of the others."""
     remedies = remedies_for(finding.clause, finding.actual, finding.server)
     fitting = [remedy for remedy in remedies if fits_server(remedy, finding.server)] or remedies
@@ -306,9 +312,9 @@ def _remedies(finding: Finding) -> list[str]:
     for remedy in fitting:
         lines += _labelled("remedy", f"{remedy.framework}: {remedy.text}")
     if others:
-        lines += _labelled("otherwise", f"{', '.join(dict.fromkeys(others))}: see `chainproof reports RUN --html FILE`")
+        lines += _labelled("otherwise", f"{', '.join(dict.fromkeys(others))}: see {page}")
     elif any(remedy.code for remedy in remedies):
-        lines += _labelled("code", "`chainproof reports RUN --html FILE` shows the code of each remedy")
+        lines += _labelled("code", f"{page} shows the code of each remedy")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -509,8 +510,8 @@ def replace_run(run: str) -> bytes:
 
 def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
     """
-    Without a token master and worker end with exit code 2; a worker with another token says so and tries again, and the
-    master says that it waits.
+    Without a token master and worker end with exit code 2; a worker with another token says so and tries again
+    until Ctrl-C, and the master says that it waits.
     """
     port = free_port()
     process, tokenless = (
@@ -529,6 +530,8 @@ def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
         while "rejects this worker" not in line:
             line = workers[1].stdout.readline()
             assert line, "the worker ended"
+        workers[1].send_signal(signal.SIGINT)
+        interrupted = workers[1].communicate(timeout=PATIENCE)[0]
         assert process.stdout is not None
         waiting = next((each for each in process.stdout if "waiting for workers" in each), "the master ended")
     finally:
@@ -540,4 +543,9 @@ def test_a_missing_or_wrong_token_is_reported(tmp_path: Path) -> None:
     assert all("expected a shared token for master and workers in CHAINPROOF_WORKER_TOKEN" in each for each in without)
     assert not any("Traceback" in each for each in without)
     assert f"the master at 127.0.0.1:{port} rejects this worker" in line
+    assert (
+        f"chainproof loadtests: interrupted while this worker waited for the master at 127.0.0.1:{port}\n"
+        == interrupted
+    )
+    assert 130 == workers[1].returncode
     assert f"chainproof loadtests: waiting for workers: 0 of 1 are connected to 127.0.0.1:{port}\n" == waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def test_the_terminal_and_the_page_show_it(folder: Path, tmp_path: Path, capsys:
     """Both name the change with the label of its run; the page links each run folder relative to itself."""
     page = tmp_path / "history.html"
     main(["--history", str(folder)])
-    terminal = " ".join(capsys.readouterr().out.split())
+    lines = capsys.readouterr().out
+    terminal = " ".join(lines.split())
     assert ExitCode.PASS == main(["--history", str(folder), "--html", str(page)])
 
     for text in (terminal, page.read_text().replace("&#34;", '"')):
@@ -72,6 +74,15 @@ def test_the_terminal_and_the_page_show_it(folder: Path, tmp_path: Path, capsys:
         assert '"new model"' in text
         assert "steady (40/s, 30 s) on " in text
         assert "steady (10/s, 30 s) on " in text
+    orders = [
+        [int(number) for number in re.findall(pattern, text)]
+        for pattern, text in (
+            (r"(?m)^ +(\d+)  \d{4}-", lines),
+            (r'<span class="card">run </span>(\d+)<', page.read_text()),
+        )
+    ]
+    assert orders[0]
+    assert orders[0][:5] == orders[1][:5] == sorted(orders[0][:5], reverse=True)
     links = [part.partition('"')[0] for part in page.read_text().split('<a href="')[2:]]
     assert all((page.parent / link).exists() for link in links)
     assert 1 == page.read_text().count("<script>")

@@ -41,9 +41,11 @@ def check_golden(text: str, path: Path) -> None:
 
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_report_equals_its_golden_file(name, ending, tmp_path):
+def test_a_report_equals_its_golden_file(name, ending, tmp_path, monkeypatch):
     """The same run folder gives the same report."""
-    check_golden(FORMATS[ending](reports_of(name, tmp_path)), GOLDEN / f"report-{name}.{ending}")
+    monkeypatch.chdir(tmp_path)
+
+    check_golden(FORMATS[ending](reports_of(name, Path())), GOLDEN / f"report-{name}.{ending}")
 
 
 def test_a_page_equals_its_golden_file(tmp_path, monkeypatch):

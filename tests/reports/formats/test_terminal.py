@@ -145,3 +145,15 @@ def test_the_terminal_has_the_remedies_for_the_server_of_the_answer(server, tmp_
 
     assert shown == ["nginx"] if server else {"Flask", "Express"} < set(shown)
     assert ("otherwise   Flask" in text) == bool(server)
+
+
+def test_what_is_left_out_is_shown_by_a_command_that_can_be_pasted(tmp_path):
+    """The command names the run folder, quoted for a shell."""
+    folder = tmp_path / "a run"
+    findings = [replace(a_finding(), expected=f"status {number}") for number in range(terminal.MAX_FINDINGS + 3)]
+    write_conformance(folder, findings=findings)
+
+    text = " ".join(terminal.render(report([read_run(folder)])).split())
+
+    assert f"… and 3 more: see `chainproof reports {shlex.quote(str(folder))} --html FILE`" in text
+    assert "reports RUN" not in text
