@@ -128,7 +128,7 @@ def parse_object(text: bytes) -> dict[str, JSON]:
         if isinstance(parsed, TooComplex):
             raise ValueError("expected a JSON object that can be checked, found one nested too deeply") from None  # noqa: TRY004  # the caller handles one type
         if isinstance(parsed, InvalidJson):
-            raise ValueError(f"expected a JSON object, found a text that is {_reason(text, parsed)}") from None  # noqa: TRY004  # as above
+            raise ValueError(f"expected a JSON object, found a text that is {why_invalid(text, parsed)}") from None  # noqa: TRY004  # as above
         value = parsed
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, found {_TYPE_NAMES[type(value)]}")  # noqa: TRY004  # as above
@@ -169,14 +169,22 @@ def _non_finite_literal(text: bytes) -> str:
     return ""
 
 
-def _reason(text: bytes, invalid: InvalidJson) -> str:
-    """Why a text is not JSON, with the place of a syntax error."""
+def why_invalid(text: bytes, invalid: InvalidJson) -> str:
+    r"""
+    Why a text is not JSON, with the place of a syntax error.
+
+    >>> why_invalid(b'{"a" 1}', InvalidJson.NOT_JSON)
+    "not JSON (expecting ':' delimiter at column 6)"
+    >>> why_invalid(b'{\n  "a": 1,\n}', InvalidJson.NOT_JSON)
+    'not JSON (expecting property name enclosed in double quotes at line 3, column 1)'
+    """
     if invalid is not InvalidJson.NOT_JSON:
         return str(invalid.value)
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        return f"not JSON ({error.msg.lower()} at column {error.colno})"
+        line = f"line {error.lineno}, " if b"\n" in text.strip() else ""
+        return f"not JSON ({error.msg.lower()} at {line}column {error.colno})"
     except (ValueError, RecursionError):
         pass  # a text that Python accepts, or that has no place of its own
     return "not JSON"

@@ -78,6 +78,13 @@ def progress_lines(progress: RunProgress) -> list[str]:
     ]
 
 
+def log_line(progress: RunProgress) -> str:
+    """The progress in one short line for a log: of the objectives, only those that are missed so far."""
+    first, recent, *objectives = progress_lines(progress)
+    missed = [text for text, mark, _ in (line.partition(": missed so far") for line in objectives) if mark]
+    return " · ".join([first, recent, *([f"missed so far: {', '.join(missed)}"] if missed else [])])
+
+
 def _time_text(progress: RunProgress) -> str:
     """How much of the run is over."""
     settings, elapsed = progress.manifest.known_settings, progress.elapsed
@@ -211,12 +218,12 @@ class ProgressDisplay:
         self._lock = threading.Lock()
 
     def show(self, lines: list[str]) -> None:
-        """Replace the lines; without a terminal, write them as one line."""
+        """Replace the lines; without a terminal, write them below the former ones."""
         with self._lock:
             if self.is_terminal:
                 self._write(f"{self._erasure()}{self._drawn(lines)}")
-            elif lines:
-                self._write(f"chainproof loadtests: {' · '.join(lines)}\n")
+            else:
+                self._write("".join(f"chainproof loadtests: {line}\n" for line in lines))
 
     def write(self, text: str) -> None:
         """Write other text above the lines."""
@@ -263,7 +270,10 @@ def live_progress(
         while not ended.wait(interval):
             updated = [follower.update() for follower in followers.values()]
             if any(updated):
-                display.show([*filter(None, [title()]), *_lines_of(followers)])
+                if display.is_terminal:
+                    display.show([*filter(None, [title()]), *_lines_of(followers)])
+                else:
+                    display.show([" · ".join(filter(None, [title(), line])) for line in _log_lines(followers)])
 
     thread = threading.Thread(target=follow, daemon=True)
     if not quiet:
@@ -277,6 +287,14 @@ def live_progress(
         for follower in followers.values():
             follower.close()
         display.close()
+
+
+def _log_lines(followers: Mapping[str, FolderFollower]) -> Iterator[str]:
+    """One line for each run that has begun, with the name of the run."""
+    for name, follower in followers.items():
+        if follower.progress is not None:
+            line = log_line(follower.progress)
+            yield f"{name}: {line}" if name else line
 
 
 def _lines_of(followers: Mapping[str, FolderFollower]) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import jsonschema_rs
 
 from chainproof.json_text import JSON
 
-from .error_text import SchemaError, format_path, one_line
+from .error_text import SchemaError, format_path, one_line, truncated
 
 _CHANGED: dict[str, tuple[str, ...]] = {
     "items": ("https://json-schema.org/draft/2019-09/schema", "http://json-schema.org/draft-07/schema#"),
@@ -23,6 +25,7 @@ Only for these keywords is an older draft tried. It ignores newer keywords, so i
 _READ_IN_ALL = frozenset({"dependentRequired", "dependentSchemas"})
 """Keywords that generators read in a schema of any draft, although older drafts ignore them."""
 
+_TYPES = "null, boolean, integer, number, string, array, object"
 _NEWEST = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 
 
@@ -71,5 +74,10 @@ def _reason(error: Exception) -> str:
         return "it is nested too deeply to be read" if text == "Recursion limit reached" else text
     if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Referencing):
         return f"{one_line(error.message)}; every $ref must point into the schema itself"
-    path = format_path(error.instance_path)
-    return one_line(f"`{path}`: {error.message}" if path else error.message)
+    path, message = format_path(error.instance_path), error.message
+    if isinstance(
+        error.kind, jsonschema_rs.ValidationErrorKind.AnyOf
+    ):  # its message names a keyword that the user did not write
+        expected = f"one of {_TYPES}" if error.instance_path[-1] == "type" else "another value"
+        message = f"expected {expected}, found {truncated(json.dumps(error.instance))}"
+    return one_line(f"`{path}`: {message}" if path else message)

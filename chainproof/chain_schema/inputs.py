@@ -42,6 +42,14 @@ class GeneratedInput:
         return encode_json(self.value)
 
 
+def no_input(schema: Schema, failure: str) -> SchemaError:
+    """The error that no input was found for a schema. *failure* says why, and may be empty."""
+    because = f" ({failure})" if failure else ""
+    return SchemaError(
+        f"found no JSON object that is valid by {schema.source}{because}: add `examples` to the schema, or use --payloads"
+    )
+
+
 @dataclass(slots=True)
 class InputGenerator:
     """Generates inputs for a schema."""
@@ -112,8 +120,7 @@ class InputGenerator:
         """The smallest of a few inputs. Raises SchemaError if there is none."""
         smallest = min(islice(self._found(Style.MIXED), _FEW), key=lambda found: len(found.content), default=None)
         if smallest is None:
-            because = f": {self.failure}" if self.failure else ""
-            raise SchemaError(f"{self.schema.source}: no JSON object can be generated from the input schema{because}")
+            raise no_input(self.schema, self.failure)
         return smallest
 
     def _found(self, style: Style) -> Iterator[GeneratedInput]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from pydantic import BaseModel, RootModel
 
 from chainproof.errors import UsageError
-from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json, why_invalid
 from chainproof.text_files import read_file
 
 from .class_import import load_class
@@ -95,11 +95,12 @@ def _names_json_file(text: str) -> bool:
 def _schema_from_file(text: str, *, of_input: bool) -> Schema:
     """The schema in a JSON file. Inputs have to be readable by any chain, outputs may be what Python writes. Raises SchemaError."""
     try:
-        value = parse_json(read_file(Path(text), "the schema"))
+        content = read_file(Path(text), "the schema")
     except UsageError as error:
         raise SchemaError(str(error)) from None
+    value = parse_json(content)
     if isinstance(value, InvalidJson | TooComplex) or not isinstance(value, dict):
-        problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
+        problem = why_invalid(content, value) if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
     _require_readable_size(value, text)
     _require_finite_numbers(value, text)

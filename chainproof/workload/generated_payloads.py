@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import random
 
-from chainproof.chain_schema.inputs import InputGenerator
+from chainproof.chain_schema.inputs import InputGenerator, no_input
 from chainproof.chain_schema.schema import Schema
-from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 
 from .payloads import Payload
@@ -24,7 +23,7 @@ NAME = "generated"
 
 
 def generate_payloads(schema: Schema, seed: int) -> tuple[Payload, ...]:
-    """At most MAX_PAYLOADS distinct valid inputs. Raises UsageError if none is found."""
+    """At most MAX_PAYLOADS distinct valid inputs. Raises SchemaError if none is found."""
     # A separate random generator, as for every other sequence.
     source, generator = random.Random(f"generated {seed}"), InputGenerator(schema)
     bodies: dict[str, dict[str, JSON]] = {}
@@ -43,8 +42,5 @@ def generate_payloads(schema: Schema, seed: int) -> tuple[Payload, ...]:
         else:
             bodies.setdefault(json.dumps(found.value, sort_keys=True), found.value)
     if not bodies:
-        because = f" ({failure})" if failure else ""
-        raise UsageError(
-            f"found no JSON object that is valid by {schema.source}{because}: add `examples` to the schema, or use --payloads"
-        )
+        raise no_input(schema, failure)
     return tuple(Payload(name=NAME, body=body, weight=1 / len(bodies)) for body in bodies.values())

@@ -94,11 +94,10 @@ def parse_objective(text: str) -> Objective:
             f"expected one objective, found several in {text!r}: give each its own --objective, or its own text in a workload file"
         )
     match = _OBJECTIVE.fullmatch(tidy)
-    if match is None or match["indicator"] not in [indicator.value for indicator in Indicator]:
-        raise ObjectiveError(
-            f"expected an objective such as {_EXAMPLES} (indicators: {', '.join(Indicator)}; for a time also {_STATISTICS}), "
-            f"found {text!r}"
-        )
+    if match is None:
+        raise ObjectiveError(f"expected an objective such as {_EXAMPLES} (of a time {_STATISTICS}), found {text!r}")
+    if match["indicator"] not in [indicator.value for indicator in Indicator]:
+        raise ObjectiveError(f"expected one of {', '.join(Indicator)}, found {match['indicator']!r} in {text!r}")
     indicator = Indicator(match["indicator"])
     lower_is_better = match["comparison"].startswith("<")
     if lower_is_better is (indicator is Indicator.THROUGHPUT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -19,6 +20,9 @@ from ..transport.single_exchange import SingleExchange
 
 _MAX_SHOWN = 2**18
 """Bytes of an answer that are shown."""
+_WIDTH = 100
+"""Columns of the lines about clauses. The lines of messages are as long as in the message."""
+_INDENT = " " * 12
 _CREDENTIALS = re.compile(r"(?im)^([ \t]*authorization[ \t]*:[ \t]*(?:[a-z-]+[ \t]+)?)([^\r\n]+)")
 """An Authorization field: its name with the scheme, and the rest."""
 
@@ -88,10 +92,25 @@ def _clauses(judgement: Judgement) -> Iterator[str]:
     violated = {each.clause: each for each in judgement.violations}
     exercised = {clause.id for clause in judgement.exercised if clause not in _NEED_SEVERAL_ANSWERS}
     for clause, violation in violated.items():
-        yield f"  violated  {clause.id} ({clause.level}): expected {violation.expected}, found {_printable(violation.actual)}"
-        yield f"            {clause.source}: {clause.quotation}"
+        found = f"expected {violation.expected}, found {_printable(violation.actual)}"
+        yield from _wrapped(f"  violated  {clause.id} ({clause.level}): {found}")
+        yield from _wrapped(f"{_INDENT}{clause.source}: {clause.quotation}")
     for clause in CLAUSES:
         if clause.id in exercised and clause not in violated:
-            yield f"  passed    {clause.id}: {clause.statement}"
+            yield from _wrapped(f"  passed    {clause.id}: {clause.statement}")
     others = sum(clause.id not in exercised and clause not in violated for clause in CLAUSES)
-    yield f"  not exercised  {others} other clauses, which this answer cannot test; chainproof conformance tests them"
+    yield from _wrapped(
+        f"  not exercised  {others} other clauses, which this answer cannot test; chainproof conformance tests them"
+    )
+
+
+def _wrapped(line: str) -> list[str]:
+    """A line in lines of at most _WIDTH characters, unless a word is longer."""
+    return textwrap.wrap(
+        line,
+        _WIDTH,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )

@@ -24,7 +24,7 @@ GOOD = {
 BAD = {
     "": "expected an objective such as",
     "fast": "expected an objective such as",
-    "p95 latency < 1s": "indicators: response_time",
+    "p95 latency < 1s": "expected one of response_time, service_time, schedule_lag, error_rate, throughput, first_success, settling_time, found 'latency'",
     "p95 response_time < 200ms, error_rate < 1%": "give each its own --objective",
     "p95 response_time < 200ms; error_rate<1%": "give each its own --objective",
     "mean response_time < 200ms": "a percentile such as p50, p95 or p99.9, or max",

@@ -227,7 +227,7 @@ def test_the_simplest_input_is_minimal() -> None:
 )
 def test_a_schema_without_objects_is_an_error(schema: dict[str, object]) -> None:
     """Such a chain could not be sent any valid input."""
-    with pytest.raises(SchemaError, match="no JSON object can be generated"):
+    with pytest.raises(SchemaError, match="found no JSON object that is valid by nothing"):
         simplest_input(Schema(source="nothing", document=schema))  # type: ignore[arg-type]
 
 
@@ -243,8 +243,16 @@ def test_the_document_is_not_changed() -> None:
     ("schema", "message"),
     [
         ("missing.json", "cannot read the schema missing.json"),
-        ("broken.json", "broken.json is not a JSON Schema"),
-        ("string.json", "string.json: no JSON object can be generated"),
+        ("broken.json", "broken.json is not a JSON Schema: `type`: expected one of null"),
+        (
+            "misspelt.json",
+            '`properties.a.type`: expected one of null, boolean, integer, number, string, array, object, found "strng"',
+        ),
+        ("torn.json", "the file is not JSON (expecting value at line 2, column 9)"),
+        (
+            "string.json",
+            "found no JSON object that is valid by string.json: add `examples` to the schema, or use --payloads",
+        ),
         ("infinite.json", "found a larger one at `properties.a.maximum`"),
         ("chain.py:Nobody", "Nobody"),
     ],
@@ -254,6 +262,8 @@ def test_a_bad_schema_is_one_line(
 ) -> None:
     """The error is reported before anything is sent or started."""
     (tmp_path / "broken.json").write_text('{"type": 7}')
+    (tmp_path / "misspelt.json").write_text('{"properties": {"a": {"type": "strng"}}}')
+    (tmp_path / "torn.json").write_text('{\n"type": }\n')
     (tmp_path / "string.json").write_text('{"type": "string"}')
     (tmp_path / "infinite.json").write_text('{"properties": {"a": {"maximum": 1e400}}}')
     (tmp_path / "chain.py").write_text("class Chain: pass")

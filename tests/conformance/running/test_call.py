@@ -59,6 +59,7 @@ def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # t
     assert "  passed    echo-exact: " in printed
     assert "  not exercised  " in printed
     assert printed.count("total ") == 1
+    assert [] == [line for line in printed.partition("\nClauses\n")[2].splitlines() if len(line) > 100]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from chainproof.loadtests.progress import (
     ProgressDisplay,
     RunProgress,
     live_progress,
+    log_line,
     progress_lines,
     value_so_far,
 )
@@ -65,6 +66,10 @@ def test_lines_show_rate_results_percentiles_and_objectives() -> None:
         "throughput > 12/s: met so far, 16/s",
         "first_success < 3s: no value yet",
     ] == progress_lines(progress)
+    assert (
+        "12 s of 30 s, 18 s left · 18/s · 6 in flight · ok 192, failed 24, not sent 24 · last 10 s: p50 20 ms, p95 20 ms, "
+        "p99 20 ms · missed so far: p95 response_time < 800ms, error_rate < 10%"
+    ) == log_line(progress)
     assert 2 * RECENT == len(progress.recent)
 
 
@@ -179,14 +184,14 @@ def test_lines_have_the_usual_width_on_a_terminal_that_does_not_say_its_own() ->
 
 
 def test_a_log_gets_plain_lines() -> None:
-    """Without a terminal, the lines are one line without control characters."""
+    """Without a terminal, there are no control characters."""
     stream = io.StringIO()
     display = ProgressDisplay(stream)
     display.show(["one", "two"])
     display.write("a warning\n")
     display.close()
 
-    assert "chainproof loadtests: one · two\na warning\n" == stream.getvalue()
+    assert "chainproof loadtests: one\nchainproof loadtests: two\na warning\n" == stream.getvalue()
 
 
 @pytest.mark.parametrize("quiet", [False, True])
