@@ -264,6 +264,8 @@ class CommandParser(argparse.ArgumentParser):
             same = next((each for each in _SYNONYMS.get(names[0], ()) if each in options), "")
             hint = self.hints.get(names[0]) or (f"use {same}" if same else "")
             message = f"unknown option {names[0]}{f'; {hint}' if hint else did_you_mean(names[0], options)}"
+        elif words:
+            message = f"{message}; see --help"
         # The key is no value of any option, but may have been given as one.
         self.exit(ExitCode.USAGE, _without_keys(one_line(f"{self.prog}: {message}"), sys.argv) + "\n")
 

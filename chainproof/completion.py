@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 
 import shtab
@@ -31,32 +31,44 @@ fish: chainproof completion fish > ~/.config/fish/completions/chainproof.fish"""
 def main(arguments: Sequence[str]) -> int:
     """Print the script."""
     parser = build_parser("completion", "Print a script for the completion of a shell.", EPILOG, options=OPTIONS)
-    print(shtab.complete(all_tools(), parser.parse_args(arguments).shell))
+    shell = parser.parse_args(arguments).shell
+    print(shtab.complete(all_tools(shell), shell))
     return ExitCode.PASS
 
 
-def all_tools() -> argparse.ArgumentParser:
-    """A parser of the options of every installed tool, from their tables."""
+def all_tools(shell: str = "bash") -> argparse.ArgumentParser:
+    """A parser of the options of every installed tool, from their tables, with what a shell is to offer."""
     parser = argparse.ArgumentParser(prog="chainproof")
     tools = parser.add_subparsers(dest="tool")
     tables = {entry.name: entry for entry in entry_points(group=OPTIONS_GROUP)}
     for name, summary in TOOL_SUMMARIES.items():
         tool = tools.add_parser(name, help=summary)
         if name in tables:
-            _add_arguments(tool, tables[name].load())
+            _add_arguments(tool, tables[name].load(), shell)
     return parser
 
 
 def _add_arguments(
-    parser: argparse.ArgumentParser, table: Sequence[Option] | Callable[[argparse.ArgumentParser], object]
+    parser: argparse.ArgumentParser,
+    table: Sequence[Option] | Callable[[argparse.ArgumentParser], object],
+    shell: str,
 ) -> None:
-    """Add the arguments of a tool. Values that are paths are completed as files."""
+    """Add the arguments of a tool. Values that are paths are completed as files, others as the words that the table has for them."""
     paths: set[str] = set()
+    words: dict[str, Iterable[str]] = {}
     if callable(table):
         table(parser)
     else:
         add_options(parser, table)
         paths = {option.dest for option in table if option.is_path}
+        words = {option.dest: option.completions for option in table if option.completions}
     for action in parser._actions:  # noqa: SLF001  # argparse has no public way to list options
-        if action.dest in paths or action.metavar in _PATH_METAVARS:
+        is_path = action.dest in paths or action.metavar in _PATH_METAVARS
+        if action.dest in words:
+            action.choices = [*words[action.dest], *(shtab.Optional.FILE if is_path else ())]
+            if is_path and shell != "bash":  # shtab would offer the word "file?"
+                listed = " ".join(words[action.dest])
+                both = {"zsh": f"{{compadd {listed}; _files}}", "fish": f"{listed} {shtab.FILE['fish']}"}
+                action.complete = both  # type: ignore[attr-defined]  # where shtab looks for it
+        elif is_path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it

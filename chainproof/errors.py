@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class UsageError(Exception):
@@ -27,3 +29,13 @@ def error_text(name: str, error: BaseException, place: str) -> str:
     """The message of a UserCodeError, in one line."""
     reason = " ".join(str(error).split())
     return f"{YOUR_CODE}{name} raised {type(error).__name__}{reason and f': {reason}'}{place and f' ({place})'}"
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """
+    The end of a message about an unknown name: the known one that it resembles most; empty without one.
+
+    >>> closest("stedy", ["smoke", "steady"]), closest("x", ["smoke"])
+    (' (did you mean steady?)', '')
+    """
+    return "".join(f" (did you mean {match}?)" for match in get_close_matches(word, list(known), n=1))

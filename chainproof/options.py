@@ -53,6 +53,8 @@ class Option:
     metavar: str | None = None
     choices: Iterable[str] = ()
     """The allowed values: a StrEnum or a tuple."""
+    completions: Iterable[str] = ()
+    """Values that a shell offers, if there are others as well or too many for the help."""
     default: object = None
     default_text: str = ""
     """The default in words, if it is not `default`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import math
 import os
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chainproof.clock import Seconds, parse_duration
-from chainproof.errors import UsageError
+from chainproof.errors import UsageError, closest
 from chainproof.json_text import is_number, long_integers
 
 _BYTE_ORDER_MARKS = {
@@ -174,9 +173,9 @@ def read_settings(
     errors: list[str] = []
     for key, value in table.items():
         if key not in readers:
-            nearest = difflib.get_close_matches(key, readers, n=1)
-            hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-            errors.append(f"{key}: unknown setting{hint}, expected one of {', '.join(sorted(readers))}")
+            errors.append(
+                f"{key}: unknown setting{closest(key, readers)}, expected one of {', '.join(sorted(readers))}"
+            )
             continue
         try:
             values[key] = readers[key](value)

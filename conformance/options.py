@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chainproof.clock import Seconds
+from chainproof.contract.clauses import CLAUSE_BY_ID
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, AuthScheme
 from chainproof.contract.levels import Contract, Level
 from chainproof.options import (
@@ -178,6 +179,7 @@ _OPTIONS: tuple[Option, ...] = (
         help="run only the checks whose names or clauses match, as in pytest: `credentials`, `request-id-unique`, "
         "`body and not generated`; the verdict covers only these",
         default_text="all checks",
+        completions=tuple(CLAUSE_BY_ID),
         valid_in=frozenset({Surface.COMMAND}),  # pytest has it
     ),
     Option(
@@ -277,6 +279,7 @@ _OPTIONS: tuple[Option, ...] = (
         name="--accept",
         metavar="CLAUSE[:YYYY-MM-DD]",
         repeatable=True,
+        completions=tuple(CLAUSE_BY_ID),
         help="known violation, repeatable: all findings of this clause, also new ones, are shown as accepted and do not fail the run, up "
         "to and including the day if one is given",
         group=_VERDICT,

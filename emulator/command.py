@@ -10,10 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey, load_k
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.contract.target import is_loopback
 from chainproof.endpoint import EMULATED_VARIABLE
-from chainproof.errors import UsageError
+from chainproof.errors import UsageError, closest
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import end_with_parent
 from chainproof.options import TARGET_VARIABLE
@@ -112,15 +111,10 @@ def _fault_hook(fault: str | None, variant: str | None) -> FaultHook | None:
     if fault and variant:
         raise UsageError("expected --fault or --variant, found both")
     if fault and fault not in FAULTS:
-        raise UsageError(f"expected a name shown by --list-faults, found {fault!r}{_suggestion(fault, FAULTS)}")
+        raise UsageError(f"expected a name shown by --list-faults, found {fault!r}{closest(fault, FAULTS)}")
     if variant and variant not in VARIANTS:
-        raise UsageError(f"expected a name shown by --list-variants, found {variant!r}{_suggestion(variant, VARIANTS)}")
+        raise UsageError(f"expected a name shown by --list-variants, found {variant!r}{closest(variant, VARIANTS)}")
     return FAULTS[fault].hook if fault else VARIANTS[variant].hook if variant else None
-
-
-def _suggestion(name: str, names: Iterable[str]) -> str:
-    """The closest name as a suggestion in brackets; empty without one."""
-    return "".join(f" (did you mean {match}?)" for match in get_close_matches(name, names, n=1))
 
 
 def _fault_list() -> str:

@@ -8,6 +8,10 @@ from pathlib import Path
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.options import CONTRACT_OPTION, Option, count, integer
 
+from .faults import FAULTS
+from .faults.variants import VARIANTS
+from .scenario import scenario_names
+
 
 def port(text: str) -> int:
     """A port number, for argparse."""
@@ -23,6 +27,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="SCENARIO",
         is_path=True,
         help="name of a built-in scenario, or a TOML file",
+        completions=scenario_names(),
     ),
     Option(name="--host", default="127.0.0.1", metavar="HOST", help="loopback address to listen on"),
     Option(name="--port", parse=port, metavar="PORT", default=0, default_text="a free port", help="port to listen on"),
@@ -46,9 +51,19 @@ OPTIONS: tuple[Option, ...] = (
         help="number of requests that --chain processes at once",
         default_text="from the scenario, or 1",
     ),
-    Option(name="--fault", metavar="NAME", help="emulate an endpoint with this fault; see --list-faults"),
+    Option(
+        name="--fault",
+        metavar="NAME",
+        help="emulate an endpoint with this fault; see --list-faults",
+        completions=tuple(FAULTS),
+    ),
     Option(name="--list-faults", parse=None, help="list the faults and the clauses that they violate, and exit"),
-    Option(name="--variant", metavar="NAME", help="emulate an unusual but correct endpoint; see --list-variants"),
+    Option(
+        name="--variant",
+        metavar="NAME",
+        help="emulate an unusual but correct endpoint; see --list-variants",
+        completions=tuple(VARIANTS),
+    ),
     Option(name="--list-variants", parse=None, help="list the variants and what allows them, and exit"),
     Option(
         name="--access-log",

@@ -17,13 +17,15 @@ from pathlib import Path
 from chainproof.clock import Seconds
 from chainproof.contract.addresses import DEPLOYMENT_ID, ENVIRONMENT_NAME, RESERVED_ENVIRONMENT, Identifier
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
-from chainproof.errors import UsageError
+from chainproof.errors import UsageError, closest
 from chainproof.text_files import load_toml, read_settings, toml_duration, toml_number, toml_text
 
 from .behaviour.gateway_retries import RetryPolicy
 from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
 from .behaviour.rate_limit import RateLimit
 from .behaviour.routing import Names
+
+_FOLDER = files("chainproof.emulator").joinpath("scenarios")
 
 
 class ScenarioError(UsageError):
@@ -64,13 +66,14 @@ class Scenario:
         )
 
 
+def scenario_names() -> tuple[str, ...]:
+    """The names of the built-in scenarios."""
+    return tuple(sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml")))
+
+
 def builtin_scenarios() -> dict[str, Scenario]:
     """The built-in scenarios by name."""
-    folder = files("chainproof.emulator").joinpath("scenarios")
-    scenario_files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name
-    )
-    texts = {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in scenario_files}
+    texts = {name: _FOLDER.joinpath(f"{name}.toml").read_text(encoding="utf-8") for name in scenario_names()}
     return {name: parse_scenario(tomllib.loads(text), name=name) for name, text in texts.items()}
 
 
@@ -80,7 +83,9 @@ def find_scenario(name: str) -> Scenario:
     if name in builtin:
         return builtin[name]
     if not name.endswith(".toml") and not Path(name).exists():
-        raise ScenarioError(f"expected one of {', '.join(builtin)}, or the path of a TOML file, found {name!r}")
+        raise ScenarioError(
+            f"expected one of {', '.join(builtin)}, or the path of a TOML file, found {name!r}{closest(name, builtin)}"
+        )
     return load_scenario(Path(name))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chainproof.clock import format_duration
+from chainproof.errors import closest
 from chainproof.workload.workload import Workload, WorkloadError
 from chainproof.workload.workload_file import load_workload
 
@@ -27,6 +28,7 @@ def workload(name: str) -> Workload:
         return load_workload(path)
     raise WorkloadError(
         f"expected a workload ({', '.join(workload_names())}) or the path of a TOML file, found {name!r}"
+        f"{closest(name, workload_names())}"
     )
 
 

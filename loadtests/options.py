@@ -43,7 +43,7 @@ from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY
 from chainproof.workload.search_settings import SEARCHES, SearchSettings, parse_share
 from chainproof.workload.workload import ThinkTimeDistribution, WorkloadModel
 
-from .catalogue import DEFAULT_WORKLOAD
+from .catalogue import DEFAULT_WORKLOAD, workload_names
 from .locust_options import REJECTED, locust_names
 from .retries import RETRY_POLICIES
 
@@ -485,6 +485,7 @@ _WORKLOAD_NAME = Option(
     default=DEFAULT_WORKLOAD,
     help="name of a built-in workload, or a TOML file",
     is_path=True,
+    completions=workload_names(),
     valid_in=_COMMAND,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def test_bash_offers_tools_options_values_and_files(script: Path) -> None:
     assert offered(script, "chainproof conformance --dept") == {"--depth"}
     assert offered(script, "chainproof conformance --depth ") >= {"quick", "standard", "deep"}
     assert "inputs.jsonl" in offered(script, "chainproof loadtests --payloads in")
+    assert offered(script, "chainproof loadtests st") >= {"steady"}
+    assert offered(script, "chainproof loadtests in") == {"inputs.jsonl"}
+    assert offered(script, "chainproof emulator fl") == {"flaky"}
+    assert offered(script, "chainproof emulator --fault key-t") >= {"key-truncated"}
+    assert offered(script, "chainproof conformance --accept obj") >= {"object-accepted"}
     assert offered(script, "chainproof completion ") >= {"bash", "zsh", "fish"}
 
 
@@ -67,12 +73,25 @@ def test_fish_offers_options_and_values(tmp_path: Path, capsys: pytest.CaptureFi
     """With the help of the option tables as descriptions."""
     assert main(["fish"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)
-    lines = ("chainproof loadtests --pay", "chainproof conformance --depth ")
+    (tmp_path / "steps.toml").touch()
+    lines = ("chainproof loadtests --pay", "chainproof conformance --depth ", "chainproof loadtests ste")
     commands = "; ".join(["source ./script", *(f"complete -C '{line}'" for line in lines)])
     done = run_process(["fish", "--private", "-c", commands], cwd=tmp_path, check=True)
 
-    assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == ["--payloads", "quick", "standard", "deep"]
+    assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == [
+        *("--payloads", "quick", "standard", "deep", "steady", "steps", "steps.toml")
+    ]
     assert "file with one JSON object per line" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_scripts_offer_names_and_files_together(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of workloads, scenarios, faults and clauses are in the script, and no word that stands for a file."""
+    assert main([shell]) == 0
+    script = capsys.readouterr().out
+
+    assert {"steady", "flaky", "key-truncated", "object-accepted"} <= set(re.findall(r"[\w-]+", script))
+    assert "file?" not in script
 
 
 def test_every_tool_is_completed_by_its_option_table() -> None:

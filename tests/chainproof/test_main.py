@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -154,3 +155,27 @@ def test_a_mistyped_option_is_one_line(tool: str, word: str, message: str, capsy
 
     assert 2 == ended.value.code
     assert ("", f"chainproof {tool}: {message}\n") == tuple(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("loadtests stedy", "found 'stedy' (did you mean steady?)"),
+        ("emulator flakey", "found 'flakey' (did you mean flaky?)"),
+        ("emulator --fault key-trunc", "found 'key-trunc' (did you mean key-truncated?)"),
+        ("conformance help", "unrecognized arguments: help; see --help"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_one_that_fits(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of workloads, scenarios and faults; where no word is expected, the message says where to look."""
+    tool, *words = line.split()
+    main = next(entry for entry in entry_points(group="chainproof.tools") if entry.name == tool).load()
+
+    with suppress(SystemExit):
+        assert 2 == main(words)
+    error = capsys.readouterr().err
+
+    assert error.endswith(f"{message}\n")
+    assert 1 == error.count("\n")
