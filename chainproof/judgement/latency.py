@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds, format_duration
 from chainproof.judgement.judged_requests import JudgedRequests, planned_requests, settled_requests
-from chainproof.judgement.timing_names import TIMING_NAMES
+from chainproof.judgement.timing_names import RESPONSE_TIME, SERVICE_TIME, TIMING_NAMES
 from chainproof.results.exchange import Result
 from chainproof.results.interval import Interval, RequestStats, merge_stats
 from chainproof.results.manifest import Manifest
@@ -181,6 +181,8 @@ def spectrum(requests: JudgedRequests) -> tuple[SpectrumPoint, ...]:
 
 
 NOT_ANSWERED = "not answered"
+NEVER = "never"
+"""Shown for an end of an interval that is the time of a request that was not answered."""
 TOO_FEW = "too few"
 """Shown where there are too few answers for a confidence bound."""
 
@@ -213,6 +215,24 @@ def interval_text(timing: Timing, name: str) -> str:
     return " – ".join(map(_bound_text, (estimate.low, estimate.high)))
 
 
+def interval_notes(each: Mapping[str, Timing]) -> list[str]:
+    """What the intervals of a table need to be understood: its words, and a part of a time with a wider interval than the whole."""
+    texts = " ".join(interval_text(timing, name) for timing in each.values() for name in timing.quantiles)
+    notes = []
+    if TOO_FEW in texts:
+        notes.append(f"{TOO_FEW}: there are too few independent answers to bound the true value at this end")
+    if NEVER in texts:
+        notes.append(f"{NEVER}: the true value may be that of a request that was not answered")
+    response, service = each[RESPONSE_TIME].quantiles, each[SERVICE_TIME].quantiles
+    highs = [(response[name].high, service[name].high) for name in response.keys() & service.keys()]
+    if any(whole is not None and (part is None or part > whole * _NEXT_BUCKET) for whole, part in highs):
+        notes.append(
+            "Each interval follows from how much the values of its own column vary over time, so that of the service time can "
+            "be wider than that of the response time."
+        )
+    return notes
+
+
 def text_with_interval(timing: Timing, name: str) -> str:
     """A quantile with its 95 % interval in brackets."""
     value, interval = time_text(columns(timing).get(name)), interval_text(timing, name)
@@ -223,4 +243,4 @@ def _bound_text(bound: Seconds | None) -> str:
     """One end of an interval."""
     if bound is None:
         return TOO_FEW
-    return "never" if math.isinf(bound) else format_duration(bound)
+    return NEVER if math.isinf(bound) else format_duration(bound)

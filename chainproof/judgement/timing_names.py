@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 RESPONSE_TIME = "response_time_s"
 """The name of the headline: the response time of ok answers."""
+SERVICE_TIME = "service_time_s"
+"""The part of it without the delay of the load generator."""
 
 
 class TimingName(NamedTuple):
@@ -19,7 +21,7 @@ class TimingName(NamedTuple):
 
 TIMING_NAMES: dict[str, TimingName] = {
     RESPONSE_TIME: TimingName("response time", "ok answers", "ok answers, from the intended start"),
-    "service_time_s": TimingName("service time", "ok answers", "ok answers, from the actual start"),
+    SERVICE_TIME: TimingName("service time", "ok answers", "ok answers, from the actual start"),
     "planned_response_time_s": TimingName(
         "all planned", "response time", "response time of all planned requests; what is not ok was never answered"
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -77,10 +77,12 @@ def _filled(over_time: Sequence[Span], low: Seconds, high: Seconds, width: int) 
 
 
 def _limits(cells: Sequence[_Filled]) -> list[PerSecond]:
-    """The upper limits of the levels: equal steps on a logarithmic scale."""
-    least, most = min(cell.rate for cell in cells), max(cell.rate for cell in cells)
+    """The upper limits of the levels: the highest rates below equal steps on a logarithmic scale."""
+    rates = sorted({cell.rate for cell in cells})
+    least, most = rates[0], rates[-1]
     number = min(_COLOURS, int(most / least + 1e-9))
-    return [most * (least / most) ** ((number - level) / number) for level in range(1, number + 1)]
+    steps = [most * (least / most) ** ((number - level) / number) for level in range(1, number + 1)]
+    return sorted({rates[max(bisect_right(rates, step * (1 + 1e-9)) - 1, 0)] for step in steps})
 
 
 def _levels(limits: Sequence[PerSecond]) -> range:

@@ -9,9 +9,9 @@ from chainproof.contract.remedies import remedies_for
 from chainproof.judgement.conformance_summary import ConformanceSummary
 from chainproof.judgement.latency import (
     QUANTILES,
-    TOO_FEW,
     Timing,
     columns,
+    interval_notes,
     text_with_interval,
     too_few,
 )
@@ -177,12 +177,9 @@ def _latency(summary: LoadSummary) -> str:
         [name, *(text_with_interval(each, name) for each in kinds)]
         for name in (*(name for name, _ in QUANTILES), "max")
     ]
-    is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
-    note = (
-        "\n\ntoo few: there are too few independent answers to bound the true value at this end" if is_unbounded else ""
-    )
+    notes = "".join(f"\n\n{note}" for note in interval_notes(summary.timings))
     header = ["", *(f"{TIMING_NAMES[key].title}, {TIMING_NAMES[key].of}" for key in summary.timings)]
-    return table(header, rows, right=tuple(range(1, len(header)))) + note
+    return table(header, rows, right=tuple(range(1, len(header)))) + notes
 
 
 def _over_time(summary: LoadSummary) -> str:

@@ -11,9 +11,9 @@ from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
 from chainproof.judgement.latency import (
     QUANTILES,
-    TOO_FEW,
     Timing,
     columns,
+    interval_notes,
     interval_text,
     too_few,
 )
@@ -155,13 +155,8 @@ def _latency(summary: LoadSummary) -> list[str]:
     for name in (*(name for name, _ in QUANTILES), "max"):
         rows.append([name, *(quantities.time(columns(timing).get(name)) for _, timing in each)])
         rows.append(["", *(interval_text(timing, name).replace(" – ", "–") for _, timing in each)])
-    is_unbounded = any(TOO_FEW in cell for row in rows for cell in row)
-    note = (
-        ["    too few: there are too few independent answers to bound the true value at this end"]
-        if is_unbounded
-        else []
-    )
-    return table([row for row in rows if any(row)]) + note
+    notes = [line for note in interval_notes(summary.timings) for line in wrapped(note, "    ")]
+    return table([row for row in rows if any(row)]) + notes
 
 
 def _throughput(summary: LoadSummary) -> list[str]:

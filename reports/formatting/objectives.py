@@ -44,8 +44,9 @@ def share_bounds(result: ObjectiveResult) -> str:
         return ""
     # A bound may be rounded away from the share: it then says less, and nothing wrong.
     low, high = (0.0 if share.low < _NONE else share.low), (1.0 if share.high > 1.0 - _NONE else share.high)
-    confidence = " and ".join(dict.fromkeys(f"{100.0 * each:.3g} %" for each in result.confidence))
-    return f"{percent(low)} – {percent(high)} (confidence {confidence})"
+    lower, upper = (f"{100.0 * each:.3g} %" for each in result.confidence)
+    confidence = f"confidence {lower}" if lower == upper else f"lower: confidence {lower}, upper: {upper}"
+    return f"{percent(low)} – {percent(high)} ({confidence})"
 
 
 def dependence(result: ObjectiveResult) -> str:

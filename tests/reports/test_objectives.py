@@ -41,6 +41,13 @@ def test_a_bound_has_no_more_digits_than_it_means(low: float, high: float, expec
     assert f"{expected} (confidence 95 %)" == objectives.share_bounds(result)
 
 
+def test_bounds_of_different_confidence_are_told_apart() -> None:
+    """The lower bound decides whether an objective is met, the upper one whether it is missed."""
+    text = objectives.share_bounds(replace(UNDECIDED, confidence=(0.95, 0.975)))
+
+    assert "(lower: confidence 95 %, upper: 97.5 %)" in text
+
+
 @pytest.mark.parametrize(
     ("effect", "time", "expected"),
     [

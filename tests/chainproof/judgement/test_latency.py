@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.latency import QUANTILES, interval_text, text_with_interval, timings
-from chainproof.judgement.timing_names import TIMING_NAMES
+from chainproof.judgement.latency import QUANTILES, Timing, interval_notes, interval_text, text_with_interval, timings
+from chainproof.judgement.timing_names import RESPONSE_TIME, SERVICE_TIME, TIMING_NAMES
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.interval import RequestStats, merge_stats
-from chainproof.statistics.confidence_intervals import quantile
+from chainproof.statistics.confidence_intervals import Estimate, quantile
 from chainproof.statistics.histogram import Histogram
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
@@ -129,3 +129,30 @@ def test_an_interval_reaches_as_far_as_its_dependent_requests_leave_open() -> No
     assert alone.low > 0.4
     assert found.low is not None
     assert found.low < 0.1
+
+
+def a_timing(high: float | None) -> Timing:
+    """A timing with one quantile."""
+    estimate = Estimate(value=0.02, low=0.01, high=high)
+    return Timing(count=100, quantiles={"p95": estimate}, max=0.05, min=0.01, mean=0.02)
+
+
+@pytest.mark.parametrize(
+    ("response", "service", "starts"),
+    [
+        (0.03, 0.03, []),
+        (0.03, 0.02, []),
+        (0.03, 0.1, ["Each interval"]),
+        (0.03, None, ["too few: ", "Each interval"]),
+        (math.inf, math.inf, ["never: "]),
+        (None, None, ["too few: "]),
+    ],
+)
+def test_what_needs_an_explanation_in_a_table_of_intervals_has_one(
+    response: float | None, service: float | None, starts: list[str]
+) -> None:
+    """Words in place of a bound, and an interval of a part that is wider than that of the whole."""
+    notes = interval_notes({RESPONSE_TIME: a_timing(response), SERVICE_TIME: a_timing(service)})
+
+    assert len(starts) == len(notes)
+    assert all(note.startswith(start) for note, start in zip(notes, starts, strict=True))

@@ -28,6 +28,7 @@ def test_every_ok_answer_is_in_a_cell(seconds, rate, width):
     assert times.count == round(sum(cell.rate * (cell.end - cell.start) for cell in cells))
     assert len({(cell.start, cell.times) for cell in cells}) == len(cells)
     assert limits == sorted(limits)
+    assert {cell.rate for cell in cells} >= set(limits), "the legend names rates that occur"
     assert max(cell.rate for cell in cells) <= limits[-1] * (1 + 1e-9)
     unit = build_timeline(over_time, ()).unit.seconds
     assert sum(cell.end - cell.start for cell in cells) == round(sum((c.x[1] - c.x[0]) * unit for c in drawn))
