@@ -3,7 +3,7 @@ Finds numbers that JSON Schema permits, and that the types for numbers of many l
 
 For JSON Schema `6.0` is an integer, and numbers have no bounds unless the schema gives them. Decoders for types such as int32
 in Go, Rust, Java and C# reject `6.0`, and what is beyond their bounds. A class with type hints says more: its model accepts such a number
-or does not.
+or does not. It may accept a whole number beyond 64 bits, and reject what a decoder such as orjson makes of it, which is a fraction.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ _MAX_PLACES = 40
 
 def number_of_some_types(schema: Schema | None, body: bytes) -> str | None:
     """What kind of number, that matches a schema but not every type, an input has, in words; None without one."""
-    if schema is None or schema.model is not None or _MAY_HAVE_ONE.search(body) is None:
+    if schema is None or _MAY_HAVE_ONE.search(body) is None:
         return None
     value = parse_json(body)
     if isinstance(value, InvalidJson | TooComplex):
         return None
+    if schema.model is not None:
+        # Like many decoders, `parse_json` reads a whole number beyond 64 bits as one with a fraction.
+        is_left_open = schema.surely_rejects(value) and schema.accepts(value)
+        return "a number beyond those of 64 bits" if is_left_open else None
     named = max((abs(number) for number in values_in(schema.document) if is_number(number)), default=0)
     for place, number in _numbers(body):
         size = abs(float(number))

@@ -179,3 +179,17 @@ def test_a_model_says_which_numbers_it_accepts() -> None:
     schema = load_input_schema(f"{Path(__file__).parents[2]}/ordinary_chain/app.py:Chain")
 
     assert number_of_some_types(schema, b'{"amounts":[],"count":6.0}') is None
+
+
+def test_a_decoder_may_read_a_whole_number_beyond_64_bits_as_a_fraction(tmp_path: Path) -> None:
+    """A chain with orjson hands its model such a number as a fraction, which the model rejects. An int of Python has any size."""
+    (tmp_path / "sized.py").write_text(
+        "from pydantic import BaseModel\nclass Sized(BaseModel):\n    size: int\n    share: float = 0\n"
+    )
+    schema = load_input_schema(f"{tmp_path}/sized.py:Sized")
+
+    def is_left_open(number: str) -> bool:
+        return number_of_some_types(schema, f'{{"size":{number},"share":1e308}}'.encode()) is not None
+
+    numbers = ("-9223372036854775809", "18446744073709551616", "-9223372036854775808", "18446744073709551615", "6.0")
+    assert list(map(is_left_open, numbers)) == [True, True, False, False, False]
