@@ -1,7 +1,8 @@
 """
 Pairs of different inputs that a careless cache takes for equal.
 
-Such a cache joins texts, rounds numbers, drops repeated items, takes an empty value for none, or a text for another value. Nothing is sent here.
+Such a cache joins texts, sorts words, rounds numbers, drops repeated items, takes an empty value for none, or a text for another value. Nothing is
+sent here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .input_variations import Accepts, Place, encoded, format_place, leaf_places
 Change = Callable[[JSON], JSON]
 """Makes another input of one."""
 
-_SEPARATORS = ("", ":", "|", ",", "-", " ")
+_SEPARATORS = ("", " ", ",", "|", "\n", ":", "-")
 _MAX_JOINED = 4
 """Pairs of texts of one object that may be joined."""
 _LITTLE = 0.004
@@ -48,6 +49,8 @@ class AmbiguousPair:
     """Where the two inputs differ."""
     first: Change
     second: Change
+    kept: Place = ()
+    """Where a text is that becomes a part of both inputs, so that a unique one makes both new."""
 
 
 def ambiguous_pairs(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
@@ -58,7 +61,10 @@ def ambiguous_pairs(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
         # True equals 1 in Python, but not in JSON.
         return encoded(first) != encoded(second) and accepts(first) and accepts(second)
 
-    yield from filter(are_accepted, _joined(value, accepts))
+    merged = tuple(filter(are_accepted, _merged(value)))
+    yield from merged
+    yield from filter(are_accepted, _joined(value, accepts, of_items=not merged))
+    yield from islice(filter(are_accepted, _reordered(value)), 1)
     for alike in (_empty(value), _repeated(value), _rounded(value, accepts), _retyped(value)):
         yield from islice(filter(are_accepted, alike), _MAX_ALIKE)
 
@@ -72,22 +78,71 @@ def _unchanged(value: JSON) -> JSON:
     return value
 
 
-def _joined(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
+def _merged(value: JSON) -> Iterator[AmbiguousPair]:
+    """An array of two items with a text, and one of a single item whose text has both."""
+    places = [place for place in _texts(value) if any(isinstance(each, int) for each in place)]
+    for place in sorted(places, key=len)[:1]:
+        length = max(number for number, each in enumerate(place) if isinstance(each, int))
+        for separator in _SEPARATORS:
+            yield AmbiguousPair(
+                label=f"`{format_place(place)}` and that of the next item joined by {separator!r}",
+                places=(place[:length],),
+                first=_with_items(place, length, "", "zq"),
+                second=_with_items(place, length, f"{separator}zq"),
+                kept=place,
+            )
+
+
+def _with_items(place: Place, length: int, end: str, *others: str) -> Change:
+    """A change of an array: an item with another end of the text at a place, and one with each of some texts."""
+
+    def change(value: JSON) -> JSON:
+        item, within = value_at(value, place[: length + 1]), place[length + 1 :]
+        texts = (f"{value_at(value, place)}{end}", *others)
+        return with_value(value, place[:length], [with_value(item, within, text) for text in texts])
+
+    return change
+
+
+def _reordered(value: JSON) -> Iterator[AmbiguousPair]:
+    """A text with two words in either order."""
+    for place in _texts(value):
+        yield AmbiguousPair(
+            label=f"the words of `{format_place(place)}` in another order",
+            places=(place,),
+            first=_with_text(place, "{} zq"),
+            second=_with_text(place, "zq {}"),
+            kept=place,
+        )
+
+
+def _with_text(place: Place, form: str) -> Change:
+    """A change that puts a text into another one."""
+    return lambda value: with_value(value, place, form.format(value_at(value, place)))
+
+
+def _texts(value: JSON) -> Iterator[Place]:
+    """Where an input has texts."""
+    return (place for place in leaf_places(value) if isinstance(value_at(value, place), str))
+
+
+def _joined(value: JSON, accepts: Accepts, *, of_items: bool) -> Iterator[AmbiguousPair]:
     """Two texts of one object or array, of which the first one ends as the second one begins."""
     siblings = defaultdict[Place, list[Place]](list)
-    for place in leaf_places(value):
-        if isinstance(value_at(value, place), str) and accepts(with_value(value, place, "zq")):
+    for place in _texts(value):
+        if accepts(with_value(value, place, "zq")):
             siblings[place[:-1]].append(place)
     pairs = [pair for parent in sorted(siblings, key=len) for pair in permutations(siblings[parent], 2)]
     items = [pair for pair in pairs if isinstance(pair[0][-1], int)]
     members = [pair for pair in pairs if isinstance(pair[0][-1], str)]
-    for first, second in (*members[:_MAX_JOINED], *items[:1]):
+    for first, second in (*members[:_MAX_JOINED], *items[: int(of_items)]):
         for separator in _SEPARATORS:
             yield AmbiguousPair(
                 label=f"`{format_place(first)}` and `{format_place(second)}` joined by {separator!r}",
                 places=(first, second),
                 first=_joined_texts(first, f"{separator}z", second, "q"),
                 second=_joined_texts(first, "", second, f"z{separator}q"),
+                kept=first,
             )
 
 

@@ -36,7 +36,16 @@ from ...inputs.input_variations import (
     with_value,
 )
 from ...inputs.member_names import is_identifier, tells_of_cache
-from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, leaves, without
+from ...judging.output_comparison import (
+    ANY_ITEM,
+    Leaves,
+    Path,
+    agree_at,
+    differing_paths,
+    format_output_path,
+    leaves,
+    without,
+)
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.budget import Round
@@ -75,6 +84,10 @@ _TOKEN_LENGTH, _LEAST_TOKEN = 16, 8
 _WORD = "word "
 """What the last name of the path of a word begins with."""
 _MAX_WORDS = 300
+_COUNT = "count of values"
+"""The last name of the path of the number of values in an array."""
+_MAX_DETOURS = 3
+"""Changes without an effect that are tried for inputs with equal outputs."""
 _SIMILAR_PLACES = 3
 _SIMILAR_INPUTS = 5
 """Inputs, each of which differs from another one in one argument."""
@@ -395,35 +408,46 @@ def _setting(variation: Variation) -> Change:
 
 def _compare_ambiguous_pairs(requester: Requester, source: InputSource) -> bool:
     """Compare the outputs for inputs that a careless cache takes for equal. True after a violation."""
+    varying = _varying_paths(requester, source)
     for pair in ambiguous_pairs(source.value, source.accepts):
         unique = _place_for_unique_value(source, pair)
-        if unique is None or not _have_equal_outputs(requester, source, pair, unique):
+        if unique is None or not _have_equal_outputs(requester, source, pair, unique, varying):
             continue
-        if _CacheProbe(requester, source, unique, pair.first).find(pair.second, pair.places[-1], pair.label):
+        probe = _CacheProbe(requester, source, unique, pair.first)
+        if probe.find(pair.second, pair.places[-1], pair.label) or probe.find_by_detour(pair, varying):
             return True
     return False
+
+
+def _varying_paths(requester: Requester, source: InputSource) -> frozenset[Path]:
+    """Where the output for an input is another one each time, as ids and times are."""
+    body = encoded(source.unique())
+    first, second = (send_alone(requester, body, "an input sent twice") for _ in range(2))
+    return differing_paths(first, second) if first is not None and second is not None else frozenset()
 
 
 def _place_for_unique_value(source: InputSource, pair: AmbiguousPair) -> Place | None:
     """
     Where both inputs of a pair get the same unique value, so that a cache does not know them yet: outside of what differs, or
-    in the first of two texts.
+    in a text that is a part of both.
     """
     elsewhere = [place for place in source.places if all(place[: len(each)] != each for each in pair.places)]
-    first = pair.places[0] if len(pair.places) > 1 and pair.places[0] in source.places else None
-    return min(elsewhere, key=is_identifier, default=first)
+    kept = pair.kept if pair.kept in source.places else None
+    return min(elsewhere, key=is_identifier, default=kept)
 
 
-def _have_equal_outputs(requester: Requester, source: InputSource, pair: AmbiguousPair, unique: Place) -> bool:
+def _have_equal_outputs(
+    requester: Requester, source: InputSource, pair: AmbiguousPair, unique: Place, varying: Collection[Path]
+) -> bool:
     """True if two inputs, one after the other, have equal outputs."""
     base = source.with_unique(source.value, unique)
     first, second = (send_alone(requester, encoded(change(base)), pair.label) for change in (pair.first, pair.second))
-    return _are_equal(first, second)
+    return _are_equal(first, second, varying=varying)
 
 
-def _are_equal(first: Leaves | None, second: Leaves | None) -> bool:
-    """True if there are two outputs, with equal values."""
-    return first is not None and second is not None and not differing_paths(first, second)
+def _are_equal(first: Leaves | None, second: Leaves | None, *, varying: Collection[Path] = ()) -> bool:
+    """True if there are two outputs, with equal values except at *varying* paths."""
+    return first is not None and second is not None and not differing_paths(first, second).difference(varying)
 
 
 class _CacheProbe:
@@ -480,6 +504,50 @@ class _CacheProbe:
         )
         self._record(violation, changed, label)
         return True
+
+    def find_by_detour(self, pair: AmbiguousPair, varying: Collection[Path]) -> bool:
+        """
+        The same for a pair whose outputs depend on the unique value in every place. A change without an effect, which makes the input
+        new to a cache, shows whether the second input has the output of the first one by right. True after a violation.
+        """
+        if is_identifier(self._place) or _are_equal(self._base, self._send(self._usual), varying=varying):
+            return False
+        for detour in islice(self._detours(pair), _MAX_DETOURS):
+            if all(self._is_taken_for_first(pair, detour, varying) for _ in range(_CONTROLS)):
+                violation = Violation(
+                    clause=clauses.ANSWER_MATCHES_REQUEST,
+                    expected="the answer to the own input",
+                    actual=f"the answer to an earlier input, which differs in {pair.label}",
+                )
+                self._record(violation, pair.second(self._source.value), pair.label)
+                return True
+        return False
+
+    def _detours(self, pair: AmbiguousPair) -> Iterator[Change]:
+        """Changes of other arguments than those of a pair, and a member that the chain ignores."""
+        if self._requester.inputs.ignores_unnamed:
+            member: dict[str, JSON] = {f"chainproof{self._source.rng.getrandbits(32)}": 1}
+            yield lambda value: {**value, **member} if isinstance(value, dict) else value
+        arguments = {place[:1] for place in (*pair.places, self._place)}
+        for each in self._source.variations_by_argument():
+            if each.place[:1] not in arguments:
+                yield _setting(each)
+
+    def _is_taken_for_first(self, pair: AmbiguousPair, detour: Change, varying: Collection[Path]) -> bool:
+        """True if the second input of a pair has the output of the first one before it, and another one with a change without an effect."""
+        for change in (pair.first, pair.second):
+            value = change(self._unique())
+            if not _are_equal(self._alone(value), self._alone(detour(value)), varying=varying):
+                return False
+        base = self._unique()
+        first, second, own = (
+            self._alone(each) for each in (pair.first(base), pair.second(base), detour(pair.second(base)))
+        )
+        return (
+            own is not None
+            and _are_equal(first, second, varying=varying)
+            and not _are_equal(second, own, varying=varying)
+        )
 
     def _is_remembered(self) -> bool:
         """
@@ -559,7 +627,10 @@ class _CacheProbe:
 
 
 def _with_words(output: Leaves) -> Leaves:
-    """The values of an output, and each word of its texts: a part of a text may depend on a part of the input."""
+    """
+    The values of an output, each word of its texts, and how many values its arrays have: these may depend on a part of the input,
+    where the values depend on all of it.
+    """
     words = {
         (*path, f"{_WORD}{number}"): (word,)
         for path, values in output.items()
@@ -567,12 +638,14 @@ def _with_words(output: Leaves) -> Leaves:
         for number, word in enumerate(values[0].split(" ")[:_MAX_WORDS])
         if " " in values[0]
     }
-    return {**output, **words}
+    counts = {(*path, _COUNT): (len(values),) for path, values in output.items() if ANY_ITEM in path}
+    return {**output, **words, **counts}
 
 
 def _format_path(path: Path) -> str:
-    """A path as text, without a word at its end."""
-    return format_output_path(path[:-1] if path[-1].startswith(_WORD) else path)
+    """A path as text, without a word or count at its end."""
+    last = path[-1] if path else ""
+    return format_output_path(path[:-1] if last.startswith(_WORD) or last == _COUNT else path)
 
 
 def _compare_similar_texts(requester: Requester, source: InputSource) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -185,3 +186,103 @@ def test_a_target_is_never_asked_about_the_input_that_is_sent_later() -> None:
     texts = {str(each) for each in (first, second) for each in (each["question"], *each["documents"], each["top_k"])}
     assert len(texts) == 8
     assert not [text for text in texts for each in asked if text in each]
+
+
+EMBED_SCHEMA = Schema(
+    source="embed.json",
+    document={
+        "type": "object",
+        "properties": {
+            "texts": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            "normalize": {"type": "boolean"},
+        },
+        "required": ["texts"],
+    },
+)
+PAIR_SCHEMA = Schema(
+    source="pair.json",
+    document={
+        "type": "object",
+        "properties": {"first": {"type": "string"}, "last": {"type": "string"}, "normalize": {"type": "boolean"}},
+        "required": ["first", "last"],
+    },
+)
+
+
+def number_of(*values: Any) -> float:
+    """A number that depends on all of some values."""
+    return zlib.crc32(json.dumps(values).encode()) / 2**32
+
+
+def embed(value: Value) -> Value:
+    """A vector for each text, all of which depends on it."""
+    return {"embeddings": [[number_of(text, index) for index in range(8)] for text in value["texts"]]}
+
+
+def scored(value: Value) -> Value:
+    """A number that depends on both texts, and one that the answer has alone."""
+    return {"id": random.random(), "score": number_of(value["first"], value["last"])}
+
+
+def ran(
+    run_suite: RunSuite, schema: Schema, output: Callable[[Value], Value], key: Callable[[Value], object]
+) -> set[str]:
+    """The violated clauses of a chain that stores its outputs by this key."""
+    stored: dict[object, Value] = {}
+
+    def answer(request: EndpointRequest) -> EndpointAnswer:
+        if (rejected := rejection(request)) is not None:
+            return rejected
+        value = json.loads(request.body)
+        if not schema.accepts(value):
+            return error(400, "client_error")
+        found = stored.setdefault(key(value), output(value))
+        found = {**found, "id": random.random()} if "id" in found else found
+        return EndpointAnswer(status=200, body=json.dumps(found).encode())
+
+    options = {"echo": False, "steerable": False, "input_schema": schema}
+    return run_suite(answer, checks=WHOLE, **options).clauses
+
+
+SEPARATORS = ("", " ", ",", "|", "\n")
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_cache_whose_key_joins_the_texts_of_an_array_is_found(run_suite: RunSuite, separator: str) -> None:
+    """Everything in the output depends on each text, so that only the number of vectors shows whose they are."""
+    assert (
+        ran(run_suite, EMBED_SCHEMA, embed, lambda value: (value.get("normalize"), separator.join(value["texts"])))
+        == LEAK
+    )
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_cache_whose_key_joins_two_arguments_is_found(run_suite: RunSuite, separator: str) -> None:
+    """The whole output depends on both, so that only an input that is new to the cache shows what its own output is."""
+
+    def key(value: Value) -> object:
+        return (value.get("normalize"), f"{value['first']}{separator}{value['last']}")
+
+    assert ran(run_suite, PAIR_SCHEMA, scored, key) == LEAK
+
+
+def test_a_cache_whose_key_sorts_words_is_found(run_suite: RunSuite) -> None:
+    """Texts with the same words in another order are other texts."""
+
+    def key(value: Value) -> object:
+        return (value.get("normalize"), *(" ".join(sorted(value[name].split())) for name in ("first", "last")))
+
+    assert ran(run_suite, PAIR_SCHEMA, scored, key) == LEAK
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_chain_that_joins_texts_itself_is_no_cache(run_suite: RunSuite, separator: str) -> None:
+    """Equal outputs are right if they depend on the joined text only, also with a whole key."""
+
+    def joined(value: Value) -> Value:
+        return {"score": number_of(separator.join(value["texts"]))}
+
+    def named(value: Value) -> Value:
+        return {"score": number_of(value["first"] + separator + value["last"])}
+
+    assert (set(), set()) == (ran(run_suite, EMBED_SCHEMA, joined, str), ran(run_suite, PAIR_SCHEMA, named, str))
