@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from chainproof.clock import Seconds
@@ -55,6 +55,7 @@ def is_slow(times: ResponseTimes) -> bool:
 
 
 BURST = 4
+_SENT_ALONE = 2
 """Requests that are sent at the same time to learn whether a target serves them so."""
 
 
@@ -67,6 +68,18 @@ def usable_concurrency(limit: int, accepted: Seconds, burst: Seconds) -> int:
     """
     alone = BURST * accepted
     return limit if burst < alone / 2 else max(1, min(limit, round(alone / burst)))
+
+
+def measured_concurrency(limit: int, accepted: Seconds, seconds_of: Callable[[int], Seconds]) -> int:
+    """
+    The same, by how long so many equal requests at once take.
+
+    Their input may take longer than the quickest one so far, which took *accepted*. So if they are slow, it is also sent alone.
+    """
+    burst = seconds_of(BURST)
+    if usable_concurrency(limit, accepted, burst) < limit:
+        accepted = max(accepted, *(seconds_of(1) for _ in range(_SENT_ALONE)))
+    return usable_concurrency(limit, accepted, burst)
 
 
 def _seconds(count: RequestCount, times: ResponseTimes) -> Seconds:

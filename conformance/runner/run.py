@@ -36,7 +36,7 @@ from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
 from .input_discovery import discover_inputs
 from .interruption import Interruption
-from .plan import BURST, FAST, RunPlan, count_of, is_slow, plan_run, time_limit, usable_concurrency
+from .plan import FAST, RunPlan, count_of, is_slow, measured_concurrency, plan_run, time_limit
 from .reproduction import reproduce_findings
 from .schedule import CheckProgress, CheckRunner, Schedule
 
@@ -168,13 +168,17 @@ _MAX_BURST: Seconds = 2.0
 
 def _measured_concurrency(requester: Requester, times: ResponseTimes) -> int:
     """How many requests at the same time are of use: many chains serve one after the other."""
-    limit, requests = requester.limits.concurrency, [requester.build_request(label="one of a few at once")] * BURST
-    began = time.monotonic()
+    request = requester.build_request(label="one of a few at once")
+
+    def seconds_of(count: int) -> Seconds:
+        began = time.monotonic()
+        run_together(requester.send_once, [request] * count)
+        return time.monotonic() - began
+
     try:
-        run_together(requester.send_once, requests)
+        return measured_concurrency(requester.limits.concurrency, times.accepted, seconds_of)
     except CheckSkipped:
-        return limit
-    return usable_concurrency(limit, times.accepted, time.monotonic() - began)
+        return requester.limits.concurrency
 
 
 _MORE_TIME = 1.2

@@ -34,7 +34,14 @@ from chainproof.conformance.probing.waits import TargetBehaviour
 from chainproof.conformance.runner import reproduction
 from chainproof.conformance.runner import schedule as schedule_module
 from chainproof.conformance.runner.input_discovery import discover_inputs
-from chainproof.conformance.runner.plan import RunPlan, count_of, in_order, plan_run, usable_concurrency
+from chainproof.conformance.runner.plan import (
+    RunPlan,
+    count_of,
+    in_order,
+    measured_concurrency,
+    plan_run,
+    usable_concurrency,
+)
 from chainproof.conformance.runner.power_order import CheckPower
 from chainproof.conformance.runner.run import ConformanceRun, _enough_time
 from chainproof.conformance.runner.schedule import CheckRunner, Schedule
@@ -224,6 +231,16 @@ def test_a_target_that_serves_one_request_after_the_other_gets_them_so(burst: fl
 
     assert concurrency == usable
     assert (concurrency < 8) == (plan_run(ALL_CHECKS, times, depth=Depth.QUICK, limits=limits).examples_scale < 1)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "alone", "concurrency"), [(1.4, 1.4, 8), (1.4, 0.35, 1), (0.3, 5.0, 8), (1.4, 0.7, 2)]
+)
+def test_an_input_that_takes_longer_than_others_does_not_look_like_a_queue(
+    at_once: float, alone: float, concurrency: int
+) -> None:
+    """What counts is how long the same input takes alone, and not the quickest one, which takes 0.2 seconds here."""
+    assert concurrency == measured_concurrency(8, 0.2, lambda count: alone if count == 1 else at_once)
 
 
 @pytest.mark.parametrize(("rejected", "concurrency"), [(0.05, 1), (0.25, 8)])
