@@ -93,6 +93,9 @@ def limiting_unauthenticated() -> AnswerFunction:
 CORRECT_VARIANTS: dict[str, AnswerFunction] = {
     "splitting Authorization at whitespace": as_if(with_right_key, has_key_after_split),
     "normalising paths": as_if(lambda request: replace(request, path=normalised(request.path))),
+    "rejecting a Connection that names Authorization": when(
+        lambda request: any("Authorization" in value for value in request.values("connection")), plain_text(400)
+    ),
     "authentication before routing": authenticating_first,
     "404 to other methods": when(lambda request: request.method != "POST", plain_text(404)),
     "501 to other methods": when(lambda request: request.method not in ("POST", "GET"), plain_text(501)),
