@@ -240,8 +240,8 @@ def unsteady(inputs: CaveatInput) -> Iterator[Caveat]:
             code=CaveatCode.UNSTEADY,
             text="Response times changed in the course of the run: in its three thirds "
             f"{'; '.join(changing)}. Figures of the whole run mix these.",
-            remedy="Leave a slow start out with --warm-up, and run for longer. A target that becomes slower all the time, "
-            "as with a leak or a queue that grows, has no percentile.",
+            remedy="Leave a slow start out with --warm-up, and run for longer. If the target becomes slower all the "
+            "time, as with a leak or a queue that grows, its percentiles only say how long the run was.",
         )
 
 

@@ -138,9 +138,14 @@ class Workload:
 
     def _setting_errors(self) -> list[str]:
         """Errors outside phases and search."""
+        rate = "the highest rate of the phases" if self.phases else "rate"
         checks = (
-            (self.rate > 0, f"rate: expected more than 0 requests per second, found {self.rate:g}"),
-            (self.rate <= 100_000, f"rate: expected at most 100000 requests per second, found {self.rate:g}"),
+            (
+                self.rate > 0
+                or any(min(phase.rate, phase.final_rate) < 0 for phase in self.phases),  # which has its own message
+                f"{rate}: expected more than 0 requests per second, found {self.rate:g}",
+            ),
+            (self.rate <= 100_000, f"{rate}: expected at most 100000 requests per second, found {self.rate:g}"),
             (self.users > 0, f"users: expected at least 1, found {self.users}"),
             (self.users <= MAX_USERS, f"users: expected at most {MAX_USERS} for each run, found {self.users}"),
             (self.think_time >= 0, f"think_time: expected at least 0 s, found {self.think_time:g} s"),
@@ -205,9 +210,12 @@ class Workload:
             min_rate = min(phase.rate, phase.final_rate)
             checks += [
                 (phase.duration > 0, f"phase {phase.name}: expected a duration of more than 0 s"),
-                (valid_rates, f"phase {phase.name}: expected rates of at least 0 requests per second"),
                 (
-                    0 <= phase.amplitude <= min_rate,
+                    valid_rates,
+                    f"phase {phase.name}: expected a rate of at least 0 requests per second, found {min_rate:g}",
+                ),
+                (
+                    0 <= phase.amplitude <= min_rate or not valid_rates,
                     f"phase {phase.name}: expected an amplitude from 0 to its lowest rate, {min_rate:g}, found {phase.amplitude:g}",
                 ),
                 (phase.period > 0, f"phase {phase.name}: expected a period of more than 0 s"),

@@ -117,9 +117,11 @@ def _payloads(value: object) -> tuple[Payload, ...]:
 def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
     contents = [isinstance(row.get("body"), dict), isinstance(row.get("file"), str), isinstance(row.get("text"), str)]
     if set(row) - {"name", "weight", "body", "file", "text"} or sum(contents) != 1:
+        others = [key for key in ("body", "text", "file") if key in row]
+        body = f"a `body` that is no table: {row['body']!r}" if others == ["body"] and not contents[0] else ""
         raise ValueError(
             f"payload {number}: expected a table `body`, a JSON `text` or a `file` with one JSON object per line, and "
-            f"optionally name and weight, found {sorted(row)}"
+            f"optionally name and weight, found {body or ', '.join(row) or 'nothing'}"
         )
     weight = toml_number(row.get("weight", 1.0))
     if "file" in row:

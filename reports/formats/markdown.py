@@ -107,7 +107,7 @@ def _longest_run(text: str) -> int:
 
 
 def prose(text: str) -> str:
-    """Our own sentence, with text between backticks as code."""
+    """Our own sentence, with text between backticks as code; it may quote other text, which is escaped."""
     pieces = text.split("`")
     return "".join(code(piece) if place % 2 else plain(piece) for place, piece in enumerate(pieces))
 
@@ -295,14 +295,14 @@ def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
     known = f", **{clauses.waived(accepting)}**" if accepting is not None else ""
     lines = [
         f"- **{plain(finding.level)}** {code(finding.clause)} × {quantities.count(finding.count)}{where}{known}",
-        f"  - expected: {plain(finding.expected)}",
-        f"  - actual: {plain(finding.actual)}",
+        f"  - expected: {prose(finding.expected)}",
+        f"  - actual: {prose(finding.actual)}",
         f"  - source: “{plain(finding.quotation)}” ({plain(finding.source)})",
     ]
     if statement := evidence.statement(finding):
         lines.insert(1, f"  - clause: {prose(statement)}")
     if finding.cases:
-        lines.append(f"  - requests: {plain(safe_text.shorten(evidence.cases(finding), 400))}")
+        lines.append(f"  - requests: {prose(safe_text.shorten(evidence.cases(finding), 400))}")
     if finding.request_id is not None:
         lines.append(f"  - request id: {code(finding.request_id)}")
     if finding.reproduce:

@@ -262,6 +262,8 @@ _WHAT = {
     Design.SEARCHES: "searches of each version",
 }
 """What there can be more of."""
+_MANY = 10
+"""More runs than this are seldom worth their time."""
 _MORE_PRECISE = {
     Design.INDEPENDENT: "make longer runs, use --duet",
     Design.PAIRS: "make longer runs, use --duet",
@@ -285,9 +287,12 @@ def _more_runs(changes: Sequence[MetricChange], design: Design) -> str:
     others = [each for each in changes if each.runs_needed != count]
     fewer = ", ".join(f"{each.kind.title} {each.runs_needed}" for each in others)
     because = f", because of {hardest} ({fewer}; `--metric` chooses what decides)" if others else ""
+    fewer_needed = (
+        f" To need fewer, {_MORE_PRECISE[design]}, or choose a metric with --metric." if count > _MANY else ""
+    )
     return (
         f"Make {count} {what} in all{because}: they detect a change as large as the tolerance with a probability of 80 %. If the true "
-        "change is about as large as the tolerance, the result stays inconclusive."
+        f"change is about as large as the tolerance, the result stays inconclusive.{fewer_needed}"
     )
 
 

@@ -112,3 +112,5 @@ def test_the_number_of_runs_names_the_metric_that_needs_them() -> None:
     step = conclude([], [], changes, tolerance=Tolerance(), design=Design.DUETS).next_steps[0]
 
     assert f"Make {p99} duets in all, because of p99 (p50 {p50}; `--metric` chooses what decides)" in step
+    assert p99 > 10
+    assert "To need fewer, make longer duets, or choose a metric with --metric." in step

@@ -295,6 +295,18 @@ TABLES = {
         {"phases": [{"name": "a", "duration": 1, "rate": 9, "amplitude": 6, "period": 0}]},
         "phase a: expected a period of more than 0 s",
     ),
+    "a negative rate": (
+        {"phases": [{"name": "a", "duration": 1, "rate": -1}]},
+        "mine: phase a: expected a rate of at least 0 requests per second, found -1",
+    ),
+    "phases without a request": (
+        {"phases": [{"name": "a", "duration": 1, "rate": 0}]},
+        "the highest rate of the phases: expected more than 0 requests per second, found 0",
+    ),
+    "a text as body": (
+        {"payloads": [{"body": "text"}]},
+        "optionally name and weight, found a `body` that is no table: 'text'",
+    ),
     "a negative drain": ({"drain": -1}, "drain: expected at least 0 s"),
 }
 

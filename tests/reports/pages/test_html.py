@@ -21,14 +21,14 @@ from chainproof.judgement.summary import report
 from chainproof.reports.charts.catalogue import charts
 from chainproof.reports.charts.chart import Chart
 from chainproof.reports.charts.colours import MAX_SERIES, OTHER, Palette, palette
-from chainproof.reports.formats import html
+from chainproof.reports.formats import html, markdown
 from chainproof.results.exchange import Result
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.workload.objectives import parse_objective
 
 from ..sample_reports import SAMPLES, SCRIPT, many_outcomes, reports_of
-from ..sample_runs import drawn_intervals, load_manifest, write_load
+from ..sample_runs import a_finding, drawn_intervals, load_manifest, write_conformance, write_load
 
 VOID = {"meta", "link", "br", "path", "line", "rect", "circle", "image", "hr", "img", "input"}
 
@@ -394,3 +394,15 @@ def test_the_names_of_options_are_not_broken_in_commands() -> None:
 
     assert '<code>chainproof reports RUN <span class="option">--html</span> FILE</code>' in text
     assert '<code class="option">--json</code>' in text
+
+
+def test_text_between_backticks_is_code_in_every_part_of_a_finding(tmp_path):
+    """No backtick of ours is left as one on the page or in Markdown; what a target wrote stays escaped."""
+    texts = {part: f"`{part}_member` of <b>" for part in ("expected", "actual")}
+    write_conformance(tmp_path / "run", findings=[a_finding(**texts)])
+    found = report([read_run(tmp_path / "run")])
+    page, text = html.render(found, lambda *_: []), markdown.render(found)
+
+    for part in texts:
+        assert f"<code>{part}_member</code> of &lt;b&gt;" in page
+        assert f"{part}: `{part}_member` of \\<b\\>" in text
