@@ -484,7 +484,7 @@ class _CacheProbe:
         if not paths:
             return False
         changed = change(self._source.value)
-        if not self._is_ignored(change, paths, first):
+        if not all(self._is_ignored_once(change, paths, first) for _ in range(2)):
             self._record(None, changed, label)
             return False
         paths = self._lasting(change, paths, first)
@@ -569,15 +569,11 @@ class _CacheProbe:
             not tells_of_cache(path) and all(agree_at([path], first, output) for output in others) for path in paths
         )
 
-    def _is_ignored(self, change: Change, paths: Collection[Path], wanted: Leaves) -> bool:
-        """True if the change has no effect after an equal input without it, in both orders and again."""
-        if not all(self._is_ignored_once(change, paths, wanted) for _ in range(2)):
-            return False
-        fresh = self._send(change)
-        return fresh is not None and agree_at(paths, fresh, wanted)
-
     def _lasting(self, change: Change, paths: Collection[Path], wanted: Leaves) -> frozenset[Path]:
-        """Where the change has the same effect with every unique value: a value of few may depend on all of the input."""
+        """
+        Where the change has the same effect with every unique value: a value of few, such as a word, may depend on all of the
+        input.
+        """
         lasting = frozenset(paths)
         for _ in range(_CONTROLS):
             usual, changed = self._send(self._usual), self._send(change)
@@ -587,7 +583,7 @@ class _CacheProbe:
         return lasting
 
     def _is_ignored_once(self, change: Change, paths: Collection[Path], wanted: Leaves) -> bool:
-        """The same, tried once in each order."""
+        """True if the change has no effect after an equal input without it, in both orders."""
         base = self._unique()
         unchanged, changed = self._alone(self._usual(base)), self._alone(change(base))
         if unchanged is None or changed is None or agree_at(paths, changed, wanted):
