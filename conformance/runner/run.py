@@ -265,7 +265,7 @@ def noting_machine_fault(conformance_run: ConformanceRun) -> Iterator[None]:
         conformance_run.machine_fault = conformance_run.machine_fault or fault
 
 
-def _note_left_out(conformance_run: ConformanceRun, ending: Ending, enough: str) -> None:
+def _note_left_out(conformance_run: ConformanceRun, ending: Ending, enough: Seconds) -> None:
     """
     Note which checks did not send all of their requests, and the time that is *enough* for them. In an interrupted run, that is
     every check which did not end.
@@ -289,14 +289,21 @@ def _note_left_out(conformance_run: ConformanceRun, ending: Ending, enough: str)
         conformance_run.requester.note(
             f"about {left_out.total():,} planned requests were not sent, because {why}: "
             + "; ".join(f"{name} ({count:,})" for name, count in named.items() if count)
-            + enough
+            + _time_advice(conformance_run, enough, left_out.total())
         )
 
 
-def _enough_time(conformance_run: ConformanceRun) -> str:
-    """The time budget that is enough for all requests, if the time of a run was over; empty if another limit ended it."""
+def _time_advice(conformance_run: ConformanceRun, enough: Seconds, left_out: int) -> str:
+    """Which time budget is *enough*, or more if the run was slower than its first answers; empty without a time."""
+    sent = sum(each.sent for each in conformance_run.progress.values())
+    by_now = conformance_run.requester.time_budget.seconds * (1 + left_out / sent) if sent and enough else enough
+    minutes = math.ceil(max(enough, by_now) / 60)
+    return f". At the speed of this run, --time-budget {minutes}m is enough" if minutes else ""
+
+
+def _enough_time(conformance_run: ConformanceRun) -> Seconds:
+    """The time for all requests at the speed of the first answers, if that of a run was over; 0 if another limit ended it."""
     limits = conformance_run.requester.limits
     if limits.seconds > 0 or limits.requests <= 0 or conformance_run.requester.time_budget.stopped:
-        return ""
-    minutes = math.ceil(_MORE_TIME * conformance_run.planned_seconds / 60)
-    return f". At the speed of the first answers, --time-budget {minutes}m is enough" if minutes else ""
+        return 0.0
+    return _MORE_TIME * conformance_run.planned_seconds

@@ -43,7 +43,7 @@ from chainproof.conformance.runner.plan import (
     usable_concurrency,
 )
 from chainproof.conformance.runner.power_order import CheckPower
-from chainproof.conformance.runner.run import ConformanceRun, _enough_time
+from chainproof.conformance.runner.run import ConformanceRun, _enough_time, _time_advice
 from chainproof.conformance.runner.schedule import CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
 from chainproof.conformance.transport.client import Client, connection_failure
@@ -596,15 +596,28 @@ def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
     assert "--time-budget" in requester.finding_recorder.cut_by
 
 
-@pytest.mark.parametrize(("budget", "enough"), [(1e-6, "--time-budget 4m is enough"), (UNLIMITED, ""), (1e4, "")])
-def test_a_run_whose_time_is_over_names_the_time_that_is_enough(budget: Seconds, enough: str) -> None:
-    """A run that another limit ended, or none, does not."""
+@pytest.mark.parametrize(
+    ("budget", "sent", "advice"),
+    [
+        (1e-6, 0, "--time-budget 4m is enough"),
+        (75.0, 500, "--time-budget 4m is enough"),
+        (75.0, 100, "--time-budget 12m is enough"),
+        (UNLIMITED, 100, ""),
+        (1e4, 100, ""),
+    ],
+)
+def test_a_run_whose_time_is_over_names_the_time_that_is_enough(budget: Seconds, sent: int, advice: str) -> None:
+    """At the speed of the first answers, or of all if that is slower: 800 requests are left. A run that another limit ended has none."""
+    clock = FakeClock()
     with requester_for(correct_endpoint) as requester:
-        requester.time_budget = TimeBudget(budget)
-        text = _enough_time(cast("ConformanceRun", SimpleNamespace(requester=requester, planned_seconds=190.0)))
+        requester.time_budget = TimeBudget(budget, clock=clock)
+        clock.now += 100.0
+        progress = {"a check": SimpleNamespace(sent=sent)}
+        run = cast("ConformanceRun", SimpleNamespace(requester=requester, planned_seconds=190.0, progress=progress))
+        text = _time_advice(run, _enough_time(run), left_out=800)
 
-    assert enough in text
-    assert bool(enough) == bool(text)
+    assert advice in text
+    assert bool(advice) == bool(text)
 
 
 def test_an_error_outside_the_checks_is_an_error_of_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
