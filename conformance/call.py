@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chainproof.clock import Seconds
 from chainproof.command import build_parser, command
+from chainproof.contract.answer import Answer
 from chainproof.contract.levels import Level
 from chainproof.contract.redaction import REDACTED
 from chainproof.endpoint import Endpoint, open_endpoint
@@ -138,7 +139,11 @@ def _verdict(judgement: Judgement, made: SingleExchange) -> tuple[Verdict, str]:
     violated = dict.fromkeys(each.clause.id for each in judgement.violations if each.clause.level in failing)
     if violated:
         reason = f"Violated: {', '.join(violated)}."
-        if answer is not None and answer.status in _REMEDIES and not made.is_raw:
+        if answer is not None and not made.is_raw and _is_foreign(answer):
+            reason = (
+                f"{reason} The request was answered {answer.status}: this does not look like a chain; {_CHECK_ADDRESS}."
+            )
+        elif answer is not None and answer.status in _REMEDIES and not made.is_raw:
             reason = f"{reason} {_rejection(answer.status, made.request.body)}"
         return Verdict.FAIL, reason
     if answer is None:
@@ -153,6 +158,12 @@ def _verdict(judgement: Judgement, made: SingleExchange) -> tuple[Verdict, str]:
     return Verdict.INCONCLUSIVE, _rejection(answer.status, made.request.body)
 
 
+def _is_foreign(answer: Answer) -> bool:
+    """Whether a rejection looks like that of a server that is no chain, as in the doctor."""
+    is_unlike = answer.media_type != "application/json" and answer.request_id is None
+    return answer.status in (405, 501) or (is_unlike and answer.status >= 400 and answer.status not in _OF_ANY_PROXY)
+
+
 def _rejection(status: int, body: bytes | None) -> str:
     """That a request was rejected with a status, and what to do."""
     remedy = _REMEDIES.get(status, "")
@@ -164,13 +175,16 @@ def _rejection(status: int, body: bytes | None) -> str:
     return f"The request was answered {status}{remedy}."
 
 
+_OF_ANY_PROXY = (429, 502, 503, 504)
+"""Statuses with which a server in front of a chain may answer in its own words."""
+_CHECK_ADDRESS = "check the URL, the id and the environment"
 _REJECTED_INPUT = ": the chain rejects this input; check it, or give another one with --payload or --input-schema"
 _FAILED = ": the chain, or a server in front of it, failed; see its log"
 _REMEDIES: Mapping[int, str] = {
     400: _REJECTED_INPUT,
     401: ": the key was rejected; check the variable that has it, and --auth-scheme",
     403: ": the key was rejected; check the variable that has it, and --auth-scheme",
-    404: ": check the URL, the id and the environment",
+    404: f": {_CHECK_ADDRESS}",
     422: _REJECTED_INPUT,
     429: ": the target has too many requests; try again later",
     500: _FAILED,

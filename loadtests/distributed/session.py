@@ -50,7 +50,11 @@ EXIT_CODE_OF = {
 }
 """The exit code of the Locust process; the verdict on a completed run is that of `chainproof reports`."""
 
-_MISLEADING = {"locust.runners": "spawn rate", "locust.main": "No run time limit set"}
+_MISLEADING = (
+    ("locust.runners", "spawn rate"),
+    ("locust.runners", "Ramping to"),
+    ("locust.main", "No run time limit set"),
+)
 """Messages of Locust that do not hold: all users start at once on purpose, and the plan has an end."""
 
 _LOGGERS = (
@@ -123,7 +127,7 @@ class Session(ABC):
 
     def attach(self) -> None:
         """Listen to Locust's events, and handle signals."""
-        for name, text in _MISLEADING.items():
+        for name, text in _MISLEADING:
             logging.getLogger(name).addFilter(partial(_lacks, text))
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_without_traceback)

@@ -53,9 +53,9 @@ def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {option.dest: _form_field(option, values[option.dest]) for option in FORM_OPTIONS}
 
 
-def hidden_fields(*, closed: bool) -> str:
+def form_style(*, closed: bool) -> str:
     """
-    The style that hides the fields of Locust's form which do not count: Ramp up, and in the open model Number of users.
+    The style of Locust's form: it shows our fields, and hides those that do not count, Ramp up and in the open model Number of users.
 
     *closed* says whether the page begins with the closed model. Otherwise the field Model decides: a native list, whose choice a
     style can see.
@@ -65,7 +65,9 @@ def hidden_fields(*, closed: bool) -> str:
         hidden.append(
             "form:not(:has(select[name=model] option[value=closed]:checked)) .MuiFormControl-root:has(input[name=userCount])"
         )
-    return f"{', '.join(hidden)} {{ display: none }}"
+    # Our own fields, such as the rate, are what a start depends on: they are shown without a click.
+    shown = ".MuiAccordion-root:has([name=rate]) .MuiCollapse-root { height: auto !important; visibility: visible !important }"
+    return f"{', '.join(hidden)} {{ display: none }} {shown}"
 
 
 def _form_field(option: Option, value: object) -> dict[str, Any]:

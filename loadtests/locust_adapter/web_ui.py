@@ -41,7 +41,7 @@ from .web_form import (
     FormError,
     check_open_model_fields,
     form_fields,
-    hidden_fields,
+    form_style,
     parse_users,
     read_form,
 )
@@ -163,7 +163,7 @@ class WebUI:
         """Locust's page without the fields that do not count, below a link to ours and a sentence on what its figures are."""
         if not isinstance(page, str):
             return page
-        additions = f"<style>{hidden_fields(closed=self._is_closed())}</style>{live_page.NOTE}"
+        additions = f"<style>{form_style(closed=self._is_closed())}</style>{live_page.NOTE}"
         return page.replace("<body>", f"<body>{additions}", 1)
 
     def _is_closed(self) -> bool:

@@ -87,6 +87,12 @@ def test_a_call_shows_the_request_the_answer_and_the_clauses(call) -> None:  # t
             3,
             "was answered 502: the chain, or a server in front of it, failed",
         ),
+        (
+            lambda _: EndpointAnswer(status=501, body=b"No", media_type="text/html", request_id=None),
+            (),
+            1,
+            "The request was answered 501: this does not look like a chain; check the URL, the id and the environment.",
+        ),
         (leaking, (), 1, "violated  no-credential-leak"),
     ],
 )

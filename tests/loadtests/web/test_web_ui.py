@@ -169,8 +169,11 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         tab.send("Page.navigate", url=ui.url)
         await_text(tab, "Start new load test", "Custom parameters")
         screenshot(tab, "1-start")
-        click(tab, "Custom parameters")
-        time.sleep(0.5)
+        rate = "document.querySelector('[name=rate]')"
+        assert evaluate(
+            tab,
+            f"{rate}.checkVisibility({{visibilityProperty: true}}) && {rate}.closest('.MuiCollapse-root').clientHeight",
+        )
         screenshot(tab, "2-form")
         named = evaluate(tab, "[...document.querySelectorAll('[name]')].map(field => [field.name, field.type])")
         ours = {camel(option.dest): option.dest for option in FORM_OPTIONS}
