@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import unquote
@@ -838,3 +839,23 @@ def test_a_limit_of_bodies_is_not_reported_as_a_fault_of_framing(check: str, lim
         result = run_suite(url, checks=[CHECKS[check]])
 
     assert result.clauses <= {"object-accepted"}, result.lines
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("objects_with_any_kind_of_value_are_accepted", 50), ("every_unicode_code_point_is_accepted", 10)],
+)
+def test_a_defect_of_every_answer_is_not_searched_in_single_values(name: str, most: int, run_suite: RunSuite) -> None:
+    """If the simplest input fails in the same way, no value is the reason, and hundreds of requests would find nothing more."""
+    sent = Counter[bytes]()
+
+    def cut(request: EndpointRequest) -> EndpointAnswer:
+        sent[request.body] += 1
+        answer = correct_endpoint(request)
+        return replace(answer, body=answer.body[:-1]) if answer.status == 200 else answer
+
+    checks = tuple(each for each in ALL_CHECKS if each.name == name)
+    result = run_suite(cut, echo=False, checks=checks)
+
+    assert "output-json" in result.clauses
+    assert sent.total() <= most
