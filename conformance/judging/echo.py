@@ -55,16 +55,18 @@ class RecentBodies:
         """
         True if *received*, the answer to *body*, is another request's body or contains a token of one.
 
-        A short answer without tokens counts only if *body* has one: without tokens two short bodies may be equal by chance. The
-        empty object does not count: a gateway that loses a body passes it on.
+        A short answer without tokens counts only if *body* has one: without tokens two short bodies may be equal by chance. In
+        place of a large body the empty object does not count: a gateway that loses a body passes it on.
         """
         received = received[:_MAX_SEARCHED]
         sent, returned, normalized = set(_TOKEN.findall(body)), _TOKEN.findall(received), _normalized(received)
         with self._lock:
             if any(token in self._tokens for token in returned if token not in sent):
                 return True
-            if normalized is None or normalized == _EMPTY or _shortened(normalized) not in self._bodies:
+            if normalized is None or _shortened(normalized) not in self._bodies:
                 return False
+        if normalized == _EMPTY and len(body) > _MAX_BODY:
+            return False
         # A long answer that is shorter may be the cut body, which the size search has sent as well.
         return (bool(sent) and not returned) or len(normalized) > max(_MAX_BODY, len(_normalized(body) or b"") - 1)
 

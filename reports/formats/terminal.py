@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from chainproof.contract.remedies import fits_server, remedies_for
 from chainproof.judgement.caveat import Caveat
@@ -275,7 +276,9 @@ def _findings(summary: Summary, pen: Pen) -> list[str]:
 
 def _page(summary: Summary) -> str:
     """The command that writes the page of a run, which shows everything."""
-    return f"`chainproof reports {shlex.quote(safe_text.escape_unprintable(str(summary.run.path)))} --html FILE`"
+    path, here = summary.run.path, Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) and path != here else path
+    return f"`chainproof reports {shlex.quote(safe_text.escape_unprintable(str(shown)))} --html FILE`"
 
 
 def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
