@@ -130,6 +130,11 @@ def in_order(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, tur
     return sorted(checks, key=faults_per_second, reverse=True)
 
 
+def longest_first(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth) -> list[Check]:
+    """Checks that run at the same time, so that none that takes long runs alone at the end."""
+    return sorted(checks, key=lambda check: _seconds(count_of(check, depth), times), reverse=True)
+
+
 def time_limit(settings: Settings, response_time: Seconds, *, is_remote: bool = False) -> Seconds:
     """How long a run may last against a target that takes this long to answer; infinite if there is no limit."""
     if settings.time_budget is not None:

@@ -20,7 +20,7 @@ from ..probing.concurrency import ConcurrencyLimit, run_in_threads
 from ..probing.requester import Requester
 from ..transport.check_skipped import AnswerNotRead, CheckSkipped, RunCut, RunIncomplete
 from .interruption import END_TIME
-from .plan import RunPlan, in_order
+from .plan import RunPlan, in_order, longest_first
 from .power_order import power_of
 
 _NO_REQUEST = "its requests cannot be made for this chain"
@@ -157,10 +157,12 @@ class Schedule:
 
     def _run_round(self, checks: Sequence[Check], turn: Round) -> None:
         """Run a round of some checks. Those that must run alone come last, and share the time that is left."""
-        checks = in_order(checks, self._times, depth=self._depth, turn=turn) if self._plan.two_rounds else checks
-        concurrent = [check for check in checks if not check.exclusive]
+        ordered = in_order(checks, self._times, depth=self._depth, turn=turn) if self._plan.two_rounds else checks
+        concurrent = [check for check in ordered if not check.exclusive]
+        if not self._plan.two_rounds:
+            concurrent = longest_first(concurrent, self._times, depth=self._depth)
         run_in_threads(lambda check: self._run(check, turn), concurrent, threads=self._plan.concurrency)
-        exclusive = [check for check in checks if check.exclusive]
+        exclusive = [check for check in ordered if check.exclusive]
         for number, check in enumerate(exclusive):
             alone = self._requester.for_check(CheckScope())
             alone.in_flight = ConcurrencyLimit()

@@ -183,6 +183,27 @@ def test_checks_that_find_more_faults_per_second_come_first(monkeypatch: pytest.
     assert {check.id for check in ALL_CHECKS} == {check.id for check in ordered}
 
 
+def test_in_a_single_round_checks_that_take_long_start_first() -> None:
+    """So that none of them runs alone at the end; exclusive checks come after them, in their own order."""
+    started: list[str] = []
+    checks = [replace(check, run=lambda _, name=check.id: started.append(name)) for check in ALL_CHECKS]
+    with requester_for(correct_endpoint) as requester:
+        schedule = Schedule(checks, requester, RunPlan(concurrency=1), ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        assert [schedule.progress(each).error for each in checks] == [None] * len(checks)
+
+    concurrent = [check for check in checks if not check.exclusive]
+    exclusive = [check.id for check in checks if check.exclusive]
+    counts = [
+        count_of(next(each for each in concurrent if each.id == name), Depth.QUICK)
+        for name in started[: len(concurrent)]
+    ]
+    times = ResponseTimes()
+    seconds = [count.reached * times.accepted + (count.requests - count.reached) * times.rejected for count in counts]
+    assert sorted(seconds, reverse=True) == seconds
+    assert started[len(concurrent) :] == exclusive
+
+
 # ------------------------------------------------------------------ a target that stops answering
 
 
