@@ -21,7 +21,7 @@ from chainproof.results.interval import Interval
 from chainproof.statistics.level_shifts import MIN_SECONDS, level_shifts, levels
 
 MIN_ANSWERS = 5
-"""Ok answers whose median counts: seconds with fewer are taken together."""
+"""Ok answers whose median counts: seconds with fewer are combined."""
 SIMILARITY = 0.1
 """Changes of the level by no more than this share do not count."""
 
@@ -103,7 +103,7 @@ def _first_request(run: Run, seconds: Sequence[Interval]) -> Seconds:
 
 
 def _spans(answered: Sequence[Interval]) -> list[list[Interval]]:
-    """Consecutive seconds taken together, so that each part has at least `MIN_ANSWERS` ok answers, except for the last."""
+    """Consecutive seconds combined so that each part has at least `MIN_ANSWERS` ok answers, except for the last."""
     spans: list[list[Interval]] = []
     for second in answered:
         if spans and sum(each.count(Result.OK) for each in spans[-1]) < MIN_ANSWERS:

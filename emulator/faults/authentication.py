@@ -168,7 +168,7 @@ def trusts_forwarded_for(context: RequestContext) -> Answer:
 
 @_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_preflight_fields(context: RequestContext) -> Answer:
-    """A request with Origin and Access-Control-Request-Method is taken for a preflight, whatever its method, and needs no key."""
+    """A request with Origin and Access-Control-Request-Method counts as a preflight, whatever its method, and needs no key."""
     is_preflight = bool(context.field(b"origin") and context.field(b"access-control-request-method"))
     return context.serve_authenticated(not context.authorization() and is_preflight)
 

@@ -92,7 +92,7 @@ def test_a_warm_target_has_no_cold_start() -> None:
 
 
 def test_a_few_answers_are_no_slowdown() -> None:
-    """Seconds with one or two answers are taken together, so that fifteen of them are too few to judge."""
+    """Seconds with one or two answers are combined, so that fifteen of them are too few to judge."""
     seconds = [Interval(second=number) for number in range(15)]
     for number, each in enumerate(seconds):
         each.count_planned()

@@ -698,7 +698,7 @@ def test_an_answer_that_comes_late_on_a_connection_is_no_violation(
         received = correct_endpoint(request)
         seen.extend([received.status] if received.status == 200 else [])
         if len(seen) == 6:
-            time.sleep(0.6)
+            time.sleep(0.6)  # a real pause of the server: sockets have no clock to replace
         return received
 
     with requester_for(pausing, deadline=deadline) as requester:

@@ -51,7 +51,7 @@ def drip(connection: gevent.socket.socket, start: bytes) -> None:
     try:
         connection.sendall(start)
         while start:
-            gevent.sleep(TIMEOUT / 4)
+            gevent.sleep(TIMEOUT / 4)  # sockets have no clock to replace
             connection.sendall(b"a")
     except OSError:
         pass
