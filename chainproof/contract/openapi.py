@@ -10,8 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
-import yaml
-
 OPERATION = "#/paths/~1production~1run_remote/post"
 PATH = "/production/run_remote"
 METHOD = "POST"
@@ -29,6 +27,8 @@ def document_text() -> str:
 @cache
 def document() -> dict[str, object]:
     """The parsed document. It is shared by all callers, so copy it before changing it."""
+    import yaml  # noqa: PLC0415  # pytest imports this module in every run, and only the reader of the document needs it
+
     return cast(dict[str, object], yaml.safe_load(document_text()))
 
 

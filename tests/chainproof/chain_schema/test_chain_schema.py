@@ -284,7 +284,7 @@ BAD_FILES = {
     "no JSON": ("{", "expected a JSON object, the file is not JSON"),
     "no object": ("[]", "expected a JSON object, the file is not a JSON object"),
     "nothing": ("", "the file is empty"),
-    "an unknown type": ('{"type": "objekt"}', '`type`: "objekt"'),
+    "an unknown type": ('{"type": "objekt"}', 'object, found "objekt"'),
     "a bad pattern": ('{"pattern": "("}', "`pattern`"),
     "a remote schema": (
         '{"properties": {"a": {"$ref": "http://127.0.0.1:9/a"}}}',

@@ -108,7 +108,10 @@ INVALID = {
         {"phases": [{"name": "a", "duration": 0, "rate": 1}]},
         "phase a: expected a duration of more than 0 s",
     ),
-    "a rate below zero": ({"phases": [{"name": "a", "duration": 1, "rate": [1, -1]}]}, "phase a: expected rates"),
+    "a rate below zero": (
+        {"phases": [{"name": "a", "duration": 1, "rate": [1, -1]}]},
+        "phase a: expected a rate of at least 0",
+    ),
     "users": (TABLE | {"model": "closed"}, "phases: expected the open model"),
     "a body and a file": (
         {"payloads": [{"body": {}, "file": "a"}]},
