@@ -31,6 +31,7 @@ from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.workload.workload import Workload
 
+from ...ordinary_chain.serving import wait_for_port
 from ...ports import free_port
 from ...waiting import PATIENCE, await_condition
 from ..behaviours import fine
@@ -129,6 +130,7 @@ def test_a_worker_that_comes_back_takes_part_in_the_next_run(run_server: RunServ
             await_text(tmp_path / "output", "1 workers connected", master)
             b.connect()
             await_text(tmp_path / "output", "2 workers connected", master)
+            wait_for_port(web)
             start_run("duration=20s", a, b)
             path = find_started(tmp_path, 1, [a, b])
             simulated.simulate([a, b], limit(0.8))
