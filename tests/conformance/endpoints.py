@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from chainproof.chain_schema.schema import Schema
+
 KEY = "abcd1234.q7Zk-92hLxT0mVw"
 PATH = "/production/run_remote"
 
@@ -103,6 +105,23 @@ def rejection(request: EndpointRequest) -> EndpointAnswer | None:
     if request.body and types != ["application/json"]:
         return error(400, "client_error")
     return None if is_object(request.body) else error(400, "client_error")
+
+
+def typed_chain(schema: Schema, answer: Callable[[dict[str, Any]], EndpointAnswer]) -> AnswerFunction:
+    """A correct gateway in front of a chain, which rejects inputs that its schema does not allow and answers the others."""
+
+    def endpoint(request: EndpointRequest) -> EndpointAnswer:
+        if (rejected := rejection(request)) is not None:
+            return rejected
+        value = json.loads(request.body)
+        return answer(value) if schema.accepts(value) else error(400, "client_error")
+
+    return endpoint
+
+
+def json_output(value: object) -> EndpointAnswer:
+    """A 200 with an output."""
+    return EndpointAnswer(status=200, body=json.dumps(value).encode())
 
 
 def is_object(body: bytes) -> bool:

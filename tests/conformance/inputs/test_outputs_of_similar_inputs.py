@@ -20,7 +20,7 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.contract import clauses
 
 from ..conftest import RunSuite
-from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, error, json_output, rejection, typed_chain
 
 Value = dict[str, Any]
 Output = Callable[[Value], Value]
@@ -75,18 +75,9 @@ def render(value: Value) -> Value:
     return {"size": len(content), "brightness": sum(content[-12:]), "dpi": value["dpi"]}
 
 
-def served(output: Output, schema: Schema = SEARCH) -> Callable[[EndpointRequest], EndpointAnswer]:
+def served(answer: Output, schema: Schema = SEARCH) -> AnswerFunction:
     """An endpoint whose chain has this output for each input that matches the schema."""
-
-    def answer(request: EndpointRequest) -> EndpointAnswer:
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not schema.accepts(value):
-            return error(400, "client_error")
-        return EndpointAnswer(status=200, body=json.dumps(output(value)).encode())
-
-    return answer
+    return typed_chain(schema, lambda value: json_output(answer(value)))
 
 
 def cached(output: Output, key: Callable[[Value], object]) -> Output:

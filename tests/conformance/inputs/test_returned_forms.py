@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
 from ..conftest import RunSuite
-from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+from ..endpoints import AnswerFunction, json_output, typed_chain
 
 Value = dict[str, Any]
 SCHEMA = Schema(
@@ -71,18 +70,9 @@ CORRECT: dict[str, Callable[[Value], Value]] = {
 }
 
 
-def served(answer: Callable[[Value], Value]) -> Callable[[EndpointRequest], EndpointAnswer]:
+def served(answer: Callable[[Value], Value]) -> AnswerFunction:
     """An endpoint with these outputs."""
-
-    def endpoint(request: EndpointRequest) -> EndpointAnswer:
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not SCHEMA.accepts(value):
-            return error(400, "client_error")
-        return EndpointAnswer(status=200, body=json.dumps(answer(value)).encode())
-
-    return endpoint
+    return typed_chain(SCHEMA, lambda value: json_output(answer(value)))
 
 
 @pytest.mark.parametrize("name", DEFECTS)

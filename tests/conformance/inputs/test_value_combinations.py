@@ -16,7 +16,7 @@ from chainproof.conformance.inputs.value_combinations import pairs_of_values, tr
 from chainproof.conformance.options import Depth
 
 from ..conftest import RunSuite
-from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+from ..endpoints import EndpointAnswer, error, json_output, typed_chain
 
 Value = dict[str, Any]
 DOCUMENT: Value = {
@@ -80,14 +80,11 @@ FAILURES: dict[str, Callable[[Value], bool]] = {
 def test_a_failure_at_three_values_is_found(run_suite: RunSuite, name: str, depth: Depth) -> None:
     """The example is the input with no other changes than these."""
 
-    def endpoint(request: EndpointRequest) -> EndpointAnswer:
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not SCHEMA.accepts(value):
-            return error(400, "client_error")
-        return error(500, "application_error") if FAILURES[name](value) else EndpointAnswer(status=200, body=b"{}")
+    def answer(value: Value) -> EndpointAnswer:
+        return error(500, "application_error") if FAILURES[name](value) else json_output({})
 
-    result = run_suite(endpoint, echo=False, steerable=False, input_schema=SCHEMA, checks=COMBINATIONS, depth=depth)
+    result = run_suite(
+        typed_chain(SCHEMA, answer), echo=False, steerable=False, input_schema=SCHEMA, checks=COMBINATIONS, depth=depth
+    )
 
     assert {"status"} == result.clauses
