@@ -278,8 +278,9 @@ def a_key_in_a_trailer_is_rejected(requester: Requester) -> None:
     request = request_without_key(requester, ("Trailer", "Authorization"), label="the key in a trailer")
     request = requester.prepare(replace(request, chunked=True, valid_message=False))
     trailer = f"Authorization: {requester.key.authorization}\r\n\r\n".encode()
+    request = replace(request, raw=request_bytes(request, requester.target).removesuffix(b"\r\n") + trailer)
     with requester.raw_connection() as connection:
-        connection.send_request(request, request_bytes(request, requester.target).removesuffix(b"\r\n") + trailer)
+        connection.send_request(request)
         expected = expectation(request, requester.terms)
         assert expected is not None
         requester.record(

@@ -18,7 +18,7 @@ from .schedule import CheckProgress
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "--accept", "error": "ERROR"}
 _NOT_RUN = "not run"
 """The mark of a check that passed because a limit let it send nothing."""
-_OTHER = "other"
+_OK_BUT = "ok, but"
 """The mark of a check that fails only for what other checks are for: FAILED beside its title would say that it found that."""
 
 _FORM_OF_ANSWERS = frozenset(
@@ -110,7 +110,7 @@ class ProgressPlugin:
         start = "\r\x1b[K" if self._live else ""
         mark = _NOT_RUN if outcome == "passed" and progress is not None and not progress.sent else _MARKS[outcome]
         is_other, violated = self._violated(item, conformance_run)
-        mark = _OTHER if outcome == "failed" and is_other else mark
+        mark = _OK_BUT if outcome == "failed" and is_other else mark
         self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words}){violated}\n")
         self._out.flush()
         if outcome == "error":
@@ -154,7 +154,7 @@ def violated_clauses(
     clauses of its *failing* findings in words. Findings that were *printed* before are "named above".
 
     >>> violated_clauses({"key-verified"}, {("error-media-type", "", ""): "error-media-type"}, {("error-media-type", "", "")})
-    (True, ': only error-media-type, named above')
+    (True, ': error-media-type, named above')
     >>> violated_clauses({"key-verified"}, {("key-verified", "", ""): "key-verified"}, set())
     (False, ': key-verified')
     """
@@ -166,7 +166,7 @@ def violated_clauses(
     named = ", ".join(known) if len(known) <= _MAX_NAMED else f"{len(known)} clauses"
     parts = [", ".join(new)] if new else []
     parts += [f"{named}, named above"] if known else []
-    return is_other, f": {'only ' * is_other}{'; '.join(parts)}"
+    return is_other, f": {'; '.join(parts)}"
 
 
 def _effort(progress: CheckProgress) -> str:
