@@ -14,8 +14,8 @@ from types import ModuleType
 
 from chainproof.contract.clauses import Clause
 
-from ..probing.difference_confirmation import confirm_differences
 from ..probing.leak_confirmation import confirm_leaks
+from ..probing.outputs.difference_confirmation import confirm_differences
 from ..probing.requester import Requester
 
 CheckCallable = Callable[[Requester], None]

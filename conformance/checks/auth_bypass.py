@@ -16,7 +16,6 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.header_fields import HeaderField
-from chainproof.contract.violations import Violation
 
 from ..inputs.chain_inputs import padded
 from ..judging.auth_bypass_cause import WRONG_KEY
@@ -314,8 +313,9 @@ def _record_acceptance(requester: Requester, request: CheckRequest, answer: Answ
     if answer is None:
         return
     clause, is_accepted = clauses.AUTHENTICATION_REQUIRED, answer.is_success
-    violation = Violation(clause=clause, expected="status 401", actual=f"status {answer.status}")
-    requester.record_clause(clause, violation if is_accepted else None, request, answer)
+    requester.record_clause(
+        clause, request, answer, expected="status 401", actual=f"status {answer.status}" if is_accepted else None
+    )
 
 
 _OTHER_TYPES = (
@@ -587,9 +587,10 @@ def _record_leaked_key(requester: Requester, judged: JudgedExchange, requests: S
     own_keys = "".join(judged.request.values("authorization"))
     sent_keys = (value.partition(" ")[2] for request in requests for value in request.values("authorization"))
     if any(key.startswith("chainproof") and key in text and key not in own_keys for key in sent_keys):
-        violation = Violation(
-            clause=clauses.NO_CREDENTIAL_LEAK,
+        requester.record_clause(
+            clauses.NO_CREDENTIAL_LEAK,
+            judged.request,
+            answer,
             expected="an answer without the credentials of other requests",
             actual=f"status {answer.status}, containing the key of a concurrent request",
         )
-        requester.record_clause(clauses.NO_CREDENTIAL_LEAK, violation, judged.request, answer)

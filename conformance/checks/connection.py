@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
 from ..judging.judge import BUSY_STATUSES
@@ -49,17 +48,14 @@ def connections_stay_open_unless_close_is_announced(requester: Requester) -> Non
         if received.answer is None or received.answer.status in BUSY_STATUSES:
             return
         if not closed_in_time or received.closes_connection or received.is_close_delimited:
-            requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, received.answer)
+            requester.record_clause(clauses.CONNECTION_PERSISTENCE, request, received.answer)
             return
         closed.append(request)
     requester.record_clause(
         clauses.CONNECTION_PERSISTENCE,
-        Violation(
-            clause=clauses.CONNECTION_PERSISTENCE,
-            expected="`Connection: close` in an answer after which the connection is closed",
-            actual="the connection closed after every answer, without `Connection: close`",
-        ),
         closed[0],
+        expected="`Connection: close` in an answer after which the connection is closed",
+        actual="the connection closed after every answer, without `Connection: close`",
     )
 
 
@@ -77,10 +73,13 @@ def connections_are_closed_on_request(requester: Requester) -> None:
         # An HTTP/1.0 answer without a length ends with the connection, which is then closed by definition.
         received, closed_in_time = _answer_and_close(requester, request, reference, requester.waits.close)
         if received.answer is not None and not received.framing_error:
-            violation = Violation(
-                clause=clause, expected="the connection closed after the answer", actual="the connection left open"
+            requester.record_clause(
+                clause,
+                request,
+                received.answer,
+                expected="the connection closed after the answer",
+                actual=None if closed_in_time else "the connection left open",
             )
-            requester.record_clause(clause, None if closed_in_time else violation, request, received.answer)
 
     run_in_threads(check, _requests_to_close(requester), threads=_THREADS)
 
@@ -166,13 +165,12 @@ def _check_next_request(requester: Requester, first_request: CheckRequest, refer
             return  # covered by other checks
         if first.closes_connection or first.is_close_delimited:
             connection.read_unexpected(requester.waits.close)
-            violation = Violation(
-                clause=clauses.CONNECTION_PERSISTENCE,
-                expected="the connection closed after an answer with `Connection: close`",
-                actual="the connection left open",
-            )
             requester.record_clause(
-                clauses.CONNECTION_PERSISTENCE, None if connection.is_closed else violation, first_request, first.answer
+                clauses.CONNECTION_PERSISTENCE,
+                first_request,
+                first.answer,
+                expected="the connection closed after an answer with `Connection: close`",
+                actual=None if connection.is_closed else "the connection left open",
             )
             return
         second = _exchange_patiently(requester, connection, after, within)
@@ -208,14 +206,15 @@ def _record_in_step(
         and not received.framing_error
     ):
         requester.record(request, received, None)
-        requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, answer)
+        requester.record_clause(clauses.CONNECTION_PERSISTENCE, request, answer)
         return
-    violation = Violation(
-        clause=clauses.CONNECTION_PERSISTENCE,
+    requester.record_clause(
+        clauses.CONNECTION_PERSISTENCE,
+        request,
+        answer,
         expected=f"status {reference.status} for the next request on the connection, or a closed connection",
         actual=received.framing_error or received.in_words,
     )
-    requester.record_clause(clauses.CONNECTION_PERSISTENCE, violation, request, answer)
 
 
 @check_for(clauses.CONNECTION_PERSISTENCE, clauses.ANSWER_MATCHES_REQUEST, clauses.REQUEST_ISOLATION)
@@ -231,12 +230,13 @@ def one_connection_serves_many_requests(requester: Requester) -> None:
             if connection.is_closed or received.closes_connection:
                 break
             if received.status in _UNAVAILABLE and _is_worn_out(requester, connection, reference):
-                violation = Violation(
-                    clause=clauses.REQUEST_ISOLATION,
+                requester.record_clause(
+                    clauses.REQUEST_ISOLATION,
+                    request,
+                    received.answer,
                     expected=f"status {reference.status}, as on other connections at the same time",
                     actual=f"status {received.status} to each request after the {number}th on a connection",
                 )
-                requester.record_clause(clauses.REQUEST_ISOLATION, violation, request, received.answer)
                 break
 
 
@@ -265,14 +265,12 @@ def http_1_0_connections_with_keep_alive_stay_usable(requester: Requester) -> No
     reference = send_reference_request(requester)
     faults = [_http_1_0_fault(requester, reference, number) for number in range(2)]
     request, fault = faults[-1]
-    violation = Violation(
-        clause=clauses.CONNECTION_PERSISTENCE,
-        expected="a complete answer, and after `Connection: keep-alive` an answer to the next request",
-        actual=fault,
-    )
     # A target may close any connection once; twice is no chance.
     requester.record_clause(
-        clauses.CONNECTION_PERSISTENCE, violation if all(each for _, each in faults) else None, request
+        clauses.CONNECTION_PERSISTENCE,
+        request,
+        expected="a complete answer, and after `Connection: keep-alive` an answer to the next request",
+        actual=fault if all(each for _, each in faults) else None,
     )
 
 

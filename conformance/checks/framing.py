@@ -10,7 +10,6 @@ from chainproof.clock import Seconds, format_duration
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.content_coding import can_decode
 from chainproof.contract.levels import Clause
-from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
@@ -437,12 +436,13 @@ def _record_expect(
     if expected is None:
         return
     clause = http_clauses.EXPECT_CONTINUE
-    violation = Violation(
-        clause=clause,
+    requester.record_clause(
+        clause,
+        request,
+        received.answer,
         expected="an interim or a final answer before the body is sent",
-        actual=f"nothing within {format_duration(requester.waits.continue_answer)}",
+        actual=None if has_first else f"nothing within {format_duration(requester.waits.continue_answer)}",
     )
-    requester.record_clause(clause, None if has_first else violation, request, received.answer)
     if has_first:
         record_framed(requester, request, received, expected)
 

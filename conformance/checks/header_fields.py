@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from chainproof.contract import clauses
 from chainproof.contract.errors import ErrorCode
-from chainproof.contract.violations import Violation
 
 from ..inputs.chain_inputs import with_member
 from ..judging.auth_bypass_cause import WRONG_KEY
@@ -113,15 +112,16 @@ def many_header_fields_are_accepted(requester: Requester) -> None:
         if answer is None or answer.status == reference.status:
             requester.record(request, received, None)
         if answer is None or answer.status == reference.status:
-            requester.record_clause(size_clause, None, request, answer)
+            requester.record_clause(size_clause, request, answer)
         elif answer.status not in BUSY_STATUSES:
             clause = size_clause if answer.status in _REJECTED_AS_TOO_LARGE else clauses.REQUEST_FRAMING
-            violation = Violation(
-                clause=clause,
+            requester.record_clause(
+                clause,
+                request,
+                answer,
                 expected=f"status {reference.status}, as for a request with few header fields",
                 actual=f"status {answer.status} to {request.label}",
             )
-            requester.record_clause(clause, violation, request, answer)
 
 
 def _requests_with_many_fields(requester: Requester) -> Iterable[CheckRequest]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from chainproof.contract import clauses
 from chainproof.contract.levels import Clause
-from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
 from ..inputs.sizes import DIMENSIONS, REQUIRED_BODY_BYTES, Dimension
@@ -204,9 +203,8 @@ def _violates_limit(requester: Requester, request: CheckRequest, clause: Clause,
     answer = received.answer
     if answer is not None and answer.status == 200:
         requester.record(request, received, None)
-        requester.record_clause(clause, None, request, answer)
+        requester.record_clause(clause, request, answer)
         return False
     expected = "status 200, as for the same body with a Content-Length"
-    violation = Violation(clause=clause, expected=expected, actual=f"{received.in_words} to {label}")
-    requester.record_clause(clause, violation, request, answer)
+    requester.record_clause(clause, request, answer, expected=expected, actual=f"{received.in_words} to {label}")
     return True

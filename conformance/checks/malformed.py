@@ -14,7 +14,6 @@ from chainproof.clock import Seconds
 from chainproof.contract import http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.levels import Clause
-from chainproof.contract.violations import Violation
 
 from ..inputs.invalid_messages import CHUNKED, INVALID_MESSAGES, SMUGGLING_HEADERS, InvalidMessage
 from ..judging.judge import BUSY_STATUSES, HTTP_REJECTION_STATUSES
@@ -330,10 +329,10 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
     else:
         requester.record_rejection(clause)
         if answers:
-            requester.record_clause(http_clauses.MALFORMED_ANSWERED, None, request)
+            requester.record_clause(http_clauses.MALFORMED_ANSWERED, request)
 
 
 def _record_violation(requester: Requester, request: CheckRequest, answer: Answer, actual: str, clause: Clause) -> None:
     """Record a violation."""
     expected = "an HTTP error status, or a closed connection"
-    requester.record_clause(clause, Violation(clause=clause, expected=expected, actual=actual), request, answer)
+    requester.record_clause(clause, request, answer, expected=expected, actual=actual)

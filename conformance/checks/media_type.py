@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from chainproof.contract import clauses
 from chainproof.contract.header_fields import HeaderField
-from chainproof.contract.violations import Violation
 from chainproof.json_text import encode_json, parse_json
 
 from ..inputs.sizes import REQUIRED_FIELD_BYTES
@@ -124,13 +123,13 @@ def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
         if requester.settings.echo or simplest is None or answer is None:
             return
         if {simplest.status, answer.status} <= {200, 400, 415}:
-            violation = Violation(
-                clause=clauses.MEDIA_TYPE_PARAMETERS,
+            requester.record_clause(
+                clauses.MEDIA_TYPE_PARAMETERS,
+                request,
+                answer,
                 expected=f"status {simplest.status}, as with `application/json`",
-                actual=f"status {answer.status}",
+                actual=None if simplest.status == answer.status else f"status {answer.status}",
             )
-            found = None if simplest.status == answer.status else violation
-            requester.record_clause(clauses.MEDIA_TYPE_PARAMETERS, found, request, answer)
 
     requests = [
         requester.build_request(body, fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
@@ -316,13 +315,14 @@ def _send_encoded_line_breaks(requester: Requester) -> None:
         answer = requester.send(replace(request, valid_message=False)).answer
         if answer is None:
             continue
-        violation = Violation(
-            clause=clauses.RESPONSE_FRAMING,
-            expected=f"no header field that the {where} of the request contains",
-            actual=f"{_INJECTED[0]}: {_INJECTED[1]} in the answer's head",
-        )
         found = answer.field(_INJECTED[0]) is not None
-        requester.record_clause(clauses.RESPONSE_FRAMING, violation if found else None, request, answer)
+        requester.record_clause(
+            clauses.RESPONSE_FRAMING,
+            request,
+            answer,
+            expected=f"no header field that the {where} of the request contains",
+            actual=f"{_INJECTED[0]}: {_INJECTED[1]} in the answer's head" if found else None,
+        )
 
 
 _UNDERSCORED_FIELDS: tuple[HeaderField, ...] = (
@@ -349,13 +349,12 @@ def _send_underscored_names(requester: Requester) -> None:
         answer = requester.send(replace(request, valid_message=False)).answer
         if answer is None or answer.status in BUSY_STATUSES:
             continue
-        violation = Violation(
-            clause=clauses.OBJECT_ACCEPTED,
-            expected=f"status {usual.status}, as with another field whose name has an underscore",
-            actual=f"status {answer.status}",
-        )
         requester.record_clause(
-            clauses.OBJECT_ACCEPTED, violation if answer.status != usual.status else None, request, answer
+            clauses.OBJECT_ACCEPTED,
+            request,
+            answer,
+            expected=f"status {usual.status}, as with another field whose name has an underscore",
+            actual=f"status {answer.status}" if answer.status != usual.status else None,
         )
 
 
@@ -378,10 +377,11 @@ def _send_range(requester: Requester, accepted: bytes) -> None:
     if answer is None or answer.status != 206 or answer.field("content-range") is None:
         requester.record(request, received, expectation(request, requester.terms))
         if answer is not None and answer.status == 200:
-            requester.record_clause(clauses.RANGE_IGNORED, None, request, answer)
+            requester.record_clause(clauses.RANGE_IGNORED, request, answer)
         return
-    violation = Violation(clause=clauses.RANGE_IGNORED, expected="the whole output", actual=f"status {answer.status}")
-    requester.record_clause(clauses.RANGE_IGNORED, violation, request, answer)
+    requester.record_clause(
+        clauses.RANGE_IGNORED, request, answer, expected="the whole output", actual=f"status {answer.status}"
+    )
 
 
 def _send_conditional_requests(requester: Requester) -> None:

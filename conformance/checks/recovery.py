@@ -10,7 +10,6 @@ from functools import partial
 from chainproof.clock import Seconds
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.violations import Violation
 from chainproof.json_text import parse_json
 from chainproof.results.exchange import Transport
 
@@ -124,7 +123,7 @@ def _record_owner(requester: Requester, failed: CheckRequest, request: CheckRequ
         return
     text = _foreign_text(requester, failed, request, answer)
     if text is None:
-        requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, None, request, answer)
+        requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, request, answer)
     else:
         actual = f"status {answer.status} with data of the request before, {failed.label}: {text}"
         _record_late(requester, request, answer, actual)
@@ -145,8 +144,9 @@ def _is_answer(raw: bytes) -> bool:
 
 def _record_late(requester: Requester, request: CheckRequest, answer: Answer | None, actual: str) -> None:
     """Record a late answer, which a client takes for the answer to its next request."""
-    violation = Violation(clause=clauses.ANSWER_MATCHES_REQUEST, expected="one answer to each request", actual=actual)
-    requester.record_clause(violation.clause, violation, request, answer)
+    requester.record_clause(
+        clauses.ANSWER_MATCHES_REQUEST, request, answer, expected="one answer to each request", actual=actual
+    )
 
 
 # ------------------------------------------------------------------ invalid framing
@@ -204,12 +204,14 @@ def _check_boundary(requester: Requester, framing: _InvalidFraming, reference: R
         if answered is None and not connection.is_closed:
             connection.send_request(valid)
             answered = _next_success(connection, valid, within)
-    violation = Violation(
-        clause=http_clauses.MESSAGE_BOUNDARY,
+    actual = f"status {first.status}, and the bytes behind the message are answered as another request"
+    requester.record_clause(
+        http_clauses.MESSAGE_BOUNDARY,
+        request,
+        answered or first,
         expected="a closed connection after the rejection",
-        actual=f"status {first.status}, and the bytes behind the message are answered as another request",
+        actual=None if answered is None else actual,
     )
-    requester.record_clause(violation.clause, violation if answered is not None else None, request, answered or first)
 
 
 def _next_success(connection: RawConnection, request: CheckRequest, within: Seconds) -> Answer | None:
@@ -304,16 +306,17 @@ def _works(requester: Requester, before: ReferenceAnswer, after: str) -> bool:
     answer = received.answer
     if _has_status(received, before.status):
         requester.record(request, received, None)
-        requester.record_clause(clauses.REQUEST_ISOLATION, None, request, answer)
+        requester.record_clause(clauses.REQUEST_ISOLATION, request, answer)
         return True
     if answer is not None and answer.status in BUSY_STATUSES and _retry_after(answer) > requester.waits.recovery:
         raise CheckSkipped(f"the target asked to wait longer than {requester.waits.recovery:g} s (Retry-After)")
-    violation = Violation(
-        clause=clauses.REQUEST_ISOLATION,
+    requester.record_clause(
+        clauses.REQUEST_ISOLATION,
+        request,
+        answer,
         expected=f"status {before.status}, as before, within {requester.waits.recovery:g} s",
         actual=f"status {answer.status} for as long" if answer is not None else received.reason or "no answer",
     )
-    requester.record_clause(clauses.REQUEST_ISOLATION, violation, request, answer)
     return False
 
 
@@ -344,16 +347,17 @@ def requests_after_a_pause_are_answered(requester: Requester) -> None:
     for _ in range(2):  # one failure may have another reason
         failure = _failure_after_pause(requester, reference)
         if failure is None:
-            requester.record_clause(clauses.REQUEST_ISOLATION, None, requester.build_request())
+            requester.record_clause(clauses.REQUEST_ISOLATION, requester.build_request())
             return
         failed.append(failure)
     request, actual, answer = failed[-1]
-    violation = Violation(
-        clause=clauses.REQUEST_ISOLATION,
+    requester.record_clause(
+        clauses.REQUEST_ISOLATION,
+        request,
+        answer,
         expected=f"status {reference.status}, as before the pause of {requester.waits.idle:g} s",
         actual=actual,
     )
-    requester.record_clause(clauses.REQUEST_ISOLATION, violation, request, answer)
 
 
 _Failure = tuple[CheckRequest, str, Answer | None]

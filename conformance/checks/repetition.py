@@ -15,7 +15,6 @@ from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.target import is_loopback
-from chainproof.contract.violations import Violation
 from chainproof.judgement.conformance_verdict import ENOUGH_ANSWERS
 from chainproof.results.exchange import Transport
 
@@ -237,11 +236,10 @@ def _send_burst(requester: Requester, size: int) -> set[int]:
         if answer is not None and (answer.status in allowed or received.framing_error):
             statuses.add(answer.status)
             requester.record(request, received, None)
-            requester.record_clause(clauses.OVERLOAD, None, request, answer)
+            requester.record_clause(clauses.OVERLOAD, request, answer)
             return
         expected = "a documented answer: 200 or an error"
-        violation = Violation(clause=clauses.OVERLOAD, expected=expected, actual=received.in_words)
-        requester.record_clause(clauses.OVERLOAD, violation, request, answer)
+        requester.record_clause(clauses.OVERLOAD, request, answer, expected=expected, actual=received.in_words)
 
     run_in_threads(send_requests, range(size), threads=size)
     return statuses
@@ -257,5 +255,10 @@ def _check_recovery(requester: Requester, expected: Expectation) -> None:
         received = requester.send_once(request)
     answer = received.answer
     is_recovered = answer is not None and expected.is_met_by(answer)
-    violation = Violation(clause=clauses.OVERLOAD, expected=expected.expected, actual=received.in_words)
-    requester.record_clause(clauses.OVERLOAD, None if is_recovered else violation, request, answer)
+    requester.record_clause(
+        clauses.OVERLOAD,
+        request,
+        answer,
+        expected=expected.expected,
+        actual=None if is_recovered else received.in_words,
+    )

@@ -19,7 +19,6 @@ from chainproof.contract.addresses import (
 )
 from chainproof.contract.clauses import Clause
 from chainproof.contract.target import is_loopback
-from chainproof.contract.violations import Violation
 
 from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
@@ -127,13 +126,12 @@ def _send_connect(requester: Requester) -> None:
     if received.answer is None:
         return
     requester.record(request, received, None)
-    violation = Violation(
-        clause=clauses.OTHER_METHODS_REJECTED,
-        expected="a status other than 2xx",
-        actual=f"status {received.answer.status}",
-    )
     requester.record_clause(
-        violation.clause, violation if received.answer.is_success else None, request, received.answer
+        clauses.OTHER_METHODS_REJECTED,
+        request,
+        received.answer,
+        expected="a status other than 2xx",
+        actual=f"status {received.answer.status}" if received.answer.is_success else None,
     )
 
 
@@ -147,14 +145,15 @@ def unknown_methods_are_rejected(requester: Requester) -> None:
         failed = [
             answer for answer in judged if answer is None or (answer.status >= 500 and answer.status not in (501, 505))
         ]
-        violation = Violation(
-            clause=clauses.UNKNOWN_METHODS,
-            expected="a 4xx or 501",
-            actual="no answer" if judged[0] is None else f"status {judged[0].status}",
-        )
         # One failure may have another reason: a target may be busy at any time.
+        actual = "no answer" if judged[0] is None else f"status {judged[0].status}"
+        is_violated = len(failed) == len(judged)
         requester.record_clause(
-            clauses.UNKNOWN_METHODS, violation if len(failed) == len(judged) else None, request, judged[0]
+            clauses.UNKNOWN_METHODS,
+            request,
+            judged[0],
+            expected="a 4xx or 501",
+            actual=actual if is_violated else None,
         )
 
 
@@ -309,8 +308,10 @@ def _check_own_host(requester: Requester, clause: Clause, host: str, usual: int)
     status = _status_with_host(requester, host)
     if status is None:
         return
-    violation = Violation(
-        clause=clause, expected=f"status {usual}, as for the name in its usual form", actual=f"status {status}"
-    )
     request = requester.build_request(host=host, label=f"Host: {host}")
-    requester.record_clause(clause, violation if status != usual else None, request)
+    requester.record_clause(
+        clause,
+        request,
+        expected=f"status {usual}, as for the name in its usual form",
+        actual=f"status {status}" if status != usual else None,
+    )

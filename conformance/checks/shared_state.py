@@ -10,7 +10,6 @@ from threading import Lock
 
 from chainproof.contract import clauses
 from chainproof.contract.header_fields import HeaderField
-from chainproof.contract.violations import Violation
 from chainproof.results.shell_command import Secret
 
 from ..inputs.chain_inputs import padded, with_member
@@ -113,12 +112,13 @@ def _send_probe(requester: Requester, probe: _Probe, sent: _SentTokens) -> None:
     if kind is None and request.raw is None:
         requester.record(request, received, None)
     status = received.status or "?"
-    violation = Violation(
-        clause=clauses.ANSWER_MATCHES_REQUEST,
+    requester.record_clause(
+        clauses.ANSWER_MATCHES_REQUEST,
+        request,
+        received.answer,
         expected="an answer without data of other requests",
-        actual=f"status {status} with data of another request: {kind}",
+        actual=f"status {status} with data of another request: {kind}" if kind is not None else None,
     )
-    requester.record_clause(violation.clause, violation if kind is not None else None, request, received.answer)
 
 
 def _send_part(requester: Requester, probe: _Probe) -> TransportResult | None:
@@ -316,9 +316,10 @@ def _check_status(requester: Requester, request: CheckRequest, usual: int | None
     answer = received.answer
     if usual is None or answer is None or answer.status in BUSY_STATUSES:
         return
-    violation = Violation(
-        clause=clauses.REQUEST_ISOLATION,
+    requester.record_clause(
+        clauses.REQUEST_ISOLATION,
+        request,
+        answer,
         expected=f"status {usual}, as for a body that was not sent before",
-        actual=f"status {answer.status}",
+        actual=f"status {answer.status}" if answer.status != usual else None,
     )
-    requester.record_clause(clauses.REQUEST_ISOLATION, violation if answer.status != usual else None, request, answer)

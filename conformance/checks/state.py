@@ -11,7 +11,6 @@ import orjson
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.header_fields import HeaderField
-from chainproof.contract.violations import Violation
 
 from ..inputs.chain_inputs import padded
 from ..judging.expectation import Expectation
@@ -168,10 +167,11 @@ def _check_same_status(requester: Requester, request: CheckRequest, expected: Ex
     answer = received.answer
     if answer is not None and (expected.is_met_by(answer) or answer.status in BUSY_STATUSES):
         requester.record(request, received, None)
-        requester.record_clause(clauses.REQUEST_ISOLATION, None, request, answer)
+        requester.record_clause(clauses.REQUEST_ISOLATION, request, answer)
         return
-    violation = Violation(clause=clauses.REQUEST_ISOLATION, expected=expected.expected, actual=received.in_words)
-    requester.record_clause(clauses.REQUEST_ISOLATION, violation, request, answer)
+    requester.record_clause(
+        clauses.REQUEST_ISOLATION, request, answer, expected=expected.expected, actual=received.in_words
+    )
 
 
 Disturbance = Callable[[Requester], None]

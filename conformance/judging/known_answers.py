@@ -2,7 +2,7 @@
 Remembers the output for each input, and finds where a later output for an equal input differs.
 
 This works for any chain. Values that differ between equal requests, such as times and ids, are found by asking again
-(`probing.difference_confirmation`), and are ignored from then on.
+(`probing.outputs.difference_confirmation`), and are ignored from then on.
 """
 
 from __future__ import annotations

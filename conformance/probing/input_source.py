@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Self
@@ -18,7 +19,7 @@ from chainproof.contract.answer import Answer
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
 from chainproof.workload.generated_payloads import generate_payloads
 
-from ..inputs.bound_values import with_small_numbers
+from ..inputs.bound_values import with_small_numbers, without_optional_members
 from ..inputs.input_variations import (
     Accepts,
     Place,
@@ -86,6 +87,17 @@ class InputSource:
         return replace(self, value=value, places=unique_places(value, self.accepts, self.rng)).without_places(
             self.failing
         )
+
+    def bare(self) -> Self:
+        """A source of inputs without optional arguments."""
+        return self.with_value(without_optional_members(self.value, self.accepts, nested=False))
+
+    def and_bare(self) -> Iterator[Self]:
+        """The same source, and the one without optional arguments, if that is another one."""
+        yield self
+        bare = self.bare()
+        if bare.value != self.value:
+            yield bare
 
     def without_places(self, failing: frozenset[Place]) -> Self:
         """The same without unique values at some places."""

@@ -47,7 +47,7 @@ def _report(requester: Requester, leak: SuspectedLeak) -> None:
         actual=f"status {leak.answer.status} with data of another request: {leak.owner.label}",
     )
     violation = requester.known_answers.first_mixed_up(violation)
-    requester.record_clause(violation.clause, violation, leak.request, leak.answer, check=leak.check)
+    requester.record_violation(violation, leak.request, leak.answer, check=leak.check)
 
 
 def _shows_again(requester: Requester, leak: SuspectedLeak, number: int, rng: random.Random) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.clauses import Clause
-from chainproof.contract.violations import Violation, violations
+from chainproof.contract.violations import violations
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
@@ -134,8 +134,7 @@ def record_framed(
     if answer is None and not received.framing_error and received.transport is not Transport.ANSWERED:
         known = {Transport.DEADLINE: "no answer", Transport.TOO_LARGE: received.reason}
         actual = known.get(received.transport, "the connection was closed without an answer")
-        violation = Violation(clause=expected.clause, expected=expected.expected, actual=actual)
-        requester.record_clause(expected.clause, violation, request)
+        requester.record_clause(expected.clause, request, expected=expected.expected, actual=actual)
         return None
     if answer is None:
         return requester.record(request, received, expected)
@@ -146,10 +145,11 @@ def record_framed(
     )
     if answer.status in BUSY_STATUSES and not is_own_rejection:
         return requester.record(request, received, None)
-    if not expected.is_met_by(answer) and (not received.framing_error or TRAILING_BYTES in received.framing_error):
+    violation = expected.violation(answer)
+    if violation is not None and (not received.framing_error or TRAILING_BYTES in received.framing_error):
         # One violation, not three: the rejection's own form does not matter, and the bytes after it answer the rest of
         # the request.
-        requester.record_clause(expected.clause, expected.violation(answer), request, answer)
+        requester.record_violation(violation, request, answer)
         return None
     return requester.record(request, received, expected)
 

@@ -216,8 +216,7 @@ class Requester(CheckContext):
             return
         failure = Violation(clause=clause, expected="an answer, or a rejection", actual=f"status {answer.status}")
         undocumented = (each for each in violations(answer, self.settings.contract) if each.clause is clauses.STATUS)
-        violation = next(undocumented, failure)
-        self.record_clause(violation.clause, violation, request, answer)
+        self.record_violation(next(undocumented, failure), request, answer)
 
     def send_valid_body(self, body: bytes, *, is_compared: bool = True) -> Answer | None:
         """The answer to an object with the right key, judged without an expectation. A busy target is asked a few times."""
@@ -332,19 +331,22 @@ class Requester(CheckContext):
     def record_clause(
         self,
         clause: Clause,
-        violation: Violation | None,
         request: CheckRequest,
         answer: Answer | None = None,
         *,
-        check: str = "",
+        expected: str = "",
+        actual: str | None = None,
     ) -> None:
-        """
-        Enter that several answers together exercised a clause, and its violation if there is one.
+        """Enter that one or several answers exercised a clause, and violated it if there is an *actual* value."""
+        violation = None if actual is None else Violation(clause=clause, expected=expected, actual=actual)
+        self._recorder.record_clause(clause, violation, request, answer)
 
-        *check* is the check that sent the request, if it is not the running one.
-        """
+    def record_violation(
+        self, violation: Violation, request: CheckRequest, answer: Answer | None = None, *, check: str = ""
+    ) -> None:
+        """Enter a violation by the running check, or by another *check* if that sent the request."""
         recorder = self._recorder.for_check(check) if check else self._recorder
-        recorder.record_clause(clause, violation, request, answer)
+        recorder.record_clause(violation.clause, violation, request, answer)
 
     def require_answers(self) -> None:
         """Raises CheckSkipped if too many requests of the running check got no answer."""

@@ -174,7 +174,7 @@ def _with_schemathesis_violations(
             expected=clause.statement,
             actual=f"{failure.title}, reported by Schemathesis: {message[:200]}",
         )
-        requester.record_clause(clause, violation, judged.request, answer)
+        requester.record_violation(violation, judged.request, answer)
         found.append(violation)
     return replace(judged, violations=judged.violations + tuple(found))
 

@@ -23,7 +23,7 @@ from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
 from ..inputs.input_variations import encoded
 from ..judging.output_comparison import FirstOutputs
 from ..options import SLOW_TARGET
-from ..probing.lasting_changes import outputs_after, outputs_before
+from ..probing.outputs.lasting_changes import outputs_after, outputs_before
 from ..probing.requester import Requester
 
 _MAX_INPUTS = 12

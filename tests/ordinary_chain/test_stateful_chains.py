@@ -19,7 +19,7 @@ from pydantic import ValidationError, validate_call
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.judging.output_comparison import leaves
-from chainproof.conformance.probing.difference_confirmation import own_values
+from chainproof.conformance.probing.outputs.difference_confirmation import own_values
 from chainproof.processes import chainproof_command
 
 from ..conformance.conftest import run_suite

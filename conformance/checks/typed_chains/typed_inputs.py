@@ -9,7 +9,6 @@ from operator import itemgetter
 
 from chainproof.contract import clauses
 from chainproof.contract.errors import ErrorCode, statuses
-from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON, parse_json
 
 from ...inputs.bound_values import (
@@ -25,7 +24,7 @@ from ...judging.numbers_of_types import number_of_some_types
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
-from ...probing.item_results import judge_item_results
+from ...probing.outputs.item_results import judge_item_results
 from ...probing.requester import Requester
 from ...probing.returned.replaced_values import judge_replaced_values, judge_returned_files
 from ...probing.returned.returned_objects import judge_returned_objects
@@ -73,11 +72,9 @@ def values_at_their_bounds_are_accepted(requester: Requester) -> None:
     judge_returned_objects(requester, source)
     judge_returned_times(requester, source)
     judge_replaced_values(requester, source)
-    judge_returned_files(requester, source)
     # Some chains return an argument only if no other one says what to do with it.
-    bare = source.with_value(without_optional_members(source.value, source.accepts, nested=False))
-    if bare.value != source.value:
-        judge_returned_files(requester, bare)
+    for each in source.and_bare():
+        judge_returned_files(requester, each)
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.OUTPUT_SCHEMA)
@@ -164,12 +161,13 @@ def _judge_replacements(requester: Requester, escaped: JudgedExchange, unescaped
         for each in (escaped, unescaped)
     ]
     if counts[0] == 0 and counts[1]:
-        violation = Violation(
-            clause=clauses.ECHO_EXACT,
+        requester.record_clause(
+            clauses.ECHO_EXACT,
+            unescaped.request,
+            unescaped.answer,
             expected="the characters that were sent",
             actual=f"{counts[1]} replacement characters (U+FFFD), which the input does not have",
         )
-        requester.record_clause(violation.clause, violation, unescaped.request, unescaped.answer)
 
 
 def _source(requester: Requester, purpose: str) -> InputSource:

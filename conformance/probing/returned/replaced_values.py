@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator
 
 from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON, is_number
 
 from ...inputs.input_variations import Place, encoded, format_place, value_at, with_value, without_member
 from ...judging.output_comparison import Leaves, Path, format_output_path
-from ..difference_confirmation import send_alone
 from ..input_source import InputSource
+from ..outputs.difference_confirmation import send_alone
 from ..requester import Requester
 
 _MAX_ARGUMENTS = 8
@@ -72,7 +71,7 @@ def _judge_falsy(
             # Some chains document 0 as a sign for the default.
             requester.note(f"{label} gives {text}. That is wrong unless 0 stands for the default, so it is no finding")
         else:
-            _record(requester, value, label, text)
+            record_replaced(requester, value, label, text)
         return
 
 
@@ -114,7 +113,7 @@ def _judge_file(requester: Requester, source: InputSource, place: Place) -> None
             continue
         problem = _problem(text, output, path)
         if problem is not None:
-            _record(requester, value, f"a file of {size} bytes as `{format_place(place)}`", problem)
+            record_replaced(requester, value, f"a file of {size} bytes as `{format_place(place)}`", problem)
             return
 
 
@@ -140,9 +139,11 @@ def _problem(sent: str, output: Leaves, path: Path) -> str | None:
     return None
 
 
-def _record(requester: Requester, value: JSON, label: str, found: str) -> None:
+def record_replaced(requester: Requester, value: JSON, label: str, found: str) -> None:
     """Enter a value that came back as another one."""
-    violation = Violation(
-        clause=clauses.ECHO_EXACT, expected="the value that was sent, as for other values", actual=found
+    requester.record_clause(
+        clauses.ECHO_EXACT,
+        requester.build_request(encoded(value), label=label),
+        expected="the value that was sent, as for other values",
+        actual=found,
     )
-    requester.record_clause(violation.clause, violation, requester.build_request(encoded(value), label=label))

@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON, is_number
 
 from ...inputs.bound_values import member_places
 from ...inputs.input_variations import Place, encoded, format_place, unique_text, value_at, with_value
 from ...judging.output_comparison import Leaves, Path, format_output_path
-from ..difference_confirmation import send_alone
 from ..input_source import InputSource
+from ..outputs.difference_confirmation import send_alone
 from ..requester import Requester
+from .replaced_values import record_replaced
 
 _MAX_PLACES = 6
 _LENGTH = 10
@@ -73,7 +72,7 @@ def _judge_members(requester: Requester, source: InputSource, place: Place, path
     for name, sample in members.items():
         for returned in output.get((*path, name), ()):
             if has_other_type(sample, returned):
-                _record(requester, value, label, _difference(path, sample, returned))
+                record_replaced(requester, value, label, _difference(path, sample, returned))
                 return True
     return False
 
@@ -86,7 +85,7 @@ def _judge_empty(requester: Requester, source: InputSource, place: Place, path: 
     label = f"an empty object as `{format_place(place)}`"
     for returned in (send_alone(requester, encoded(value), label) or {}).get(path, ()):
         if has_other_type({}, returned):
-            _record(requester, value, label, _difference(path, {}, returned))
+            record_replaced(requester, value, label, _difference(path, {}, returned))
 
 
 def has_other_type(sent: JSON, returned: object) -> bool:
@@ -119,11 +118,3 @@ def _difference(path: Path, sent: JSON, returned: object) -> str:
     """What came back instead of what was sent."""
     found = encoded(returned).decode()  # type: ignore[arg-type]  # a JSON value
     return f"{found} instead of {encoded(sent).decode()} in `{format_output_path(path)}`"
-
-
-def _record(requester: Requester, value: JSON, label: str, difference: str) -> None:
-    """Enter a value that came back with another type."""
-    violation = Violation(
-        clause=clauses.ECHO_EXACT, expected="the value that was sent, as for other values", actual=difference
-    )
-    requester.record_clause(violation.clause, violation, requester.build_request(encoded(value), label=label))

@@ -11,12 +11,11 @@ import datetime as dt
 from collections.abc import Sequence
 
 from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 
 from ...inputs.input_variations import Place, encoded, format_place, leaf_places, value_at, with_value
 from ...judging.output_comparison import Leaves, format_output_path
-from ..difference_confirmation import send_alone
 from ..input_source import InputSource
+from ..outputs.difference_confirmation import send_alone
 from ..requester import Requester
 
 _MAX_PLACES = 4
@@ -35,13 +34,13 @@ def judge_returned_times(requester: Requester, source: InputSource) -> None:
         for path in outputs[0] or ():
             found = [_returned(output, path) for output in outputs]
             if all(map(_is_other_instant, _TIMES, found)):
-                violation = Violation(
-                    clause=clauses.ECHO_EXACT,
+                request = requester.build_request(encoded(values[0]), label=label)
+                requester.record_clause(
+                    clauses.ECHO_EXACT,
+                    request,
                     expected="the instant that was sent",
                     actual=f"{found[0]} instead of {_TIMES[0]} at `{format_output_path(path)}`",
                 )
-                request = requester.build_request(encoded(values[0]), label=label)
-                requester.record_clause(violation.clause, violation, request)
                 return
 
 

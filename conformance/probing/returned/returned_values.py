@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON
 
 from ...inputs.input_variations import (
@@ -26,9 +24,10 @@ from ...inputs.input_variations import (
 )
 from ...judging.misread_values import UNUSUAL_TEXTS, is_cut_within_character, is_misread_number, is_misread_text
 from ...judging.output_comparison import Leaves, Path, format_output_path
-from ..difference_confirmation import send_alone
 from ..input_source import InputSource
+from ..outputs.difference_confirmation import send_alone
 from ..requester import Requester
+from .replaced_values import record_replaced
 
 _RETURNED = 3
 """Answers in which an output value has to equal an input value before it counts as returned."""
@@ -139,13 +138,8 @@ def _judge_numbers(requester: Requester, source: InputSource, place: Place, wher
             continue
         returned = where.value_in(send_alone(requester, encoded(value), f"{sent!r} in an argument"))
         if returned != sent and is_misread_number(sent, returned):
-            _record(
-                requester,
-                value,
-                f"{sent!r} as `{format_place(place)}`",
-                where.path,
-                f"{returned!r} instead of {sent!r}",
-            )
+            label, found = f"{sent!r} as `{format_place(place)}`", f"{returned!r} instead of {sent!r}"
+            _record(requester, value, label, where.path, found)
             return
 
 
@@ -227,9 +221,4 @@ def _damage(text: str) -> str:
 
 def _record(requester: Requester, value: JSON, label: str, path: Path, found: str) -> None:
     """Enter a value that came back as another one."""
-    violation = Violation(
-        clause=clauses.ECHO_EXACT,
-        expected="the value that was sent, as for other values",
-        actual=f"{found} at `{format_output_path(path)}`",
-    )
-    requester.record_clause(violation.clause, violation, requester.build_request(encoded(value), label=label))
+    record_replaced(requester, value, label, f"{found} at `{format_output_path(path)}`")

@@ -25,7 +25,7 @@ from chainproof.conformance.inputs.bound_values import (
     with_small_numbers,
     without_optional_members,
 )
-from chainproof.conformance.probing import item_results
+from chainproof.conformance.probing.outputs import item_results
 
 from ..conftest import RunSuite
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON
 
-from ..inputs.bound_values import without_optional_members
-from ..inputs.input_variations import encoded, unique_text
-from ..inputs.member_names import may_vary
-from ..judging.output_comparison import ANY_ITEM, Leaves, Path, differing_paths, format_output_path, without
+from ...inputs.bound_values import without_optional_members
+from ...inputs.input_variations import encoded, unique_text
+from ...inputs.member_names import may_vary
+from ...judging.output_comparison import ANY_ITEM, Leaves, Path, differing_paths, format_output_path, without
+from ..input_source import InputSource
+from ..requester import Requester
 from .difference_confirmation import send_alone
-from .input_source import InputSource
-from .requester import Requester
 
 _ROUNDS = 4
 """How often a difference must show, each time with other unique values, before it is no chance."""
@@ -49,15 +48,12 @@ def _judge_defaults(requester: Requester, source: InputSource) -> None:
         paths = _paths(requester, bare_source, {name: default})
         for _ in range(_ROUNDS - 1):
             paths = paths and paths & _paths(requester, bare_source, {name: default})
-        violation = None
-        if paths:
-            violation = Violation(
-                clause=clauses.ANSWER_REPEATABLE,
-                expected=f"the same answer as with the default of `{name}` written out",
-                actual=f"another value of `{format_output_path(min(paths))}`",
-            )
-        request = requester.build_request(encoded(bare), label=f"`{name}` absent")
-        requester.record_clause(clauses.ANSWER_REPEATABLE, violation, request)
+        requester.record_clause(
+            clauses.ANSWER_REPEATABLE,
+            requester.build_request(encoded(bare), label=f"`{name}` absent"),
+            expected=f"the same answer as with the default of `{name}` written out",
+            actual=f"another value of `{format_output_path(min(paths))}`" if paths else None,
+        )
         if paths:
             return
 
@@ -106,17 +102,16 @@ def _judge_unnamed_members(requester: Requester, source: InputSource) -> None:
     output = send_alone(requester, encoded(value), "an input without further members")
     names = _free_names(output or {}, requester, value)
     written = _written(requester, source, value, names) if names else frozenset()
-    violation = None
-    if written and written & _written(requester, source, value, names):
-        violation = Violation(
-            clause=clauses.ANSWER_REPEATABLE,
-            expected="the same answer as without members that the chain does not name",
-            actual=f"the text of the input's member `{min(written)}` as the output's `{min(written)}`",
-        )
-    request = requester.build_request(
-        encoded({**value, **dict.fromkeys(written or names, "text")}), label="further members"
+    is_written = written and written & _written(requester, source, value, names)
+    body = encoded({**value, **dict.fromkeys(written or names, "text")})
+    requester.record_clause(
+        clauses.ANSWER_REPEATABLE,
+        requester.build_request(body, label="further members"),
+        expected="the same answer as without members that the chain does not name",
+        actual=f"the text of the input's member `{min(written)}` as the output's `{min(written)}`"
+        if is_written
+        else None,
     )
-    requester.record_clause(clauses.ANSWER_REPEATABLE, violation, request)
 
 
 def _free_names(output: Leaves, requester: Requester, value: Collection[str]) -> list[str]:

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooComplex, parse_json
 
-from ..inputs.input_variations import leaf_places
-from ..inputs.member_names import is_identifier, may_vary, tells_of_cache
-from ..judging.output_comparison import Leaves, Path, differing_paths, format_output_path
-from .concurrency import run_in_threads
+from ...inputs.input_variations import leaf_places
+from ...inputs.member_names import is_identifier, may_vary, tells_of_cache
+from ...judging.output_comparison import Leaves, Path, differing_paths, format_output_path
+from ..concurrency import run_in_threads
+from ..requester import Requester
 from .difference_confirmation import send_alone
-from .requester import Requester
 
 _BEFORE = 3
 """Outputs that must be equal before other inputs are sent: a first answer may differ, as with a flag for a first call."""
@@ -63,19 +62,17 @@ def judge_lasting_change(requester: Requester) -> None:
     lasting = _changed(first.before, late) if late else frozenset()
     early = lasting & _changed(first.before, [*first.after, *late])
     request = requester.build_request(first.body, label="the first input, before and after others")
-    violation = None
+    actual = None
     if early:
-        violation = Violation(
-            clause=clauses.REQUEST_ISOLATION,
-            expected="the same answer as before other inputs",
-            actual=f"another value of `{format_output_path(min(early))}` ever since",
-        )
+        actual = f"another value of `{format_output_path(min(early))}` ever since"
     elif lasting:
         requester.note(
             f"the answer to the first input of the run has another value of `{format_output_path(min(lasting))}` now. If no "
             "request may do that, and the time does not, an option of some input stays set"
         )
-    requester.record_clause(clauses.REQUEST_ISOLATION, violation, request)
+    requester.record_clause(
+        clauses.REQUEST_ISOLATION, request, expected="the same answer as before other inputs", actual=actual
+    )
 
 
 def _changed(before: Sequence[Leaves], after: Sequence[Leaves]) -> frozenset[Path]:

@@ -15,12 +15,11 @@ from collections.abc import Collection
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooComplex, parse_json
-from chainproof.stored_text import beginning
 
-from ..inputs.input_variations import encoded, unique_input, unique_places
-from ..inputs.member_names import may_vary
-from ..judging.known_answers import KnownAnswer, OutputDifference
-from ..judging.output_comparison import (
+from ...inputs.input_variations import encoded, unique_input, unique_places
+from ...inputs.member_names import may_vary
+from ...judging.known_answers import KnownAnswer, OutputDifference
+from ...judging.output_comparison import (
     Leaves,
     Path,
     agree_at,
@@ -29,9 +28,10 @@ from ..judging.output_comparison import (
     is_comparable_size,
     leaves,
 )
-from ..judging.request_texts import text_keys
-from ..transport.request import CheckRequest
-from .requester import Requester
+from ...judging.request_texts import text_keys
+from ...transport.request import CheckRequest
+from ..requester import Requester
+from .mixed_up_outputs import report_mixed_up
 
 _MAX_CONFIRMED = 4
 """Differences of one check that are confirmed."""
@@ -47,7 +47,6 @@ _CHANCE = 0.005
 """Probability with which a chain that chooses between values by chance may be taken for a faulty one."""
 _TIME_SHARE = 20
 """One difference takes at most this part of the time that is left."""
-_MAX_EXCERPT = 80
 _MAX_USER_PLACES = 5
 """Values of an input each of which may name a user."""
 
@@ -223,28 +222,4 @@ def _report(
         expected="the answer that the same input gets at other times",
         actual=f"another value of `{format_output_path(min(paths))}`",
     )
-    requester.record_clause(
-        violation.clause, violation, request or difference.request, difference.answer, check=difference.check
-    )
-
-
-def report_mixed_up(
-    requester: Requester,
-    owner: KnownAnswer,
-    paths: Collection[Path],
-    request: CheckRequest,
-    difference: OutputDifference,
-) -> None:
-    """Enter the violation of an output with values that belong to another request. All of a run are one finding."""
-    violation = requester.known_answers.first_mixed_up(mixed_up_violation(owner.request, paths))
-    requester.record_clause(violation.clause, violation, request, difference.answer, check=difference.check)
-
-
-def mixed_up_violation(owner: CheckRequest, paths: Collection[Path]) -> Violation:
-    """The violation of an output with values that belong to another request."""
-    text = beginning(owner.body or b"", _MAX_EXCERPT)
-    return Violation(
-        clause=clauses.ANSWER_MATCHES_REQUEST,
-        expected="the answer to the own input",
-        actual=f"`{format_output_path(min(paths))}` as in the answer to another request: {text}",
-    )
+    requester.record_violation(violation, request or difference.request, difference.answer, check=difference.check)

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
-from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON
 
-from ..inputs.input_variations import Place, array_places, encoded, format_place, similar_items, value_at, with_value
-from ..judging.output_comparison import Leaves, Path, agree_at, format_output_path
+from ...inputs.input_variations import Place, array_places, encoded, format_place, similar_items, value_at, with_value
+from ...judging.output_comparison import Leaves, Path, agree_at, format_output_path
+from ..input_source import InputSource
+from ..requester import Requester
 from .difference_confirmation import send_alone
-from .input_source import InputSource
-from .requester import Requester
 
 _FEW = (3, 2, 5)
 """Items of the arrays that show how results belong to items."""
@@ -319,10 +318,10 @@ def _label(place: Place, count: int) -> str:
 def _record(requester: Requester, place: Place, value: JSON, count: int, found: tuple[Path, str]) -> None:
     """Enter the violation of an input with *count* items."""
     path, what = found
-    violation = Violation(
-        clause=clauses.ANSWER_MATCHES_REQUEST,
+    request = requester.build_request(encoded(value), label=_label(place, count))
+    requester.record_clause(
+        clauses.ANSWER_MATCHES_REQUEST,
+        request,
         expected="a result for each item in the order of the items, as for few items",
         actual=f"`{format_output_path(path)}`: {what}",
     )
-    request = requester.build_request(encoded(value), label=_label(place, count))
-    requester.record_clause(violation.clause, violation, request)

@@ -1,0 +1,1 @@
+"""What do several outputs show together: stored answers, arguments that stick, values that are no chance?"""
