@@ -25,12 +25,11 @@ OPTIONS = (
     Option(
         name="--duration",
         parse=duration,
-        metavar="DURATION",
         default=20.0,
         default_text="20s",
         help="how long the load test starts requests",
     ),
-    Option(name="--seed", parse=integer, metavar="N", default=1, help="seed of all random values"),
+    Option(name="--seed", parse=integer, default=1, help="seed of all random values"),
     Option(name="--out", parse=folder, metavar="DIR", is_path=True, help="folder for both run folders and the report"),
     CONTRACT_OPTION,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
@@ -51,6 +51,7 @@ class Option:
     parse: Callable[[str], object] | None = str
     """Reads the text, as argparse's `type`; None for a switch."""
     metavar: str | None = None
+    """What the help shows for the value. If it is not given: DURATION for a duration, N for a whole number."""
     choices: Iterable[str] = ()
     """The allowed values: a StrEnum or a tuple."""
     completions: Iterable[str] = ()
@@ -73,6 +74,8 @@ class Option:
     def __post_init__(self) -> None:
         if not self.dest:
             object.__setattr__(self, "dest", self.name.lstrip("-").replace("-", "_"))
+        if self.metavar is None and self.parse is not None:
+            object.__setattr__(self, "metavar", _METAVARS.get(self.parse))
 
     @property
     def is_switch(self) -> bool:
@@ -103,6 +106,12 @@ class Option:
         if self.choices:
             return words | {"type": _choice(self.choices), "choices": list(self.choices)}
         return words | {"type": self.parse, "metavar": self.metavar}
+
+
+def in_group(group: OptionGroup, *options: Option, valid_in: frozenset[Surface] | None = None) -> tuple[Option, ...]:
+    """Some options under a heading, and *valid_in* the given places only."""
+    common = {"group": group} | ({} if valid_in is None else {"valid_in": valid_in})
+    return tuple(replace(option, **common) for option in options)  # type: ignore[arg-type]  # these two fields
 
 
 class RenamedOption(argparse.Action):
@@ -232,6 +241,13 @@ def positive_number(text: str) -> float:
     return number
 
 
+_METAVARS: dict[object, str] = {
+    **dict.fromkeys((duration, positive_duration), "DURATION"),
+    **dict.fromkeys((count, integer), "N"),
+}
+"""What stands for a value in the help, by what reads it."""
+
+
 def folder(text: str) -> Path:
     """A folder. An empty text is a variable that nobody set, not the working folder."""
     if not text:
@@ -256,55 +272,49 @@ def label(text: str) -> str:
 
 TARGET_GROUP = OptionGroup(title="target")
 
-TARGET_OPTIONS: tuple[Option, ...] = (
+TARGET_OPTIONS = in_group(
+    TARGET_GROUP,
     Option(
         name="--target",
         metavar="URL",
         help="URL to send requests to, such as https://chain-abc123.api.baseten.co",
         default_text=f"${TARGET_VARIABLE}; if that is not set, an emulator that is started for the run",
-        group=TARGET_GROUP,
     ),
-    Option(name="--chain-id", metavar="ID", help="id of a deployed chain, in place of --target", group=TARGET_GROUP),
-    Option(name="--model-id", metavar="ID", help="id of a deployed model, in place of --target", group=TARGET_GROUP),
+    Option(name="--chain-id", metavar="ID", help="id of a deployed chain, in place of --target"),
+    Option(name="--model-id", metavar="ID", help="id of a deployed model, in place of --target"),
     Option(
         name="--environment",
         metavar="NAME",
         help="environment of the chain or model; the OpenAPI document has the path of production only, so the contract "
         "is assumed to hold for the other paths",
         default_text="production",
-        group=TARGET_GROUP,
     ),
     Option(
         name="--deployment",
         metavar="ID",
         help="id of one deployment of the chain or model, in place of --environment",
-        group=TARGET_GROUP,
     ),
     Option(
         name="--regional",
         parse=None,
         help="use the regional hostname, which contains the name of the environment; needs --environment",
-        group=TARGET_GROUP,
     ),
     Option(
         name="--connect-to",
         metavar="HOST:PORT",
         help="address to connect to in place of the target's; URL, Host header and the name that TLS verifies do not change",
-        group=TARGET_GROUP,
     ),
     Option(
         name="--ca-file",
         metavar="FILE",
         help="PEM file with certificates to trust in addition to the system's",
         is_path=True,
-        group=TARGET_GROUP,
     ),
     Option(
         name="--header",
         metavar="'NAME: VALUE'",
         repeatable=True,
         help="header to add to every request, repeatable; headers that hold a secret or the message length are rejected",
-        group=TARGET_GROUP,
         # Its values are not shown anywhere, and a form shows what it sets.
         valid_in=EVERYWHERE - {Surface.WEB_FORM},
     ),
@@ -313,7 +323,6 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         metavar="NAME",
         help="environment variable that holds the API key; the key itself is never an option",
         default=DEFAULT_KEY_VARIABLE,
-        group=TARGET_GROUP,
         # A web page must not choose which variable of the process is sent to a target.
         valid_in=EVERYWHERE - {Surface.WEB_FORM},
     ),
@@ -322,7 +331,6 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         choices=AuthScheme,
         help="how the key is sent: `Authorization: Api-Key …`, as in the OpenAPI document, or `Authorization: Bearer …`",
         default=AuthScheme.API_KEY,
-        group=TARGET_GROUP,
     ),
 )
 

@@ -26,6 +26,7 @@ from chainproof.options import (
     OptionGroup,
     Surface,
     count,
+    in_group,
     positive_duration,
     positive_number,
 )
@@ -162,13 +163,11 @@ _OPTIONS: tuple[Option, ...] = (
     Option(
         name="--duration",
         parse=positive_duration,
-        metavar="DURATION",
         help="after the last check, keep generating requests from new seeds until the run has lasted this long, such as 10m",
     ),
     Option(
         name="--deadline",
         parse=positive_duration,
-        metavar="DURATION",
         help="time limit for each complete answer",
         default_text="30s",
     ),
@@ -197,7 +196,6 @@ _OPTIONS: tuple[Option, ...] = (
     Option(
         name="--response-time",
         parse=positive_duration,
-        metavar="DURATION",
         help="with --plan: how long the target takes to answer a request that reaches the chain",
         default_text="30ms, 300ms and 3s",
         valid_in=frozenset({Surface.COMMAND}),
@@ -209,133 +207,122 @@ _OPTIONS: tuple[Option, ...] = (
         parse=None,
         help="store up to 64 KiB of the answer's body with each finding; without this option no answer body is stored",
     ),
-    Option(
-        name="--steerable",
-        parse=None,
-        help="the target returns errors on demand through the X-Emulate request header, as the emulator does",
-        group=_CHAIN,
+    *in_group(
+        _CHAIN,
+        Option(
+            name="--steerable",
+            parse=None,
+            help="the target returns errors on demand through the X-Emulate request header, as the emulator does",
+        ),
+        Option(
+            name="--echo",
+            parse=None,
+            help="the chain accepts any JSON object and returns it unchanged, as the emulator's does",
+        ),
+        Option(
+            name="--deterministic",
+            parse=None,
+            help="the chain always gives equal inputs equal outputs: every difference is a finding; without this option, values "
+            "that change when an input is sent again are ignored",
+        ),
+        Option(
+            name="--input-schema",
+            metavar="FILE.json|FILE.py:CLASS",
+            is_path=True,
+            help="input of the chain: a JSON Schema, or a class (with type hints on run_remote, or a pydantic model); inputs are generated from it, "
+            "and each valid input must be answered with 200",
+        ),
+        Option(
+            name="--output-schema",
+            metavar="FILE.json|FILE.py:CLASS",
+            is_path=True,
+            help="output of the chain, in the same forms; the body of every 200 must match it",
+        ),
+        Option(
+            name="--payloads",
+            metavar="FILE.jsonl",
+            is_path=True,
+            help="inputs that the chain accepts, one JSON object per line; each is sent byte for byte as in "
+            "the file, and each test request is one of them with one change",
+            default_text="inputs from --input-schema, else an input found by following the chain's error messages",
+        ),
+        Option(
+            name="--slow-payload",
+            metavar="FILE.json",
+            is_path=True,
+            help="an input that the chain accepts and needs a second or more for; the overload check sends it, so that concurrent "
+            "requests overlap",
+            default_text="the simplest input",
+        ),
+        Option(
+            name="--check",
+            metavar="FILE.py:FUNCTION",
+            is_path=True,
+            help="your own check of every 200: a function that takes payload and answer, and returns None or a description of "
+            "the error",
+        ),
     ),
-    Option(
-        name="--echo",
-        parse=None,
-        help="the chain accepts any JSON object and returns it unchanged, as the emulator's does",
-        group=_CHAIN,
+    *in_group(
+        _VERDICT,
+        Option(
+            name="--fail-on",
+            choices=Level,
+            help="lowest severity that fails the run; must is the highest, should the lowest",
+        ),
+        Option(
+            name="--accept",
+            metavar="CLAUSE[:YYYY-MM-DD]",
+            repeatable=True,
+            completions=tuple(CLAUSE_BY_ID),
+            help="known violation, repeatable: all findings of this clause, also new ones, are shown as accepted and do not fail the run, up "
+            "to and including the day if one is given",
+        ),
     ),
-    Option(
-        name="--deterministic",
-        parse=None,
-        help="the chain always gives equal inputs equal outputs: every difference is a finding; without this option, values "
-        "that change when an input is sent again are ignored",
-        group=_CHAIN,
-    ),
-    Option(
-        name="--input-schema",
-        metavar="FILE.json|FILE.py:CLASS",
-        is_path=True,
-        help="input of the chain: a JSON Schema, or a class (with type hints on run_remote, or a pydantic model); inputs are generated from it, "
-        "and each valid input must be answered with 200",
-        group=_CHAIN,
-    ),
-    Option(
-        name="--output-schema",
-        metavar="FILE.json|FILE.py:CLASS",
-        is_path=True,
-        help="output of the chain, in the same forms; the body of every 200 must match it",
-        group=_CHAIN,
-    ),
-    Option(
-        name="--payloads",
-        metavar="FILE.jsonl",
-        is_path=True,
-        help="inputs that the chain accepts, one JSON object per line; each is sent byte for byte as in "
-        "the file, and each test request is one of them with one change",
-        default_text="inputs from --input-schema, else an input found by following the chain's error messages",
-        group=_CHAIN,
-    ),
-    Option(
-        name="--slow-payload",
-        metavar="FILE.json",
-        is_path=True,
-        help="an input that the chain accepts and needs a second or more for; the overload check sends it, so that concurrent "
-        "requests overlap",
-        default_text="the simplest input",
-        group=_CHAIN,
-    ),
-    Option(
-        name="--check",
-        metavar="FILE.py:FUNCTION",
-        is_path=True,
-        help="your own check of every 200: a function that takes payload and answer, and returns None or a description of "
-        "the error",
-        group=_CHAIN,
-    ),
-    Option(
-        name="--fail-on",
-        choices=Level,
-        help="lowest severity that fails the run; must is the highest, should the lowest",
-        group=_VERDICT,
-    ),
-    Option(
-        name="--accept",
-        metavar="CLAUSE[:YYYY-MM-DD]",
-        repeatable=True,
-        completions=tuple(CLAUSE_BY_ID),
-        help="known violation, repeatable: all findings of this clause, also new ones, are shown as accepted and do not fail the run, up "
-        "to and including the day if one is given",
-        group=_VERDICT,
-    ),
-    Option(
-        name="--allow",
-        choices=Permission,
-        repeatable=True,
-        help="kind of request that a remote target may receive, repeatable; checks that need one that is not allowed are skipped",
-        group=_LIMITS,
-    ),
-    Option(
-        name="--max-requests",
-        parse=count,
-        metavar="N",
-        help="send at most N requests; the remaining checks are skipped",
-        default_text="no limit on loopback; for a remote target 1000 at quick, 10000 at standard, 100000 at deep",
-        group=_LIMITS,
-    ),
-    Option(
-        name="--rate-limit",
-        parse=positive_number,
-        metavar="R",
-        help="send at most R requests per second, evenly spaced",
-        default_text="no limit on loopback; 20 for a remote target",
-        group=_LIMITS,
-    ),
-    Option(
-        name="--time-budget",
-        parse=positive_duration,
-        metavar="DURATION",
-        help="end the run after this time, such as 90s; the requests that find most faults are sent first, and the report says "
-        "what was left out",
-        default_text="75s at quick, 2m40s at standard, 1h at deep for remote targets and for targets slower than 100 ms; "
-        "no limit for others, or with --duration",
-        group=_LIMITS,
-    ),
-    Option(
-        name="--concurrency",
-        parse=count,
-        metavar="N",
-        help="send at most N independent requests at the same time to a target that takes longer than 25 ms to answer",
-        group=_LIMITS,
-    ),
-    replace(
-        RESPONSE_MEMORY_OPTION,
-        help="memory for the answers that are read and judged at the same time; an answer that does not fit is not judged, "
-        "and the run is inconclusive unless it finds a violation",
-        group=_LIMITS,
-    ),
-    Option(
-        name="--overload",
-        parse=None,
-        help="try to overload the target with more concurrent requests than it is likely to serve",
-        group=_LIMITS,
-        replaces=("--provoke",),
+    *in_group(
+        _LIMITS,
+        Option(
+            name="--allow",
+            choices=Permission,
+            repeatable=True,
+            help="kind of request that a remote target may receive, repeatable; checks that need one that is not allowed are skipped",
+        ),
+        Option(
+            name="--max-requests",
+            parse=count,
+            help="send at most N requests; the remaining checks are skipped",
+            default_text="no limit on loopback; for a remote target 1000 at quick, 10000 at standard, 100000 at deep",
+        ),
+        Option(
+            name="--rate-limit",
+            parse=positive_number,
+            metavar="R",
+            help="send at most R requests per second, evenly spaced",
+            default_text="no limit on loopback; 20 for a remote target",
+        ),
+        Option(
+            name="--time-budget",
+            parse=positive_duration,
+            help="end the run after this time, such as 90s; the requests that find most faults are sent first, and the report says "
+            "what was left out",
+            default_text="75s at quick, 2m40s at standard, 1h at deep for remote targets and for targets slower than 100 ms; "
+            "no limit for others, or with --duration",
+        ),
+        Option(
+            name="--concurrency",
+            parse=count,
+            help="send at most N independent requests at the same time to a target that takes longer than 25 ms to answer",
+        ),
+        replace(
+            RESPONSE_MEMORY_OPTION,
+            help="memory for the answers that are read and judged at the same time; an answer that does not fit is not judged, "
+            "and the run is inconclusive unless it finds a violation",
+        ),
+        Option(
+            name="--overload",
+            parse=None,
+            help="try to overload the target with more concurrent requests than it is likely to serve",
+            replaces=("--provoke",),
+        ),
     ),
 )
 

@@ -35,7 +35,6 @@ OPTIONS: tuple[Option, ...] = (
         name="--seed",
         parse=integer,
         default=0,
-        metavar="N",
         help="seed for outcomes and service times; the same seed repeats them for the n-th request",
     ),
     Option(
@@ -47,7 +46,6 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="--predict-concurrency",
         parse=count,
-        metavar="N",
         help="number of requests that --chain processes at once",
         default_text="from the scenario, or 1",
     ),

@@ -47,7 +47,7 @@ def _contains_chainproof(path: Path) -> bool:
 
 def _print_options() -> None:
     """Print the options of a load run, as Locust's help shows its own."""
-    from .options import add_locust_options  # noqa: PLC0415  # heavy: only for the help
+    from .locust_arguments import add_locust_options  # noqa: PLC0415  # heavy: only for the help
 
     parser = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
     add_locust_options(parser)

@@ -39,8 +39,8 @@ from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
 
 from .catalogue import objective_texts
+from .locust_arguments import locust_arguments
 from .metrics_endpoint import serve_metrics
-from .options import locust_arguments
 from .progress import ProgressDisplay, live_progress
 
 LOCUSTFILE = Path(__file__).parent / "locustfile.py"

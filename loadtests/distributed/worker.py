@@ -36,7 +36,7 @@ from ..demand import validate_check
 from ..engine.load_run import LoadRun
 from ..engine.rate_change import PhaseNames, RateChange, apply_rate_change
 from ..engine.self_monitor import monitor_generator
-from ..options import given_options
+from ..locust_arguments import given_options
 from ..recording.recorder import Recorder
 from .locust_stats import LocustStats
 from .messages import (

@@ -51,7 +51,7 @@ from ..engine.load_run import LoadRun, PlanChangeTooLate
 from ..engine.rate_change import PhaseNames, RateChange, apply_rate_change
 from ..engine.self_monitor import monitor_generator
 from ..limits import Limits, announcement, apply_limits, limits
-from ..options import requested_target
+from ..locust_arguments import requested_target
 from ..recording.recorder import Recorder
 from ..recording.totals_writer import TotalsWriter
 from .locust_stats import LocustStats

@@ -20,7 +20,7 @@ from ..distributed.session import add_listener, open_session
 from ..distributed.transport import use_encrypted_sockets
 from ..distributed.worker import Worker
 from ..distributed.writer_session import LocalSession, WriterSession
-from ..options import add_locust_options
+from ..locust_arguments import add_locust_options
 from .users import ClosedUser, OpenUser, keep_default_tasks
 from .web_ui import WebUI
 

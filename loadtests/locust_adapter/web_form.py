@@ -19,8 +19,9 @@ from chainproof.command import did_you_mean
 from chainproof.errors import UsageError
 from chainproof.options import Option, Surface, add_options
 
+from ..locust_arguments import as_in_locust
 from ..locust_options import REJECTED
-from ..options import FORM_OPTIONS, LOCUST_NAMES, OPTIONS, as_in_locust
+from ..options import FORM_OPTIONS, LOCUST_NAMES, OPTIONS
 from .web_paths import check_paths
 
 _UNSET = "as the workload says"

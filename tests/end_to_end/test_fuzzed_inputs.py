@@ -36,8 +36,8 @@ from chainproof.endpoint import start_emulator
 from chainproof.judgement.verdict import ExitCode
 from chainproof.loadtests.demand import demand
 from chainproof.loadtests.limits import apply_limits, limits
+from chainproof.loadtests.locust_arguments import add_locust_options, locust_arguments, requested_target
 from chainproof.loadtests.locust_process import LocustExit, LocustRun
-from chainproof.loadtests.options import add_locust_options, locust_arguments, requested_target
 from chainproof.loadtests.search import runner
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload

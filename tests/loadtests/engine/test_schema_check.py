@@ -25,7 +25,8 @@ from chainproof.loadtests.command import main
 from chainproof.loadtests.demand import Shard, demand
 from chainproof.loadtests.distributed.messages import Assignment
 from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck
-from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS, add_locust_options, locust_arguments
+from chainproof.loadtests.locust_arguments import add_locust_options, locust_arguments
+from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS
 from chainproof.loadtests.output_schema import OutputSchema
 from chainproof.loadtests.recording.assessment import Assessment, has_object_output
 from chainproof.loadtests.recording.exemplars import OTHER_VIOLATIONS, ClauseCounter

@@ -17,9 +17,10 @@ import pytest
 from chainproof.command import build_parser
 from chainproof.errors import UsageError
 from chainproof.loadtests.command import LOCUSTFILE, main
+from chainproof.loadtests.locust_arguments import add_locust_options, requested_target
 from chainproof.loadtests.locust_help import is_help_requested, uses_chainproof
 from chainproof.loadtests.locust_options import LOCUST_OPTIONS, REJECTED, Treatment
-from chainproof.loadtests.options import OPTIONS, add_locust_options, requested_target
+from chainproof.loadtests.options import OPTIONS
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending
 from chainproof.target_options import TargetOptions
@@ -35,7 +36,7 @@ from chainproof.errors import UsageError
 from chainproof.loadtests.distributed.user_classes import classes_of_model, hosts_of, with_class_host
 from chainproof.loadtests.locust_adapter.web_form import read_form
 from chainproof.loadtests.locustfile import ClosedUser, OpenUser
-from chainproof.loadtests.options import add_locust_options
+from chainproof.loadtests.locust_arguments import add_locust_options
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 

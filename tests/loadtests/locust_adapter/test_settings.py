@@ -16,7 +16,8 @@ from chainproof.contract.levels import Contract
 from chainproof.loadtests import catalogue
 from chainproof.loadtests.command import main
 from chainproof.loadtests.demand import Shard, demand
-from chainproof.loadtests.options import OPTIONS, add_locust_options, locust_arguments, requested_target
+from chainproof.loadtests.locust_arguments import add_locust_options, locust_arguments, requested_target
+from chainproof.loadtests.options import OPTIONS
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 

@@ -23,7 +23,8 @@ from chainproof.loadtests.locust_adapter.web_paths import check_paths
 from chainproof.loadtests.locust_adapter.web_report import ReportError, ReportMaker
 from chainproof.loadtests.locust_adapter.web_requests import objection, own_names
 from chainproof.loadtests.locust_adapter.web_server import MAX_COST_AFTER_WAIT, CpuTime
-from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS, add_locust_options
+from chainproof.loadtests.locust_arguments import add_locust_options
+from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS
 
 HOST = "127.0.0.1:8089"
 LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
