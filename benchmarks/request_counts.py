@@ -22,7 +22,7 @@ from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.generated_inputs import simplest_input
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope
-from chainproof.conformance.runner.forecast import FORECAST_FILE, TYPED_MODULES
+from chainproof.conformance.runner.forecast import FORECAST_FILE, TYPED_CHAIN, TYPED_MODULES
 from chainproof.conformance.runner.run import blocked_reason
 from chainproof.conformance.runner.setup import LoadedOptions, open_run, prepare_run
 from chainproof.conformance.transport.check_skipped import CheckSkipped
@@ -36,25 +36,11 @@ Counts = dict[str, tuple[int, int]]
 """For each check, the number of its requests, and how many of them reach the chain."""
 
 
-TYPED_CHAIN = Schema(
-    source="a chain with typed arguments",
-    document={
-        "type": "object",
-        "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": 40},
-            "count": {"type": "integer", "minimum": 1, "maximum": 1000},
-            "price": {"type": "number", "minimum": 0},
-        },
-        "required": ["name", "count", "price"],
-    },
-)
-"""What the checks of chains with typed arguments are counted with."""
-
-
 def request_counts(depth: Depth, known: Counts) -> Counts:
     """The counts of every check at a depth. Those that are known are not counted again."""
     counts = _counts(depth, known, LoadedOptions())
-    typed = LoadedOptions(chain_schema=ChainSchema(input_schema=TYPED_CHAIN, minimal_input=simplest_input(TYPED_CHAIN)))
+    schema = Schema(source="a chain with typed arguments", document=TYPED_CHAIN)
+    typed = LoadedOptions(chain_schema=ChainSchema(input_schema=schema, minimal_input=simplest_input(schema)))
     return _counts(depth, known | counts, typed, only=TYPED_MODULES)
 
 

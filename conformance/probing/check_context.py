@@ -99,10 +99,13 @@ class CheckContext:
         """The time that the run has left."""
         self.scope = CheckScope()
         """The part of the running check's requests that is sent."""
-        self._client = client
-        self._pause = pause
+        self._client, self._pause = client, pause
         self._has_user_inputs = bool(chain_schema.input_schema or chain_schema.payloads or settings.echo)
         finding_recorder.chain_reasons = self._chain_reasons()
+        self._prepare(client)
+
+    def _prepare(self, client: Client) -> None:
+        """Make what a subclass needs beside the parameters, when all else is there."""
 
     @property
     def may_search_inputs(self) -> bool:

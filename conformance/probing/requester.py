@@ -8,7 +8,6 @@ Whichever check sends a request, its answer is judged by the same clauses. The r
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,20 +17,16 @@ from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
-from chainproof.contract.credentials import ApiKey
 from chainproof.contract.violations import Violation, violations
 from chainproof.json_text import parse_json
 from chainproof.results.exchange import Transport
 
 from ..inputs.chain_inputs import ChainInputs
-from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, canonical_json, expectation
-from ..judging.finding_recorder import FindingRecorder
 from ..judging.judge import BUSY_STATUSES, HTTP_REJECTION_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
 from ..judging.request_texts import RequestTexts
-from ..options import Settings
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client, connection_failure
 from ..transport.connection import TransportResult
@@ -43,7 +38,6 @@ from .check_context import CheckContext
 from .concurrency import ConcurrencyLimit, run_in_threads
 from .rejections import RejectionConfirmation, in_usual_form, with_new_identifiers
 from .target_watch import TargetWatch
-from .waits import Waits
 
 TOO_MANY_REQUESTS = 429
 
@@ -69,37 +63,24 @@ LabelledItem = TypeVar("LabelledItem", bound=Labelled)
 class Requester(CheckContext):
     """What a check gets: one target, and methods to send it requests whose answers are judged."""
 
-    def __init__(
-        self,
-        client: Client,
-        finding_recorder: FindingRecorder,
-        *,
-        key: ApiKey,
-        settings: Settings,
-        chain_schema: ChainSchema = UNKNOWN_CHAIN,
-        other_secrets: tuple[str, ...] = (),
-        waits: Waits | None = None,
-        pause: Callable[[Seconds], None] = time.sleep,
-    ) -> None:
-        super().__init__(
-            client,
-            finding_recorder,
-            key=key,
-            settings=settings,
-            chain_schema=chain_schema,
-            other_secrets=other_secrets,
-            waits=waits,
-            pause=pause,
-        )
+    def _prepare(self, client: Client) -> None:
+        """Make what sends requests and judges answers."""
         self.concurrency = 1
         """How many independent requests are sent at the same time."""
         self.in_flight = ConcurrencyLimit()
         """Limits how many requests all checks together have in flight."""
         self._submitted: list[CheckRequest] = []
         self._rejections = RejectionConfirmation(self, self.send_valid_body)
-        self._recorder = AnswerRecorder(client, finding_recorder, self.terms, keep_bodies=settings.keep_bodies)
+        self._recorder = AnswerRecorder(
+            client, self.finding_recorder, self.terms, keep_bodies=self.settings.keep_bodies
+        )
         self._watch = TargetWatch(
-            settings, self.waits, deadline=client.deadline, probe=self._send_probe, pause=self.pause, note=self.note
+            self.settings,
+            self.waits,
+            deadline=client.deadline,
+            probe=self._send_probe,
+            pause=self.pause,
+            note=self.note,
         )
 
     @property

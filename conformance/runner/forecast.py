@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from chainproof.clock import format_duration
+from chainproof.json_text import JSON
 
 from ..options import Depth, Permission, Settings
 from ..transport.rate_limit import RateLimiter
@@ -23,6 +24,16 @@ FORECAST_FILE = Path(__file__).parents[1] / "forecast.json"
 _WIDTH = 100
 TYPED_MODULES = frozenset({"typed_inputs", "consistency"})
 """Modules of checks that need an input schema or inputs of the chain."""
+TYPED_CHAIN: dict[str, JSON] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 40},
+        "count": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "price": {"type": "number", "minimum": 0},
+    },
+    "required": ["name", "count", "price"],
+}
+"""The input schema with which their requests are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

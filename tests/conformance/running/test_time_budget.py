@@ -33,6 +33,7 @@ from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import TargetBehaviour
 from chainproof.conformance.runner import reproduction
 from chainproof.conformance.runner import schedule as schedule_module
+from chainproof.conformance.runner.forecast import TYPED_CHAIN
 from chainproof.conformance.runner.input_discovery import discover_inputs
 from chainproof.conformance.runner.plan import (
     RunPlan,
@@ -580,22 +581,11 @@ def test_a_check_with_nothing_left_for_the_second_round_is_not_skipped() -> None
     assert (2, 2, None) == (progress.sent, progress.left_out, progress.skipped)
 
 
-ORDER = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 40},
-        "count": {"type": "integer", "minimum": 1, "maximum": 1000},
-        "price": {"type": "number", "minimum": 0},
-    },
-    "required": ["name", "count", "price"],
-}
-
-
 def test_the_first_round_of_a_remote_run_fits_into_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A remote target gets few requests. If they do not suffice for the first round, no run of such a target can pass."""
     monkeypatch.setattr(Client, "on_loopback", property(lambda self: False))
     with requester_for(
-        correct_endpoint, echo=False, input_schema=Schema(source="a chain", document=ORDER)
+        correct_endpoint, echo=False, input_schema=Schema(source="a chain", document=TYPED_CHAIN)
     ) as requester:
         discover_inputs(requester)
         runner = CheckRunner(requester, examples_scale=0.0)
@@ -762,7 +752,7 @@ def test_the_plan_counts_the_checks_of_typed_chains_if_there_is_a_schema(
 ) -> None:
     """They send hundreds of requests to such a chain, and none to others."""
     schema = tmp_path / "input.json"
-    schema.write_text(json.dumps(ORDER), encoding="utf-8")
+    schema.write_text(json.dumps(TYPED_CHAIN), encoding="utf-8")
     counts = []
     for more in ([], ["--input-schema", str(schema)]):
         assert 0 == main(["--plan", "--depth", "quick", "--target", "http://127.0.0.1:9", *more])
