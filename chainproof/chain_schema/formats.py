@@ -1,4 +1,4 @@
-"""Which texts have a format that JSON Schema does not define, such as base64. Validators accept any text for those."""
+"""Which texts have a format that the draft of a schema does not define, such as base64. Validators accept any text for those."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+
+import jsonschema_rs
 
 from .subschemas import map_subschemas
 
@@ -44,11 +46,28 @@ def _has_check_digit(text: str) -> bool:
     return sum(digit - 9 if digit > 9 else digit for digit in doubled) % 10 == 0
 
 
+def _is_valid(name: str) -> Callable[[str], bool]:
+    """A function that says whether a text has a format as the newest draft defines it: older ones accept any text for some."""
+    return jsonschema_rs.validator_for({"type": "string", "format": name}, validate_formats=True).is_valid
+
+
+def _is_usual_time(name: str) -> Callable[[str], bool]:
+    """The same for a time as most readers expect it: in upper case, and with few decimal places of seconds."""
+    is_valid = _is_valid(name)
+    return lambda text: _USUAL_TIME.fullmatch(text) is not None and is_valid(text)
+
+
+_USUAL_TIME = re.compile("[0-9T:-]+(?:[.][0-9]{1,9})?(?:Z|[+-][0-9:]+)")
+
 TEXTS_OF_FORMATS: dict[str, Callable[[str], bool]] = {
     **{
         f"uuid{version}": _matches(f"(?i)[0-9a-f]{{8}}-[0-9a-f]{{4}}-{version}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}")
         for version in range(1, 9)
     },
+    **{name: _is_valid(name) for name in (
+        "uuid", "duration", "idn-hostname", "uri-reference", "uri-template", "iri", "iri-reference", "json-pointer", "relative-json-pointer",
+    )},
+    **{name: _is_usual_time(name) for name in ("date-time", "time")},
     "date-time-local": _matches(f"{_DATE}T{_TIME}"),
     "time-local": _matches(_TIME),
     "host-name": _matches(_HOST),

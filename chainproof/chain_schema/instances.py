@@ -7,6 +7,7 @@ of a value is checked against its own schemas as soon as it is made, so that few
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ from .strings import FORMATS, LETTERS, TEXT_FORMATS, plain_text, text_in_several
 _ROOMY_DEPTH = 4
 _ROOMY_PARTS = 60
 """Beyond this depth or number of parts, a value gets only what the schema requires."""
+_MAX_REPEATS = 1
+"""Values of the same schema, one inside the other, of which a rich one has all that the schema describes."""
 _MORE_LEVELS = 2
 """Levels by which a deep alternative may be higher than the simplest one."""
 _MAX_DEPTH = 60
@@ -110,6 +113,8 @@ class InstanceGenerator:
     """True while an item is generated again that was equal to another one."""
     _turn: int = 0
     """How many such items have been numbers: each gets the next one of its range."""
+    _open: Counter[int] = field(default_factory=Counter, repr=False)
+    """How many values that are being generated have each schema."""
     _last_work: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +128,8 @@ class InstanceGenerator:
             try:
                 self._count()
                 conjunction = self.alternatives.conjunction(nodes, self._chooser(attempt))
-                value = self._value(conjunction)
+                with self._inside_of(conjunction):
+                    value = self._value(conjunction)
             except TooLarge as error:
                 raise TooLarge(str(failure) or str(error)) from error
             except Unsatisfiable as error:
@@ -202,6 +208,19 @@ class InstanceGenerator:
         finally:
             self._path.pop()
 
+    @contextmanager
+    def _inside_of(self, nodes: Nodes) -> Iterator[None]:
+        schemas = [id(node.schema) for node in nodes]
+        self._open.update(schemas)
+        try:
+            yield
+        finally:
+            self._open.subtract(schemas)
+
+    def _is_rich(self, nodes: Nodes) -> bool:
+        """True if a value gets all that its schemas describe: it does not contain itself too often."""
+        return self.style is Style.RICH and all(self._open[id(node.schema)] <= _MAX_REPEATS for node in nodes)
+
     def _value(self, nodes: Nodes) -> JSON:
         """A value for schemas without alternatives, not checked yet."""
         given = choices(nodes)
@@ -276,9 +295,10 @@ class InstanceGenerator:
         name_schemas = [node for node in self._name_schemas(nodes) if node.schema is not True]
         names = []
         for name in unique([*declared_names(nodes), *required_names(nodes)]):
-            is_chosen = (
-                name in required or self.style is Style.RICH or (not self._is_simple and self.source.random() < 0.7)
-            )
+            if self.style is Style.RICH:
+                is_chosen = name in required or self._is_rich(nodes)
+            else:
+                is_chosen = name in required or (not self._is_simple and self.source.random() < 0.7)
             if is_chosen and (name in required or self._is_accepted(name, tuple(name_schemas))):
                 names.append(name)
         return names
@@ -318,7 +338,7 @@ class InstanceGenerator:
         )
         size = max(low, len(members))
         if is_described and self.style is Style.RICH:
-            size = max(size, 2)
+            size = max(size, 2) if self._is_rich(nodes) else size
         elif is_described and not self._is_simple:
             size += self.source.randint(0, _MORE)
         size = size if high is None else min(size, high)
@@ -394,9 +414,9 @@ class InstanceGenerator:
         self._require_at_most(_MAX_PARTS, "minItems or minContains", low)
         if high is not None and low > high:
             raise Unsatisfiable
-        if self.style is Style.RICH:
+        if self._is_rich(items.nodes):
             size = max(low, items.prefix_length, 2)
-        elif self._is_simple:
+        elif self._is_simple or self.style is Style.RICH:
             size = max(low, 0)
         else:
             size = self.source.randint(max(low, items.prefix_length), max(low, items.prefix_length, low + _MORE))

@@ -29,11 +29,14 @@ from .input_variations import (
     with_value,
     without_member,
 )
+from .sizes import REQUIRED_NESTING, REQUIRED_OWN_NESTING, nesting
 
 _UNBOUNDED = 2**12
 """Characters or items from which a text or an array counts as unbounded."""
 _UNBOUNDED_TEXT = 300
 """Characters of a text without an upper bound."""
+_MAX_PARTS = 60
+"""Values of which it is tried whether they may contain themselves."""
 MAX_ARRAYS = 12
 """Arrays whose bounds are tried: schemas that contain themselves have many."""
 _PLACEHOLDER = "\x00number\x00"
@@ -90,6 +93,10 @@ infinite."""
 _NAMES = ("", "two words", "a.b/c-d_e", "Größe", "漢字", "😀", "x" * 100, "__class__", "0", "a(b[*")
 """Names of members where the schema permits any."""
 _MANY_NAMES = 100
+_NESTING = (REQUIRED_OWN_NESTING, REQUIRED_NESTING)
+"""Levels of nesting of values that contain others of their kind."""
+_MAX_RECURSIONS = 2
+"""Ways in which a value may contain others of its kind."""
 _VALUES: tuple[JSON, ...] = ("x", 1, 1.5, True, None, [], {})
 """A value of every type."""
 _OTHER_TYPES: tuple[JSON, ...] = ("x", "", " ", "1", "1e2", 1, 1.5, True, False, [], {}, ["x"])
@@ -185,6 +192,7 @@ def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[Boun
     yield from _without_members(value, accepts)
     yield from _with_names(value, accepts)
     yield from _with_other_types(value, accepts)
+    yield from _with_deep_values(value, accepts)
 
 
 def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
@@ -334,6 +342,47 @@ def _with_other_types(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
             changed = with_value(value, place, new)
             if not _have_equal_types(value_at(value, place), new) and accepts(changed):
                 yield BoundInput(label=f"`{format_place(place)}` as {text}", content=encoded(changed))
+
+
+def _with_deep_values(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
+    """Values that contain one of their own kind, as comments contain replies, on as many levels as chains have to accept."""
+    for outer, step in islice(_recursions(value, accepts), _MAX_RECURSIONS):
+        template = _with_one_item(value_at(value, outer), step)
+        for levels in _NESTING:
+            changed = value
+            while nesting(deeper := _deeper(changed, outer, step, template)) <= levels and accepts(deeper):
+                changed = deeper
+            label = f"`{format_place((*outer, *step))}` on {nesting(changed)} levels"
+            yield BoundInput(label=label, content=encoded(changed))
+
+
+def _recursions(value: JSON, accepts: Accepts) -> Iterator[tuple[Place, Place]]:
+    """Where a value of an input may stand inside itself: its place, and the place inside."""
+    known: set[frozenset[str]] = set()
+    for place, part in islice(_parts(value), _MAX_PARTS):
+        for length in range(len(place)) if isinstance(part, dict | list) else ():
+            outer, step = place[:length], place[length:]
+            names = frozenset(
+                name for name in step if isinstance(name, str)
+            )  # a list of nodes is like a node with lists
+            template = _with_one_item(value_at(value, outer), step)
+            twice = with_value(template, step, template)
+            if names not in known and accepts(_deeper(with_value(value, outer, twice), outer, step, template)):
+                known.add(names)
+                yield outer, step
+
+
+def _deeper(value: JSON, outer: Place, step: Place, template: JSON) -> JSON:
+    """The input with one level more between a value and the one inside it."""
+    return with_value(value, outer, with_value(template, step, value_at(value, outer)))
+
+
+def _with_one_item(value: JSON, step: Place) -> JSON:
+    """A value whose arrays on the way to a place have no other items."""
+    if not step:
+        return value
+    inner = _with_one_item(value_at(value, step[:1]), step[1:])
+    return [inner] if isinstance(value, list) else with_value(value, step[:1], inner)
 
 
 def _have_equal_types(first: JSON, second: JSON) -> bool:

@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chainproof.json_text import JSON
+
 from ..options import Depth
 from .chain_inputs import ChainInputs, Place, padded
 
 REQUIRED_NESTING = 64
 """Levels of nesting; the outermost object is the first."""
+REQUIRED_OWN_NESTING = 20
+"""Levels of nesting that a chain with a schema must accept in its own arguments. A schema that contains itself cannot say how many
+levels it permits, so a chain may reject more."""
 REQUIRED_BODY_BYTES = 1_000_000
 """Bytes of a body, whitespace included; nearly all of them may be one string."""
 REQUIRED_DIGITS = 300
@@ -50,6 +55,20 @@ class Dimension:
     def label(self, size: int) -> str:
         """The label of an object of a size."""
         return self.name.format(size)
+
+
+def nesting(value: JSON) -> int:
+    """
+    The levels of nesting of a value, itself included.
+
+    >>> nesting({"a": [1, {"b": 2}]})
+    3
+    """
+    levels, layer = 0, [value]
+    while layer := [part for part in layer if isinstance(part, dict | list)]:
+        levels += 1
+        layer = [item for part in layer for item in (part.values() if isinstance(part, dict) else part)]
+    return levels
 
 
 def _bounds(quick: int, standard: int, deep: int) -> dict[Depth, int]:

@@ -33,6 +33,7 @@ from chainproof.stored_text import beginning, shortened
 from chainproof.user_check import UserCheck
 
 from ..inputs.chain_inputs import UNNAMED_MEMBER
+from ..inputs.sizes import REQUIRED_OWN_NESTING, nesting
 from ..transport.request import CheckRequest
 from .json_equality import is_implementation_defined, is_same_json
 from .numbers_of_types import number_of_some_types
@@ -402,7 +403,10 @@ def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
     if not accepts_body(terms, request.body) or is_rejection_left_open(terms, request.body):
         return None
     if request.values("content-type") == ("application/json",):
-        return _with_status(clauses.OBJECT_ACCEPTED, frozenset({200}))
+        allowed = frozenset({200})
+        if _is_own_nesting_left_open(terms, request.body):
+            allowed |= statuses(ErrorCode.CLIENT_ERROR, terms.contract)
+        return _with_status(clauses.OBJECT_ACCEPTED, allowed)
     # The reason of a rejection is the media type only if the chain accepts the input in the usual one: a schema may be wrong.
     return _with_status(clauses.MEDIA_TYPE_PARAMETERS, frozenset({200})) if _has_accepted(terms, request.body) else None
 
@@ -440,6 +444,18 @@ def is_rejection_left_open(terms: Terms, body: bytes | None) -> bool:
         return False
     value = parse_json(body)
     return not (isinstance(value, dict) and canonical_json(value) in terms.accepted_inputs)
+
+
+def _is_own_nesting_left_open(terms: Terms, body: bytes | None) -> bool:
+    """True if a chain may reject an input, but not fail at it, since it is nested more deeply than the chain expects."""
+    value = parse_json(body or b"")
+    return (
+        not terms.any_object
+        and isinstance(value, dict)
+        and UNNAMED_MEMBER not in value
+        and nesting(value) > REQUIRED_OWN_NESTING
+        and canonical_json(value) not in terms.accepted_inputs
+    )
 
 
 def canonical_json(value: JSON) -> str:

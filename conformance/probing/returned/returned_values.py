@@ -38,6 +38,8 @@ _TYPED_TEXTS = ("007", "1e3", "true", "no")
 """Texts that are of another type in YAML, CSV or a query."""
 _STEM = 8
 """Unique characters at the beginning of a text, by which it is recognised."""
+_BETWEEN_WORDS = " - "
+"""Characters at which chains cut texts on purpose, such as those that return tokens or the first word."""
 _LONG_TEXT = 300
 
 
@@ -184,11 +186,21 @@ def _judge_unusual_text(
     output = send_alone(requester, encoded(value), f"texts with {label}") if stems else None
     for place, stem in stems.items():
         returned = texts[place].value_in(output)
-        if is_misread_text(stem, unusual, stem[:2], returned):
+        is_misread = is_misread_text(stem, unusual, stem[:2], returned)
+        if is_misread and not (returned == stem and _returns_first_word(requester, source, place, texts[place])):
             found = f"{returned!r} instead of {value_at(value, place)!r}"
             _record(requester, value, f"{label} in `{format_place(place)}`", texts[place].path, found)
             return True
     return False
+
+
+def _returns_first_word(requester: Requester, source: InputSource, place: Place, where: _Returned) -> bool:
+    """True if the chain divides texts into words, or returns their beginning."""
+    stem = unique_text(source.rng, _STEM)
+    value = with_value(source.value, place, f"{stem}{_BETWEEN_WORDS}{stem[:2]}")
+    if not source.accepts(value):
+        return False
+    return where.value_in(send_alone(requester, encoded(value), "a text of two words")) == stem
 
 
 def _judge_long_texts(requester: Requester, source: InputSource) -> None:

@@ -46,6 +46,32 @@ def test_only_base64_is_valid_where_a_schema_names_it(form: dict[str, str], tmp_
     assert all(load_output_schema(str(path)).accepts({"image": text}) for text in texts if text.isascii())
 
 
+_TEXTS = {
+    "uuid": (["974c6ea4-e3a8-49ac-829f-6fbed82c07cd"], ["", "974c6ea4e3a849ac829f6fbed82c07cd"]),
+    "duration": (["P1DT2H"], ["1 day"]),
+    "date-time": (
+        ["2024-02-29T23:59:59.123456Z", "2024-02-29T23:59:59+05:30"],
+        ["2024-02-29t23:59:59z", "2023-02-29T23:59:59Z", f"2024-02-29T23:59:59.{'1' * 30}Z"],
+    ),
+    "time": (["23:59:59Z"], ["23:59:59z", "24:00:00Z"]),
+}
+"""Texts that every reader of a format accepts, and others."""
+
+
+@pytest.mark.parametrize("draft", ["draft-04/schema#", "draft-07/schema#", None])
+@pytest.mark.parametrize("name", _TEXTS)
+def test_formats_are_checked_in_every_draft(name: str, draft: str | None, tmp_path: Path) -> None:
+    """Older drafts do not define all of them, and RFC 3339 permits times that many readers reject."""
+    path = tmp_path / "schema.json"
+    document = {"type": "object", "properties": {"text": {"type": "string", "format": name}}}
+    path.write_text(
+        json.dumps(document if draft is None else {"$schema": f"http://json-schema.org/{draft}", **document})
+    )
+    schema, (valid, invalid) = load_input_schema(str(path)), _TEXTS[name]
+
+    assert valid == [text for text in (*valid, *invalid) if schema.accepts({"text": text})]
+
+
 def _decoded(text: str) -> bytes:
     """What a strict decoder reads; nothing if it rejects the text."""
     try:

@@ -130,6 +130,52 @@ def test_argument_that_sticks_is_found_behind_other_values(run_suite: RunSuite) 
     assert {"request-isolation"} == result.clauses, result.lines
 
 
+COMMENTS = Schema(
+    source="comments.json",
+    document={
+        "$defs": {
+            "comment": {
+                "type": "object",
+                "properties": {
+                    "text": {"type": "string"},
+                    "replies": {"type": "array", "items": {"$ref": "#/$defs/comment"}},
+                },
+                "required": ["text"],
+            }
+        },
+        "type": "object",
+        "properties": {"root": {"$ref": "#/$defs/comment"}},
+        "required": ["root"],
+    },
+)
+
+
+def levels_of(comment: Value) -> int:
+    """The levels of a comment and its replies."""
+    return 1 + max(map(levels_of, comment.get("replies", [])), default=0)
+
+
+@pytest.mark.parametrize(
+    ("most_levels", "status", "is_found"),
+    [(8, 502, True), (8, 400, True), (10, 400, False), (25, 502, True), (1000, 502, False)],
+)
+def test_chain_that_fails_at_deep_values_is_found(
+    most_levels: int, status: int, *, is_found: bool, run_suite: RunSuite
+) -> None:
+    """A schema cannot say how deep comments may be, so a chain may reject very deep ones. It may not fail at them."""
+
+    def count(request: EndpointRequest) -> EndpointAnswer:
+        answer = serving(lambda value: {"levels": levels_of(value["root"])}, COMMENTS)(request)
+        is_deep = answer.status == 200 and json.loads(answer.body)["levels"] > most_levels
+        code = "client_error" if status == 400 else "application_error"
+        return error(status, code) if is_deep else answer
+
+    checks = check("values_at_their_bounds_are_accepted")
+    result = run_suite(count, echo=False, steerable=False, input_schema=COMMENTS, checks=checks)
+
+    assert ({"object-accepted"} if is_found else set()) == result.clauses, result.lines
+
+
 REFERENCES = {
     "integers": {"type": "integer"},
     "integers and texts": {"type": ["integer", "string"], "maxLength": 50},
@@ -186,6 +232,7 @@ TEXTS = {
     "without control characters": (lambda text: re.sub("[\x00-\x1f]", "", text), False),
     "without characters beyond ASCII": (lambda text: text.encode("ascii", "ignore").decode(), False),
     "one line, in lower case": (lambda text: text.splitlines()[0].strip().lower() if text.strip() else "", False),
+    "the first word": (lambda text: re.split(r"\W+", text)[0], False),
     "composed": (lambda text: unicodedata.normalize("NFKC", text), False),
 }
 
