@@ -376,6 +376,14 @@ OTHER_PATHS_REJECTED = _clause(
     quotation="/production/run_remote",
     statement="Paths that the document does not list are rejected, also those that resemble the operation's path.",
 )
+PATH_LINE_BREAK = _clause(
+    "path-line-break",
+    Level.SHOULD,
+    source="#/paths",
+    quotation="/production/run_remote",
+    statement="The operation's path with a line break behind it (`%0A`) is another path, and rejected. FastAPI and other apps on "
+    "Starlette serve it.",
+)
 ALLOW_HEADER = _clause(
     "allow-header",
     Level.MUST,
@@ -569,6 +577,7 @@ SPECIAL_MESSAGE_CLAUSES: frozenset[Clause] = frozenset(HTTP_CLAUSE_BY_ID.values(
     HOST_TRAILING_DOT,
     UNKNOWN_METHODS,
     UNKNOWN_ENVIRONMENT_REJECTED,
+    PATH_LINE_BREAK,
     CLOSE_IN_LIST,
     UPGRADE_OFFER,
     RANGE_IGNORED,

@@ -150,10 +150,9 @@ async def add_request_id(request, call_next):
 """,
     ),
     Remedy(
-        clauses=(clauses.OTHER_PATHS_REJECTED,),
+        clauses=(clauses.PATH_LINE_BREAK,),
         framework="FastAPI",
-        text="A path with a trailing slash is redirected, and one with a line break (%0A) at its end is served. Use "
-        "`FastAPI(redirect_slashes=False)`, and reject line breaks in middleware.",
+        text="Starlette also serves a path with a line break (%0A) at its end. Reject line breaks in middleware.",
         code="""\
 from fastapi.responses import JSONResponse
 

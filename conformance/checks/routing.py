@@ -191,7 +191,7 @@ def head_options_and_trace_do_not_run_the_chain(requester: Requester) -> None:
     requester.submit(requester.build_request(None, method="OPTIONS", path="*", fields=(), label="OPTIONS *"))
 
 
-@check_for(clauses.OTHER_PATHS_REJECTED, clauses.ALLOW_HEADER)
+@check_for(clauses.OTHER_PATHS_REJECTED, clauses.PATH_LINE_BREAK, clauses.ALLOW_HEADER)
 def other_paths_are_rejected(requester: Requester) -> None:
     """
     A path with other letter case, a trailing slash, missing parts or a suffix is another path, also if a header field names

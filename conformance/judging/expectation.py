@@ -199,11 +199,19 @@ def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectatio
     elif is_same_path(request.path, request.operation):
         return None
     else:
-        is_unknown = request.path in unknown_paths()
-        clause = clauses.UNKNOWN_ENVIRONMENT_REJECTED if is_unknown else clauses.OTHER_PATHS_REJECTED
+        clause = _path_clause(request)
     return Expectation(
         clause=clause, expected="anything but a 2xx", is_met_by=lambda answer: answer.status >= 300, is_rejection=True
     )
+
+
+def _path_clause(request: CheckRequest) -> Clause:
+    """The clause that says that the request's path is not served."""
+    if request.path in unknown_paths():
+        return clauses.UNKNOWN_ENVIRONMENT_REJECTED
+    if request.path == f"{request.operation}%0A":
+        return clauses.PATH_LINE_BREAK
+    return clauses.OTHER_PATHS_REJECTED
 
 
 def _no_run_expectation(request: CheckRequest, terms: Terms) -> Expectation | None:

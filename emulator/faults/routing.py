@@ -13,6 +13,7 @@ from chainproof.contract.clauses import (
     OBJECT_ACCEPTED,
     OTHER_METHODS_REJECTED,
     OTHER_PATHS_REJECTED,
+    PATH_LINE_BREAK,
     REGIONAL_HOST,
     REGIONAL_HOST_FORMS,
     REQUEST_FRAMING,
@@ -75,6 +76,15 @@ _faults.add_table(
         "path-without-prefix": (
             "The path /run_remote is served too.",
             _serves_path(lambda path: _PATH if path == _BARE_PATH else path),
+        ),
+    },
+)
+_faults.add_table(
+    PATH_LINE_BREAK,
+    rows={
+        "path-line-break": (
+            "The path is also served with an encoded line break behind it.",
+            _serves_path(lambda path: path.removesuffix(b"%0A")),
         ),
     },
 )

@@ -61,7 +61,7 @@ IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
     ),
     clauses.NON_OBJECT_REJECTED: (clauses.REQUEST_FRAMING, clauses.ERROR_CODE_CAUSE),
     clauses.INVALID_JSON_REJECTED: (clauses.REQUEST_ANSWERED, clauses.ERROR_CODE_CAUSE, clauses.MEDIA_TYPE_REQUIRED),
-    clauses.OTHER_PATHS_REJECTED: (clauses.REGIONAL_HOST,),
+    clauses.OTHER_PATHS_REJECTED: (clauses.PATH_LINE_BREAK, clauses.REGIONAL_HOST),
     # A wrong error code is undocumented, whether the error was requested or not.
     clauses.KEY_VERIFIED: (clauses.ERROR_ON_DEMAND,),
     clauses.ERROR_CODE_CAUSE: (

@@ -373,12 +373,11 @@ LETTER_CASES: dict[str, Condition] = {
 
 ACCEPTED_PATHS: dict[str, Callable[[str], bool]] = {
     "a trailing slash": lambda path: path == f"{PATH}/",
-    "any suffix": lambda path: path.startswith(PATH),
     "anything after a slash": lambda path: path.startswith(f"{PATH}/"),
     "parameters": lambda path: path.split(";")[0] == PATH,
     "an extension": lambda path: path.split(".")[0] == PATH,
     "an encoded NUL": lambda path: path.split("%00")[0] == PATH,
-    "an encoded space": lambda path: unquote(path).strip() == PATH,
+    "an encoded space": lambda path: unquote(path).strip(" ") == PATH,
     "decoded twice": lambda path: unquote(unquote(path)) == PATH,
     "a hyphen": lambda path: path.replace("-", "_") == PATH,
     "a dot for anything": lambda path: re.fullmatch("/production/run.remote", path) is not None,
@@ -480,6 +479,10 @@ SERVERS = {
     },
     "unknown-methods": {f"method: {name}": accepting_methods(condition) for name, condition in LETTER_CASES.items()},
     "other-paths-rejected": {f"path: {name}": accepting_paths(condition) for name, condition in ACCEPTED_PATHS.items()},
+    "path-line-break": {"path: a line break, as of Starlette": accepting_paths(lambda path: path == f"{PATH}%0A")},
+    ("other-paths-rejected", "path-line-break"): {
+        "path: any suffix": accepting_paths(lambda path: path.startswith(PATH)),
+    },
     ("other-paths-rejected", "unknown-environment-rejected"): {
         "path: any prefix": accepting_paths(lambda path: path.endswith("run_remote")),
     },
