@@ -12,7 +12,7 @@ from chainproof.results.stored_body import StoredBody, StoredBodyData
 
 
 class FindingData(TypedDict):
-    """One line of `findings.jsonl`. A later line with the same key replaces an earlier one."""
+    """One line of `findings.jsonl`. A later line with the same key replaces an earlier one, and removes it if its count is 0."""
 
     clause: str
     level: str

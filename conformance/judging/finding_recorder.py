@@ -90,6 +90,8 @@ class FindingRecorder:
         self._findings: dict[tuple[str, str, str], Finding] = {}
         self._evidence: dict[tuple[str, str, str], tuple[Violation, Evidence]] = {}
         self._tried: set[tuple[str, str, str]] = set()
+        self._withdrawn: list[Finding] = []
+        """Findings that were merged with others; their count is 0."""
         self._exercised: Counter[str] = Counter()
         self._violated: Counter[str] = Counter()
         self._written: dict[str, tuple[int, int]] = {}
@@ -231,6 +233,33 @@ class FindingRecorder:
                 known, reproduce=known.reproduce if command is None else self._redact(command)
             )
 
+    def evidence(self) -> list[tuple[Finding, Violation, Evidence]]:
+        """All findings so far, with the exchange that shows each."""
+        with self._lock:
+            return [(self._findings[key], *shown) for key, shown in self._evidence.items()]
+
+    def merge(self, cause: Finding, merged: Iterable[Finding], why: str) -> None:
+        """Count findings with the one that has their cause. Clauses without another finding are undecided, and *why*."""
+        with self._lock:
+            for each in merged:
+                del self._findings[each.key], self._evidence[each.key]
+                self._withdrawn.append(replace(each, count=0))
+                for check, key in [known for known in self._by_check if known[1] == each.key]:
+                    self._by_check[check, cause.key] += self._by_check.pop((check, key))
+                known = self._findings[cause.key]
+                cases = dict.fromkeys((*known.cases, *each.cases))
+                self._findings[cause.key] = replace(
+                    known,
+                    count=known.count + each.count,
+                    checks=sum(key == cause.key for _, key in self._by_check),
+                    cases=tuple(cases)[:_MAX_CASES],
+                    more_cases=known.more_cases or each.more_cases or len(cases) > _MAX_CASES,
+                )
+            remaining = {each.clause for each in self._findings.values()}
+            for name in {each.clause for each in self._withdrawn} - remaining:
+                self._violated[name] = 0
+                self._undecided[name] = why
+
     def exercise_count(self, clause: Clause) -> int:
         """How often a clause has been exercised."""
         return self._count(clause.id)
@@ -262,7 +291,7 @@ class FindingRecorder:
             self._coverage_due = monotonic() + _COVERAGE_INTERVAL
             self._folder.write_coverage(self.coverage)
         if final:
-            for known in self.findings:
+            for known in (*self.findings, *self._withdrawn):
                 self._folder.write_finding(known)
 
     def _add(self, violation: Violation, evidence: Evidence) -> None:

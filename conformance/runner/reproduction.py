@@ -12,7 +12,6 @@ from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import expectation
-from ..judging.finding_recorder import Evidence
 from ..judging.judge import AnswerHistory, judge
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
@@ -52,7 +51,7 @@ def reproduce_findings(
     finding_recorder = requester.finding_recorder
     for key, violation, evidence in finding_recorder.untried(*checks):
         try:
-            shown = all(_shows(requester, violation, evidence) for _ in range(_ATTEMPTS))
+            shown = all(shows_violation(requester, violation, evidence.request) for _ in range(_ATTEMPTS))
         except CheckSkipped:
             return  # nothing more may be sent
         command = reproduction_command(evidence.request, requester.target)
@@ -72,9 +71,8 @@ def _reason_to_rerun(command: str) -> str:
     return "one request alone does not show it" if command else "the request is too long for a line"
 
 
-def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bool:
+def shows_violation(requester: Requester, violation: Violation, request: CheckRequest) -> bool:
     """Whether the request alone, on a connection of its own, shows the violation."""
-    request = evidence.request
     received = _sent_alone(requester, request)
     found = _violated_clauses(requester, request, received)
     wanted = violation.clause

@@ -253,6 +253,15 @@ def test_a_violation_without_its_finding_is_damage(tmp_path: Path) -> None:
     }
 
 
+def test_a_finding_that_was_counted_with_another_one_is_not_read(tmp_path: Path) -> None:
+    """A later line with the count 0 removes it."""
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        writer.write_finding(replace(FINDING, count=2))
+        writer.write_finding(replace(FINDING, count=0))
+
+    assert read_run(tmp_path / "run").findings == ()
+
+
 def test_a_later_line_replaces_an_earlier_one(tmp_path: Path) -> None:
     """A finding, a clause count or an exemplar that is written again is read once, as last written."""
     with RunWriter(tmp_path / "run", LOAD) as writer:

@@ -1,0 +1,123 @@
+"""Finds the findings that have mixed-up answers as their cause, so that one cause is one finding."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+
+from chainproof.clock import Seconds
+from chainproof.contract import clauses
+from chainproof.contract.violations import Violation
+from chainproof.results.finding import Finding
+
+from ..judging.finding_recorder import Evidence
+from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
+from ..transport.request import CheckRequest
+from .reproduction import shows_violation
+
+_SEVERAL_ANSWERS = frozenset({clauses.ANSWER_MATCHES_REQUEST, clauses.ANSWER_REPEATABLE, clauses.REQUEST_ISOLATION})
+"""Clauses whose violations are mixed-up answers themselves."""
+_ONE_ANSWER = frozenset(
+    {
+        clauses.ECHO_EXACT,
+        clauses.OBJECT_ACCEPTED,
+        clauses.NON_OBJECT_REJECTED,
+        clauses.INVALID_JSON_REJECTED,
+        clauses.BODY_REQUIRED,
+        clauses.MEDIA_TYPE_REQUIRED,
+        clauses.MEDIA_TYPE_MISSING,
+    }
+)
+"""Clauses that an answer violates if it is the one to another request. No clause of authentication is among them."""
+_PAUSES = (0.0, 0.3, 0.6)
+"""Pauses before each attempt, as parts of the time after which a server may have closed a connection or forgotten an answer."""
+_MAX_OTHERS = 8
+"""Findings with another cause after which no more are tried: each costs these pauses."""
+_MAX_WHITESPACE = 64
+_WHITESPACE = b" \t\r\n"
+_PER_ITEM = "a result for each item"
+"""How the expectation begins of a violation that concerns the items within one answer."""
+_ERRORS = ("status 4", "status 5")
+"""How a violation begins that is an error with data of another request, and no output."""
+
+
+def merge_mixed_up_answers(requester: Requester) -> None:
+    """
+    Count findings with the one of mixed-up answers if that is their cause.
+
+    A request that a cache answers for another one may be anything: it then looks as if invalid JSON was accepted, or as if an
+    echo was not exact. Such a request is answered correctly if it is sent alone, with another query and other whitespace.
+    """
+    recorder = requester.finding_recorder
+    found = [
+        each
+        for each in recorder.evidence()
+        if each[1].clause in _SEVERAL_ANSWERS | _ONE_ANSWER and not _has_other_cause(each[1])
+    ]
+    roots = [each for each in found if each[1].clause is clauses.ANSWER_MATCHES_REQUEST]
+    if not roots:
+        return
+    root = max((each[0] for each in roots), key=lambda finding: finding.count)
+    merged: list[Finding] = []
+    others = 0
+    with suppress(CheckSkipped):  # nothing more may be sent
+        for each, violation, evidence in found:
+            if each.key == root.key or others >= _MAX_OTHERS:
+                continue
+            if _is_consequence(requester, violation, evidence):
+                merged.append(each)
+            else:
+                others += 1
+    if merged:
+        recorder.merge(root, merged, _REASON)
+        recorder.note(_note(merged))
+
+
+_REASON = "answers belonged to other requests, see `answer-matches-request`"
+
+
+def _note(merged: list[Finding]) -> str:
+    counts = Counter[str]()
+    for each in merged:
+        counts[each.clause] += each.count
+    names = ", ".join(f"{name} × {count:,}" for name, count in counts.items())
+    return (
+        f"{names}: counted with `answer-matches-request`. These requests are answered correctly if they are sent alone, with "
+        "another query and other whitespace, so they got the answers to other requests"
+    )
+
+
+def _has_other_cause(violation: Violation) -> bool:
+    return violation.clause in _SEVERAL_ANSWERS and (
+        violation.expected.startswith(_PER_ITEM) or violation.actual.startswith(_ERRORS)
+    )
+
+
+def _is_consequence(requester: Requester, violation: Violation, evidence: Evidence) -> bool:
+    """True if a request does not show its violation whenever it is sent in a form that was not sent before."""
+    if violation.clause in _SEVERAL_ANSWERS:
+        return True
+    rng = requester.rng(f"alone {evidence.request.label}")
+    for part in _PAUSES:
+        pause: Seconds = min(part * requester.waits.idle, requester.time_budget.left)
+        time.sleep(pause)  # the target runs in real time: a stored answer may have to expire
+        fresh = _fresh(evidence.request, rng)
+        if not shows_violation(requester, violation, fresh):
+            return True
+    return False
+
+
+def _fresh(request: CheckRequest, rng: random.Random) -> CheckRequest:
+    """The request with another query and with whitespace around its body, so that a server has no stored answer to it."""
+    if request.raw is not None:
+        return request
+    body = request.body
+    if body and not request.values("content-encoding"):
+        before, after = (bytes(rng.choices(_WHITESPACE, k=rng.randint(8, _MAX_WHITESPACE))) for _ in range(2))
+        body = before + body + after
+    mark = "&" if "?" in request.path else "?"
+    return replace(request, path=f"{request.path}{mark}chainproof={rng.getrandbits(32):08x}", body=body)

@@ -1,0 +1,93 @@
+"""One cause is one finding: what mixed-up answers look like is counted with them, and other defects stay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
+from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.runner.mixed_up_answers import merge_mixed_up_answers
+from chainproof.results.finding import Finding
+
+from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint
+from .test_time_budget import requester_for
+
+
+def cached_by_length(server: AnswerFunction) -> AnswerFunction:
+    """A gateway that stores outputs by the length of the body, and looks at nothing else but the key and the path."""
+    stored: dict[tuple[str, int], EndpointAnswer] = {}
+
+    def answer(request: EndpointRequest) -> EndpointAnswer:
+        key = (request.path, len(request.body))
+        if request.authorized and key in stored:
+            return replace(stored[key], request_id=correct_endpoint(request).request_id)
+        received = server(request)
+        if received.status == 200:
+            stored[key] = received
+        return received
+
+    return answer
+
+
+def accepts_numbers(request: EndpointRequest) -> EndpointAnswer:
+    """A server that takes a number for an object."""
+    if request.authorized and request.body.strip().isdigit():
+        return EndpointAnswer(status=200, body=b"{}")
+    return correct_endpoint(request)
+
+
+def send_inputs(requester: Requester) -> None:
+    """Send valid and invalid bodies of equal length, each with a text of its own if that is possible."""
+    for number in range(3):
+        body = json.dumps({"text": f"{number}a{number:014x}"}).encode()
+        requester.send(requester.build_request(body, label="an object"))
+        requester.send(requester.build_request(body[:-1] + b"]", label="almost an object"))
+    requester.send(requester.build_request(b"{}"))
+    for text in (b"17", b"[]"):
+        requester.send(requester.build_request(text, label="a value that is no object"))
+
+
+def findings_for(
+    server: AnswerFunction, send: Callable[[Requester], None] = send_inputs
+) -> tuple[list[Finding], FindingRecorder]:
+    """The findings, after those with mixed-up answers as their cause were merged, and their recorder."""
+    with requester_for(server) as requester:
+        requester.check_name = "a check"
+        send(requester)
+        merge_mixed_up_answers(requester)
+        return list(requester.finding_recorder.findings), requester.finding_recorder
+
+
+def test_what_a_cache_causes_is_one_finding() -> None:
+    """Invalid JSON that gets the answer to another request is not accepted as an input. The clauses are not called passed."""
+    [found], recorder = findings_for(cached_by_length(correct_endpoint))
+    coverage = recorder.coverage
+
+    assert "answer-matches-request" == found.clause
+    assert found.count == 2 + 3 + 2
+    assert {"an object", "almost an object", "a value that is no object"} == set(found.cases)
+    assert {"invalid-json-rejected", "non-object-rejected"} <= coverage.not_exercised.keys()
+    assert "invalid-json-rejected × 3, non-object-rejected × 2" in coverage.notes[0]
+
+
+def test_another_defect_beside_a_cache_is_a_finding_of_its_own() -> None:
+    """A request that shows its violation also alone and in another form is not one for which a cache had an answer."""
+    found, _ = findings_for(cached_by_length(accepts_numbers))
+
+    assert ["answer-matches-request", "non-object-rejected"] == sorted(each.clause for each in found)
+
+
+def test_without_mixed_up_answers_nothing_is_merged_or_sent() -> None:
+    """Other findings stay as they are."""
+    sent = []
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        sent.append(request)
+        return accepts_numbers(request)
+
+    [found], _ = findings_for(server)
+
+    assert "non-object-rejected" == found.clause
+    assert len(sent) == 9
