@@ -32,7 +32,10 @@ _ONE_ANSWER = frozenset(
         clauses.MEDIA_TYPE_MISSING,
     }
 )
-"""Clauses that an answer violates if it is the one to another request. No clause of authentication is among them."""
+"""
+Clauses that an answer violates by itself if it is the one to another request. No clause of authentication is among them, and
+`echo-exact` only where the chain is known to be an echo.
+"""
 _PAUSES = (0.0, 0.3, 0.6)
 """Pauses before each attempt, as parts of the time after which a server may have closed a connection or forgotten an answer."""
 _MAX_OTHERS = 8
@@ -53,10 +56,11 @@ def merge_mixed_up_answers(requester: Requester) -> None:
     echo was not exact. Such a request is answered correctly if it is sent alone, with another query and other whitespace.
     """
     recorder = requester.finding_recorder
+    one_answer = _ONE_ANSWER if requester.terms.echo else _ONE_ANSWER - {clauses.ECHO_EXACT}
     found = [
         each
         for each in recorder.evidence()
-        if each[1].clause in _SEVERAL_ANSWERS | _ONE_ANSWER and not _has_other_cause(each[1])
+        if each[1].clause in _SEVERAL_ANSWERS | one_answer and not _has_other_cause(each[1])
     ]
     roots = [each for each in found if each[1].clause is clauses.ANSWER_MATCHES_REQUEST]
     if not roots:

@@ -27,6 +27,7 @@ from ...probing.outputs.equivalent_inputs import judge_equivalent_inputs
 from ...probing.outputs.lasting_changes import judge_lasting_change
 from ...probing.outputs.mixed_up_outputs import judge_tokens
 from ...probing.outputs.request_isolation import judge_growing_outputs, judge_similar_inputs
+from ...probing.outputs.short_lived_answers import judge_short_lived_answers
 from ...probing.outputs.sticking_arguments import judge_sticking_arguments
 from ...probing.outputs.stored_answers import search_stored_answers
 from ...probing.requester import Requester
@@ -242,6 +243,8 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
     """
     source = input_source(requester, "whole input")
     source = replace(source, value=source.unique())  # hexadecimal digits have upper and lower case
+    if requester.scope.round is not Round.REST and judge_short_lived_answers(requester, source):
+        return
     search_stored_answers(requester, source)
     _require_evidence(
         requester,

@@ -10,7 +10,6 @@ from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooComplex, parse_json
 from chainproof.stored_text import beginning
 
-from ...judging.known_answers import KnownAnswer, OutputDifference
 from ...judging.output_comparison import Path, format_output_path, leaves
 from ...transport.request import CheckRequest
 from ..answer_recorder import JudgedExchange
@@ -24,16 +23,18 @@ _SHOWN = 200
 
 def report_mixed_up(
     requester: Requester,
-    owner: KnownAnswer,
+    owner: CheckRequest,
     paths: Collection[Path],
     request: CheckRequest,
-    difference: OutputDifference,
+    answer: Answer | None = None,
+    *,
+    check: str = "",
 ) -> None:
     """Enter the violation of an output with values that belong to another request. All of a run are one finding."""
-    text = beginning(owner.request.body or b"", _MAX_EXCERPT)
+    text = beginning(owner.body or b"", _MAX_EXCERPT)
     actual = f"`{format_output_path(min(paths))}` as in the answer to another request: {text}"
     violation = requester.known_answers.first_mixed_up(_mixed_up(actual))
-    requester.record_violation(violation, request, difference.answer, check=difference.check)
+    requester.record_violation(violation, request, answer, check=check)
 
 
 def _mixed_up(actual: str) -> Violation:

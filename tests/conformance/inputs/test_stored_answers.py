@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +137,44 @@ def test_stored_answers_are_found_with_nothing_but_a_schema(
     result = run_suite(served(stored(output)), echo=False, steerable=False, checks=WHOLE, input_schema=SCHEMA)
 
     assert result.clauses - {"status"} == LEAK
+
+
+def stored_for_a_moment(output: Callable[[Value], Value]) -> Callable[[Value], Value]:
+    """A gateway that gives the first output to all requests of the next 50 ms."""
+    stored: list[tuple[float, Value]] = []
+
+    def answer(value: Value) -> Value:
+        now = time.monotonic()
+        if not stored or now - stored[-1][0] > 0.05:
+            stored.append((now, output(value)))
+        return stored[-1][1]
+
+    return answer
+
+
+def test_outputs_that_are_stored_for_a_moment_are_mixed_up(run_suite: RunSuite) -> None:
+    """All values of the outputs seem to depend on the time. They depend on which of two inputs came first."""
+    schema_only = {"echo": False, "steerable": False, "payloads": (PAYLOAD,), "input_schema": SCHEMA}
+
+    result = run_suite(served(stored_for_a_moment(forgiving)), checks=WHOLE, **schema_only)
+
+    assert result.clauses == LEAK
+
+
+_COUNTED = itertools.count()
+MOMENTS: dict[str, Callable[[Value], Value]] = {
+    "equal outputs": lambda value: {"results": []},
+    "the time only": lambda value: {"moment": int(time.monotonic() * 10)},
+    "the number of requests": lambda value: {"number": next(_COUNTED) // 2},
+}
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_outputs_without_anything_of_the_input_are_not_called_mixed_up(run_suite: RunSuite, name: str) -> None:
+    """Two inputs one after the other have equal outputs, and later ones have others."""
+    options = {"echo": False, "steerable": False, "payloads": (PAYLOAD,), "input_schema": SCHEMA}
+
+    assert run_suite(served(MOMENTS[name]), checks=WHOLE, **options).clauses == set()
 
 
 def test_outputs_that_never_change_exercise_nothing(run_suite: RunSuite) -> None:

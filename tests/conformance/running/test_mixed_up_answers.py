@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
+from chainproof.conformance.probing.outputs.difference_confirmation import confirm_differences
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.runner.mixed_up_answers import merge_mixed_up_answers
 from chainproof.results.finding import Finding
@@ -77,6 +79,24 @@ def test_another_defect_beside_a_cache_is_a_finding_of_its_own() -> None:
     found, _ = findings_for(cached_by_length(accepts_numbers))
 
     assert ["answer-matches-request", "non-object-rejected"] == sorted(each.clause for each in found)
+
+
+def test_an_input_that_is_altered_in_chunks_has_not_the_answer_to_another_one() -> None:
+    """Another request with the same text in chunks has the same wrong output, but not if it is sent without chunks."""
+
+    def digesting(request: EndpointRequest) -> EndpointAnswer:
+        body = request.body.replace("é".encode(), b"??") if request.values("transfer-encoding") else request.body
+        digest = hashlib.sha256(json.loads(body)["text"].encode()).hexdigest()
+        return EndpointAnswer(status=200, body=json.dumps({"digest": digest}).encode())
+
+    inputs = [json.dumps({"text": "éclair", "top": top}, ensure_ascii=False).encode() for top in (1, 2)]
+    with requester_for(digesting, echo=False) as requester:
+        for body, chunked in ((inputs[0], True), (inputs[1], False), (inputs[1], True)):
+            requester.send(requester.build_request(body, chunked=chunked))
+        confirm_differences(requester)
+        [found] = requester.finding_recorder.findings
+
+    assert "answer-repeatable" == found.clause
 
 
 def test_without_mixed_up_answers_nothing_is_merged_or_sent() -> None:
