@@ -49,13 +49,17 @@ def finding_key(clause: str, expected: str, actual: str) -> tuple[str, str, str]
 
     >>> finding_key("response-framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
     ('response-framing', 'one message', '# bytes behind the end')
+    >>> finding_key("response-framing", "one message", "1 byte behind the end: '}'")
+    ('response-framing', 'one message', '# bytes behind the end')
     >>> finding_key("user-check", "check.py:check passes", "negative total -79.5 for 'Ada'")
     ('user-check', 'check.py:check passes', 'negative total # for #')
     """
     actual = actual.partition(": ")[0]
     if clause == USER_CHECK.id:
         return clause, expected, _VALUE.sub("#", actual)
-    return clause, expected, _NUMBER.sub("#", actual) if clause in _CLAUSES_WITH_BYTE_COUNTS else actual
+    if clause in _CLAUSES_WITH_BYTE_COUNTS:
+        actual = _NUMBER.sub("#", actual).replace("# byte ", "# bytes ")
+    return clause, expected, actual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

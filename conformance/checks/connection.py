@@ -14,7 +14,7 @@ from ..options import Depth
 from ..probing.concurrency import run_in_threads
 from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request
 from ..probing.requester import Requester
-from ..transport.connection import TransportResult
+from ..transport.connection import TRAILING_BYTES, TransportResult
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, chunked
 from . import check_for
@@ -30,6 +30,8 @@ _ATTEMPTS = 3
 _MAX_AWAITED = 4
 """Missing answers of a run that are awaited until the deadline."""
 _AWAITED = "requests on a connection whose answers were awaited until the deadline"
+_STATUS_LINE = b"HTTP/1."
+"""What another answer begins with."""
 _REQUESTS_PER_CONNECTION = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
 """Requests on one connection."""
 
@@ -208,6 +210,9 @@ def _record_in_step(
         requester.record(request, received, None)
         requester.record_clause(clauses.CONNECTION_PERSISTENCE, request, answer)
         return
+    if TRAILING_BYTES in received.framing_error and _STATUS_LINE not in received.raw[1:]:
+        requester.record(request, received, None)  # a wrong length, and no answer to another request
+        return
     requester.record_clause(
         clauses.CONNECTION_PERSISTENCE,
         request,
@@ -227,7 +232,7 @@ def one_connection_serves_many_requests(requester: Requester) -> None:
             request = _plain_request(requester, f"in a row {number}", "one of many requests on one connection")
             received = _exchange_patiently(requester, connection, request, within)
             _record_in_step(requester, request, received, reference)
-            if connection.is_closed or received.closes_connection:
+            if connection.is_closed or received.closes_connection or received.framing_error:
                 break
             if received.status in _UNAVAILABLE and _is_worn_out(requester, connection, reference):
                 requester.record_clause(
@@ -294,7 +299,8 @@ def _http_1_0_fault(requester: Requester, reference: ReferenceAnswer, number: in
                 return request, "no answer to the next request after `Connection: keep-alive`" if is_announced else ""
             requester.record(request, received, None)
             options = ",".join(received.answer.fields("connection")).lower()
-            if received.answer.status != reference.status or "keep-alive" not in options or connection.is_closed:
+            is_usable = "keep-alive" in options and not connection.is_closed and not received.framing_error
+            if received.answer.status != reference.status or not is_usable:
                 break
     return request, ""
 

@@ -401,14 +401,15 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
     takes_chunks = accepts_chunks(requester, reference)
     sizes = sorted({0, accepted_size(requester, reference, [_LONG_BODY])})
     for in_chunks, size in product((False, True) if takes_chunks else (False,), sizes):
+        value = "100-continue" if size == sizes[0] else "100-Continue"  # in any letter case (RFC 9110 §10.1.1)
         body = requester.unique_input(f"waiting {in_chunks} {size}", size)
         request = raw_request(
             requester,
             body,
-            "Expect: 100-continue",
+            f"Expect: {value}",
             _CHUNKED[0] if in_chunks else f"Content-Length: {len(body)}",
             sent=chunked(body, 9 if size == 0 else 8192) if in_chunks else body,
-            label="`Expect: 100-continue` with a delayed body",
+            label=f"`Expect: {value}` with a delayed body",
         )
         assert request.raw is not None
         head, rest = _head_then_body(request.raw)

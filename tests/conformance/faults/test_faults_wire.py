@@ -712,3 +712,27 @@ def test_the_endpoint_without_faults_has_no_findings(run_suite: RunSuite) -> Non
 
     assert [] == result.lines
     assert KEY not in "".join(found.reproduce for found in result.findings)
+
+
+def test_a_wrong_length_is_one_finding(run_suite: RunSuite) -> None:
+    """Bytes after an answer are no answer to another request: the connection is not accused, also if the number of bytes differs."""
+
+    def is_next(request: EndpointRequest) -> bool:
+        return is_for_operation(request) and len(request.body) > len(b"[]")
+
+    short = when(
+        is_next,
+        lambda request, answer: replace(
+            answer,
+            raw=re.sub(
+                rb"Length: (\d+)",
+                lambda found: b"Length: %d" % (int(found[1]) - 1 - len(request.body) % 2),
+                answer_bytes(answer),
+            ),
+            stays_open=True,
+        ),
+    )
+    checks = [each for each in WIRE_CHECKS if each.module == "connection"]
+    result = run_suite(short, checks=checks)
+
+    assert ["response-framing"] == [each.clause for each in result.findings], result.lines
