@@ -243,6 +243,30 @@ def one_connection_serves_many_requests(requester: Requester) -> None:
                     actual=f"status {received.status} to each request after the {number}th on a connection",
                 )
                 break
+    _send_with_errors_between(requester, reference)
+
+
+_IS_REJECTED = (False, True, False, False, True, False, True, False, False)
+"""Which of several requests on one connection are rejected: the second, and others after one and after two valid ones."""
+
+
+def _send_with_errors_between(requester: Requester, reference: ReferenceAnswer) -> None:
+    """Send valid requests on one connection with rejected ones between them, until the target closes it."""
+    within = reference.timeout(requester.settings.deadline)
+    with requester.raw_connection() as connection:
+        for number, is_rejected in enumerate(_IS_REJECTED):
+            label = "one of several requests on one connection, some of which are rejected"
+            if is_rejected:
+                request = requester.prepare(requester.build_request(b"[]", label=label))
+            else:
+                request = _plain_request(requester, f"between errors {number}", label)
+            received = _exchange_patiently(requester, connection, request, within)
+            if is_rejected:
+                requester.record(request, received, None)
+            else:
+                _record_in_step(requester, request, received, reference)
+            if connection.is_closed or received.closes_connection or received.answer is None or received.framing_error:
+                return
 
 
 def _is_worn_out(requester: Requester, connection: RawConnection, reference: ReferenceAnswer) -> bool:

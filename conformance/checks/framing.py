@@ -101,6 +101,9 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
             b"[" + b" " * 3000 + b"]",
         ):
             requester.submit(requester.build_request(body, fields=fields, label=label))
+        if accepted in ("identity", "gzip"):  # the gateway's own errors may be stored in a coding
+            unauthenticated = requester.build_request(label=f"no Authorization, with {label}")
+            requester.submit(replace(unauthenticated, fields=fields))
     # Many gateways compress only what is long, or in pieces of 32 or 64 KiB.
     long = (JSON_TYPE, ("Accept-Encoding", "gzip"))
     body = requester.unique_input("long and compressed", _LONG_OUTPUT)

@@ -228,6 +228,7 @@ _IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     ("Via", "1.1 chainproof"),
     ("X-Request-Id", "chainproof"),
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ("X-Debug", "1"),
     ("X-Chainproof", ""),
     ("X-Chainproof", "\xe9\xff"),
     ("x-chainproof.b!#$%&'*+-^_`|~", "1"),
@@ -294,6 +295,8 @@ _QUERIES = (
     # Some gateways look for a path, a host or a port in the whole request target.
     *("?x=https://example.com:8443/a//b?d", "?x=:80", "?x=%2F%3F%26%23%25%E2%82%AC", "?=1&&x", "?a=1;b=2"),
     *("?format=xml", "?_format=html", "?version=2"),
+    # Some gateways let the caller select members of the output.
+    *("?fields=x", "?$select=x&select=x&include=x", "?exclude=x&limit=0&page=2&envelope=true&debug=1"),
     # Names of every object in JavaScript.
     "?hasOwnProperty=1&toString=2&constructor=3&__proto__=4&__proto__%5Bx%5D=5",
 )

@@ -248,9 +248,13 @@ class EndpointHandler(socketserver.StreamRequestHandler):
         if is_ambiguous:
             raise InvalidRequest
 
+    def is_continue_expected(self, request: EndpointRequest) -> bool:
+        """Whether the client waits for `100 Continue`."""
+        return "100-continue" in "".join(request.values("expect")).lower()
+
     def read_body(self, request: EndpointRequest) -> bytes | None:
         """The body; None if the connection ends before it is complete."""
-        if "100-continue" in request.values("expect"):
+        if self.is_continue_expected(request):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if request.values("transfer-encoding"):
             return self.read_chunks()

@@ -581,6 +581,25 @@ class CutsBeforeClose(EndpointHandler):
         return super().send_answer(request, answer)
 
 
+class RepeatsErrors(EndpointHandler):
+    """Sends the error of the second request on a connection to the next one too."""
+
+    count = 0
+    error: EndpointAnswer | None = None
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.count += 1
+        shown, self.error = self.error or answer, answer if self.count == 2 and answer.status == 400 else None
+        return super().send_answer(request, shown)
+
+
+class ExpectsSmallLetters(EndpointHandler):
+    """Compares the value of `Expect` with its letter case."""
+
+    def is_continue_expected(self, request: EndpointRequest) -> bool:
+        return "100-continue" in request.values("expect")
+
+
 class LosesExpectedBody(EndpointHandler):
     """Reads no more than 64 KiB of a body that was announced with `Expect`."""
 
@@ -635,6 +654,7 @@ def without_flag(request: EndpointRequest) -> EndpointAnswer:
 
 MEANINGS = {
     ("objects_with_any_kind_of_value_are_accepted", "echo-exact"): {
+        "times with an offset changed": masked(rb"00\+02:00"),
         "numbers of cards masked": masked(rb'(?<=")4[0-9]{15}(?=")'),
         "addresses of mail masked": masked(rb"[a-z]+@example\.com"),
         "variables masked": masked(rb"\$\{HOME\}"),
@@ -700,6 +720,12 @@ MEANINGS = {
             lambda request: request.values("user-agent")[:1] == ["python-requests/2.32.3"], error(400, "client_error")
         ),
     },
+    ("other_headers_and_queries_are_ignored", "echo-exact"): {
+        "members selected by a query": output_of(lambda request: b"{}" if "?fields=" in request.path else request.body),
+        "a member for debugging": output_of(
+            lambda request: request.body[:-1] + b',"debug":0}' if request.values("x-debug") else request.body
+        ),
+    },
     ("other_headers_and_queries_are_ignored", "response-framing"): {
         "a decoded query in a header field": reflects_query,
     },
@@ -741,6 +767,8 @@ MEANINGS = {
         "answers cut before the connection is closed": CutsBeforeClose,
     },
     ("every_form_of_request_is_accepted", "response-framing"): {"answers cut in HTTP/1.0": CutsBeforeClose},
+    ("one_connection_serves_many_requests", "connection-persistence"): {"an error repeated": RepeatsErrors},
+    ("expect_100_continue_is_honoured", "expect-continue"): {"`100-Continue` ignored": ExpectsSmallLetters},
     ("expect_100_continue_is_honoured", "request-framing"): {"a long expected body cut": LosesExpectedBody},
     ("every_valid_request_framing_is_accepted", "request-framing"): {
         "whitespace after a transfer coding rejected": NeedsExactCoding,
@@ -764,7 +792,15 @@ MEANINGS = {
             ),
         ),
     },
-    ("content_encoding_matches_the_body", "content-coding"): {"gzip called br": as_brotli},
+    ("content_encoding_matches_the_body", "content-coding"): {
+        "gzip called br": as_brotli,
+        "a stored error in gzip": when(
+            lambda request: not request.authorized,
+            lambda request, answer: replace(
+                answer, body=gzip.compress(answer.body, 1), extra_fields=(("Content-Encoding", "gzip"),)
+            ),
+        ),
+    },
 }
 
 FAULTS = (
