@@ -261,10 +261,10 @@ def _send_with_errors_between(requester: Requester, reference: ReferenceAnswer) 
             else:
                 request = _plain_request(requester, f"between errors {number}", label)
             received = _exchange_patiently(requester, connection, request, within)
-            if is_rejected:
-                requester.record(request, received, None)
-            else:
+            if not is_rejected:
                 _record_in_step(requester, request, received, reference)
+            elif received.answer is not None:
+                requester.record(request, received, None)
             if connection.is_closed or received.closes_connection or received.answer is None or received.framing_error:
                 return
 
