@@ -36,10 +36,10 @@ from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
 from .input_discovery import discover_inputs
 from .interruption import Interruption
-from .mixed_up_answers import merge_mixed_up_answers
 from .plan import FAST, RunPlan, count_of, is_slow, measured_concurrency, plan_run, time_limit
 from .reproduction import reproduce_findings
 from .schedule import CheckProgress, CheckRunner, Schedule
+from .shared_causes import merge_shared_causes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -233,7 +233,7 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
     What a problem of the machine, such as a full disk, keeps from being written is left out.
     """
     if ending is Ending.COMPLETED:
-        merge_mixed_up_answers(conformance_run.requester)
+        merge_shared_causes(conformance_run.requester)
     enough = _enough_time(conformance_run)
     if conformance_run.schedule is not None:
         conformance_run.schedule.stop()

@@ -1,8 +1,9 @@
-"""Finds the findings that have mixed-up answers as their cause, so that one cause is one finding."""
+"""Merges findings that have one cause: mixed-up answers, or a status that valid inputs get by chance."""
 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import Counter
 from contextlib import suppress
@@ -13,6 +14,7 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.results.finding import Finding
 
+from ..judging.auth_bypass_cause import AUTHENTICATION_CLAUSES
 from ..judging.finding_recorder import Evidence
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
@@ -44,60 +46,94 @@ _MAX_WHITESPACE = 64
 _WHITESPACE = b" \t\r\n"
 _PER_ITEM = "a result for each item"
 """How the expectation begins of a violation that concerns the items within one answer."""
-_ERRORS = ("status 4", "status 5")
-"""How a violation begins that is an error with data of another request, and no output."""
+_OUTPUTS = ("another", "status 2", "`")
+"""How a violation begins that is about an output, and not an error or a lasting change."""
+_STATUS = re.compile(r"status \d{3}")
 
 
-def merge_mixed_up_answers(requester: Requester) -> None:
+def merge_shared_causes(requester: Requester) -> None:
+    """Count findings with the one that has their cause. As far as that has to be tried again, a few requests are sent."""
+    with suppress(CheckSkipped):  # nothing more may be sent
+        _merge_mixed_up_answers(requester)
+        _merge_statuses_by_chance(requester)
+
+
+def _merge_mixed_up_answers(requester: Requester) -> None:
     """
     Count findings with the one of mixed-up answers if that is their cause.
 
     A request that a cache answers for another one may be anything: it then looks as if invalid JSON was accepted, or as if an
     echo was not exact. Such a request is answered correctly if it is sent alone, with another query and other whitespace.
     """
-    recorder = requester.finding_recorder
     one_answer = _ONE_ANSWER if requester.terms.echo else _ONE_ANSWER - {clauses.ECHO_EXACT}
     found = [
         each
-        for each in recorder.evidence()
+        for each in requester.finding_recorder.evidence()
         if each[1].clause in _SEVERAL_ANSWERS | one_answer and not _has_other_cause(each[1])
     ]
-    roots = [each for each in found if each[1].clause is clauses.ANSWER_MATCHES_REQUEST]
+    roots = [each for each, violation, _ in found if violation.clause is clauses.ANSWER_MATCHES_REQUEST]
     if not roots:
         return
-    root = max((each[0] for each in roots), key=lambda finding: finding.count)
+    root = max(roots, key=lambda finding: finding.count)
     merged: list[Finding] = []
     others = 0
-    with suppress(CheckSkipped):  # nothing more may be sent
-        for each, violation, evidence in found:
-            if each.key == root.key or others >= _MAX_OTHERS:
-                continue
-            if _is_consequence(requester, violation, evidence):
-                merged.append(each)
-            else:
-                others += 1
-    if merged:
-        recorder.merge(root, merged, _REASON)
-        recorder.note(_note(merged))
+    for each, violation, evidence in found:
+        if each.key == root.key or others >= _MAX_OTHERS:
+            continue
+        if _is_consequence(requester, violation, evidence):
+            merged.append(each)
+        else:
+            others += 1
+    why = "with another query and other whitespace, so they got the answers to other requests"
+    _merge(requester, root, merged, "answers belonged to other requests", why)
 
 
-_REASON = "answers belonged to other requests, see `answer-matches-request`"
+def _merge_statuses_by_chance(requester: Requester) -> None:
+    """
+    Count findings with the one of valid inputs that are rejected now and then, such as by one of several replicas, if other
+    requests got the same status by the same chance.
+    """
+    found = requester.finding_recorder.evidence()
+    for root, violation, evidence in found:
+        status = _STATUS.match(violation.actual)
+        if violation.clause is not clauses.OBJECT_ACCEPTED or status is None:
+            continue
+        others = [
+            each
+            for each in found
+            if each[0].key != root.key
+            and each[1].actual.startswith(status[0])
+            and each[1].clause not in AUTHENTICATION_CLAUSES
+        ]
+        if others and _is_by_chance(requester, violation, evidence):
+            merged = [each[0] for each in others[:_MAX_OTHERS] if _is_by_chance(requester, each[1], each[2])]
+            why = f"so they got the {status[0]} that valid inputs get now and then"
+            _merge(requester, root, merged, f"other requests were answered with {status[0]} by chance", why)
+            return
 
 
-def _note(merged: list[Finding]) -> str:
+def _is_by_chance(requester: Requester, violation: Violation, evidence: Evidence) -> bool:
+    """True if a request does not show its violation whenever it is sent."""
+    return not all(shows_violation(requester, violation, evidence.request) for _ in _PAUSES)
+
+
+def _merge(requester: Requester, root: Finding, merged: list[Finding], reason: str, why: str) -> None:
+    """Count findings with their cause, and enter a note. *reason* is the one for clauses without another finding."""
+    if not merged:
+        return
     counts = Counter[str]()
     for each in merged:
         counts[each.clause] += each.count
     names = ", ".join(f"{name} × {count:,}" for name, count in counts.items())
-    return (
-        f"{names}: counted with `answer-matches-request`. These requests are answered correctly if they are sent alone, with "
-        "another query and other whitespace, so they got the answers to other requests"
+    requester.finding_recorder.merge(root, merged, f"{reason}, see `{root.clause}`")
+    requester.finding_recorder.note(
+        f"{names}: counted with `{root.clause}`. These requests are answered correctly if they are sent alone, {why}"
     )
 
 
 def _has_other_cause(violation: Violation) -> bool:
     return violation.clause in _SEVERAL_ANSWERS and (
-        violation.expected.startswith(_PER_ITEM) or violation.actual.startswith(_ERRORS)
+        violation.expected.startswith(_PER_ITEM) or not violation.actual.startswith(_OUTPUTS)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +11,10 @@ from dataclasses import replace
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.probing.outputs.difference_confirmation import confirm_differences
 from chainproof.conformance.probing.requester import Requester
-from chainproof.conformance.runner.mixed_up_answers import merge_mixed_up_answers
+from chainproof.conformance.runner.shared_causes import merge_shared_causes
 from chainproof.results.finding import Finding
 
-from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint
+from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error
 from .test_time_budget import requester_for
 
 
@@ -58,7 +59,7 @@ def findings_for(
     with requester_for(server) as requester:
         requester.check_name = "a check"
         send(requester)
-        merge_mixed_up_answers(requester)
+        merge_shared_causes(requester)
         return list(requester.finding_recorder.findings), requester.finding_recorder
 
 
@@ -111,3 +112,23 @@ def test_without_mixed_up_answers_nothing_is_merged_or_sent() -> None:
 
     assert "non-object-rejected" == found.clause
     assert len(sent) == 9
+
+
+def test_a_status_by_chance_is_one_finding() -> None:
+    """One of several replicas has an old key: whatever it gets is answered 401. A request that always is, is a finding of its own."""
+    counted = itertools.count(1)
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        if next(counted) in (2, 4, 5) or not request.body:
+            return error(401, "unauthorized")
+        return correct_endpoint(request)
+
+    def send(requester: Requester) -> None:
+        for body in (b'{"a":0}', b'{"a":1}', b"{}", b"[]", b'{"a":', b""):
+            requester.send(requester.build_request(body))
+
+    found, recorder = findings_for(server, send)
+    causes = {each.clause: each.count for each in found}
+
+    assert {"object-accepted": 3, "body-required": 1} == causes
+    assert {"invalid-json-rejected", "non-object-rejected"} <= recorder.coverage.not_exercised.keys()
