@@ -17,6 +17,14 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.header_fields import HeaderField
 
+from ..inputs.bypass_requests import (
+    BYPASS_METHODS,
+    BYPASS_QUERIES,
+    CLAIMS_TOGETHER,
+    OTHER_TYPES,
+    SPOOFED_HEADERS,
+    bypass_paths,
+)
 from ..inputs.chain_inputs import padded
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import NO_ERROR, STEERING_HEADER, expectation
@@ -24,11 +32,11 @@ from ..options import Depth, Permission
 from ..probing.answer_recorder import JudgedExchange
 from ..probing.concurrency import run_in_threads, run_together
 from ..probing.requester import Requester
+from ..probing.unusual_requests import UNUSUAL_REQUESTS, UnusualRequest, exchange_unusual, unusual_request
 from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT, RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for
 from .credentials import request_without_key
-from .framing import UNUSUAL_REQUESTS, UnusualRequest, exchange_unusual, unusual_request
 
 _THREADS = 6
 
@@ -55,149 +63,6 @@ _MAX_SEARCHED = 2**20
 _UNIQUE_OBJECT = b'{"chainproof":"%s"}' % (b"x" * 120)
 """An object that no target returns by chance."""
 
-_SPOOFED_HEADERS: tuple[HeaderField, ...] = (
-    # Claims about where the request comes from.
-    *(
-        (name, "127.0.0.1")
-        for name in ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Originating-IP", "X-Remote-IP")
-    ),
-    *((name, "127.0.0.1") for name in ("X-Remote-Addr", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP")),
-    *(
-        (name, "127.0.0.1")
-        for name in ("X-Custom-IP-Authorization", "Client-IP", "X-ProxyUser-Ip", "X-Envoy-External-Address")
-    ),
-    ("X-Forwarded-For", "::1"),
-    ("X-Forwarded-For", "10.0.0.1, 127.0.0.1"),
-    ("X-Forwarded-For", "localhost"),
-    ("Forwarded", "for=127.0.0.1;proto=https;host=localhost"),
-    ("Via", "1.1 localhost"),
-    ("X-Forwarded-Host", "localhost"),
-    ("X-Host", "localhost"),
-    ("X-Forwarded-Server", "localhost"),
-    ("X-Forwarded-Proto", "https"),
-    ("X-Forwarded-Port", "443"),
-    ("Origin", "null"),
-    ("Origin", "http://localhost"),
-    ("Referer", "http://localhost/admin"),
-    # What may take another way through a gateway. Fields that Connection names are removed on the way.
-    ("Expect", "100-continue"),
-    ("Connection", "keep-alive, Authorization, X-Forwarded-For, X-Real-IP, X-Forwarded-User"),
-    ("If-None-Match", "*"),
-    # Claims about who sent it.
-    *(
-        (name, "admin")
-        for name in ("X-Forwarded-User", "X-Authenticated-User", "X-Remote-User", "Remote-User", "X-User")
-    ),
-    *((name, "admin") for name in ("X-User-Id", "X-WEBAUTH-USER", "X-Auth-User", "X-Auth-Request-User", "X-Username")),
-    *((name, "admin") for name in ("X-Consumer-Username", "X-Role", "X-Roles", "X-Forwarded-Groups", "X-Account-Id")),
-    ("X-Authenticated", "true"),
-    ("X-Authenticated-Userid", "1"),
-    ("X-Consumer-Id", "1"),
-    ("X-Credential-Identifier", "1"),
-    ("X-MS-Client-Principal", "eyJhdXRoX3R5cCI6ImFhZCJ9"),
-    ("X-MS-Client-Principal-Id", "1"),
-    ("X-Userinfo", "eyJzdWIiOiJhZG1pbiJ9"),
-    ("X-Endpoint-API-UserInfo", "eyJzdWIiOiJhZG1pbiJ9"),
-    ("Cf-Access-Authenticated-User-Email", "admin@example.com"),
-    ("X-Amzn-Oidc-Identity", "admin"),
-    ("X-Goog-Authenticated-User-Email", "admin@example.com"),
-    ("X-Ssl-Client-Verify", "SUCCESS"),
-    ("X-Client-Cert", "1"),
-    ("X-Forwarded-Client-Cert", "By=spiffe://cluster.local;Hash=0"),
-    ("Cookie", "authenticated=true; admin=1; role=admin; session=1"),
-    # Claims about what it is for.
-    *(
-        (name, "true")
-        for name in ("X-Internal", "X-Internal-Request", "X-Debug", "X-Test", "X-Admin", "X-Health-Check")
-    ),
-    *(
-        (name, "true")
-        for name in ("X-Skip-Auth", "X-No-Auth", "X-Bypass-Auth", "X-Trusted", "X-Envoy-Internal", "X-Dev")
-    ),
-    *(
-        (name, "1")
-        for name in ("X-Internal", "X-Internal-Request", "X-Debug", "X-Test", "X-Admin", "X-Skip-Auth", "X-Trusted")
-    ),
-    ("X-Probe", "1"),
-    ("X-Service-Name", "chain"),
-    ("X-Request-Type", "internal"),
-    ("X-Middleware-Subrequest", ":".join(["middleware"] * 5)),
-    ("X-Requested-With", "XMLHttpRequest"),
-    ("X-Original-URL", "/"),
-    ("X-Original-URI", "/health"),
-    ("X-Original-Method", "OPTIONS"),
-    ("X-Rewrite-URL", "/health"),
-    ("X-Forwarded-URI", "/health"),
-    ("X-Forwarded-Prefix", "/internal"),
-    ("X-Forwarded-Method", "OPTIONS"),
-    *(("X-HTTP-Method-Override", method) for method in ("OPTIONS", "GET")),
-    ("X-Method-Override", "OPTIONS"),
-    ("X-HTTP-Method", "OPTIONS"),
-    ("Access-Control-Request-Method", "POST"),
-    *(
-        ("User-Agent", agent)
-        for agent in (
-            *(
-                "kube-probe/1.29",
-                "ELB-HealthChecker/2.0",
-                "GoogleHC/1.0",
-                "Envoy/HC",
-                "Prometheus/2.51.0",
-                "baseten/1.0",
-            ),
-            *("Googlebot/2.1 (+http://www.google.com/bot.html)", "curl/8.5.0", "UptimeRobot/2.0", "health-check", ""),
-        )
-    ),
-)
-"""Header fields that claim another sender, origin or purpose."""
-
-_CLAIMS_TOGETHER: tuple[tuple[str, tuple[HeaderField, ...]], ...] = (
-    # A gateway answers a preflight without a key. It must be OPTIONS: the fields alone say nothing.
-    (
-        "the fields of a preflight",
-        (
-            ("Origin", "https://example.com"),
-            ("Access-Control-Request-Method", "POST"),
-            ("Access-Control-Request-Headers", "authorization,content-type"),
-        ),
-    ),
-    (
-        "the fields of an internal request",
-        (
-            ("X-Forwarded-For", "127.0.0.1"),
-            ("X-Real-IP", "127.0.0.1"),
-            ("X-Forwarded-Host", "localhost"),
-            ("X-Internal", "true"),
-            ("X-Forwarded-User", "admin"),
-        ),
-    ),
-    (
-        "the fields of an authorised subrequest",
-        (
-            ("X-Original-URL", "/health"),
-            ("X-Original-Method", "GET"),
-            ("X-Forwarded-Uri", "/health"),
-            ("X-Forwarded-Method", "GET"),
-            ("X-Auth-Request-User", "admin"),
-        ),
-    ),
-)
-"""Claims that some gateways believe only if several fields make them."""
-
-_BYPASS_QUERIES = (
-    "debug=1",
-    "admin=true",
-    "auth=false",
-    "internal=1",
-    "token=null",
-    "key=",
-    "api_key=",
-    "test",
-    "health",
-    "user=admin",
-)
-"""Queries that may disable authentication where a developer left them in."""
-
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
@@ -207,12 +72,12 @@ def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
     """
     if _accepts(requester.send(request_without_key(requester, label="a request without Authorization"))):
         return
-    for name, value in _SPOOFED_HEADERS:
+    for name, value in SPOOFED_HEADERS:
         label = f"a request without Authorization, with {name}: {value[:40]}"
         request = request_without_key(requester, (name, value), label=label)
         # Connection must not name a field that is for the chain (RFC 9110 §7.6.1): Varnish rejects such a message itself.
         requester.submit(replace(request, valid_message=name != "Connection"))
-    for claim, fields in _CLAIMS_TOGETHER:
+    for claim, fields in CLAIMS_TOGETHER:
         label = f"a request without Authorization, with {claim}"
         requester.submit(request_without_key(requester, *fields, label=label))
     for code in (NO_ERROR, ErrorCode.CLIENT_ERROR.value) * requester.settings.steerable:
@@ -267,7 +132,7 @@ def _send_in_any_form(
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def query_parameters_do_not_bypass_authentication(requester: Requester) -> None:
     """No query parameter replaces the key."""
-    for flag in _BYPASS_QUERIES:
+    for flag in BYPASS_QUERIES:
         label = f"a request without Authorization, with ?{flag}"
         requester.submit(request_without_key(requester, label=label, path=f"{requester.target.path}?{flag}"))
 
@@ -292,7 +157,7 @@ def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
     ):
         requester.submit(replace(without, body=body, label=f"{without.label}, {label}"))
     requester.submit(replace(without, chunked=True, label=f"{without.label}, chunked"))
-    for media_type in _OTHER_TYPES:
+    for media_type in OTHER_TYPES:
         fields = (("Content-Type", media_type),)
         requester.submit(
             replace(without, fields=fields, label=f"{without.label}, with {media_type or 'an empty'} Content-Type")
@@ -318,12 +183,6 @@ def _record_acceptance(requester: Requester, request: CheckRequest, answer: Answ
     )
 
 
-_OTHER_TYPES = (
-    *("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*", ""),
-    *("application/grpc", "application/grpc-web+proto", "application/x-protobuf", "text/xml", "application/graphql"),
-)
-"""Media types that a gateway may treat in another way than JSON."""
-
 _BUFFERED_BYTES = 2**20
 """Bytes of a body that gateways often pass to the service that authenticates. Some let larger ones through."""
 
@@ -339,53 +198,11 @@ def _embedded(requester: Requester, text: bytes) -> bytes:
     return requester.inputs.embed(text) or padded(requester.inputs.base, len(text))
 
 
-_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "QUERY", "TRACE", "post", "CHAINPROOF")
-
-
-def bypass_paths(path: str) -> tuple[str, ...]:
-    """Paths that a proxy may read as the operation's path while the target does not, or the other way round."""
-    folder, _, name = path.rpartition("/")
-    return (
-        f"/{path}",
-        f"{folder}//{name}",
-        f"{path}/",
-        f"{path}//",
-        f"{path}/.",
-        f"{folder}/./{name}",
-        f"{folder}/x/../{name}",
-        f"/health/..{path}",
-        f"/health/%2e%2e{path}",
-        f"/public/..;{path}",
-        f"{path};x=1",
-        f"{path};.css",
-        f"{path}%20",
-        f"{path}%00",
-        f"{path}%0a",
-        f"{path}%3f",
-        f"{path}%23",
-        f"{path}.json",
-        f"{path}.css",
-        f"{path}/x.css",
-        f"{path}?/health",
-        f"{path}?x.css",
-        f"{folder}%2F{name}",
-        f"{folder}%252F{name}",
-        f"{folder}\\{name}",
-        path.replace("_", "%5F"),
-        path.replace("r", "%72", 1),
-        path.upper(),
-        path.title(),
-        f"/api{path}",
-        f"/internal{path}",
-        f"/v1{path}",
-    )
-
-
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None:
     """Where another method or path also runs the chain, it requires the key too."""
     without = request_without_key(requester, label="without Authorization", body=_embedded(requester, _UNIQUE_OBJECT))
-    for method in _METHODS:
+    for method in BYPASS_METHODS:
         requester.submit(replace(without, method=method, label=f"{method} without Authorization"))
     for path in dict.fromkeys(bypass_paths(requester.target.path)):
         requester.submit(replace(without, path=path, label=f"POST {path} without Authorization"))
