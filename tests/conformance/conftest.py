@@ -51,6 +51,20 @@ LIGHT_CHECKS = tuple(check for check in ALL_CHECKS if ALL or check.module not in
 LIGHT_HANDWRITTEN_CHECKS = tuple(check for check in LIGHT_CHECKS if check in HANDWRITTEN_CHECKS)
 
 
+def checks_named(*names: str) -> tuple[Check, ...]:
+    """The checks with these names, in the order of a run."""
+    found = tuple(check for check in ALL_CHECKS if check.name in names)
+    assert len(names) == len(found), names
+    return found
+
+
+def checks_in(*modules: str) -> tuple[Check, ...]:
+    """The checks of these modules."""
+    found = tuple(check for check in ALL_CHECKS if check.module in modules)
+    assert set(modules) == {check.module for check in found}, modules
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
     """The findings of a run, and the checks that were skipped."""
@@ -119,8 +133,9 @@ def _run_checks(
     waits: Waits,
     **options: object,
 ) -> SuiteResult:
-    """The result of the checks, run one after the other."""
-    values = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
+    """The result of the checks, run one after the other. A chain with inputs of its own is no echo chain."""
+    is_echo = input_schema is None and not payloads
+    values = {"echo": is_echo, "steerable": is_echo, "depth": Depth.QUICK, "seed": 1, **options}
     settings = Settings(**values)  # type: ignore[arg-type]
     client = Client(parse_target(url), settings.deadline, fields=fields)
     client.rate_limiter = rate_limiter

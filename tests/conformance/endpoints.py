@@ -107,16 +107,14 @@ def rejection(request: EndpointRequest) -> EndpointAnswer | None:
     return None if is_object(request.body) else error(400, "client_error")
 
 
+def gateway(chain: Callable[[dict[str, Any]], EndpointAnswer]) -> AnswerFunction:
+    """A correct gateway in front of a chain."""
+    return lambda request: rejection(request) or chain(json.loads(request.body))
+
+
 def typed_chain(schema: Schema, answer: Callable[[dict[str, Any]], EndpointAnswer]) -> AnswerFunction:
     """A correct gateway in front of a chain, which rejects inputs that its schema does not allow and answers the others."""
-
-    def endpoint(request: EndpointRequest) -> EndpointAnswer:
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
-        return answer(value) if schema.accepts(value) else error(400, "client_error")
-
-    return endpoint
+    return gateway(lambda value: answer(value) if schema.accepts(value) else error(400, "client_error"))
 
 
 def json_output(value: object) -> EndpointAnswer:

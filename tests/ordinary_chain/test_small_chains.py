@@ -52,8 +52,6 @@ def clauses_violated(run_suite: RunSuite, name: str, *, is_faulty: bool) -> froz
     return frozenset(
         run_suite(
             SmallEndpoint(name, is_faulty=is_faulty),
-            echo=False,
-            steerable=False,
             input_schema=load_input_schema(f"{SOURCE}:{name}"),
             checks=tuple(check for check in ALL_CHECKS if CHAINS[name].CHECK in check.name),
         ).clauses
@@ -85,4 +83,4 @@ def test_rejection_in_the_form_of_a_framework_is_found_by_the_check_of_answers(r
     schema = load_input_schema(f"{SOURCE}:FalseForAbsent")
     server = Framework("FalseForAbsent", is_faulty=False)
 
-    assert "status" in run_suite(server, echo=False, steerable=False, input_schema=schema, checks=checks).clauses
+    assert "status" in run_suite(server, input_schema=schema, checks=checks).clauses

@@ -71,8 +71,6 @@ def run_in_process(run_suite, name):
     source = f"{SOURCE}:{name}"
     return run_suite(
         ChainEndpoint(name),
-        echo=False,
-        steerable=False,
         input_schema=load_input_schema(source),
         output_schema=load_output_schema(source),
         checks=CHECKS,

@@ -6,20 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.options import Settings
 from chainproof.conformance.runner.setup import load_options
 from chainproof.contract.answer import Answer
 from chainproof.errors import UsageError
 from chainproof.user_check import UserCheck, UserCheckError
 
-from ..conformance.conftest import RunSuite, run_suite
+from ..conformance.conftest import RunSuite, checks_named, run_suite
 from .endpoints import Changed, TypedEndpoint
 from .test_faults import options
 
 __all__ = ["run_suite"]
 
-COMBINATIONS = tuple(check for check in ALL_CHECKS if check.name == "combinations_of_values_are_accepted")
+COMBINATIONS = checks_named("combinations_of_values_are_accepted")
 CHECK = """
 import json
 

@@ -56,8 +56,6 @@ def test_a_run_reports_exactly_what_its_contract_does_not_allow(emulated: Contra
             found[tested] |= run_suite(
                 chain.target.origin,
                 checks=[check for check in CHECKS if check.module == "identity"],
-                echo=False,
-                steerable=False,
                 payloads=PAYLOADS,
                 **options_of_run,
             ).clauses

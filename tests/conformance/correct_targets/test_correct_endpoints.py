@@ -18,7 +18,16 @@ from chainproof.conformance.options import Depth
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.levels import Contract
 
-from ..conftest import COSTLY_MODULES, GENERATED_CHECKS, LIGHT_CHECKS, LIGHT_HANDWRITTEN_CHECKS, WIRE_CHECKS, RunSuite
+from ..conftest import (
+    COSTLY_MODULES,
+    GENERATED_CHECKS,
+    LIGHT_CHECKS,
+    LIGHT_HANDWRITTEN_CHECKS,
+    WIRE_CHECKS,
+    RunSuite,
+    checks_in,
+    checks_named,
+)
 from ..endpoints import (
     KEY,
     PATH,
@@ -39,7 +48,7 @@ from ..endpoints import (
 )
 from ..sampling import ALL
 
-CHECKS_OF_TYPED_CHAINS = {check.name for check in ALL_CHECKS if check.module in ("typed_inputs", "consistency")}
+CHECKS_OF_TYPED_CHAINS = {check.name for check in checks_in("typed_inputs", "consistency")}
 
 
 def in_chunks(answer: EndpointAnswer) -> EndpointAnswer:
@@ -371,7 +380,7 @@ def test_a_correct_endpoint_has_no_findings(names: tuple[str, ...], run_suite: R
 
 def test_a_missing_length_may_be_answered_411_also_to_schemathesis(run_suite: RunSuite) -> None:
     """The server in front may require a Content-Length, as lighttpd does; Schemathesis sends requests without one."""
-    checks = [check for check in ALL_CHECKS if check.module == "openapi_document"]
+    checks = checks_in("openapi_document")
     result = run_suite(varied(CORRECT_VARIANTS["requiring a Content-Length"]), checks=checks)
 
     assert result.lines == []
@@ -422,7 +431,7 @@ def with_other_error(status: int) -> Variation:
 def test_the_documented_contract_allows_more_than_the_strict_one(run_suite: RunSuite) -> None:
     """What Baseten documents beyond the published document violates the strict contract only."""
     documented = varied(*map(with_other_error, OTHER_ERRORS))
-    quick = [check for check in ALL_CHECKS if check.module in ("credentials", "media_type")]
+    quick = checks_in("credentials", "media_type")
 
     assert run_suite(documented, contract=Contract.DOCUMENTED, checks=LIGHT_HANDWRITTEN_CHECKS).lines == []
     for status in OTHER_ERRORS:
@@ -442,7 +451,7 @@ def test_a_redirect_is_not_followed(run_suite: RunSuite) -> None:
         redirect = EndpointAnswer(status=302, extra_fields=(("Location", f"{url}/production/run_remote"),))
         result = run_suite(
             lambda request: replace(redirect, request_id=EndpointAnswer(status=302).request_id),
-            checks=[*GENERATED_CHECKS, *(check for check in ALL_CHECKS if check.module in ("failure", "framing"))],
+            checks=[*GENERATED_CHECKS, *checks_in("failure", "framing")],
         )
 
     assert received == []
@@ -476,5 +485,5 @@ def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
 
     assert len(first) > 200
     assert first == sent_requests(1, drawing)
-    generated = [check for check in ALL_CHECKS if check.name == "generated_objects_are_accepted"]
+    generated = checks_named("generated_objects_are_accepted")
     assert sent_requests(1, generated) != sent_requests(2, generated)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.checks.routing import other_paths
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
@@ -18,7 +17,7 @@ from chainproof.contract.target import TargetError, parse_target
 from chainproof.results.exchange import Transport
 
 from ...connect_proxy import start_proxy
-from ..conftest import LIGHT_CHECKS, RunSuite
+from ..conftest import LIGHT_CHECKS, RunSuite, checks_in
 from ..endpoints import (
     KEY,
     EndpointAnswer,
@@ -33,8 +32,8 @@ from ..endpoints import (
 )
 from ..sampling import ALL
 
-ROUTING_CHECKS = tuple(check for check in ALL_CHECKS if check.module in ("routing", "auth_bypass", "identity"))
-KEY_CHECKS = tuple(check for check in ALL_CHECKS if check.module in ("credentials", "auth_bypass", "identity"))
+ROUTING_CHECKS = checks_in("routing", "auth_bypass", "identity")
+KEY_CHECKS = checks_in("credentials", "auth_bypass", "identity")
 
 REQUEST_FORMS = tuple(check for check in LIGHT_CHECKS if ALL or check.module not in ("body", "state", "shared_state"))
 """Checks that build requests in every way."""
@@ -141,7 +140,7 @@ def test_a_correct_target_at_another_path_has_no_findings(path: str, run_suite: 
     }
     needs_more = {"extended_generation_finds_no_violations", "overload_gets_documented_answers"}
     no_environments = {"unknown_environments_and_deployments_are_rejected"} if path == "/run_remote" else set()
-    typed = {check.name for check in ALL_CHECKS if check.module in ("typed_inputs", "consistency")}
+    typed = {check.name for check in checks_in("typed_inputs", "consistency")}
     assert (needs_more | no_environments | typed) & {check.name for check in checks} == result.skipped.keys()
 
 

@@ -9,9 +9,8 @@ from dataclasses import replace
 import pytest
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
-from ..conftest import GENERATED_CHECKS, HANDWRITTEN_CHECKS, LIGHT_HANDWRITTEN_CHECKS, RunSuite
+from ..conftest import GENERATED_CHECKS, HANDWRITTEN_CHECKS, LIGHT_HANDWRITTEN_CHECKS, RunSuite, checks_named
 from ..endpoints import (
     KEY,
     EndpointAnswer,
@@ -370,7 +369,7 @@ def test_repeated_violations_are_one_finding(run_suite: RunSuite) -> None:
         ),
         lambda request, answer: error(400, "client_error"),
     )
-    generated = [check for check in ALL_CHECKS if check.name == "generated_objects_are_accepted"]
+    generated = checks_named("generated_objects_are_accepted")
 
     found = run_suite(server, checks=generated, examples=80).findings
 

@@ -18,7 +18,7 @@ import pytest
 from chainproof.conformance.checks import framing
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
-from ..conftest import SHORT_WAITS, RunSuite
+from ..conftest import SHORT_WAITS, RunSuite, checks_named
 from ..endpoints import (
     KEY,
     PATH,
@@ -890,7 +890,7 @@ def test_a_defect_of_every_answer_is_not_searched_in_single_values(name: str, mo
         answer = correct_endpoint(request)
         return replace(answer, body=answer.body[:-1]) if answer.status == 200 else answer
 
-    checks = tuple(each for each in ALL_CHECKS if each.name == name)
+    checks = checks_named(name)
     result = run_suite(cut, echo=False, checks=checks)
 
     assert "output-json" in result.clauses

@@ -17,8 +17,6 @@ import pytest
 
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks import Check
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.bound_values import (
     bound_inputs,
     large_inputs,
@@ -27,8 +25,8 @@ from chainproof.conformance.inputs.bound_values import (
 )
 from chainproof.conformance.probing.outputs import item_results
 
-from ..conftest import RunSuite
-from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+from ..conftest import RunSuite, checks_named
+from ..endpoints import AnswerFunction, EndpointAnswer, error, json_output, typed_chain
 
 Value = dict[str, Any]
 
@@ -43,32 +41,19 @@ SCHEMA = Schema(
 )
 
 
-def check(name: str) -> tuple[Check, ...]:
-    """The check of a name."""
-    return tuple(each for each in ALL_CHECKS if each.name == name)
-
-
 def total(value: Value) -> Value:
     """The output of a chain that adds numbers: 0 for the simplest input, whatever the scale."""
     return {"text": value["text"], "total": sum(value["counts"]) * value.get("scale", 1)}
 
 
-def serving(
-    answer: Callable[[Value], Value | None], schema: Schema = SCHEMA
-) -> Callable[[EndpointRequest], EndpointAnswer]:
+def serving(answer: Callable[[Value], Value | None], schema: Schema = SCHEMA) -> AnswerFunction:
     """An endpoint whose outputs come from a function; None is a failure. Inputs that do not match the schema are rejected."""
 
-    def endpoint(request: EndpointRequest) -> EndpointAnswer:
-        rejected = rejection(request)
-        if rejected is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not schema.accepts(value):
-            return error(400, "client_error")
-        output = answer(value)
-        return error(500, None) if output is None else EndpointAnswer(status=200, body=json.dumps(output).encode())
+    def output(value: Value) -> EndpointAnswer:
+        found = answer(value)
+        return error(500, None) if found is None else json_output(found)
 
-    return endpoint
+    return typed_chain(schema, output)
 
 
 def failing_for(condition: Callable[[Value], bool]) -> Callable[[Value], Value | None]:
@@ -99,10 +84,8 @@ def test_failure_at_a_permitted_value_is_found(name: str, run_suite: RunSuite) -
     """Texts of every kind, names of every kind, and many names."""
     result = run_suite(
         serving(failing_for(FAILURES[name])),
-        echo=False,
-        steerable=False,
         input_schema=SCHEMA,
-        checks=check("values_at_their_bounds_are_accepted"),
+        checks=checks_named("values_at_their_bounds_are_accepted"),
     )
 
     assert result.clauses & {"status", "object-accepted"}, result.lines
@@ -110,9 +93,9 @@ def test_failure_at_a_permitted_value_is_found(name: str, run_suite: RunSuite) -
 
 def test_correct_chain_has_no_findings(run_suite: RunSuite) -> None:
     """All these inputs are valid."""
-    checks = (*check("values_at_their_bounds_are_accepted"), *check("arguments_of_one_request_do_not_affect_the_next"))
+    checks = checks_named("values_at_their_bounds_are_accepted", "arguments_of_one_request_do_not_affect_the_next")
 
-    assert [] == run_suite(serving(total), echo=False, steerable=False, input_schema=SCHEMA, checks=checks).lines
+    assert [] == run_suite(serving(total), input_schema=SCHEMA, checks=checks).lines
 
 
 def test_argument_that_sticks_is_found_behind_other_values(run_suite: RunSuite) -> None:
@@ -124,8 +107,8 @@ def test_argument_that_sticks_is_found_behind_other_values(run_suite: RunSuite) 
             earlier["scale"] = value["scale"]
         return total({**earlier, **value})
 
-    checks = check("arguments_of_one_request_do_not_affect_the_next")
-    result = run_suite(serving(sticky), echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
+    checks = checks_named("arguments_of_one_request_do_not_affect_the_next")
+    result = run_suite(serving(sticky), input_schema=SCHEMA, checks=checks)
 
     assert {"request-isolation"} == result.clauses, result.lines
 
@@ -205,8 +188,8 @@ def test_values_that_come_back_are_compared(
     schema = Schema(source="references.json", document=document)
     endpoint = serving(lambda value: {"reference": read(value["id"]), "kind": kind}, schema)
 
-    checks = check("values_at_their_bounds_are_accepted")
-    result = run_suite(endpoint, echo=False, steerable=False, input_schema=schema, checks=checks)
+    checks = checks_named("values_at_their_bounds_are_accepted")
+    result = run_suite(endpoint, input_schema=schema, checks=checks)
 
     assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
 
@@ -242,8 +225,8 @@ def test_texts_that_come_back_are_compared(name: str, run_suite: RunSuite) -> No
     """A text that was converted wrongly is found, and one that was shortened or cleaned on purpose is not."""
     read, is_found = TEXTS[name]
     endpoint = serving(lambda value: {**total(value), "text": read(value["text"])})
-    checks = check("values_at_their_bounds_are_accepted")
-    result = run_suite(endpoint, echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
+    checks = checks_named("values_at_their_bounds_are_accepted")
+    result = run_suite(endpoint, input_schema=SCHEMA, checks=checks)
 
     assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
 
@@ -268,8 +251,8 @@ def test_a_cache_that_normalizes_its_keys_is_found(
         rest = {name: item for name, item in value.items() if name != "text"}
         return cache.setdefault((key(value["text"]), json.dumps(rest)), total({**value, "text": read(value["text"])}))
 
-    checks = check("answers_depend_on_the_whole_input")
-    result = run_suite(serving(cached), echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
+    checks = checks_named("answers_depend_on_the_whole_input")
+    result = run_suite(serving(cached), input_schema=SCHEMA, checks=checks)
 
     assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
 
@@ -294,8 +277,8 @@ def test_a_cache_that_does_not_tell_types_apart_is_found(
         output = {"text": value["text"], "wanted": json.dumps(value["wanted"])}
         return cache.setdefault((value["text"], key(value["wanted"])), output)
 
-    checks = check("answers_depend_on_the_whole_input")
-    result = run_suite(serving(cached, schema), echo=False, steerable=False, input_schema=schema, checks=checks)
+    checks = checks_named("answers_depend_on_the_whole_input")
+    result = run_suite(serving(cached, schema), input_schema=schema, checks=checks)
 
     assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
 
@@ -312,8 +295,8 @@ def test_a_cache_that_ignores_the_time_of_a_day_is_found(run_suite: RunSuite) ->
     def cached(value: Value) -> Value:
         return cache.setdefault((value["text"], value["since"][:10]), {**value, "since": value["since"].upper()})
 
-    checks = check("answers_depend_on_the_whole_input")
-    result = run_suite(serving(cached, schema), echo=False, steerable=False, input_schema=schema, checks=checks)
+    checks = checks_named("answers_depend_on_the_whole_input")
+    result = run_suite(serving(cached, schema), input_schema=schema, checks=checks)
 
     assert {"answer-matches-request"} == result.clauses, result.lines
 
@@ -326,8 +309,8 @@ def test_one_of_two_values_that_depends_on_the_whole_input_is_no_cache(seed: int
         digest = hashlib.sha256(f"{seed} {value['text']}".encode()).digest()
         return {"text": "", "total": 0, "reason": "stop" if digest[0] % 40 <= sum(value["counts"]) % 40 else "length"}
 
-    checks = check("answers_depend_on_the_whole_input")
-    result = run_suite(serving(generated), echo=False, steerable=False, input_schema=SCHEMA, checks=checks, seed=seed)
+    checks = checks_named("answers_depend_on_the_whole_input")
+    result = run_suite(serving(generated), input_schema=SCHEMA, checks=checks, seed=seed)
 
     assert [] == result.lines
 
@@ -340,8 +323,8 @@ def test_some_concurrent_inputs_differ_in_one_value_only(run_suite: RunSuite) ->
         others[value["text"]].add(json.dumps({**value, "text": ""}))
         return total(value)
 
-    checks = check("concurrent_inputs_get_their_own_answers")
-    result = run_suite(serving(remembering), echo=False, steerable=False, input_schema=SCHEMA, checks=checks)
+    checks = checks_named("concurrent_inputs_get_their_own_answers")
+    result = run_suite(serving(remembering), input_schema=SCHEMA, checks=checks)
 
     assert [] == result.lines
     assert 4 <= max(map(len, others.values()))
@@ -368,10 +351,8 @@ def test_large_outputs_are_found_although_an_argument_filters_them(required: lis
 
     run_suite(
         serving(words, schema),
-        echo=False,
-        steerable=False,
         input_schema=schema,
-        checks=check("large_inputs_get_complete_answers"),
+        checks=checks_named("large_inputs_get_complete_answers"),
     )
 
     assert max(sizes) > 65_536
@@ -394,10 +375,8 @@ def test_no_more_items_are_sent_than_the_chain_can_process_in_time(
 
     run_suite(
         serving(returned, schema),
-        echo=False,
-        steerable=False,
         input_schema=schema,
-        checks=check("large_inputs_get_complete_answers"),
+        checks=checks_named("large_inputs_get_complete_answers"),
     )
 
     assert most == max(sent)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from chainproof.chain_schema.error_text import SchemaError
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.generated_inputs import simplest_input
 from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
@@ -24,8 +23,16 @@ from chainproof.conformance.inputs.strategies import valid_input_bodies, valid_i
 from chainproof.conformance.runner import input_discovery
 from chainproof.contract.openapi import document
 
-from ..conftest import LIGHT_CHECKS, LIGHT_HANDWRITTEN_CHECKS, SHORT_WAITS, RunSuite, SuiteResult
-from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, error, rejection
+from ..conftest import (
+    LIGHT_CHECKS,
+    LIGHT_HANDWRITTEN_CHECKS,
+    SHORT_WAITS,
+    RunSuite,
+    SuiteResult,
+    checks_in,
+    checks_named,
+)
+from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, error, json_output, rejection, typed_chain
 
 HELLO = f"{Path(__file__).parents[3] / 'docs' / 'chain' / 'hello.py'}:Hello"
 TREE = Schema(
@@ -75,8 +82,6 @@ def run_typed_suite(run_suite: RunSuite, server: AnswerFunction, **options: obje
         server,
         input_schema=INPUT_SCHEMA,
         output_schema=OUTPUT_SCHEMA,
-        echo=False,
-        steerable=False,
         examples=10,
         **options,
     )
@@ -114,9 +119,7 @@ def test_a_violation_of_a_schema_is_reported(
     server: AnswerFunction, clause: str, actual: str, run_suite: RunSuite
 ) -> None:
     """The finding names the clause and what is wrong, but no value of the output."""
-    result = run_typed_suite(
-        run_suite, server, checks=[check for check in ALL_CHECKS if check.name == "generated_objects_are_accepted"]
-    )
+    result = run_typed_suite(run_suite, server, checks=checks_named("generated_objects_are_accepted"))
 
     assert {clause} == result.clauses, result.lines
     assert all(found.actual.startswith(actual) for found in result.findings)
@@ -139,18 +142,12 @@ def test_a_chain_that_fails_without_an_optional_argument_is_tested_with_it(
     """The simplest input fails, and so do nearly all others: the run uses one that is accepted, and reports the failures."""
     monkeypatch.setattr(input_discovery, "SLOW_TARGET", -1.0 if is_slow else 60.0)
 
-    def server(request: EndpointRequest) -> EndpointAnswer:
-        rejected = rejection(request)
-        if rejected is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not OPTIONAL.accepts(value):
-            return error(400, "client_error")
-        return EndpointAnswer(status=200, body=b"{}") if len(value) >= 10 else error(502, "application_error")
-
-    selected = [check for check in ALL_CHECKS if check.name == "wrong_keys_are_rejected"]
+    server = typed_chain(
+        OPTIONAL, lambda value: json_output({}) if len(value) >= 10 else error(502, "application_error")
+    )
+    selected = checks_named("wrong_keys_are_rejected")
     waits = replace(SHORT_WAITS, retry_pauses=(0.0, 0.0))
-    result = run_suite(server, input_schema=OPTIONAL, echo=False, steerable=False, checks=selected, waits=waits)
+    result = run_suite(server, input_schema=OPTIONAL, checks=selected, waits=waits)
 
     assert {"object-accepted"} == result.clauses, result.lines
     assert ["status 502"] == [found.actual[:10] for found in result.findings]
@@ -181,7 +178,7 @@ def test_a_failure_on_an_invalid_input_is_found(run_suite: RunSuite) -> None:
         return error(500, None) if answer.status == 400 and b'"names"' not in request.body else answer
 
     name = "implementation_defined_json_gets_a_documented_answer"
-    result = run_typed_suite(run_suite, server, checks=[check for check in ALL_CHECKS if check.name == name])
+    result = run_typed_suite(run_suite, server, checks=checks_named(name))
 
     assert {"status"} == result.clauses, result.lines
     assert "no `names`, which is required" in repr(result.findings)
@@ -199,7 +196,7 @@ def test_other_requests_carry_a_valid_input(run_suite: RunSuite) -> None:
             bodies.append(request.body)
         return greeting(request)
 
-    checks = [check for check in ALL_CHECKS if check.module in ("credentials", "routing")]
+    checks = checks_in("credentials", "routing")
     run_typed_suite(
         run_suite, server, checks=[check for check in checks if check.name != "keys_are_checked_before_bodies"]
     )

@@ -12,11 +12,10 @@ import pytest
 
 from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.judging.json_equality import JsonNumber, ObjectMembers, parse_exactly
 from chainproof.conformance.judging.numbers_of_types import number_of_some_types
 
-from ..conftest import RunSuite, SuiteResult
+from ..conftest import RunSuite, SuiteResult, checks_named
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
 
 Value = dict[str, Any]
@@ -33,7 +32,7 @@ DOCUMENT: Value = {
     "required": ["amounts"],
 }
 SCHEMA = Schema(source="totals.json", document=DOCUMENT)
-BOUNDS = tuple(each for each in ALL_CHECKS if each.name == "values_at_their_bounds_are_accepted")
+BOUNDS = checks_named("values_at_their_bounds_are_accepted")
 
 
 def served(
@@ -66,7 +65,7 @@ def total(value: Value) -> Value:
 
 def run(run_suite: RunSuite, server: Callable[..., EndpointAnswer], schema: Schema = SCHEMA) -> SuiteResult:
     """The result of sending values at their bounds."""
-    return run_suite(server, echo=False, steerable=False, input_schema=schema, checks=BOUNDS)
+    return run_suite(server, input_schema=schema, checks=BOUNDS)
 
 
 def exact_total(value: Value) -> Value:

@@ -12,16 +12,23 @@ from datetime import date
 import pytest
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks import Check, limits, repetition
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.checks import limits, repetition
 from chainproof.conformance.checks.repetition import RepetitionLimits
 from chainproof.conformance.options import Depth, Permission
 from chainproof.contract.clauses import CLAUSES
 from chainproof.judgement.conformance_verdict import NO_SUCCESS, ConformanceEvidence, conformance_verdict
 from chainproof.judgement.verdict import Verdict
 
-from ..conftest import RunSuite, SuiteResult
-from ..endpoints import EndpointAnswer, EndpointRequest, correct_endpoint, error, rejection, typed_endpoint
+from ..conftest import RunSuite, SuiteResult, checks_in, checks_named
+from ..endpoints import (
+    EndpointAnswer,
+    EndpointRequest,
+    correct_endpoint,
+    error,
+    gateway,
+    json_output,
+    typed_endpoint,
+)
 
 SCHEMA = Schema(
     source="names.json",
@@ -38,21 +45,11 @@ SOURCES: dict[str, dict[str, object]] = {
 }
 """The ways to know an input of the chain."""
 
-BODY_CHECKS = tuple(check for check in ALL_CHECKS if check.module in ("body", "limits"))
-SOME_CHECKS = (
-    *BODY_CHECKS,
-    *(check for check in ALL_CHECKS if check.module in ("media_type", "internals", "header_fields", "malformed")),
-)
+BODY_CHECKS = checks_in("body", "limits")
+SOME_CHECKS = (*BODY_CHECKS, *checks_in("media_type", "internals", "header_fields", "malformed"))
 
 
 _FEW_CHECKS = ("valid_json_objects_are_accepted", "generated_objects_are_accepted", "almost_valid_json_is_rejected")
-
-
-def checks(*names: str) -> tuple[Check, ...]:
-    """The checks with these names."""
-    found = tuple(check for check in ALL_CHECKS if check.name in names)
-    assert len(found) == len(names)
-    return found
 
 
 def run(run_suite: RunSuite, server: Callable[[EndpointRequest], EndpointAnswer], **options: object) -> SuiteResult:
@@ -116,7 +113,7 @@ def wants_a_known_city(request: EndpointRequest) -> EndpointAnswer:
 
 def test_the_input_to_which_the_errors_led_is_shown_with_the_last_error(run_suite: RunSuite) -> None:
     """So that its user can correct it."""
-    result = run(run_suite, wants_a_known_city, checks=checks(_FEW_CHECKS[0]))
+    result = run(run_suite, wants_a_known_city, checks=checks_named(_FEW_CHECKS[0]))
     (note,) = result.finding_recorder.coverage.notes
 
     assert '{"city": ' in note
@@ -127,7 +124,7 @@ def test_the_input_to_which_the_errors_led_is_shown_with_the_last_error(run_suit
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_correct_chain_passes_however_its_inputs_are_known(run_suite: RunSuite, source: str) -> None:
     """From a schema, from payloads or from its own errors: hundreds of probes are inputs that the chain accepts."""
-    some = SOME_CHECKS if source == "asking" else checks(*_FEW_CHECKS)
+    some = SOME_CHECKS if source == "asking" else checks_named(*_FEW_CHECKS)
     result = run(run_suite, typed_endpoint, checks=some, **SOURCES[source])
 
     assert result.lines == []
@@ -147,7 +144,7 @@ def strict(request: EndpointRequest) -> EndpointAnswer:
 @pytest.mark.parametrize("source", SOURCES)
 def test_unnamed_arguments_may_be_rejected(run_suite: RunSuite, source: str) -> None:
     """A chain that rejects unnamed arguments is correct, and its string argument takes the place of an unnamed one."""
-    some = SOME_CHECKS if source == "asking" else checks(*_FEW_CHECKS)
+    some = SOME_CHECKS if source == "asking" else checks_named(*_FEW_CHECKS)
     result = run(run_suite, strict, checks=some, **SOURCES[source])
 
     assert result.lines == []
@@ -165,7 +162,7 @@ def lenient(request: EndpointRequest) -> EndpointAnswer:
 
 def test_probes_have_the_required_arguments(run_suite: RunSuite) -> None:
     """A size limit and a lenient parser are found behind required arguments."""
-    some = checks("almost_valid_json_is_rejected", "large_objects_are_accepted")
+    some = checks_named("almost_valid_json_is_rejected", "large_objects_are_accepted")
     result = run(run_suite, lenient, checks=some, input_schema=SCHEMA)
 
     assert result.clauses == {"object-accepted", "invalid-json-rejected"}
@@ -189,7 +186,7 @@ def test_a_note_on_a_size_says_only_what_was_answered(
         own = replace(answer, request_id=uuid.uuid4().hex)
         return own if request.body.count(b"{") > 300 else typed_endpoint(request)
 
-    some = checks("oversized_objects_get_a_documented_answer")
+    some = checks_named("oversized_objects_get_a_documented_answer")
     result = run(run_suite, limited, checks=some, input_schema=SCHEMA, allow=(Permission.HUGE_BODIES,))
 
     assert noted == [note for note in result.finding_recorder.coverage.notes if "nested" in note]
@@ -205,7 +202,7 @@ def test_a_rejection_counts_only_while_the_unchanged_request_is_accepted(run_sui
         count += 1
         return typed_endpoint(request) if count < 20 else rejects_everything(request)
 
-    result = run(run_suite, breaks_down, checks=checks("almost_valid_json_is_rejected"))
+    result = run(run_suite, breaks_down, checks=checks_named("almost_valid_json_is_rejected"))
 
     assert exercised(result, "invalid-json-rejected") == 0
     assert (
@@ -229,15 +226,8 @@ def test_another_status_does_not_hide_what_is_accepted(run_suite: RunSuite) -> N
 
 def test_infinity_in_an_output_is_found(run_suite: RunSuite) -> None:
     """An echo chain that returns `Infinity` for 1e999 returns no JSON."""
-
-    def rewriting(request: EndpointRequest) -> EndpointAnswer:
-        rejected = rejection(request)
-        if rejected is not None:
-            return rejected
-        return EndpointAnswer(status=200, body=json.dumps(json.loads(request.body)).encode())
-
     name = "implementation_defined_json_gets_a_documented_answer"
-    result = run_suite(rewriting, checks=checks(name), steerable=False)
+    result = run_suite(gateway(json_output), checks=checks_named(name), steerable=False)
 
     assert "output-json" in result.clauses
 
@@ -247,7 +237,7 @@ def test_too_few_answers_for_rare_defects_are_no_result(run_suite: RunSuite, mon
     monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, RepetitionLimits(requests=80, seconds=5.0))
     name = "repeated_requests_are_answered_consistently"
 
-    result = run_suite(correct_endpoint, checks=checks(name), steerable=False)
+    result = run_suite(correct_endpoint, checks=checks_named(name), steerable=False)
 
     assert result.skipped[name].startswith("needs 29 answers of each kind")
 
@@ -257,7 +247,9 @@ def test_rare_defects_are_looked_for_on_a_slow_target(run_suite: RunSuite, monke
     monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, RepetitionLimits(requests=400, seconds=0.01))
     monkeypatch.setattr(repetition, "_MORE_TIME", 2000)
 
-    result = run_suite(correct_endpoint, checks=checks("repeated_requests_are_answered_consistently"), steerable=False)
+    result = run_suite(
+        correct_endpoint, checks=checks_named("repeated_requests_are_answered_consistently"), steerable=False
+    )
 
     assert result.skipped == {}
     assert "unauthenticated" in " ".join(result.finding_recorder.coverage.notes)
@@ -274,7 +266,7 @@ def conditional(request: EndpointRequest) -> EndpointAnswer:
 
 def test_an_output_is_sent_again_to_a_client_that_has_it(run_suite: RunSuite) -> None:
     """A POST runs the chain, whatever validators it has."""
-    some = checks("other_headers_and_queries_are_ignored")
+    some = checks_named("other_headers_and_queries_are_ignored")
     result = run(run_suite, conditional, checks=some, **SOURCES["schema"])
 
     assert {"status"} == result.clauses, result.lines

@@ -15,12 +15,18 @@ from typing import Any
 import pytest
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks import Check
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.contract import clauses
 
-from ..conftest import RunSuite
-from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, error, json_output, rejection, typed_chain
+from ..conftest import RunSuite, checks_named
+from ..endpoints import (
+    AnswerFunction,
+    EndpointAnswer,
+    EndpointRequest,
+    error,
+    gateway,
+    json_output,
+    typed_chain,
+)
 
 Value = dict[str, Any]
 Output = Callable[[Value], Value]
@@ -86,11 +92,6 @@ def cached(output: Output, key: Callable[[Value], object]) -> Output:
     return lambda value: outputs.setdefault(json.dumps(key(value)), output(value))
 
 
-def check(name: str) -> tuple[Check, ...]:
-    """The check with this name."""
-    return tuple(each for each in ALL_CHECKS if each.name == name)
-
-
 EQUAL = "equal_inputs_get_equal_answers"
 WHOLE = "answers_depend_on_the_whole_input"
 CONCURRENT = "concurrent_inputs_get_their_own_answers"
@@ -98,7 +99,7 @@ CONCURRENT = "concurrent_inputs_get_their_own_answers"
 
 def lines(run_suite: RunSuite, server: object, name: str, schema: Schema = SEARCH) -> list[str]:
     """The findings of one check."""
-    return run_suite(server, echo=False, steerable=False, checks=check(name), input_schema=schema).lines
+    return run_suite(server, checks=checks_named(name), input_schema=schema).lines
 
 
 FAULTY: dict[str, tuple[str, Output]] = {
@@ -133,7 +134,7 @@ def test_a_mixed_up_answer_shows_the_member_and_the_other_input(run_suite: RunSu
         shown = earlier[-2] if len(earlier) > 60 and len(earlier) % 5 == 0 else value
         return {**search(value), "title": search(shown)["title"]}
 
-    result = run_suite(served(mixed_up), echo=False, steerable=False, checks=check(CONCURRENT), input_schema=SEARCH)
+    result = run_suite(served(mixed_up), checks=checks_named(CONCURRENT), input_schema=SEARCH)
     (found,) = result.finding_recorder.findings
 
     assert clauses.ANSWER_MATCHES_REQUEST.id == found.clause
@@ -268,9 +269,7 @@ def test_equal_items_have_equal_results(name: str, run_suite: RunSuite) -> None:
 def test_a_limit_of_results_is_noted(limit: int, run_suite: RunSuite) -> None:
     """A chain may answer only the first items of a long array, which is no finding, but the report says so."""
     server = served(lambda value: {"scores": [digits(text) for text in value["texts"][:limit]]}, TEXTS)
-    result = run_suite(
-        server, echo=False, steerable=False, checks=check("large_inputs_get_complete_answers"), input_schema=TEXTS
-    )
+    result = run_suite(server, checks=checks_named("large_inputs_get_complete_answers"), input_schema=TEXTS)
 
     assert result.lines == []
     noted = [note for note in result.finding_recorder.coverage.notes if "129 items of `texts` have 100 results" in note]
@@ -325,30 +324,25 @@ def test_a_rejection_must_not_affect_the_same_text_with_valid_arguments(run_suit
     """A chain that remembers the query of a rejected input rejects it later too."""
     rejected: set[object] = set()
 
-    def answer(request: EndpointRequest) -> EndpointAnswer:
-        if (found := rejection(request)) is not None:
-            return found
-        value = json.loads(request.body)
+    def answer(value: Value) -> EndpointAnswer:
         if not SEARCH.accepts(value):
             rejected.add(str(value.get("query")))
         is_accepted = SEARCH.accepts(value) and value["query"] not in rejected
-        return EndpointAnswer(status=200, body=b'{"hits":[]}') if is_accepted else error(400, "client_error")
+        return json_output({"hits": []}) if is_accepted else error(400, "client_error")
 
-    assert lines(run_suite, answer, EQUAL) != []
+    assert lines(run_suite, gateway(answer), EQUAL) != []
 
 
 def test_inputs_with_invalid_arguments_must_not_use_up_the_target(run_suite: RunSuite) -> None:
     """A chain that keeps a place for each input that it rejects, before it validates the next one, has none left."""
     places = threading.Semaphore(24)
 
-    def answer(request: EndpointRequest) -> EndpointAnswer:
-        if (found := rejection(request)) is not None:
-            return found
+    def answer(value: Value) -> EndpointAnswer:
         if not places.acquire(blocking=False):
             return error(500, "internal_baseten_error")
-        if not SEARCH.accepts(json.loads(request.body)):
+        if not SEARCH.accepts(value):
             return error(400, "client_error")
         places.release()
-        return EndpointAnswer(status=200, body=b'{"hits":[]}')
+        return json_output({"hits": []})
 
-    assert lines(run_suite, answer, "bad_requests_do_not_use_up_the_target") != []
+    assert lines(run_suite, gateway(answer), "bad_requests_do_not_use_up_the_target") != []

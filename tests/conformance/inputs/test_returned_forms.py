@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
-from ..conftest import RunSuite
+from ..conftest import RunSuite, checks_named
 from ..endpoints import AnswerFunction, json_output, typed_chain
 
 Value = dict[str, Any]
@@ -26,7 +25,7 @@ SCHEMA = Schema(
         "required": ["start", "labels"],
     },
 )
-BOUNDS = tuple(each for each in ALL_CHECKS if each.name == "values_at_their_bounds_are_accepted")
+BOUNDS = checks_named("values_at_their_bounds_are_accepted")
 
 
 def as_texts(part: Any) -> Any:
@@ -78,7 +77,7 @@ def served(answer: Callable[[Value], Value]) -> AnswerFunction:
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_value_that_comes_back_as_another_is_found(run_suite: RunSuite, name: str) -> None:
     """PHP, forms, stores of texts, and offsets that are ignored."""
-    result = run_suite(served(DEFECTS[name]), echo=False, steerable=False, input_schema=SCHEMA, checks=BOUNDS)
+    result = run_suite(served(DEFECTS[name]), input_schema=SCHEMA, checks=BOUNDS)
 
     assert {"echo-exact"} == result.clauses, result.lines
 
@@ -86,4 +85,4 @@ def test_a_value_that_comes_back_as_another_is_found(run_suite: RunSuite, name: 
 @pytest.mark.parametrize("name", CORRECT)
 def test_a_chain_that_changes_values_on_purpose_is_not_accused(run_suite: RunSuite, name: str) -> None:
     """It may leave out what is empty, and shorten times."""
-    assert [] == run_suite(served(CORRECT[name]), echo=False, steerable=False, input_schema=SCHEMA, checks=BOUNDS).lines
+    assert [] == run_suite(served(CORRECT[name]), input_schema=SCHEMA, checks=BOUNDS).lines

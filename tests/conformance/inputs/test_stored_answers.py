@@ -18,8 +18,15 @@ from chainproof.conformance.inputs.input_variations import unique_places
 from chainproof.conformance.probing.input_source import InputSource
 from chainproof.contract.clauses import ANSWER_MATCHES_REQUEST, ANSWER_REPEATABLE
 
-from ..conftest import RunSuite
-from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+from ..conftest import RunSuite, checks_named
+from ..endpoints import (
+    AnswerFunction,
+    EndpointAnswer,
+    error,
+    gateway,
+    json_output,
+    typed_chain,
+)
 
 Value = dict[str, Any]
 PAYLOAD = b'{"question":"Q1 abc","documents":["a document of Alice"],"top_k":1}'
@@ -35,8 +42,8 @@ SCHEMA = Schema(
         "required": ["question", "documents", "top_k"],
     },
 )
-WHOLE = tuple(each for each in ALL_CHECKS if each.name == "answers_depend_on_the_whole_input")
-STICKING = tuple(each for each in ALL_CHECKS if each.name == "arguments_of_one_request_do_not_affect_the_next")
+WHOLE = checks_named("answers_depend_on_the_whole_input")
+STICKING = checks_named("arguments_of_one_request_do_not_affect_the_next")
 MIXED_UP = tuple(
     each
     for name in (
@@ -61,21 +68,16 @@ def forgiving(value: Value) -> Value:
     return rerank({**value, "top_k": min(value["top_k"], len(value["documents"]))})
 
 
-def served(output: Callable[[Value], Value]) -> Callable[[EndpointRequest], EndpointAnswer]:
+def served(output: Callable[[Value], Value]) -> AnswerFunction:
     """An endpoint whose chain has this output, and which answers 500 if the chain raises an exception."""
 
-    def answer(request: EndpointRequest) -> EndpointAnswer:
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not SCHEMA.accepts(value):
-            return error(400, "client_error")
+    def answer(value: Value) -> EndpointAnswer:
         try:
-            return EndpointAnswer(status=200, body=json.dumps(output(value)).encode())
+            return json_output(output(value))
         except IndexError:
             return error(500, "application_error")
 
-    return answer
+    return typed_chain(SCHEMA, answer)
 
 
 def with_documents_by_question(output: Callable[[Value], Value]) -> Callable[[Value], Value]:
@@ -134,7 +136,7 @@ def test_stored_answers_are_found_with_nothing_but_a_schema(
     output: Callable[[Value], Value],
 ) -> None:
     """A generated `top_k` leaves the output empty, as every negative one and 0 do, or is answered with 500."""
-    result = run_suite(served(stored(output)), echo=False, steerable=False, checks=WHOLE, input_schema=SCHEMA)
+    result = run_suite(served(stored(output)), checks=WHOLE, input_schema=SCHEMA)
 
     assert result.clauses - {"status"} == LEAK
 
@@ -179,9 +181,7 @@ def test_outputs_without_anything_of_the_input_are_not_called_mixed_up(run_suite
 
 def test_outputs_that_never_change_exercise_nothing(run_suite: RunSuite) -> None:
     """Nothing is known about a store if no changed value changes the output, also if no answer had data of another request."""
-    result = run_suite(
-        served(lambda _: {"results": []}), echo=False, steerable=False, checks=MIXED_UP, payloads=(PAYLOAD,)
-    )
+    result = run_suite(served(lambda _: {"results": []}), checks=MIXED_UP, payloads=(PAYLOAD,))
 
     count = result.finding_recorder.exercise_count
     assert set(result.skipped) == {each.name for each in MIXED_UP[:2]}
@@ -192,17 +192,14 @@ def test_arguments_that_stick_are_found_without_a_schema(run_suite: RunSuite) ->
     """The check sees the first effect of an input, although it has to ask whether the input is accepted."""
     kept: Value = {"language": "en"}
 
-    def answer(request: EndpointRequest) -> EndpointAnswer:
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
+    def answer(value: Value) -> EndpointAnswer:
         if not isinstance(value.get("text"), str) or not isinstance(value.get("language", ""), str):
             return error(400, "client_error")
         kept.update(value)
-        return EndpointAnswer(status=200, body=json.dumps({"language": kept["language"]}).encode())
+        return json_output({"language": kept["language"]})
 
     payloads = (b'{"text":"a"}', b'{"text":"a","language":"en"}')
-    result = run_suite(answer, echo=False, steerable=False, checks=STICKING, payloads=payloads)
+    result = run_suite(gateway(answer), checks=STICKING, payloads=payloads)
 
     assert "request-isolation" in result.clauses
 
@@ -270,18 +267,12 @@ def ran(
     """The violated clauses of a chain that stores its outputs by this key."""
     stored: dict[object, Value] = {}
 
-    def answer(request: EndpointRequest) -> EndpointAnswer:
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not schema.accepts(value):
-            return error(400, "client_error")
+    def answer(value: Value) -> EndpointAnswer:
         found = stored.setdefault(key(value), output(value))
         found = {**found, "id": random.random()} if "id" in found else found
-        return EndpointAnswer(status=200, body=json.dumps(found).encode())
+        return json_output(found)
 
-    options = {"echo": False, "steerable": False, "input_schema": schema}
-    return run_suite(answer, checks=WHOLE, **options).clauses
+    return run_suite(typed_chain(schema, answer), checks=WHOLE, input_schema=schema).clauses
 
 
 SEPARATORS = ("", " ", ",", "|", "\n")

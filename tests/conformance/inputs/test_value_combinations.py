@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.input_variations import enumerated_words
 from chainproof.conformance.inputs.value_combinations import pairs_of_values, triples_of_values
 from chainproof.conformance.options import Depth
 
-from ..conftest import RunSuite
+from ..conftest import RunSuite, checks_named
 from ..endpoints import EndpointAnswer, error, json_output, typed_chain
 
 Value = dict[str, Any]
@@ -38,7 +37,7 @@ TELLING: Value = {
     "weights": [[1.5, 2.5], []],
     "exact": [False, True],
 }
-COMBINATIONS = tuple(each for each in ALL_CHECKS if each.name == "combinations_of_values_are_accepted")
+COMBINATIONS = checks_named("combinations_of_values_are_accepted")
 
 
 def test_every_three_telling_values_occur_together() -> None:
@@ -83,8 +82,6 @@ def test_a_failure_at_three_values_is_found(run_suite: RunSuite, name: str, dept
     def answer(value: Value) -> EndpointAnswer:
         return error(500, "application_error") if FAILURES[name](value) else json_output({})
 
-    result = run_suite(
-        typed_chain(SCHEMA, answer), echo=False, steerable=False, input_schema=SCHEMA, checks=COMBINATIONS, depth=depth
-    )
+    result = run_suite(typed_chain(SCHEMA, answer), input_schema=SCHEMA, checks=COMBINATIONS, depth=depth)
 
     assert {"status"} == result.clauses

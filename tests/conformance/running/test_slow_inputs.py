@@ -7,16 +7,15 @@ import json
 import pytest
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
-from ..conftest import RunSuite
-from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
+from ..conftest import RunSuite, checks_named
+from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection, typed_chain
 
 SCHEMA = Schema(
     source="greeting.json",
     document={"type": "object", "properties": {"name": {"type": "string", "minLength": 1}}, "required": ["name"]},
 )
-LATE = tuple(each for each in ALL_CHECKS if each.name == "late_answers_do_not_reach_the_next_request")
+LATE = checks_named("late_answers_do_not_reach_the_next_request")
 SLOW = b'{"name":"somebody who waits"}'
 
 
@@ -45,7 +44,7 @@ class Greeting:
 def test_the_output_for_a_slow_input_is_recognised_in_the_next_answer(run_suite: RunSuite, *, is_late: bool) -> None:
     """It was never received, so that only its texts show whose it is."""
     result = run_suite(
-        Greeting(is_late=is_late), echo=False, steerable=False, input_schema=SCHEMA, slow_input=SLOW, checks=LATE
+        typed_chain(SCHEMA, Greeting(is_late=is_late)), input_schema=SCHEMA, slow_input=SLOW, checks=LATE
     )
 
     assert is_late is ("answer-matches-request" in result.clauses), result.lines
@@ -55,9 +54,7 @@ def test_the_output_for_a_slow_input_is_recognised_in_the_next_answer(run_suite:
 def test_a_slow_input_that_is_rejected_is_noted(run_suite: RunSuite) -> None:
     """It shows nothing, and the user should know."""
     result = run_suite(
-        Greeting(is_late=False),
-        echo=False,
-        steerable=False,
+        typed_chain(SCHEMA, Greeting(is_late=False)),
         input_schema=SCHEMA,
         slow_input=b'{"name":""}',
         checks=LATE,
