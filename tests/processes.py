@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .waiting import PATIENCE
+
+TOOLS_PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""The value of PATH with the commands of this Python environment."""
+_SETTING = ("CHAINPROOF", "BASETEN", "LOCUST_", "PYTEST", "SSL_CERT_")
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment without variables that change what the tools do, and with some *more*."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_SETTING)} | more
 
 
 def run_process(

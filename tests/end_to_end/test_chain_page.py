@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import subprocess
-import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import pytest
 from chainproof.results.folder import read_run
 
 from ..loadtests.conftest import is_late
+from ..processes import TOOLS_PATH, clean_environment
 from ..waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -74,16 +74,12 @@ def files() -> set[str]:
 
 def environment(folder: Path) -> dict[str, str]:
     """The environment of a new user: the tools on the path, and folders for temporary files and caches."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
-    }
-    return {
-        **inherited,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TMPDIR": str(folder),
-        "PYTEST_ADDOPTS": "-p no:cacheprovider",
-        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
-    }
+    return clean_environment(
+        PATH=TOOLS_PATH,
+        TMPDIR=str(folder),
+        PYTEST_ADDOPTS="-p no:cacheprovider",
+        HYPOTHESIS_STORAGE_DIRECTORY=str(folder / "hypothesis"),
+    )
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 from chainproof.processes import chainproof_command
 
+from ..processes import clean_environment
 from ..waiting import PATIENCE
 from .test_reflected_key import KEY, reflecting_server
 
@@ -34,13 +34,12 @@ def children_of(tmp_path: Path, *words: str) -> dict[str, list[dict[str, str]]]:
     seen = tmp_path / "seen"
     seen.mkdir()
     (tmp_path / "sitecustomize.py").write_text(SITE)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "PYTEST"))}
     own = {"PYTHONPATH": str(tmp_path), "PYTHONSEEN": str(seen), "CANARY": CANARY, "MY_PROXY_PASSWORD": CANARY}
     secrets = {"BASETEN_API_KEY": KEY, "CHAINPROOF_WORKER_TOKEN": TOKEN, "http_proxy": "http://user:pass@127.0.0.1:9"}
     with subprocess.Popen(
         chainproof_command(*words),
         cwd=tmp_path,
-        env={**inherited, **own, **secrets, "no_proxy": "127.0.0.1"},
+        env={**clean_environment(), **own, **secrets, "no_proxy": "127.0.0.1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:

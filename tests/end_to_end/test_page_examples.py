@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from chainproof.results.folder import find_runs, read_run
 
 from ..loadtests.conftest import is_late
-from ..processes import run_process
+from ..processes import TOOLS_PATH, clean_environment, run_process
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -46,10 +45,7 @@ def pattern(shown: str) -> re.Pattern[str]:
 
 def environment(folder: Path) -> dict[str, str]:
     """The environment of a new user, without settings of chainproof."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
-    }
-    return {**inherited, "HOME": str(folder), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return clean_environment(HOME=str(folder), PATH=TOOLS_PATH)
 
 
 @pytest.mark.parametrize("page", PAGES)

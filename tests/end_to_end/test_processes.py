@@ -29,7 +29,7 @@ from chainproof.signals import (
     start_without_signals,
 )
 
-from ..processes import run_process, start_process
+from ..processes import clean_environment, run_process, start_process
 from ..waiting import PATIENCE, await_condition
 
 ALL_CASES = os.environ.get("CHAINPROOF_SAMPLE") == "all"
@@ -38,8 +38,7 @@ SHORT_LOAD = ("loadtests", "--rate", "20", "--duration", "0.2s", "--objective", 
 
 def environment(endpoint: Endpoint) -> dict[str, str]:
     """The environment of a command that finds the emulator."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF_", "LOCUST_"))}
-    return inherited | dict(endpoint.environment)
+    return clean_environment(**endpoint.environment)
 
 
 def test_simultaneous_runs_get_folders_of_their_own(emulator: Endpoint, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import itertools
-import os
 import socketserver
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from chainproof.processes import chainproof_command
 from chainproof.reports.command import FORMATS
 
 from ..loadtests.web import web_process
+from ..processes import clean_environment
 from ..waiting import PATIENCE, await_condition
 
 KEY = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"
@@ -181,11 +181,10 @@ def remains(content: bytes) -> list[str]:
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command of chainproof with the key in the environment."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "PYTEST"))}
     return subprocess.run(
         chainproof_command(*words),
         cwd=folder,
-        env={**environment, "BASETEN_API_KEY": KEY, "COLUMNS": "500"},
+        env=clean_environment(BASETEN_API_KEY=KEY, COLUMNS="500"),
         capture_output=True,
         check=False,
         timeout=4 * PATIENCE,

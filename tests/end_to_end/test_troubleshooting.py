@@ -37,6 +37,7 @@ from chainproof.results.run_writer import RunWriter
 from chainproof.results.series_record import SeriesRecord, write_series
 
 from ..manifests import load_manifest
+from ..processes import clean_environment
 from ..waiting import PATIENCE, await_condition
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
@@ -122,14 +123,11 @@ class Situation:
             "setpriv --reuid 65534 --inh-caps=+dac_override --ambient-caps=+dac_override" if not os.geteuid() else "env"
         )
         line = line.replace("unprivileged chainproof", f"{unprivileged} prlimit --nproc=0 chainproof")
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF_", "LOCUST_"))
-        }
         return subprocess.Popen(
             ["bash", "-c", re.sub(r"(?<![/\w-])chainproof(?= )", command, line)],
             cwd=self.folder,
             env={
-                **inherited,
+                **clean_environment(),
                 "BASETEN_API_KEY": EMULATOR_KEY,
                 "PORT": str(self.emulator.target.port),
                 "URL": self.emulator.target.url,

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from chainproof.processes import chainproof_command
 
+from ..processes import clean_environment
+
 KEY = "zQ7vXw2K.pL9mNb4RtYc6HsJd8FgWe3Au5"
 
 
@@ -46,13 +48,12 @@ In a small process of its own: a process that a larger one starts counts that on
 
 def run_tool(folder: Path, *words: str, timeout: float = 120.0) -> ToolRun:
     """Run a command of chainproof in a folder. It is killed after the timeout, with code -9."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "PYTEST"))}
     began = time.monotonic()
     with tempfile.TemporaryFile() as printed, tempfile.NamedTemporaryFile() as usage:
         child = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _MEASURED, usage.name, *chainproof_command(*words)],
             cwd=folder,
-            env={**environment, "BASETEN_API_KEY": KEY, "COLUMNS": "200"},
+            env=clean_environment(BASETEN_API_KEY=KEY, COLUMNS="200"),
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,

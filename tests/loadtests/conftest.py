@@ -30,6 +30,7 @@ from chainproof.results.folder import REQUESTS, Run, read_run
 from chainproof.results.interval import total
 from chainproof.statistics.histogram import merge_histograms
 
+from ..processes import clean_environment
 from ..waiting import PATIENCE, await_condition
 
 KEY = "a-key.that-must-not-be-seen"
@@ -168,12 +169,7 @@ def certificate() -> Path:
 
 def environment(**others: str) -> dict[str, str]:
     """The environment of a child process, with a key and without variables that affect the tests."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("CHAINPROOF_", "LOCUST_", "SSL_CERT_", "BASETEN_"))
-    }
-    return {**inherited, "BASETEN_API_KEY": KEY, **others}
+    return clean_environment(BASETEN_API_KEY=KEY) | others
 
 
 def locust_command(*words: str, file: Path = LOCUSTFILE) -> list[str]:

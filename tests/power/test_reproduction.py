@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from chainproof.results.exchange import Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import read_run
 
+from ..processes import TOOLS_PATH, clean_environment
 from .serving import attempts, run_checks, running_emulator
 from .test_matrix import checks_for
 
@@ -56,11 +56,7 @@ def names() -> list[str]:
 
 def run_line(line: str, folder: Path) -> tuple[int, str]:
     """The exit code and the output of a command in a shell, with the key in the environment."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "PYTEST"))},
-        DEFAULT_KEY_VARIABLE: EMULATOR_KEY,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
+    environment = clean_environment(PATH=TOOLS_PATH) | {DEFAULT_KEY_VARIABLE: EMULATOR_KEY}
     ended = subprocess.run(
         ["sh", "-c", line], cwd=folder, env=environment, capture_output=True, check=False, timeout=120
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,7 +18,7 @@ from chainproof.contract.target import parse_target
 from chainproof.results.exchange import Transport
 from chainproof.results.folder import read_run
 
-from ...processes import run_process
+from ...processes import clean_environment, run_process
 from ..conftest import LIGHT_CHECKS, RunSuite
 from ..endpoints import KEY, EndpointAnswer, as_asgi_app, correct_endpoint, serve, when
 
@@ -46,13 +45,10 @@ def project(folder: Path, *arguments: str, **files: str) -> subprocess.Completed
     """Run pytest in a folder with only these files."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
-    }
     return run_process(
         [*(sys.executable, "-P", "-m", "pytest", "-q", "--depth", "quick", "--seed", "1"), *arguments],
         cwd=folder,
-        env={**variables, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env=clean_environment(PYTHONPATH=str(Path(__file__).parents[1])),
         timeout=100,
     )
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import configparser
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,7 +15,7 @@ import yaml
 
 from chainproof.endpoint import start_emulator
 
-from ...processes import run_process
+from ...processes import TOOLS_PATH, clean_environment, run_process
 from ..sampling import ALL
 
 PAGE = (Path(__file__).parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
@@ -39,14 +37,10 @@ STEPS = JOB["steps"]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Values for the variables of the page: an emulator, its key, and the installed chainproof without an index."""
     home = tmp_path_factory.mktemp("home")
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
-    }
     with start_emulator(options=("--contract", "documented")) as found:
         yield {
-            **variables,
+            **clean_environment(PATH=TOOLS_PATH),
             "HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PIP_NO_INDEX": "1",
             "CHAINPROOF": "chainproof[all]",
             "CHAIN_URL": found.target.origin,

@@ -31,7 +31,7 @@ from chainproof.processes import chainproof_command
 from chainproof.results.folder import COVERAGE, MANIFEST, read_run
 from chainproof.results.manifest import Ending
 
-from ...processes import run_process
+from ...processes import clean_environment, run_process
 from ..endpoints import (
     KEY,
     EndpointAnswer,
@@ -62,10 +62,7 @@ sys.exit(main(sys.argv[1:]))
 
 def environment(**more: str) -> dict[str, str]:
     """The environment without variables that name another target."""
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
-    }
-    return {**variables, VARIABLE: KEY, "HYPOTHESIS_STORAGE_DIRECTORY": "/nonexistent", **more}
+    return {**clean_environment(), VARIABLE: KEY, "HYPOTHESIS_STORAGE_DIRECTORY": "/nonexistent", **more}
 
 
 def conformance(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending
 from chainproof.target_options import TargetOptions
 
-from ...processes import run_process
+from ...processes import clean_environment, run_process
 
 RunServer = Callable[..., Any]
 
@@ -79,10 +78,9 @@ for line in sys.stdin:
 """
 
 
-def clean_environment(**others: str) -> dict[str, str]:
+def environment_with_key(**others: str) -> dict[str, str]:
     """The environment without variables of Locust and chainproof, with a key."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LOCUST_", "CHAINPROOF_"))}
-    return {**inherited, "BASETEN_API_KEY": "key", **others}
+    return clean_environment(BASETEN_API_KEY="key", **others)
 
 
 class Parser:
@@ -127,7 +125,7 @@ def parser() -> Iterator[Parser]:
     """Locust's parser with our options."""
     command = [sys.executable, "-P", "-c", PARSING]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_environment()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment_with_key()
     ) as process:
         yield Parser(process)
 
@@ -248,7 +246,9 @@ def locust(folder: Path, *words: str, file: Path = LOCUSTFILE, **variables: str)
     """Run `locust -f FILE` in a folder."""
     command = shutil.which("locust", path=str(Path(sys.executable).parent))
     assert command is not None
-    return run_process([command, "-f", str(file), *words], cwd=folder, env=clean_environment(**variables), timeout=100)
+    return run_process(
+        [command, "-f", str(file), *words], cwd=folder, env=environment_with_key(**variables), timeout=100
+    )
 
 
 def test_the_help_of_locust_ends_with_our_options(tmp_path: Path) -> None:
