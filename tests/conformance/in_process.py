@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from chainproof.clock import Seconds
 from chainproof.conformance.checks import Check, body, checks_in, limits, media_type
@@ -28,6 +29,12 @@ INPUT_CHECKS: tuple[Check, ...] = tuple(
     check for module in (media_type, body, limits) for check in checks_in(module) if check.name not in _NEED_SOCKET
 )
 """The checks of which bodies are accepted, rejected and returned, as far as they need no socket. The quickest are first."""
+
+
+def make_requester(client: Client, finding_recorder: FindingRecorder | None = None, **known: Any) -> Requester:
+    """A requester without a run folder, which does not wait. *known* is what it knows of the run, with defaults here."""
+    known = {"key": ApiKey(KEY), "settings": Settings(seed=1), "pause": lambda seconds: None} | known
+    return Requester(client, finding_recorder or FindingRecorder(None, client.target, 1), **known)
 
 
 class InProcessClient(Client):
@@ -86,7 +93,7 @@ def run_suite_in_process(
     )
     client = InProcessClient(server)
     finding_recorder = (_StoredFindingRecorder if is_stored else FindingRecorder)(None, client.target, 1)
-    requester = Requester(client, finding_recorder, key=ApiKey(KEY), settings=settings, pause=_no_pause)
+    requester = make_requester(client, finding_recorder, settings=settings)
     selected = set(clause_ids)
     for check in checks:
         if selected and not selected & {clause.id for clause in check.clauses}:
@@ -99,6 +106,3 @@ def run_suite_in_process(
         if stop_at_first and finding_recorder.findings:
             break
     return SuiteResult(finding_recorder=finding_recorder, skipped={})
-
-
-_no_pause: Callable[[float], None] = lambda seconds: None  # noqa: E731  # tests do not wait

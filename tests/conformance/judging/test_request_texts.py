@@ -10,17 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.request_texts import RequestTexts
-from chainproof.conformance.options import Settings
 from chainproof.conformance.probing.leak_confirmation import confirm_leaks
-from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.transport.request import CheckRequest
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import ApiKey
 
-from ..endpoints import KEY, EndpointAnswer, EndpointRequest, typed_endpoint
-from ..in_process import InProcessClient
+from ..endpoints import EndpointAnswer, EndpointRequest, typed_endpoint
+from ..in_process import InProcessClient, make_requester
 
 TEXT = "3f9a0c17be42d865"
 OTHER = "77c1e09ab4d25f38"
@@ -113,17 +109,13 @@ def findings(
     server: Callable[[EndpointRequest], EndpointAnswer], other: CheckRequest, present: CheckRequest
 ) -> list[str]:
     """The clauses with findings after an answer to *present* with the text of *other*."""
-    client = InProcessClient(server)
-    finding_recorder = FindingRecorder(None, client.target, 1)
-    requester = Requester(
-        client, finding_recorder, key=ApiKey(KEY), settings=Settings(seed=1), pause=lambda seconds: None
-    )
+    requester = make_requester(InProcessClient(server))
     requester.request_texts.add(replace(other, fields=requester.build_request().fields))
     requester.request_texts.observe(
         replace(present, fields=requester.build_request().fields), answer(json.dumps([TEXT])), "a check"
     )
     confirm_leaks(requester)
-    return [finding.clause for finding in finding_recorder.findings]
+    return [finding.clause for finding in requester.finding_recorder.findings]
 
 
 class Store:

@@ -16,15 +16,12 @@ import pytest
 
 from chainproof.conformance.call import main as call
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.input_search import InputSearch
 from chainproof.conformance.judging import stack_traces
 from chainproof.conformance.judging.expectation import expectation
-from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.known_answers import KnownAnswers
 from chainproof.conformance.judging.output_comparison import is_comparable_size
 from chainproof.conformance.judging.request_ids import SeenRequestIds, repeated_id_violation
-from chainproof.conformance.options import Settings
 from chainproof.conformance.probing import schemathesis_runner
 from chainproof.conformance.probing.raw_requests import record_framed
 from chainproof.conformance.probing.requester import Requester
@@ -41,7 +38,6 @@ from chainproof.conformance.transport.response_memory import (
 from chainproof.conformance.transport.response_parser import AnswerParser, UnparsableAnswer
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import ApiKey
 from chainproof.contract.judged_answer import judge_answer
 from chainproof.contract.levels import Contract
 from chainproof.contract.target import parse_target
@@ -49,6 +45,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.results.exchange import Transport
 
 from ..endpoints import KEY, EndpointAnswer, EndpointRequest, serve
+from ..in_process import make_requester
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -140,22 +137,9 @@ def test_all_answers_together_have_a_budget() -> None:
     assert 0 == memory.held
 
 
-def requester_of(client: Client) -> Requester:
-    """A requester without a run folder."""
-    finding_recorder = FindingRecorder(None, client.target, 1)
-    return Requester(
-        client,
-        finding_recorder,
-        key=ApiKey(KEY),
-        settings=Settings(seed=1),
-        chain_schema=ChainSchema(),
-        pause=lambda seconds: None,
-    )
-
-
 def test_a_request_with_special_framing_and_a_too_large_answer_has_a_finding_that_says_so() -> None:
     """It does not say that the connection was closed."""
-    requester = requester_of(Client(parse_target("http://127.0.0.1:1")))
+    requester = make_requester(Client(parse_target("http://127.0.0.1:1")))
     request = requester.build_request(b"{}")
     received = TransportResult(transport=Transport.TOO_LARGE, reason="an answer of more than 64 MiB")
     record_framed(requester, request, received, expectation(request, requester.terms))
@@ -203,7 +187,7 @@ def test_an_answer_without_memory_is_not_judged_and_takes_none_afterwards(
     with serve(server) as url:
         client = Client(parse_target(url), max_response_memory=1 << 20)
         client._memory.limit = 300_000
-        requester = requester_of(client)
+        requester = make_requester(client)
         gc.disable()
         try:
             progress = CheckRunner(requester).run(replace(ALL_CHECKS[0], run=send))
@@ -223,7 +207,7 @@ def test_an_answer_is_held_with_the_memory_that_judging_it_takes(form: str) -> N
     """Its body is copied while it is read, decoded and searched, whether or not it arrived compressed."""
     with serve(lambda _: LARGE_ANSWERS[form]) as url:
         client = Client(parse_target(url))
-        requester = requester_of(client)
+        requester = make_requester(client)
         exchange = requester.send(requester.build_request(b"{}"))
         held = client._memory.held
         client.close()
@@ -247,7 +231,7 @@ def test_schemathesis_does_not_parse_a_large_answer(size: int, calls: int, monke
             "data": b"{}",
         }
         case = SimpleNamespace(as_transport_kwargs=lambda **_: parts)
-        schemathesis_runner._send_case(requester_of(client), cast(Any, case))
+        schemathesis_runner._send_case(make_requester(client), cast(Any, case))
         client.close()
 
     assert calls == len(judged)

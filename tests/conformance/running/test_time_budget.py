@@ -22,7 +22,6 @@ from chainproof.conformance.checks import Check, body, connection, repetition
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import ChainSchema
-from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.judging.unbounded_input import large_numbers
 from chainproof.conformance.options import REMOTE_MAX_REQUESTS, Depth, Settings
 from chainproof.conformance.probing import raw_requests
@@ -49,11 +48,11 @@ from chainproof.conformance.runner.schedule import CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
 from chainproof.conformance.transport.client import Client, connection_failure
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import parse_target
 
 from ..conftest import SHORT_WAITS
-from ..endpoints import KEY, AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
+from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
+from ..in_process import make_requester
 
 UNLIMITED = float("inf")
 
@@ -380,15 +379,8 @@ def requester_for(server: AnswerFunction, **options: object) -> Iterator[Request
         client = Client(parse_target(url), settings.deadline)
         minimal = b'{"delay":0}' if schema else b"{}"
         chain_schema = ChainSchema(input_schema=schema, minimal_input=minimal)  # type: ignore[arg-type]
-        yield Requester(
-            client,
-            FindingRecorder(None, client.target, 1),
-            key=ApiKey(KEY),
-            settings=settings,
-            chain_schema=chain_schema,
-            waits=replace(SHORT_WAITS, probe_deadline=0.2),
-            pause=lambda seconds: None,
-        )
+        waits = replace(SHORT_WAITS, probe_deadline=0.2)
+        yield make_requester(client, settings=settings, chain_schema=chain_schema, waits=waits)
         client.close()
 
 
