@@ -138,7 +138,7 @@ class _Sampler:
         self.operations += 1 + len(parsed)
         if self.operations > _MAX_OPERATIONS:
             raise _TooLongError
-        return "".join(self._makers.get(str(code), _nothing)(value) for code, value in parsed)
+        return "".join(self._makers.get(str(code), lambda _: "")(value) for code, value in parsed)
 
     def _choice(self, characters: str) -> str:
         return self._source.choice(characters) if characters else ""
@@ -172,7 +172,3 @@ def _characters(option: Any, *, whole: bool = False) -> str:
     step = 1 if whole or high - low < 500 else (high - low) // 500
     last = min(high, low + 1000) if whole else high
     return "".join(chr(point) for point in range(low, last + 1, step) if not 0xD800 <= point <= 0xDFFF)
-
-
-def _nothing(_: Any) -> str:
-    return ""

@@ -48,7 +48,7 @@ def judge_again(
         replace(result, verdict=Verdict.INVALID, was_undecided=result.verdict is Verdict.INCONCLUSIVE)
         if result.verdict in doubtful
         and any(_differs(result, other) for other in others)
-        and not _is_about_the_generator(result)
+        and result.objective.indicator is not Indicator.SCHEDULE_LAG  # which is about the generator itself
         else result
         for result, others in zip(results, again, strict=True)
     )
@@ -59,11 +59,6 @@ def _differs(result: ObjectiveResult, again: ObjectiveResult) -> bool:
     if result.verdict is not Verdict.FAIL or again.verdict is not Verdict.INCONCLUSIVE:
         return again.verdict is Verdict.PASS
     return again.observed is not None and again.objective.meets(again.observed)
-
-
-def _is_about_the_generator(result: ObjectiveResult) -> bool:
-    """True for an objective on the load generator itself."""
-    return result.objective.indicator is Indicator.SCHEDULE_LAG
 
 
 def without_generator_lag(

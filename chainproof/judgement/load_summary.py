@@ -141,7 +141,10 @@ def summarise_load(run: Run) -> LoadSummary:
         cold_start=start,
         phases=tuple(_phases(run, totals, seconds)),
         payloads=tuple(_payloads(judged, requests.seconds)),
-        outcomes=tuple(_outcome_count(outcome, count) for outcome, count in totals.outcomes.most_common()),
+        outcomes=tuple(
+            OutcomeCount(outcome=outcome, count=count, responsible=responsible_for_outcome(outcome))
+            for outcome, count in totals.outcomes.most_common()
+        ),
         objectives=objectives,
         caveats=caveats,
     )
@@ -219,8 +222,3 @@ def _rates_within(spans: list[tuple[Seconds, Seconds]], seconds: tuple[Interval,
     inside = [each for each in seconds if any(start <= each.second < end for start, end in full_seconds)]
     answered, ok = sum(each.answered for each in inside), sum(each.count(Result.OK) for each in inside)
     return (answered / count, ok / count) if count else (0.0, 0.0)
-
-
-def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
-    """An outcome with its count and who is responsible."""
-    return OutcomeCount(outcome=outcome, count=count, responsible=responsible_for_outcome(outcome))

@@ -78,10 +78,10 @@ def fit_scalability(in_flight: Sequence[float], throughput: Sequence[float]) -> 
     return ScalabilityLaw(base=max(base, 1e-12), contention=contention, coherency=coherency)
 
 
-def bootstrap_laws(in_flight: Sequence[float], throughput: Sequence[float], *, seed: int = 0) -> list[ScalabilityLaw]:
+def bootstrap_laws(in_flight: Sequence[float], throughput: Sequence[float]) -> list[ScalabilityLaw]:
     """The laws of samples of the measurements, drawn with replacement."""
     numbers, rates = np.asarray(in_flight, dtype=float), np.asarray(throughput, dtype=float)
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(0)
     laws: list[ScalabilityLaw] = []
     for _ in range(_SAMPLES):
         drawn: NDArray[np.int64] = chance.integers(0, len(numbers), len(numbers))

@@ -74,10 +74,6 @@ def _set(place: Place, new: JSON) -> Change:
     return lambda value: with_value(value, place, new)
 
 
-def _unchanged(value: JSON) -> JSON:
-    return value
-
-
 def _merged(value: JSON) -> Iterator[AmbiguousPair]:
     """An array of two items with a text, and one of a single item whose text has both."""
     places = [place for place in _texts(value) if any(isinstance(each, int) for each in place)]
@@ -186,7 +182,7 @@ def _repeated(value: JSON) -> Iterator[AmbiguousPair]:
             yield AmbiguousPair(
                 label=f"`{format_place(place)}` with its last item once and twice",
                 places=(place,),
-                first=_unchanged,
+                first=lambda value: value,
                 second=_set(place, [*items, items[-1]]),
             )
 

@@ -69,17 +69,12 @@ _STRINGS = st.one_of(
 _NAMES = st.one_of(_STRINGS, _one_of(valid_json.name_texts()))
 
 
-def _with_exponent(drawn: tuple[int, str, int]) -> str:
-    """A number from its digits, its exponent sign and its exponent."""
-    return f"{drawn[0]}{drawn[1]}{drawn[2]}"
-
-
 _NUMBERS = st.one_of(
     st.integers().map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.tuples(
         st.integers(-(10**9), 10**9), st.sampled_from([".", "e", "E-", "e+", ".0E", ".5e-"]), st.integers(0, 99)
-    ).map(_with_exponent),
+    ).map(lambda parts: "".join(map(str, parts))),
     _one_of(_single_values(valid_json.NUMBERS)),
 )
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from chainproof.clock import Clock, Seconds, monotonic
+from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
@@ -47,9 +47,8 @@ class LastAcceptance:
 class PendingRejections:
     """How often requests were rejected by each clause, and since when. Any thread may add to it."""
 
-    def __init__(self, clock: Clock = monotonic) -> None:
+    def __init__(self) -> None:
         self._counts: Counter[Clause] = Counter()
-        self._clock = clock
         self._lock = Lock()
         self.first: Seconds = float("inf")
         """When the first one was added."""
@@ -63,7 +62,7 @@ class PendingRejections:
         """Add one rejection."""
         with self._lock:
             self._counts[clause] += 1
-            self.last = self._clock()
+            self.last = monotonic()
             self.first = min(self.first, self.last)
 
     def counts(self) -> Counter[Clause]:

@@ -228,11 +228,6 @@ def _rejection(context: _FailureContext) -> Clause | None:
     return None if is_undocumented_rejection(request, answer, terms.contract) else expected.clause
 
 
-def _request_id(_: _FailureContext) -> Clause | None:
-    """The clause on the only header that the document declares."""
-    return clauses.REQUEST_ID_PRESENT
-
-
 def _not_json(_: _FailureContext) -> Clause | None:
     """None: our own judgement decides whether a body is JSON, since Python's parser limits depth and digits."""
     return None
@@ -243,7 +238,7 @@ _CLAUSE_BY_FAILURE: dict[type[Failure], _ClauseOfFailure] = {
     MissingContentType: _media_type,
     UndefinedContentType: _media_type,
     MalformedMediaType: _media_type,
-    MissingHeaders: _request_id,
+    MissingHeaders: lambda _: clauses.REQUEST_ID_PRESENT,  # the only header that the document declares
     AcceptedNegativeData: _rejection,
     MissingHeaderNotRejected: _rejection,
     MalformedJson: _not_json,

@@ -134,8 +134,8 @@ class RequestIds:
 class ReportedIds:
     """The latest request ids that workers reported."""
 
-    def __init__(self, window: int = WINDOW) -> None:
-        self._window = RecentDigests(window)
+    def __init__(self) -> None:
+        self._window = RecentDigests(WINDOW)
 
     def repeated_among(self, reported: bytes) -> int:
         """Add the digests that a worker reports as new; returns how many were known."""

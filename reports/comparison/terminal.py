@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from chainproof.judgement.comparison.change import Change
-from chainproof.judgement.comparison.comparability import ComparisonCaveat
 from chainproof.judgement.comparison.comparison import Comparison
 from chainproof.judgement.comparison.conformance_comparison import ConformanceComparison
 from chainproof.judgement.comparison.load_comparison import LoadComparison
@@ -37,7 +36,7 @@ def render(comparison: Comparison, *, colour: bool = False) -> str:
         blocks += _conformance(comparison.conformance, pen)
     blocks += [
         _listed("What to do", comparison.next_steps, pen),
-        _listed("Caveats", map(_caveat, comparison.caveats), pen),
+        _listed("Caveats", (f"{each.text} → {each.remedy}" for each in comparison.caveats), pen),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -97,8 +96,3 @@ def _listed(title: str, texts: Iterable[str], pen: Pen) -> list[str]:
     """A title with one paragraph for each text; nothing without texts."""
     lines = [line for text in texts for line in wrapped(safe_text.escape_unprintable(text), "    ", "      ")]
     return [pen(f"  {title}", BOLD), *lines] if lines else []
-
-
-def _caveat(caveat: ComparisonCaveat) -> str:
-    """A caveat with its remedy."""
-    return f"{caveat.text} → {caveat.remedy}"

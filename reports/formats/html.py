@@ -99,7 +99,7 @@ class ConformancePart:
 
 def render(report: Report, draw: Draw = charts) -> str:
     """The report as an HTML page, with the charts made by *draw*."""
-    colours = palette(outcome for summary in report.load_runs for outcome in _by_frequency(summary))
+    colours = palette(row.outcome for summary in report.load_runs for row in summary.outcomes)
     findings = report.findings_with_runs
     load_parts = [_load_part(summary, place, colours, draw) for place, summary in enumerate(report.load_runs, start=1)]
     search_charts = {id(search): _search_charts(search) for search in report.searches}
@@ -150,11 +150,6 @@ def _names(report: Report) -> dict[int, str]:
         id(summary): title if titles.count(title) == 1 else f"{title}, {runs.started(summary.run)}"
         for summary, title in zip(report.summaries, titles, strict=True)
     }
-
-
-def _by_frequency(summary: LoadSummary) -> list[Outcome]:
-    """The outcomes of a run, the most frequent first."""
-    return [row.outcome for row in summary.outcomes]
 
 
 def _load_part(summary: LoadSummary, place: int, colours: Palette, draw: Draw) -> LoadPart:

@@ -103,7 +103,8 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     yield "Objectives", _objectives(summary, pen)
     yield "Accounting", _accounting(summary)
     yield f"Latency{phases.judged_phases_note(summary)}, with 95 % intervals", _latency(summary)
-    yield "Throughput", _throughput(summary)
+    ok, complete = quantities.rate(summary.ok_per_second), quantities.rate(summary.throughput)
+    yield "Throughput", [f"    {ok} ok, {complete} complete answers"]
     for title, sentence in load_details.details(summary):
         yield title, wrapped(sentence, "    ")
     yield "Phases, by intended start; times of ok answers", _phases(summary)
@@ -158,11 +159,6 @@ def _latency(summary: LoadSummary) -> list[str]:
         rows.append(["", *(interval_text(timing, name).replace(" – ", "–") for _, timing in each)])
     notes = [line for note in interval_notes(summary.timings) for line in wrapped(note, "    ")]
     return table([row for row in rows if any(row)]) + notes
-
-
-def _throughput(summary: LoadSummary) -> list[str]:
-    """Complete and ok answers per second."""
-    return [f"    {quantities.rate(summary.ok_per_second)} ok, {quantities.rate(summary.throughput)} complete answers"]
 
 
 def _phases(summary: LoadSummary) -> list[str]:

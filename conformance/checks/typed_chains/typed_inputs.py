@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from chainproof.contract import clauses
 from chainproof.contract.errors import ErrorCode, statuses
-from chainproof.json_text import JSON, parse_json
+from chainproof.json_text import parse_json
 
 from ...inputs.bound_values import (
     BoundInput,
@@ -130,13 +130,9 @@ def _with_largest_output(requester: Requester, source: InputSource) -> InputSour
         without_optional_members(source.value, source.accepts, nested=False),
         with_small_numbers(source.value, source.accepts, (0, 1)),
     )
-    found = [(_output_size(requester, source.with_value(value)), value) for value in _distinct(values)]
+    distinct = {encoded(value): value for value in values}.values()
+    found = [(_output_size(requester, source.with_value(value)), value) for value in distinct]
     return source.with_value(max(found, key=itemgetter(0))[1])
-
-
-def _distinct(values: Iterable[JSON]) -> Iterable[JSON]:
-    """The values without those that are written alike."""
-    return {encoded(value): value for value in values}.values()
 
 
 def _output_size(requester: Requester, source: InputSource) -> int:
