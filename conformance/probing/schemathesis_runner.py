@@ -43,7 +43,6 @@ from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.openapi import METHOD, PATH
 from chainproof.contract.violations import Violation
 
-from ..inputs.schemathesis_operation import Operation, schemathesis_operation
 from ..judging.expectation import Terms, expectation, is_undocumented_rejection
 from ..judging.judge import is_operation_answer
 from ..transport.request import CheckRequest
@@ -51,6 +50,7 @@ from .answer_recorder import JudgedExchange
 from .budget import Round
 from .hypothesis_runner import ExampleBudget, generation_rounds, hypothesis_settings, run_hypothesis_test
 from .requester import Requester
+from .schemathesis_operation import Operation, schemathesis_operation
 
 _CHECKS = [
     theirs.status_code_conformance,

@@ -205,11 +205,29 @@ def test_negative_duration_counts_as_zero() -> None:
     assert (0.0, 0.0, 0.0) == (histogram.min, histogram.max, histogram.total)
 
 
+recorded = st.one_of(st.floats(0, 1e5), st.floats(-1e-3, 1e-6), st.integers(0, 5000).map(lambda value: value / 1e9))
+
+
+@given(st.lists(recorded, max_size=60), st.lists(recorded, max_size=60))
+def test_record_all_equals_record(first: list[float], second: list[float]) -> None:
+    """Buckets, count, sum, minimum and maximum are the same as with `record`, also with earlier values."""
+    batch, single = Histogram(), Histogram()
+    for values in (first, second):
+        batch.record_all(values)
+        for value in values:
+            single.record(value)
+
+    assert single == batch
+    assert (single.buckets, single.nanoseconds) == (batch.buckets, batch.nanoseconds)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_nan_and_infinity_are_rejected(value: float) -> None:
     """NaN or infinity would make the sum useless."""
     with pytest.raises(ValueError, match="expected a finite duration"):
         Histogram().record(value)
+    with pytest.raises(ValueError, match="expected a finite duration"):
+        Histogram().record_all([1.0, value, 2.0])
 
 
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, 95.0, math.nan])

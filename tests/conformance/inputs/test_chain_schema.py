@@ -18,8 +18,8 @@ from chainproof.chain_schema.loading import load_input_schema, load_output_schem
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.generated_inputs import simplest_input
-from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
 from chainproof.conformance.inputs.strategies import valid_input_bodies, valid_inputs
+from chainproof.conformance.probing.schemathesis_operation import schemathesis_operation
 from chainproof.conformance.runner import input_discovery
 from chainproof.contract.openapi import document
 

@@ -15,8 +15,8 @@ from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.inputs.boundary_inputs import boundary_inputs
 from chainproof.conformance.inputs.generated_inputs import distinct_inputs, input_label, rich_input
 from chainproof.conformance.inputs.invalid_inputs import invalid_inputs, loosely_written_inputs
-from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
 from chainproof.conformance.inputs.strategies import valid_inputs
+from chainproof.conformance.probing.schemathesis_operation import schemathesis_operation
 
 CHAIN = """
 from typing import Annotated, Literal
