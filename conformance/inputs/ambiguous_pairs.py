@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, permutations
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.json_text import JSON, is_number
 
-from .input_variations import Accepts, Place, encoded, format_place, leaf_places, value_at, with_value
+from .input_variations import Accepts, Place, encoded, leaf_places, value_at, with_value
 
 Change = Callable[[JSON], JSON]
 """Makes another input of one."""
@@ -81,7 +82,7 @@ def _merged(value: JSON) -> Iterator[AmbiguousPair]:
         length = max(number for number, each in enumerate(place) if isinstance(each, int))
         for separator in _SEPARATORS:
             yield AmbiguousPair(
-                label=f"`{format_place(place)}` and that of the next item joined by {separator!r}",
+                label=f"`{format_path(place)}` and that of the next item joined by {separator!r}",
                 places=(place[:length],),
                 first=_with_items(place, length, "", "zq"),
                 second=_with_items(place, length, f"{separator}zq"),
@@ -104,7 +105,7 @@ def _reordered(value: JSON) -> Iterator[AmbiguousPair]:
     """A text with two words in either order."""
     for place in _texts(value):
         yield AmbiguousPair(
-            label=f"the words of `{format_place(place)}` in another order",
+            label=f"the words of `{format_path(place)}` in another order",
             places=(place,),
             first=_with_text(place, "{} zq"),
             second=_with_text(place, "zq {}"),
@@ -134,7 +135,7 @@ def _joined(value: JSON, accepts: Accepts, *, of_items: bool) -> Iterator[Ambigu
     for first, second in (*members[:_MAX_JOINED], *items[: int(of_items)]):
         for separator in _SEPARATORS:
             yield AmbiguousPair(
-                label=f"`{format_place(first)}` and `{format_place(second)}` joined by {separator!r}",
+                label=f"`{format_path(first)}` and `{format_path(second)}` joined by {separator!r}",
                 places=(first, second),
                 first=_joined_texts(first, f"{separator}z", second, "q"),
                 second=_joined_texts(first, "", second, f"z{separator}q"),
@@ -157,7 +158,7 @@ def _empty(value: JSON) -> Iterator[AmbiguousPair]:
     for place in places:
         if isinstance(place[-1], str):
             for empty in _EMPTY:
-                label = f"`{format_place(place)}` null and {empty!r}"
+                label = f"`{format_path(place)}` null and {empty!r}"
                 yield AmbiguousPair(label=label, places=(place,), first=_set(place, None), second=_set(place, empty))
 
 
@@ -166,7 +167,7 @@ def _retyped(value: JSON) -> Iterator[AmbiguousPair]:
     for place in leaf_places(value):
         for first, second in _ALIKE:
             yield AmbiguousPair(
-                label=f"`{format_place(place)}` {json.dumps(first)} and {json.dumps(second)}",
+                label=f"`{format_path(place)}` {json.dumps(first)} and {json.dumps(second)}",
                 places=(place,),
                 first=_set(place, first),
                 second=_set(place, second),
@@ -180,7 +181,7 @@ def _repeated(value: JSON) -> Iterator[AmbiguousPair]:
         items = value_at(value, place)
         if isinstance(items, list):
             yield AmbiguousPair(
-                label=f"`{format_place(place)}` with its last item once and twice",
+                label=f"`{format_path(place)}` with its last item once and twice",
                 places=(place,),
                 first=lambda value: value,
                 second=_set(place, [*items, items[-1]]),
@@ -195,6 +196,6 @@ def _rounded(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
             numbers = (1.2, 0.2, math.floor(number) + 0.2, math.floor(number) - 0.8)
             some = next((each for each in numbers if accepts(with_value(value, place, each))), None)
             if some is not None:
-                label = f"`{format_place(place)}` {some:g} and a little more"
+                label = f"`{format_path(place)}` {some:g} and a little more"
                 more = _set(place, some + _LITTLE)
                 yield AmbiguousPair(label=label, places=(place,), first=_set(place, some), second=more)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.json_text import JSON, is_number, values_in
 
 from .input_variations import (
@@ -21,7 +22,6 @@ from .input_variations import (
     array_places,
     encoded,
     enumerated_words,
-    format_place,
     leaf_places,
     takes_no_fraction,
     value_at,
@@ -283,7 +283,7 @@ def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterat
     for form in forms:
         if accepts(with_value(value, place, json.loads(form))):
             content = text.replace(json.dumps(_PLACEHOLDER).encode(), form.encode())
-            yield BoundInput(label=f"`{format_place(place)}` as {form}", content=content)
+            yield BoundInput(label=f"`{format_path(place)}` as {form}", content=content)
 
 
 def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
@@ -298,7 +298,7 @@ def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
         for length in dict.fromkeys((smallest(is_accepted, len(items)), 1, largest(is_accepted, len(items)))):
             if length < _UNBOUNDED and is_accepted(length):
                 changed = with_value(value, place, repeated(items, length))
-                yield BoundInput(label=f"`{format_place(place)}` with {length} items", content=encoded(changed))
+                yield BoundInput(label=f"`{format_path(place)}` with {length} items", content=encoded(changed))
 
 
 def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
@@ -306,7 +306,7 @@ def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
     for place in member_places(value):
         for label, changed in ((" absent", without_member(value, place)), (" null", with_value(value, place, None))):
             if accepts(changed):
-                yield BoundInput(label=f"`{format_place(place)}`{label}", content=encoded(changed))
+                yield BoundInput(label=f"`{format_path(place)}`{label}", content=encoded(changed))
     yield from _combined(value, accepts, dict.fromkeys(leaf_places(value), None), "null")
 
 
@@ -320,14 +320,14 @@ def _with_names(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
         for name in _NAMES:
             single = with_value(value, place, {**members, name: item})
             if accepts(single):
-                label = f"`{format_place(place)}` with a member {name[:20]!r}"
+                label = f"`{format_path(place)}` with a member {name[:20]!r}"
                 parts.append(BoundInput(label=label, content=encoded(single)))
                 every = {**every, name: item}
         many: dict[str, JSON] = {f"name{number}": item for number in range(_MANY_NAMES)}
         for label, changed, each in (("names of every kind", every, tuple(parts)), (f"{_MANY_NAMES} names", many, ())):
             if accepts(with_value(value, place, changed)):
                 content = encoded(with_value(value, place, changed))
-                yield BoundInput(label=f"`{format_place(place)}` with {label}", content=content, parts=each)
+                yield BoundInput(label=f"`{format_path(place)}` with {label}", content=content, parts=each)
 
 
 def _with_other_types(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
@@ -341,7 +341,7 @@ def _with_other_types(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
         for place in containers:
             changed = with_value(value, place, new)
             if not _have_equal_types(value_at(value, place), new) and accepts(changed):
-                yield BoundInput(label=f"`{format_place(place)}` as {text}", content=encoded(changed))
+                yield BoundInput(label=f"`{format_path(place)}` as {text}", content=encoded(changed))
 
 
 def _with_deep_values(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
@@ -407,7 +407,7 @@ def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: 
     for place, new in changes.items():
         single, together = with_value(value, place, new), with_value(changed, place, new)
         if accepts(single):
-            parts.append(BoundInput(label=f"`{format_place(place)}`: {label}", content=encoded(single)))
+            parts.append(BoundInput(label=f"`{format_path(place)}`: {label}", content=encoded(single)))
             changed = together if accepts(together) else changed
     if parts:
         yield BoundInput(label=f"every value: {label}", content=encoded(changed), parts=tuple(parts))
@@ -446,13 +446,13 @@ def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInpu
         for count in (size // each, size // each // 4, size // each // 16):
             changed = with_value(value, place, repeated(items, count))
             if count > len(items) and accepts(changed):
-                yield BoundInput(label=f"`{format_place(place)}` with {count} items", content=encoded(changed))
+                yield BoundInput(label=f"`{format_path(place)}` with {count} items", content=encoded(changed))
                 break
     for place in leaf_places(value):
         texts = _LARGE_TEXTS if isinstance(value_at(value, place), str) else ()
         for changed in (with_value(value, place, text_of(text, size // 8 * 4)) for text in texts):
             if accepts(changed):
-                yield BoundInput(label=f"`{format_place(place)}` with a long text", content=encoded(changed))
+                yield BoundInput(label=f"`{format_path(place)}` with a long text", content=encoded(changed))
                 break
 
 
@@ -495,6 +495,5 @@ def member_places(value: JSON) -> list[Place]:
 
 
 def repeated(items: list[JSON], length: int) -> list[JSON]:
-    """So many items: those given, again and again; none if none are given."""
-    """So many items: the first ones of some, which are repeated if there are fewer."""
+    """So many items: the first ones of some, which are repeated if there are fewer; none if none are given."""
     return (items * (length // max(len(items), 1) + 1))[:length] if items else []

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.json_text import JSON, is_number
 
 Place = tuple[str | int, ...]
@@ -111,16 +112,6 @@ def without_member(value: JSON, place: Place) -> JSON:
     if not isinstance(parent, dict) or place[-1] not in parent:
         raise KeyError(place[-1])
     return with_value(value, place[:-1], {name: item for name, item in parent.items() if name != place[-1]})
-
-
-def format_place(place: Place) -> str:
-    """
-    A place as text.
-
-    >>> format_place(("items", 0, "name"))
-    'items[0].name'
-    """
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")
 
 
 def takes_no_fraction(value: JSON, place: Place, accepts: Accepts) -> bool:
@@ -337,7 +328,7 @@ def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = (), limi
         count = 0
         for label, new in _changes(current, words):
             if new != current and accepts(with_value(value, place, new)):
-                yield Variation(place=place, label=f"`{format_place(place)}` {label}", value=new)
+                yield Variation(place=place, label=f"`{format_path(place)}` {label}", value=new)
                 count += 1
                 if count == limit:
                     break
@@ -364,7 +355,7 @@ def reversed_arrays(value: JSON, accepts: Accepts) -> Iterator[Variation]:
     for place in dict.fromkeys(leaf[:length] for leaf in leaf_places(value) for length in range(1, len(leaf))):
         items = value_at(value, place)
         if isinstance(items, list) and items != items[::-1] and accepts(with_value(value, place, items[::-1])):
-            yield Variation(place=place, label=f"`{format_place(place)}` in reverse order", value=items[::-1])
+            yield Variation(place=place, label=f"`{format_path(place)}` in reverse order", value=items[::-1])
 
 
 def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]:

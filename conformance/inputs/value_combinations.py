@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations, islice, product
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.json_text import JSON
 
 from .bound_values import MAX_ARRAYS, BoundInput, accepted_numbers, member_places, repeated
@@ -13,7 +14,6 @@ from .input_variations import (
     Place,
     array_places,
     encoded,
-    format_place,
     value_at,
     variations,
     with_value,
@@ -92,7 +92,7 @@ def _smaller_combinations(
             for place, option in some:
                 changed = _changed(changed, place, option)
             if changed is not None and accepts(changed):
-                names = " and ".join(f"`{format_place(place)}`" for place, _ in some)
+                names = " and ".join(f"`{format_path(place)}`" for place, _ in some)
                 yield BoundInput(label=f"another value of {names}", content=encoded(changed))
 
 

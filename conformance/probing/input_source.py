@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Self
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.contract.answer import Answer
 from chainproof.json_text import JSON, InvalidJson, TooComplex, parse_json
@@ -26,7 +27,6 @@ from ..inputs.input_variations import (
     Variation,
     encoded,
     enumerated_words,
-    format_place,
     lengthened,
     merged_input,
     reversed_arrays,
@@ -175,10 +175,10 @@ def _failing_places(requester: Requester, source: InputSource) -> frozenset[Plac
         kept: tuple[Place, ...] = ()
         for place in failing:
             kept += (place,) if _has_output(requester, source, (*kept, place)) else ()
-        requester.learnt[_FAILING_PLACES] = [format_place(each) for each in failing if each not in kept]
+        requester.learnt[_FAILING_PLACES] = [format_path(each) for each in failing if each not in kept]
     known = requester.learnt[_FAILING_PLACES]
     assert isinstance(known, list)
-    return frozenset(each for each in source.places if format_place(each) in known)
+    return frozenset(each for each in source.places if format_path(each) in known)
 
 
 def _has_output(requester: Requester, source: InputSource, places: tuple[Place, ...]) -> bool:

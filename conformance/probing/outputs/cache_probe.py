@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection, Iterator
 from itertools import islice
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.contract import clauses
 from chainproof.json_text import JSON
 
 from ...inputs.ambiguous_pairs import AmbiguousPair, Change
-from ...inputs.input_variations import Place, Variation, encoded, format_place, value_at, with_value
+from ...inputs.input_variations import Place, Variation, encoded, value_at, with_value
 from ...inputs.member_names import is_identifier, tells_of_cache
 from ...judging.output_comparison import ANY_ITEM, Leaves, Path, agree_at, differing_paths, format_output_path
 from ..input_source import InputSource
@@ -85,7 +86,7 @@ class CacheProbe:
         if self._is_remembered():
             self._requester.note(
                 f"an input gets the `{_format_path(min(paths))}` of an earlier one with the same "
-                f"`{format_place(self._place)}`, whatever its own `{format_place(place)}` is. That is right for a chain "
+                f"`{format_path(self._place)}`, whatever its own `{format_path(place)}` is. That is right for a chain "
                 "that remembers it, such as a store, and wrong for a cache, so it is no finding"
             )
             return True

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.json_text import JSON
 
-from ...inputs.input_variations import Place, array_places, encoded, format_place, similar_items, value_at, with_value
+from ...inputs.input_variations import Place, array_places, encoded, similar_items, value_at, with_value
 from ...judging.output_comparison import Leaves, Path, agree_at, format_output_path
 from ..input_source import InputSource
 from ..requester import Requester
@@ -128,7 +129,7 @@ def _note_limit(requester: Requester, place: Place, counted: Sequence[_Counts]) 
     count, results = counted[-1].count, min(counted[-1].results.values(), default=counted[-1].count)
     if 0 < results < count:
         requester.note(
-            f"{count:,} items of `{format_place(place)}` have {results:,} results, those of the first items. A chain may limit them, "
+            f"{count:,} items of `{format_path(place)}` have {results:,} results, those of the first items. A chain may limit them, "
             "so it is no finding"
         )
 
@@ -144,7 +145,7 @@ def _judge_equal_items(requester: Requester, source: InputSource, place: Place, 
         chunks = {each: each.chunks(output) for each in different}
         if chunks and all(len(found) == 2 for found in chunks.values()):
             requester.note(
-                f"equal items of `{format_place(place)}` have one result together. A chain may do that, so it is no finding"
+                f"equal items of `{format_path(place)}` have one result together. A chain may do that, so it is no finding"
             )
         different = frozenset(
             each for each, found in chunks.items() if len(found) == 3 and not _are_equal(found[0], found[2])
@@ -312,7 +313,7 @@ def _output(requester: Requester, source: InputSource, place: Place, value: JSON
 
 
 def _label(place: Place, count: int) -> str:
-    return f"`{format_place(place)}` with {count} different items"
+    return f"`{format_path(place)}` with {count} different items"
 
 
 def _record(requester: Requester, place: Place, value: JSON, count: int, found: tuple[Path, str]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.contract import clauses
 
 from ...inputs.ambiguous_pairs import AmbiguousPair, Change, ambiguous_pairs
 from ...inputs.chain_inputs import UNNAMED_MEMBER
-from ...inputs.input_variations import Place, encoded, format_place, unique_text, value_at, with_other_end, with_value
+from ...inputs.input_variations import Place, encoded, unique_text, value_at, with_other_end, with_value
 from ...inputs.member_names import is_identifier
 from ...judging.output_comparison import Path, differing_paths, format_output_path
 from ...options import Depth
@@ -76,7 +77,7 @@ def _is_cached_on_a_beginning(requester: Requester, source: InputSource) -> bool
         text = value_at(long.value, place)
         if not isinstance(text, str) or len(text) <= _LONG_KEY or is_identifier(place):
             continue
-        label = f"`{format_place(place)}` with another end"
+        label = f"`{format_path(place)}` with another end"
         if CacheProbe(requester, long, place).find(_other_end(place), place, label):
             return True
     return False
@@ -178,7 +179,7 @@ def _compare_spellings(requester: Requester, source: InputSource) -> None:
                 clauses.ANSWER_MATCHES_REQUEST,
                 request,
                 expected=OWN_ANSWER,
-                actual=f"the answer to an earlier input with another spelling of `{format_place(place)}`",
+                actual=f"the answer to an earlier input with another spelling of `{format_path(place)}`",
             )
             return
 

@@ -6,10 +6,11 @@ import base64
 import re
 from collections.abc import Iterator
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.contract import clauses
 from chainproof.json_text import JSON, is_number
 
-from ...inputs.input_variations import Place, encoded, format_place, value_at, with_value, without_member
+from ...inputs.input_variations import Place, encoded, value_at, with_value, without_member
 from ...judging.output_comparison import Leaves, Path, format_output_path
 from ..input_source import InputSource
 from ..outputs.difference_confirmation import send_alone
@@ -54,7 +55,7 @@ def _judge_falsy(
     value = with_value(source.value, place, falsy)
 
     def returned(changed: JSON) -> dict[Path, object]:
-        output = send_alone(requester, encoded(changed), f"values of `{format_place(place)}`")
+        output = send_alone(requester, encoded(changed), f"values of `{format_path(place)}`")
         named = ((path, values) for path, values in (output or {}).items() if path[-1:] == place)
         return {path: values[0] for path, values in named if len(values) == 1}
 
@@ -65,7 +66,7 @@ def _judge_falsy(
             continue
         if _equals(instead, falsy) or instead != usual[path] or isinstance(instead, str):
             return
-        label = f"`{format_place(place)}` {encoded(falsy).decode()}"
+        label = f"`{format_path(place)}` {encoded(falsy).decode()}"
         text = f"{encoded(instead).decode()} at `{format_output_path(path)}`, as without the argument"  # type: ignore[arg-type]  # a JSON value
         if is_number(instead):
             # Some chains document 0 as a sign for the default.
@@ -105,7 +106,7 @@ def _judge_file(requester: Requester, source: InputSource, place: Place) -> None
         value = with_value(source.value, place, text)
         if not source.accepts(value):
             return
-        output = send_alone(requester, encoded(value), f"a file of {size} bytes as `{format_place(place)}`") or {}
+        output = send_alone(requester, encoded(value), f"a file of {size} bytes as `{format_path(place)}`") or {}
         if path is None:
             path = next((each for each, values in output.items() if text in values), None)
             if path is None:
@@ -113,7 +114,7 @@ def _judge_file(requester: Requester, source: InputSource, place: Place) -> None
             continue
         problem = _problem(text, output, path)
         if problem is not None:
-            record_replaced(requester, value, f"a file of {size} bytes as `{format_place(place)}`", problem)
+            record_replaced(requester, value, f"a file of {size} bytes as `{format_path(place)}`", problem)
             return
 
 

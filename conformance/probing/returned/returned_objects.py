@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.json_text import JSON, is_number
 
 from ...inputs.bound_values import member_places
-from ...inputs.input_variations import Place, encoded, format_place, unique_text, value_at, with_value
+from ...inputs.input_variations import Place, encoded, unique_text, value_at, with_value
 from ...judging.output_comparison import Leaves, Path, format_output_path
 from ..input_source import InputSource
 from ..outputs.difference_confirmation import send_alone
@@ -35,7 +36,7 @@ def judge_returned_objects(requester: Requester, source: InputSource) -> None:
         value = next(filter(source.accepts, values), None)
         if value is None:
             continue
-        label = f"an object of any members as `{format_place(place)}`"
+        label = f"an object of any members as `{format_path(place)}`"
         path = _returned_at(send_alone(requester, encoded(value), label), name, value_at(value, (*place, name)))
         if path is not None and not _judge_members(requester, source, place, path, label):
             _judge_empty(requester, source, place, path)
@@ -82,7 +83,7 @@ def _judge_empty(requester: Requester, source: InputSource, place: Place, path: 
     value = with_value(source.value, place, {})
     if not source.accepts(value):
         return
-    label = f"an empty object as `{format_place(place)}`"
+    label = f"an empty object as `{format_path(place)}`"
     for returned in (send_alone(requester, encoded(value), label) or {}).get(path, ()):
         if has_other_type({}, returned):
             record_replaced(requester, value, label, _difference(path, {}, returned))

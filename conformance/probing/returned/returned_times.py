@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.contract import clauses
 
-from ...inputs.input_variations import Place, encoded, format_place, leaf_places, value_at, with_value
+from ...inputs.input_variations import Place, encoded, leaf_places, value_at, with_value
 from ...judging.output_comparison import Leaves, format_output_path
 from ..input_source import InputSource
 from ..outputs.difference_confirmation import send_alone
@@ -26,7 +27,7 @@ _TIMES = ("2031-03-05T21:46:13+05:30", "2032-11-17T02:19:58-09:00")
 def judge_returned_times(requester: Requester, source: InputSource) -> None:
     """Record times that come back with their own digits and another offset."""
     for place in _places(source)[:_MAX_PLACES]:
-        label = f"a time with an offset as `{format_place(place)}`"
+        label = f"a time with an offset as `{format_path(place)}`"
         values = [with_value(source.value, place, text) for text in _TIMES]
         if not all(map(source.accepts, values)):
             continue

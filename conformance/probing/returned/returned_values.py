@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from chainproof.chain_schema.error_text import format_path
 from chainproof.json_text import JSON
 
 from ...inputs.input_variations import (
     Place,
     encoded,
-    format_place,
     leaf_places,
     lengthened,
     unique_text,
@@ -140,7 +140,7 @@ def _judge_numbers(requester: Requester, source: InputSource, place: Place, wher
             continue
         returned = where.value_in(send_alone(requester, encoded(value), f"{sent!r} in an argument"))
         if returned != sent and is_misread_number(sent, returned):
-            label, found = f"{sent!r} as `{format_place(place)}`", f"{returned!r} instead of {sent!r}"
+            label, found = f"{sent!r} as `{format_path(place)}`", f"{returned!r} instead of {sent!r}"
             _record(requester, value, label, where.path, found)
             return
 
@@ -152,7 +152,7 @@ def _judge_booleans(requester: Requester, source: InputSource, place: Place, whe
         return
     returned = where.value_in(send_alone(requester, encoded(value), "true in an argument"))
     if not isinstance(returned, bool) and returned in (1, "True", "true", "1"):
-        _record(requester, value, f"true as `{format_place(place)}`", where.path, f"{returned!r} instead of true")
+        _record(requester, value, f"true as `{format_path(place)}`", where.path, f"{returned!r} instead of true")
 
 
 def _judge_typed_texts(requester: Requester, source: InputSource, texts: Mapping[Place, _Returned]) -> None:
@@ -168,7 +168,7 @@ def _judge_typed_texts(requester: Requester, source: InputSource, texts: Mapping
         for place in places:
             returned = texts[place].value_in(output)
             if is_misread_number(sent, returned):
-                label, found = f"{sent!r} as `{format_place(place)}`", f"{returned!r} instead of {sent!r}"
+                label, found = f"{sent!r} as `{format_path(place)}`", f"{returned!r} instead of {sent!r}"
                 _record(requester, value, label, texts[place].path, found)
                 return
 
@@ -189,7 +189,7 @@ def _judge_unusual_text(
         is_misread = is_misread_text(stem, unusual, stem[:2], returned)
         if is_misread and not (returned == stem and _returns_first_word(requester, source, place, texts[place])):
             found = f"{returned!r} instead of {value_at(value, place)!r}"
-            _record(requester, value, f"{label} in `{format_place(place)}`", texts[place].path, found)
+            _record(requester, value, f"{label} in `{format_path(place)}`", texts[place].path, found)
             return True
     return False
 
