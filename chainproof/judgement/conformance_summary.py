@@ -11,8 +11,8 @@ from chainproof.contract.clauses import CLAUSES, USER_CHECK, Clause
 from chainproof.contract.deviations import WAIVED_FROM, is_waived
 from chainproof.contract.levels import Contract
 from chainproof.judgement.caveat import Caveat, CaveatCode
-from chainproof.judgement.caveats import assumed_path, damaged, emulated, expired_acceptances, unused_acceptances
 from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict, is_decided
+from chainproof.judgement.run_caveats import assumed_path, damaged, emulated, expired_acceptances, unused_acceptances
 from chainproof.judgement.severity import failing_levels, sort_findings
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.coverage import NOT_SELECTED
