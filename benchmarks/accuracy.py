@@ -32,7 +32,7 @@ from scipy import stats
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.processes import chainproof_command
 from chainproof.results.folder import Run, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.workload.arrivals import poisson
 
 QUANTILES = (0.5, 0.99, 0.999)

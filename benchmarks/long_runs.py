@@ -40,7 +40,7 @@ from chainproof.processes import chainproof_command
 from chainproof.reports.command import FORMATS
 from chainproof.results.exchange import Exchange, Outcome, Result, Transport
 from chainproof.results.folder import read_run
-from chainproof.results.interval import by_second, total
+from chainproof.results.intervals.interval import by_second, total
 from chainproof.results.manifest import Ending, Manifest, RunKind, as_settings, versions
 from chainproof.results.run_writer import RunWriter
 from chainproof.workload.arrivals import poisson

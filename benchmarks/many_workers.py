@@ -31,7 +31,7 @@ from simulated_worker import Plans, SimulatedWorker, simulate
 
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.results.folder import find_runs, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 
 GROUP = 100
 """Simulated workers of one process."""

@@ -17,7 +17,7 @@ from load_generators import GENERATOR_CORE, KEY, headless_locust, null_server, p
 from chainproof.contract.redaction import EMULATOR_KEY
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.results.folder import read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 
 
 def start_load_run(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen[bytes]:

@@ -28,7 +28,7 @@ from resource_use import in_flight, measure_memory, processes, sustained
 from chainproof.endpoint import start_emulator
 from chainproof.processes import chainproof_command
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 
 USERS = 64
 SECONDS = 5

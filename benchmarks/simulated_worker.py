@@ -35,8 +35,8 @@ from chainproof.loadtests.distributed.messages import (
 from chainproof.loadtests.distributed.worker_token import secret_key
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount
-from chainproof.results.generator_health import GeneratorHealth
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.generator_health import GeneratorHealth
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.workload.arrivals import digest
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from chainproof.clock import Seconds
 from chainproof.judgement.accounting import accounting
 from chainproof.results.exchange import Result
-from chainproof.results.interval import TIMED_RESULTS, RequestStats
+from chainproof.results.intervals.request_stats import TIMED_RESULTS, RequestStats
 from chainproof.statistics.histogram import Histogram
 from chainproof.stored_text import escape_unprintable
 

@@ -24,7 +24,8 @@ from chainproof.judgement.no_ok_answers import NEEDS_OK_ANSWERS
 from chainproof.judgement.objectives import too_few_ok_text
 from chainproof.results.exchange import Result
 from chainproof.results.folder import INTERVALS, MANIFEST, interval_files
-from chainproof.results.interval import Interval, RequestStats, total
+from chainproof.results.intervals.interval import Interval, total
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.results.manifest import Manifest
 from chainproof.signals import start_without_signals
 from chainproof.workload.objectives import DURATIONS, TIMES, Indicator, Objective, parse_objective

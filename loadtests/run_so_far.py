@@ -22,7 +22,7 @@ from chainproof.judgement.timing_names import RESPONSE_TIME
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result
 from chainproof.results.folder import read_run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.statistics.histogram import merge_histograms
 from chainproof.statistics.time_batches import span_length
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chainproof.results.exchange import Result
-from chainproof.results.interval import Interval, RequestStats
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.statistics.histogram import Histogram, bucket_midpoint, merge_histograms
 from chainproof.statistics.time_batches import span_length
 

@@ -32,7 +32,7 @@ from chainproof.judgement.latency import quantile_by_time
 from chainproof.judgement.objectives import evaluate_objectives
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.interval import RequestStats, merge_stats
+from chainproof.results.intervals.request_stats import RequestStats, merge_stats
 from chainproof.statistics.confidence_sequence import sequential_proportion
 from chainproof.statistics.dependence import independent
 from chainproof.statistics.share_test import ShareTest, holm_errors

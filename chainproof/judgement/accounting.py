@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from chainproof.results.exchange import Result
-from chainproof.results.interval import RequestStats
+from chainproof.results.intervals.request_stats import RequestStats
 
 
 @dataclass(slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from chainproof.judgement.no_ok_answers import rejected_inputs
 from chainproof.judgement.run_caveats import assumed_path, damaged, emulated, expired_acceptances, unused_acceptances
 from chainproof.results.exchange import OWN_ERRORS, NotSent, Result, responsible_for_outcome
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, Guard
 from chainproof.statistics.dependence import stronger
 from chainproof.statistics.histogram import Histogram, merge_histograms

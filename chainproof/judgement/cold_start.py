@@ -17,7 +17,7 @@ from statistics import median
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Result
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.statistics.level_shifts import MIN_SECONDS, level_shifts, levels
 
 MIN_ANSWERS = 5

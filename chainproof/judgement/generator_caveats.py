@@ -32,10 +32,11 @@ from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result, Transport
 from chainproof.results.folder import Run
-from chainproof.results.generator_health import GeneratorHealth
-from chainproof.results.interval import Interval, RequestStats
+from chainproof.results.intervals.generator_health import GeneratorHealth
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.request_stats import RequestStats
+from chainproof.results.intervals.stalls import StalledRequests
 from chainproof.results.manifest import Guard, Manifest, RunEnd
-from chainproof.results.stalls import StalledRequests
 from chainproof.statistics.confidence_intervals import CONFIDENCE, proportion
 from chainproof.statistics.histogram import Histogram
 from chainproof.workload.objectives import Indicator, parse_objective

@@ -20,8 +20,9 @@ from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
-from chainproof.results.interval import Interval, RequestStats, merge_stats
-from chainproof.results.stalls import Stall
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.request_stats import RequestStats, merge_stats
+from chainproof.results.intervals.stalls import Stall
 from chainproof.workload.objectives import Indicator
 
 LONG_RECOVERY: Seconds = 0.25

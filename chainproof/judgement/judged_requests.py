@@ -10,7 +10,8 @@ from chainproof.clock import PerSecond, Seconds
 from chainproof.judgement.cold_start import ColdStart
 from chainproof.results.exchange import NotSent, Result
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval, RequestStats, merge_stats
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.request_stats import RequestStats, merge_stats
 from chainproof.results.settings import KnownSettings, PhaseSpan
 from chainproof.statistics.histogram import Histogram
 from chainproof.statistics.time_batches import TimeBatches, time_batches

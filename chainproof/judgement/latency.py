@@ -15,7 +15,8 @@ from chainproof.clock import Seconds, format_duration
 from chainproof.judgement.judged_requests import JudgedRequests, planned_requests, settled_requests
 from chainproof.judgement.timing_names import RESPONSE_TIME, SERVICE_TIME, TIMING_NAMES
 from chainproof.results.exchange import Result
-from chainproof.results.interval import Interval, RequestStats, merge_stats
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.request_stats import RequestStats, merge_stats
 from chainproof.results.manifest import Manifest
 from chainproof.statistics.confidence_intervals import Estimate, quantile
 from chainproof.statistics.dependence import independent, stronger

@@ -25,7 +25,8 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Outcome, Result, responsible_for_outcome
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval, RequestStats, by_second, total
+from chainproof.results.intervals.interval import Interval, by_second, total
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.results.settings import PhaseSpan
 from chainproof.workload.objectives import parse_objective
 

@@ -22,7 +22,7 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import CodeKind, Outcome, Result, responsible_for_outcome
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
-from chainproof.results.interval import RequestStats
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.workload.objectives import Indicator
 
 _MEDIA_TYPES = (clauses.OUTPUT_MEDIA_TYPE.id, clauses.ERROR_MEDIA_TYPE.id)

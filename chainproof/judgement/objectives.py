@@ -27,7 +27,7 @@ from chainproof.judgement.cold_start import ColdStart
 from chainproof.judgement.judged_requests import JudgedRequests, planned_requests, request_times, settled_requests
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
-from chainproof.results.interval import RequestStats
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.statistics.censoring import kaplan_meier
 from chainproof.statistics.confidence_intervals import CONFIDENCE, Estimate
 from chainproof.statistics.dependence import (

@@ -28,7 +28,7 @@ from chainproof.results.coverage import Coverage, CoverageData
 from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.integrity import FileDigest, FileDigestData, damage
-from chainproof.results.interval import Interval, IntervalData
+from chainproof.results.intervals.interval import Interval, IntervalData
 from chainproof.results.manifest import (
     FORMAT,
     Manifest,

@@ -36,9 +36,9 @@ from chainproof.results.folder import (
     segment_name,
 )
 from chainproof.results.integrity import FileDigest
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.rollup import Rollup
 from chainproof.results.manifest import Ending, Manifest, PlanChange, RunEnd, RunKind
-from chainproof.results.rollup import Rollup
 from chainproof.statistics.time_batches import LONG_RUN
 
 DEFAULT_ROOT = Path("runs")

@@ -20,7 +20,8 @@ from chainproof.clock import Seconds
 from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding, finding
-from chainproof.results.interval import Interval, RequestStats
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.results.manifest import Ending, LostWorker, RunEnd
 from chainproof.workload.workload import WorkloadModel
 

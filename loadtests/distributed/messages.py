@@ -23,7 +23,7 @@ from chainproof.json_text import takes_much_memory
 from chainproof.judgement.accounting import Accounting
 from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
-from chainproof.results.interval import Interval, IntervalData
+from chainproof.results.intervals.interval import Interval, IntervalData
 from chainproof.results.manifest import RunEnd, RunEndData, Side
 from chainproof.target_options import TargetOptions
 from chainproof.typed_json import has_type

@@ -27,7 +27,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.options import TARGET_VARIABLE
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.workload.arrivals import digest
 

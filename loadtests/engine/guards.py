@@ -16,7 +16,7 @@ import gevent
 from chainproof.clock import Seconds, format_duration
 from chainproof.command import print_message
 from chainproof.results.exchange import OWN_ERRORS, Result, Transport
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Guard
 from chainproof.statistics.confidence_sequence import is_sequentially_above
 from chainproof.workload.workload import WorkloadModel

@@ -14,7 +14,7 @@ from collections import deque
 from pathlib import Path
 
 from chainproof.clock import Seconds
-from chainproof.results.generator_health import GeneratorHealth
+from chainproof.results.intervals.generator_health import GeneratorHealth
 
 from ..recording.stall_detection import MAX_SAMPLE_GAP
 from .load_run import LoadRun

@@ -22,8 +22,8 @@ from chainproof.judgement.accounting import Accounting
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.generator_health import GeneratorHealth
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.generator_health import GeneratorHealth
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, Guard, RunEnd
 from chainproof.stored_text import MAX_ID_LENGTH, shortened
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 
 from ..client.request import EncodedRequest
 from .assessment import Assessment

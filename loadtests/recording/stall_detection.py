@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Result
-from chainproof.results.stalls import Stall
+from chainproof.results.intervals.stalls import Stall
 
 MIN_STALL: Seconds = 0.020
 """A shorter delay of the event loop is no stall."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Manifest, PlanChange, RunEnd, apply_plan_changes
 from chainproof.results.run_writer import RunWriter
 

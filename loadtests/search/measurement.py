@@ -14,7 +14,7 @@ from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.verdict import Verdict, worst_verdict
 from chainproof.results.exchange import NotSent, Result
-from chainproof.results.interval import RequestStats
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.results.manifest import Guard
 from chainproof.statistics.growth import trend
 from chainproof.workload.objectives import TIMES, Indicator, Objective

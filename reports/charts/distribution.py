@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Result
-from chainproof.results.interval import RequestStats
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.statistics.histogram import Histogram
 
 from ..formatting import quantities

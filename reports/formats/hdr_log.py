@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 
 from chainproof.judgement.summary import Report
 from chainproof.results.folder import Run
-from chainproof.results.interval import TIMED_RESULTS, Interval, by_second
+from chainproof.results.intervals.interval import Interval, by_second
+from chainproof.results.intervals.request_stats import TIMED_RESULTS
 from chainproof.statistics.histogram import Histogram
 
 from ..formatting.runs import start_timestamp

@@ -13,7 +13,7 @@ from chainproof.judgement.latency import QUANTILES, Timing, timing
 from chainproof.judgement.load_summary import LoadSummary, OutcomeCount, PayloadSummary, PhaseSummary
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.results.exchange import NotSent
-from chainproof.results.transport_stats import TIME_FIELDS as NETWORK_TIMES
+from chainproof.results.intervals.transport_stats import TIME_FIELDS as NETWORK_TIMES
 from chainproof.workload.objectives import DURATIONS, Indicator
 
 from ..formatting.json_output import finite

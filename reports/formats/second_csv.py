@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from chainproof.judgement.accounting import accounting
 from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.summary import Report
-from chainproof.results.second_columns import TIME_NAMES
+from chainproof.results.intervals.second_columns import TIME_NAMES
 
 COUNTS = ("planned", "not_sent", "sent", "ok", "failed", "timed_out", "censored")
 COLUMNS = (

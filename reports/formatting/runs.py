@@ -10,7 +10,7 @@ from chainproof.json_text import is_number
 from chainproof.judgement.summary import Summary
 from chainproof.results.coverage import Coverage
 from chainproof.results.folder import Run
-from chainproof.results.interval import by_second
+from chainproof.results.intervals.interval import by_second
 from chainproof.results.manifest import Ending
 from chainproof.results.settings import read_acceptances, read_phases
 

@@ -31,7 +31,7 @@ from chainproof.reports.command import main as reports
 from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import INTERVALS, MANIFEST
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, RunEnd, RunKind, Series, SeriesKind, Side
 from chainproof.results.run_writer import RunWriter
 from chainproof.results.series_record import SeriesRecord, write_series

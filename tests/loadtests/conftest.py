@@ -27,7 +27,7 @@ from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.processes import chainproof_command
 from chainproof.results.exchange import Result
 from chainproof.results.folder import REQUESTS, Run, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.statistics.histogram import merge_histograms
 
 from ..processes import clean_environment

@@ -11,7 +11,7 @@ import orjson
 from chainproof.judgement.summary import Report, report
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import find_runs, find_searches, read_run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending
 from chainproof.results.search_record import SEARCH_FILE
 

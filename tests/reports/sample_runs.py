@@ -12,7 +12,7 @@ from chainproof.contract.clauses import CLAUSE_BY_ID, CLAUSES, ERROR_CODE, REQUE
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
 from chainproof.results.run_writer import RunWriter
 from chainproof.results.settings import PhaseSpan

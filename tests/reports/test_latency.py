@@ -13,7 +13,7 @@ from chainproof.judgement.summary import Report, report
 from chainproof.reports.formats import html, json_report, junit, markdown, terminal
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import read_run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 
 from .sample_runs import CENSORED, OK, RATE_LIMITED, drawn_intervals, load_manifest, write_load
 

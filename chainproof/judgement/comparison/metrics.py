@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.results.exchange import NotSent, Result
-from chainproof.results.interval import RequestStats
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.statistics.measurements import Measurement, log_quantile, log_rate, share
 
 

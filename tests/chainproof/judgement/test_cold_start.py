@@ -18,7 +18,7 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Exchange, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, RunEnd
 
 from ...manifests import load_manifest

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chainproof.judgement.latency import QUANTILES, Timing, interval_notes, interval_text, text_with_interval, timings
 from chainproof.judgement.timing_names import RESPONSE_TIME, SERVICE_TIME, TIMING_NAMES
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.interval import RequestStats, merge_stats
+from chainproof.results.intervals.request_stats import RequestStats, merge_stats
 from chainproof.statistics.confidence_intervals import Estimate, quantile
 from chainproof.statistics.histogram import Histogram
 

@@ -14,7 +14,8 @@ from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objectives
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.interval import Interval, merge_stats
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.request_stats import merge_stats
 from chainproof.statistics.dependence import independent
 from chainproof.statistics.share_test import ShareTest, holm_errors
 from chainproof.workload.objectives import parse_objective

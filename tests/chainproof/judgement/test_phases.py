@@ -12,7 +12,7 @@ from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.results.settings import PhaseSpan, read_phases
 

@@ -12,7 +12,7 @@ from chainproof.judgement.judged_requests import JudgedRequests
 from chainproof.judgement.latency import spectrum, timings
 from chainproof.judgement.timing_names import RESPONSE_TIME
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.interval import Interval, total
+from chainproof.results.intervals.interval import Interval, total
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 

@@ -27,10 +27,10 @@ from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import Run
-from chainproof.results.generator_health import GeneratorHealth
-from chainproof.results.interval import Interval, total
+from chainproof.results.intervals.generator_health import GeneratorHealth
+from chainproof.results.intervals.interval import Interval, total
+from chainproof.results.intervals.stalls import Stall, StalledRequests
 from chainproof.results.manifest import Ending, Guard, LostWorker, Manifest, RunEnd, RunKind
-from chainproof.results.stalls import Stall, StalledRequests
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Result.FAILED)

@@ -38,7 +38,7 @@ from chainproof.results.folder import (
     find_runs,
     read_run,
 )
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import (
     FORMAT,
     Ending,

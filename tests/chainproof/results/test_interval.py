@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from chainproof.results.exchange import CodeKind, Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
-from chainproof.results.interval import TIMED_RESULTS, Interval, RequestStats, by_second, merge_stats, total
+from chainproof.results.intervals.interval import Interval, by_second, total
+from chainproof.results.intervals.request_stats import TIMED_RESULTS, RequestStats, merge_stats
 
 OUTCOMES = [
     Outcome(Transport.ANSWERED, 200, None, Result.OK),

@@ -18,13 +18,13 @@ from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.results import run_writer
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import INTERVALS, Run, interval_files, read_run, segment_name
-from chainproof.results.generator_health import GeneratorHealth
-from chainproof.results.interval import Interval, by_second, total
+from chainproof.results.intervals.generator_health import GeneratorHealth
+from chainproof.results.intervals.interval import Interval, by_second, total
+from chainproof.results.intervals.rollup import Rollup
+from chainproof.results.intervals.second_columns import TIME_NAMES
+from chainproof.results.intervals.stalls import Stall
 from chainproof.results.manifest import Ending, RunEnd
-from chainproof.results.rollup import Rollup
 from chainproof.results.run_writer import RunWriter
-from chainproof.results.second_columns import TIME_NAMES
-from chainproof.results.stalls import Stall
 from chainproof.statistics import time_batches
 
 from ...manifests import load_manifest

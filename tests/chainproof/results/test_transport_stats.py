@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.interval import Interval
-from chainproof.results.transport_stats import NetworkStats
+from chainproof.results.intervals.interval import Interval
+from chainproof.results.intervals.transport_stats import NetworkStats
 
 times = st.floats(0, 100)
 reads = st.lists(st.tuples(times, st.one_of(st.just(0.0), times)), max_size=10)

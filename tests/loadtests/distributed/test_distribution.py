@@ -31,7 +31,7 @@ from chainproof.loadtests.options import OPTIONS
 from chainproof.processes import chainproof_command
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import read_run
-from chainproof.results.interval import Interval, total
+from chainproof.results.intervals.interval import Interval, total
 from chainproof.results.manifest import Ending, RunEnd, Side
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from chainproof.results.folder import Run, find_runs, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending
 
 from ..behaviours import fine

@@ -27,7 +27,7 @@ from chainproof.loadtests.distributed.merge import DistributedRun, WorkerState
 from chainproof.loadtests.distributed.messages import WorkerReport
 from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
 from chainproof.results.folder import find_runs, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.workload.workload import Workload
 

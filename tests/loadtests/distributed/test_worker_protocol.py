@@ -38,7 +38,7 @@ from chainproof.loadtests.distributed.worker_token import (
 )
 from chainproof.loadtests.locust_process import reserve_port
 from chainproof.results.folder import Run, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload

@@ -37,7 +37,7 @@ from chainproof.loadtests.limits import (
 )
 from chainproof.loadtests.options import OPTIONS
 from chainproof.results.exchange import NotSent
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending, Guard
 
 from ..behaviours import fine, hang_up, reject_key

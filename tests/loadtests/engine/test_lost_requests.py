@@ -19,7 +19,7 @@ import pytest
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.results.exchange import Result, Transport
 from chainproof.results.folder import Run, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending
 
 from ...processes import run_process

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chainproof.results.exchange import Result
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 
 from ..behaviours import fine
 

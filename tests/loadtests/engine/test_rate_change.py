@@ -18,7 +18,7 @@ from chainproof.loadtests.engine.rate_change import PhaseNames, RateChange, appl
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.loadtests.recording.totals_writer import TotalsWriter
 from chainproof.results.folder import PLANS, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending, PlanChange
 from chainproof.results.run_writer import RunWriter
 from chainproof.workload.phases import Phase

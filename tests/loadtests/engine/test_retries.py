@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from chainproof.loadtests.retries import RETRY_POLICIES
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import read_run
-from chainproof.results.interval import Interval, total
-from chainproof.results.retried_calls import Calls
+from chainproof.results.intervals.interval import Interval, total
+from chainproof.results.intervals.retried_calls import Calls
 
 from ...waiting import await_condition
 

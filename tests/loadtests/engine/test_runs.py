@@ -23,7 +23,7 @@ from chainproof.loadtests.locust_process import LocustExit
 from chainproof.processes import chainproof_command
 from chainproof.results.exchange import NotSent, Result
 from chainproof.results.folder import END, Run, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending
 
 from ...processes import run_process

@@ -34,7 +34,7 @@ from chainproof.loadtests.user_files import load_output
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount
 from chainproof.results.folder import read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.target_options import TargetOptions
 
 from ...processes import run_process

@@ -10,7 +10,7 @@ import pytest
 
 from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 
 from ...processes import run_process
 from ..conftest import locust_command, locust_environment, run_server

@@ -14,7 +14,7 @@ import pytest
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending
 
 from ...processes import run_process

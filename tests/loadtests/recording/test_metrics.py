@@ -17,7 +17,7 @@ from chainproof.loadtests.metrics_endpoint import serve_metrics
 from chainproof.open_metrics import CONTENT_TYPE
 from chainproof.results import run_writer
 from chainproof.results.folder import REQUESTS
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.run_writer import RunWriter
 
 from ...manifests import load_manifest

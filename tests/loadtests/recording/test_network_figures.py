@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chainproof.results.exchange import Result
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 
 RunServer = Callable[..., Any]
 FIELDS = ("Content-Type: application/json", "X-BASETEN-MODEL-PREDICTION-ATTEMPTS: 3")

@@ -23,7 +23,7 @@ from chainproof.loadtests.progress import (
     value_so_far,
 )
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import as_settings
 from chainproof.results.run_writer import RunWriter
 from chainproof.workload.objectives import parse_objective

@@ -29,7 +29,7 @@ from chainproof.loadtests.recording.in_flight_request import InFlightRequest
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run, read_run
-from chainproof.results.interval import by_second, total
+from chainproof.results.intervals.interval import by_second, total
 from chainproof.results.manifest import Ending
 from chainproof.results.run_writer import RunWriter
 from chainproof.stored_text import MAX_CODES, OTHER_CODES

@@ -22,9 +22,9 @@ from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.summary import report
 from chainproof.reports.formats import html, json_report, markdown
 from chainproof.results.folder import Run
-from chainproof.results.generator_health import GeneratorHealth
-from chainproof.results.interval import Interval, total
-from chainproof.results.stalls import Stall
+from chainproof.results.intervals.generator_health import GeneratorHealth
+from chainproof.results.intervals.interval import Interval, total
+from chainproof.results.intervals.stalls import Stall
 from chainproof.statistics.histogram import Histogram
 
 from ..behaviours import answer_after, fine

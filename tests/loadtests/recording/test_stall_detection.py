@@ -18,7 +18,7 @@ from chainproof.loadtests.recording.stall_detection import MIN_STALL, StallDetec
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.interval import Interval, total
+from chainproof.results.intervals.interval import Interval, total
 from chainproof.results.manifest import RunEnd
 
 GAP = 1 / 64

@@ -15,7 +15,7 @@ from chainproof.loadtests.search.measurement import measured_probe
 from chainproof.loadtests.search.saturation import ProbeRequest
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, RunEnd
 
 from ...manifests import load_manifest

@@ -21,7 +21,7 @@ from chainproof.loadtests.series import runner
 from chainproof.loadtests.series.planning import SeriesPlan
 from chainproof.loadtests.series.runner import SeriesResult, SideTarget, run_series
 from chainproof.results.folder import FolderError, Run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, RunEnd, SeriesKind, Side
 from chainproof.results.run_writer import RunWriter
 from chainproof.results.series_record import SERIES_FILE, check_series

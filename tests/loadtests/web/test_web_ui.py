@@ -21,7 +21,7 @@ from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.distributed.worker_token import TOKEN_VARIABLE
 from chainproof.loadtests.options import FORM_OPTIONS
 from chainproof.results.folder import Run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.results.manifest import Ending
 
 from ...ports import free_port

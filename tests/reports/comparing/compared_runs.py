@@ -10,7 +10,7 @@ import numpy as np
 
 from chainproof.hardware import Hardware
 from chainproof.results.exchange import Outcome, Result, Transport
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series
 from chainproof.results.run_writer import RunWriter
 

@@ -22,7 +22,7 @@ from chainproof.reports.comparison.json_comparison import ComparisonData
 from chainproof.results.coverage import Coverage
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.interval import RequestStats
+from chainproof.results.intervals.request_stats import RequestStats
 from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind, Series, SeriesKind, Side
 from chainproof.results.run_writer import RunWriter
 from chainproof.typed_json import mismatch

@@ -33,8 +33,9 @@ from chainproof.reports.command import FORMATS, main
 from chainproof.reports.formats import ctrf, hdr_log, junit, open_metrics, otlp, second_csv
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import read_run
-from chainproof.results.interval import TIMED_RESULTS, Interval, total
-from chainproof.results.rollup import Rollup
+from chainproof.results.intervals.interval import Interval, total
+from chainproof.results.intervals.request_stats import TIMED_RESULTS
+from chainproof.results.intervals.rollup import Rollup
 from chainproof.statistics.histogram import Histogram, bucket_index
 
 from ..sample_reports import SAMPLES, reports_of

@@ -18,7 +18,7 @@ from chainproof.judgement.summary import Report, report
 from chainproof.reports.formats import json_report
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import Run, read_run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 
 from ..sample_reports import SAMPLES, reports_of
 from ..sample_runs import FLAKY, drawn_intervals, flaky_load, load_manifest, write_load

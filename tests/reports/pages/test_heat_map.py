@@ -9,7 +9,7 @@ from chainproof.reports.charts.plot import NARROW, WIDE
 from chainproof.reports.charts.timeline import build_timeline
 from chainproof.reports.time_series import spans
 from chainproof.results.exchange import Result
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 
 from ..sample_runs import drawn_intervals
 

@@ -24,7 +24,7 @@ from chainproof.reports.charts.colours import MAX_SERIES, OTHER, Palette, palett
 from chainproof.reports.formats import html, markdown
 from chainproof.results.exchange import Result
 from chainproof.results.folder import Run, read_run
-from chainproof.results.interval import total
+from chainproof.results.intervals.interval import total
 from chainproof.workload.objectives import parse_objective
 
 from ..sample_reports import SAMPLES, SCRIPT, many_outcomes, reports_of

@@ -17,7 +17,7 @@ from chainproof.reports.charts.throughput import throughput
 from chainproof.reports.time_series import bins, spans
 from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
-from chainproof.results.interval import Interval
+from chainproof.results.intervals.interval import Interval
 from chainproof.statistics.histogram import Histogram
 
 from ..sample_runs import OK, write_load

@@ -18,17 +18,32 @@ from dataclasses import dataclass, field, replace
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
-from chainproof.contract.errors import Responsible
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
-from chainproof.results.generator_health import GeneratorHealth, GeneratorHealthData
-from chainproof.results.retried_calls import Calls, CallsData
-from chainproof.results.second_columns import HEALTH_NAMES, TIME_NAMES, SecondsData, SecondTimes, inconsistency
-from chainproof.results.stalls import Stall, StalledRequests, StalledRequestsData
-from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
+from chainproof.results.intervals.generator_health import GeneratorHealth, GeneratorHealthData
+from chainproof.results.intervals.request_stats import (
+    NO_TIMES,
+    OutcomeData,
+    RequestStats,
+    RequestStatsData,
+    outcomes_data,
+    part_named,
+    parts_data,
+    read_outcomes,
+    read_parts,
+    read_times,
+    times_data,
+)
+from chainproof.results.intervals.retried_calls import Calls, CallsData
+from chainproof.results.intervals.second_columns import (
+    HEALTH_NAMES,
+    TIME_NAMES,
+    SecondsData,
+    SecondTimes,
+    inconsistency,
+)
+from chainproof.results.intervals.stalls import Stall, StalledRequests, StalledRequestsData
+from chainproof.results.intervals.transport_stats import NetworkStats, NetworkStatsData
 from chainproof.statistics.histogram import Durations, Histogram, HistogramData
-
-TIMED_RESULTS = (Result.OK, Result.FAILED, Result.CENSORED)
-"""The results that have times: of complete answers, and of censored requests their age when the run stopped waiting."""
 
 _TIMED_TRANSPORTS = frozenset({Transport.ANSWERED, Transport.DRAIN_ENDED})
 """Requests with times. A deadline is not a service time, and a lost connection has no answer."""
@@ -36,32 +51,6 @@ _TIMED_TRANSPORTS = frozenset({Transport.ANSWERED, Transport.DRAIN_ENDED})
 
 _MAX_SECOND = 366 * 86_400
 """No run takes a year: reports have one point for each second."""
-
-
-class OutcomeData(TypedDict):
-    """An outcome with its count, in JSON."""
-
-    transport: str
-    status: int | None
-    error_code: str | None
-    result: str
-    count: int
-    responsible: NotRequired[str]
-    """Only of an answer that is not ok."""
-
-
-class RequestStatsData(TypedDict, total=False):
-    """Statistics by phase or payload in JSON; zero and empty values are left out."""
-
-    planned: int
-    sent: int
-    not_sent: dict[str, int]
-    outcomes: list[OutcomeData]
-    response_time: dict[str, HistogramData]
-    service_time: dict[str, HistogramData]
-    schedule_lag: HistogramData
-    payloads: dict[str, RequestStatsData]
-    stalled: StalledRequestsData
 
 
 class IntervalData(TypedDict):
@@ -93,66 +82,6 @@ class IntervalData(TypedDict):
     """Requests affected by stalls of the generator; only if there were some."""
     seconds: NotRequired[SecondsData]
     """Only of a rolled-up interval."""
-
-
-@dataclass(slots=True, kw_only=True)
-class RequestStats:
-    """Counts and histograms of some requests: of one second, phase or payload."""
-
-    planned: int = 0
-    sent: int = 0
-    not_sent: Counter[NotSent] = field(default_factory=Counter)
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    response_time: dict[Result, Histogram] = field(
-        default_factory=lambda: {result: Histogram() for result in TIMED_RESULTS}
-    )
-    """By result: a fast 429 must not improve the times of ok answers. Of censored requests: their age, a lower bound."""
-    service_time: dict[Result, Histogram] = field(
-        default_factory=lambda: {result: Histogram() for result in TIMED_RESULTS}
-    )
-    schedule_lag: Histogram = field(default_factory=Histogram)
-    """Of every request sent."""
-    payloads: dict[str, RequestStats] = field(default_factory=dict)
-    """Outcomes and times by payload, if there are several."""
-    stalled: StalledRequests | None = None
-    """Those of the requests that stalls of the generator affected; None if there were none."""
-
-    def add_counts(self, other: RequestStats) -> None:
-        """Add the counts of other requests, without their times and payloads."""
-        self.planned += other.planned
-        self.sent += other.sent
-        self.not_sent.update(other.not_sent)
-        self.outcomes.update(other.outcomes)
-
-    def add(self, other: RequestStats) -> None:
-        """Add the counts and times of other requests."""
-        self.add_counts(other)
-        if other.response_time is not _NO_TIMES:
-            for result in TIMED_RESULTS:
-                self.response_time[result].merge(other.response_time[result])
-                self.service_time[result].merge(other.service_time[result])
-        self.schedule_lag.merge(other.schedule_lag)
-        for name, part in other.payloads.items():
-            _part(self.payloads, name).add(part)
-        if other.stalled is not None:
-            self.stalled = self.stalled if self.stalled is not None else StalledRequests()
-            self.stalled.merge(other.stalled)
-
-    def compact(self) -> None:
-        """Release unused memory, until something is counted again."""
-        for histogram in (*self.response_time.values(), *self.service_time.values(), self.schedule_lag):
-            histogram.compact()
-        for part in self.payloads.values():
-            part.compact()
-
-    def count(self, result: Result) -> int:
-        """The number of sent requests with this result."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome.result is result)
-
-    @property
-    def answered(self) -> int:
-        """The number of complete answers, ok or not."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome.transport is Transport.ANSWERED)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,7 +126,7 @@ class Interval(RequestStats):
 
     def stalled_parts(self, phase: str | None) -> Iterator[StalledRequests]:
         """The requests affected by stalls: all of them, and those of a phase."""
-        for part in [self] if phase is None else [self, _part(self.phases, phase)]:
+        for part in [self] if phase is None else [self, part_named(self.phases, phase)]:
             if part.stalled is None:
                 part.stalled = StalledRequests()
             yield part.stalled
@@ -206,17 +135,17 @@ class Interval(RequestStats):
         """Count requests whose intended start lies in this second."""
         self.planned += times
         if phase is not None:
-            _part(self.phases, phase).planned += times
+            part_named(self.phases, phase).planned += times
 
     def count_not_sent(self, why: NotSent, *, phase: str | None = None) -> None:
         """Count a planned request that is not sent."""
         self.not_sent[why] += 1
         if phase is not None:
-            _part(self.phases, phase).not_sent[why] += 1
+            part_named(self.phases, phase).not_sent[why] += 1
 
     def count_all_sent(self, schedule_lags: Sequence[Seconds], *, phase: str | None = None) -> None:
         """Count requests as they are sent, by their schedule lag."""
-        parts: list[RequestStats] = [self] if phase is None else [self, _part(self.phases, phase)]
+        parts: list[RequestStats] = [self] if phase is None else [self, part_named(self.phases, phase)]
         for part in parts:
             part.sent += len(schedule_lags)
             part.schedule_lag.record_all(schedule_lags)
@@ -237,10 +166,10 @@ class Interval(RequestStats):
         part: RequestStats = self
         parts = [part]
         if phase is not None:
-            part = _part(self.phases, phase)
+            part = part_named(self.phases, phase)
             parts.append(part)
         if payload is not None:
-            parts.append(_part(part.payloads, payload))
+            parts.append(part_named(part.payloads, payload))
         for part in parts:
             part.outcomes[outcome] += len(response_times)
             if outcome.transport in _TIMED_TRANSPORTS:
@@ -277,14 +206,14 @@ class Interval(RequestStats):
             self.generator_health = self.generator_health if self.generator_health is not None else GeneratorHealth()
             self.generator_health.merge(other.generator_health)
         for name, part in other.phases.items():
-            _part(self.phases, name).add(part)
+            part_named(self.phases, name).add(part)
 
     def merge_counts(self, other: Interval) -> None:
         """Add the counts of another interval, its phases and network, without times: those take longer to add."""
         self.add_counts(other)
         self.network.merge_counts(other.network)
         for name, part in other.phases.items():
-            _part(self.phases, name).add_counts(part)
+            part_named(self.phases, name).add_counts(part)
 
     def to_json(self) -> IntervalData:
         """The interval as JSON types."""
@@ -297,19 +226,19 @@ class Interval(RequestStats):
             "in_flight_max": self.in_flight_max,
             "in_flight": self.in_flight,
             "in_flight_ns": self.in_flight_ns,
-            "outcomes": _outcomes(self.outcomes),
-            "response_time": _times_data(self.response_time),
-            "service_time": _times_data(self.service_time),
+            "outcomes": outcomes_data(self.outcomes),
+            "response_time": times_data(self.response_time),
+            "service_time": times_data(self.service_time),
             "schedule_lag": self.schedule_lag.to_json(),
         }
         if self.payloads:
-            data["payloads"] = _parts_data(self.payloads)
+            data["payloads"] = parts_data(self.payloads)
         if self.calls:
             data["calls"] = self.calls.to_json()
         if self.network:
             data["network"] = self.network.to_json()
         if self.phases:
-            data["phases"] = _parts_data(self.phases)
+            data["phases"] = parts_data(self.phases)
         if self.generator_health is not None:
             data["generator_health"] = self.generator_health.to_json()
         if self.stalled is not None:
@@ -332,25 +261,23 @@ class Interval(RequestStats):
             in_flight_max=data["in_flight_max"],
             in_flight=data["in_flight"],
             in_flight_ns=data["in_flight_ns"],
-            outcomes=_read_outcomes(data["outcomes"]),
+            outcomes=read_outcomes(data["outcomes"]),
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
-            payloads=_read_parts(data.get("payloads", {})),
+            payloads=read_parts(data.get("payloads", {})),
             calls=Calls.from_json(data["calls"]) if "calls" in data else Calls(),
             network=NetworkStats.from_json(data.get("network", {})),
-            phases=_read_parts(data.get("phases", {})),
+            phases=read_parts(data.get("phases", {})),
             generator_health=GeneratorHealth.from_json(data["generator_health"])
             if "generator_health" in data
             else None,
             stalled=StalledRequests.from_json(data["stalled"]) if "stalled" in data else None,
             seconds=data.get("seconds"),
         )
-        _read_times(interval, data["response_time"], data["service_time"])
+        read_times(interval, data["response_time"], data["service_time"])
         _check_seconds(interval)
         return interval
 
 
-_NO_TIMES: dict[Result, Histogram] = {result: Histogram() for result in TIMED_RESULTS}
-"""Shared by the seconds of rolled-up intervals and never changed: a day has 86,400 of them."""
 _NO_LAG = Histogram()
 _NO_CALLS = Calls()
 _NONE_UNSENT: Counter[NotSent] = Counter()
@@ -405,8 +332,8 @@ def split(interval: Interval, shared: _SharedOutcomes | None = None) -> Iterator
             if any(unsent)
             else _NONE_UNSENT,
             outcomes=same_outcomes.setdefault(ended, _counter(outcomes, ended)),
-            response_time=_NO_TIMES,
-            service_time=_NO_TIMES,
+            response_time=NO_TIMES,
+            service_time=NO_TIMES,
             schedule_lag=_NO_LAG,
             payloads=_NO_PARTS,
         )
@@ -427,8 +354,8 @@ def _split_second(interval: Interval, seconds: SecondsData, place: int, counts: 
         outcomes=counts.outcomes,
         in_flight_max=seconds["in_flight_max"][place],
         in_flight=seconds["in_flight"][place],
-        response_time=_NO_TIMES,
-        service_time=_NO_TIMES,
+        response_time=NO_TIMES,
+        service_time=NO_TIMES,
         schedule_lag=_NO_LAG,
         payloads=_NO_PARTS,
         calls=_NO_CALLS,
@@ -473,111 +400,6 @@ def _first_second(second: Interval, interval: Interval) -> Interval:
     )
 
 
-def _part(parts: dict[str, RequestStats], name: str) -> RequestStats:
-    """The statistics with that name, created when first needed because five histograms take memory."""
-    part = parts.get(name)
-    if part is None:
-        part = parts[name] = RequestStats()
-    return part
-
-
-def _outcomes(outcomes: Counter[Outcome]) -> list[OutcomeData]:
-    """Outcomes with their counts as JSON types."""
-    rows: list[OutcomeData] = []
-    for outcome, count in outcomes.items():
-        row: OutcomeData = {
-            "transport": outcome.transport.value,
-            "status": outcome.status,
-            "error_code": outcome.error_code,
-            "result": outcome.result.value,
-            "count": count,
-        }
-        if outcome.responsible is not None:
-            row["responsible"] = outcome.responsible.value
-        rows.append(row)
-    return rows
-
-
-def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
-    """The outcomes that `_outcomes` wrote."""
-    outcomes: Counter[Outcome] = Counter()
-    for row in rows:
-        outcome = Outcome(
-            Transport(row["transport"]),
-            row["status"],
-            row["error_code"],
-            Result(row["result"]),
-            Responsible(row["responsible"]) if "responsible" in row else None,
-        )
-        outcomes[outcome] += row["count"]
-    return outcomes
-
-
-def _parts_data(parts: dict[str, RequestStats]) -> dict[str, RequestStatsData]:
-    """Statistics by name as JSON types."""
-    return {name: _part_data(part) for name, part in parts.items()}
-
-
-def _part_data(part: RequestStats) -> RequestStatsData:
-    """Statistics as JSON types, without zero and empty values."""
-    data: RequestStatsData = {}
-    if part.planned:
-        data["planned"] = part.planned
-    if part.sent:
-        data["sent"] = part.sent
-    if part.not_sent:
-        data["not_sent"] = {why.value: count for why, count in part.not_sent.items()}
-    if part.outcomes:
-        data["outcomes"] = _outcomes(part.outcomes)
-    response, service = _times_data(part.response_time), _times_data(part.service_time)
-    if response:
-        data["response_time"] = response
-    if service:
-        data["service_time"] = service
-    if part.schedule_lag.count:
-        data["schedule_lag"] = part.schedule_lag.to_json()
-    if part.payloads:
-        data["payloads"] = _parts_data(part.payloads)
-    if part.stalled is not None:
-        data["stalled"] = part.stalled.to_json()
-    return data
-
-
-def _times_data(times: dict[Result, Histogram]) -> dict[str, HistogramData]:
-    """Histograms by result as JSON types, without the empty ones."""
-    return {result.value: histogram.to_json() for result, histogram in times.items() if histogram.count}
-
-
-def _read_times(
-    part: RequestStats, response_time: dict[str, HistogramData], service_time: dict[str, HistogramData]
-) -> None:
-    """Set the times that `_times_data` wrote."""
-    for times, data in ((part.response_time, response_time), (part.service_time, service_time)):
-        for result, histogram in data.items():
-            times[Result(result)] = Histogram.from_json(histogram)
-
-
-def _read_parts(parts: dict[str, RequestStatsData]) -> dict[str, RequestStats]:
-    """The statistics that `_parts_data` wrote."""
-    return {name: _read_part(part) for name, part in parts.items()}
-
-
-def _read_part(data: RequestStatsData) -> RequestStats:
-    """The statistics that `_part_data` wrote."""
-    part = RequestStats(
-        planned=data.get("planned", 0),
-        sent=data.get("sent", 0),
-        not_sent=Counter({NotSent(why): count for why, count in data.get("not_sent", {}).items()}),
-        outcomes=_read_outcomes(data.get("outcomes", ())),
-        payloads=_read_parts(data.get("payloads", {})),
-        stalled=StalledRequests.from_json(data["stalled"]) if "stalled" in data else None,
-    )
-    _read_times(part, data.get("response_time", {}), data.get("service_time", {}))
-    if "schedule_lag" in data:
-        part.schedule_lag = Histogram.from_json(data["schedule_lag"])
-    return part
-
-
 def by_second(intervals: Iterable[Interval]) -> list[Interval]:
     """
     One interval per second, workers merged and rolled-up ones split, ascending.
@@ -613,12 +435,4 @@ def total(intervals: Iterable[Interval]) -> Interval:
     merged = Interval(second=seconds[0].second if seconds else 0)
     for interval in seconds:
         merged.merge(interval)
-    return merged
-
-
-def merge_stats(parts: Iterable[RequestStats]) -> RequestStats:
-    """Several statistics merged into one."""
-    merged = RequestStats()
-    for part in parts:
-        merged.add(part)
     return merged

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
-from chainproof.results.stalls import Stall, StallData
+from chainproof.results.intervals.stalls import Stall, StallData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chainproof.results.exchange import NotSent, Outcome, Result
-from chainproof.results.interval import Interval, IntervalData
-from chainproof.results.second_columns import HEALTH_NAMES, TIME_NAMES, SecondsData
-from chainproof.results.stalls import Stall
+from chainproof.results.intervals.interval import Interval, IntervalData
+from chainproof.results.intervals.second_columns import HEALTH_NAMES, TIME_NAMES, SecondsData
+from chainproof.results.intervals.stalls import Stall
 from chainproof.statistics.time_batches import LONG_RUN_STEP
 
 _Key = TypeVar("_Key")
