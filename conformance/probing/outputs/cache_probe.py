@@ -20,6 +20,7 @@ from .difference_confirmation import send_alone
 from .mixed_up_outputs import OWN_ANSWER
 
 HAS_COMPARED = "outputs with a changed value were compared"
+"""The name of this among what is learnt about the chain."""
 _TOKEN_LENGTH, _LEAST_TOKEN = 16, 8
 """Characters at the beginning of a text that no other request has."""
 _WORD = "word "

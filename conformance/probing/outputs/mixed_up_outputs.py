@@ -16,6 +16,7 @@ from ..answer_recorder import JudgedExchange
 from ..requester import Requester
 
 OWN_ANSWER = "the answer to the own input"
+"""What is expected of every output."""
 _MAX_EXCERPT = 80
 _SHOWN = 200
 """Characters of another request's body that a finding shows."""

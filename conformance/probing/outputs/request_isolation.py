@@ -1,7 +1,4 @@
-"""
-Finds what one request leaves behind for later ones: arguments that stick, stored answers that another argument changes, and
-outputs that become longer with each request.
-"""
+"""Finds what one request leaves behind for later ones: answers that another argument changes, and outputs that grow."""
 
 from __future__ import annotations
 
