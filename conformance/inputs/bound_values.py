@@ -352,7 +352,7 @@ def _with_deep_values(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
             changed = value
             while nesting(deeper := _deeper(changed, outer, step, template)) <= levels and accepts(deeper):
                 changed = deeper
-            label = f"`{format_place((*outer, *step))}` on {nesting(changed)} levels"
+            label = f"`{format_path((*outer, *step))}` on {nesting(changed)} levels"
             yield BoundInput(label=label, content=encoded(changed))
 
 

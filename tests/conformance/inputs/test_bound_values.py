@@ -147,14 +147,13 @@ def test_chain_that_fails_at_deep_values_is_found(
 ) -> None:
     """A schema cannot say how deep comments may be, so a chain may reject very deep ones. It may not fail at them."""
 
-    def count(request: EndpointRequest) -> EndpointAnswer:
-        answer = serving(lambda value: {"levels": levels_of(value["root"])}, COMMENTS)(request)
-        is_deep = answer.status == 200 and json.loads(answer.body)["levels"] > most_levels
+    def count(value: Value) -> EndpointAnswer:
+        levels = levels_of(value["root"])
         code = "client_error" if status == 400 else "application_error"
-        return error(status, code) if is_deep else answer
+        return error(status, code) if levels > most_levels else json_output({"levels": levels})
 
-    checks = check("values_at_their_bounds_are_accepted")
-    result = run_suite(count, echo=False, steerable=False, input_schema=COMMENTS, checks=checks)
+    checks = checks_named("values_at_their_bounds_are_accepted")
+    result = run_suite(typed_chain(COMMENTS, count), input_schema=COMMENTS, checks=checks)
 
     assert ({"object-accepted"} if is_found else set()) == result.clauses, result.lines
 
