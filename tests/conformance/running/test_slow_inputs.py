@@ -9,7 +9,7 @@ import pytest
 from chainproof.chain_schema.schema import Schema
 
 from ..conftest import RunSuite, checks_named
-from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection, typed_chain
+from ..endpoints import EndpointAnswer, error, json_output, typed_chain
 
 SCHEMA = Schema(
     source="greeting.json",
@@ -26,18 +26,13 @@ class Greeting:
         self._is_late = is_late
         self._late: str | None = None
 
-    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
-        """The answer to a request."""
-        if (rejected := rejection(request)) is not None:
-            return rejected
-        value = json.loads(request.body)
-        if not SCHEMA.accepts(value):
-            return error(400, "client_error")
-        if request.body == SLOW:
+    def __call__(self, value: dict[str, str]) -> EndpointAnswer:
+        """The answer to an input."""
+        if value == json.loads(SLOW):
             self._late = value["name"]
             return error(504, "timeout")
         name, self._late = (self._late if self._is_late else None) or value["name"], None
-        return EndpointAnswer(status=200, body=json.dumps({"greeting": f"Hello {name}, good day"}).encode())
+        return json_output({"greeting": f"Hello {name}, good day"})
 
 
 @pytest.mark.parametrize("is_late", [True, False])
