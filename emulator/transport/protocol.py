@@ -246,7 +246,7 @@ class HttpProtocol:
         pending = self._new_pending(request.method, request.path)
         pending.close = self._ended = close
         pending.request = request
-        decision = self._server.decide(request)
+        decision = self._decision(request)
         self._pending.append(pending)
         if len(self._pending) >= MAX_PIPELINED:
             self._connection.pause()
@@ -263,6 +263,10 @@ class HttpProtocol:
             self._ready(pending)
         else:
             self._server.timers.call_at(due, partial(self._ready, pending))
+
+    def _decision(self, request: ReceivedRequest) -> Decision | ChainRequest:
+        """The decision on a complete request, or a request to run the chain. A faulty server changes it."""
+        return self._server.decide(request)
 
     def _chain_answered(self, pending: PendingAnswer, decision: Decision, *, chunked: bool) -> None:
         """Send the answer of the chain."""
