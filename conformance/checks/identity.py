@@ -8,6 +8,7 @@ from dataclasses import replace
 import orjson
 
 from chainproof.contract import clauses
+from chainproof.contract.header_fields import HeaderField
 
 from ..probing.budget import Round
 from ..probing.check_context import NEEDS_ECHO
@@ -85,14 +86,21 @@ def concurrent_requests_get_unique_request_ids(requester: Requester) -> None:
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST)
 def concurrent_requests_get_their_own_answers(requester: Requester) -> None:
-    """Each of a dozen concurrent requests gets its own object back."""
+    """Each of a dozen concurrent requests gets its own object back, compressed or not."""
     if not requester.settings.echo:
         raise CheckSkipped(NEEDS_ECHO)
     for number in range(requester.share(6, first=1)):
-        run_in_threads(requester.send, _distinct_requests(requester, f"round {number}"), threads=_BURST_SIZE)
+        fields = (JSON_TYPE, *_COMPRESSED[: number % 2])
+        run_in_threads(requester.send, _distinct_requests(requester, f"round {number}", fields), threads=_BURST_SIZE)
 
 
-def _distinct_requests(requester: Requester, purpose: str) -> Iterable[CheckRequest]:
+_COMPRESSED = (("Accept-Encoding", "gzip"),)
+"""A field that lets the target compress its output. It may share what it does that with between requests."""
+
+
+def _distinct_requests(
+    requester: Requester, purpose: str, fields: tuple[HeaderField, ...] = (JSON_TYPE,)
+) -> Iterable[CheckRequest]:
     """Requests with bodies of different content and length."""
     rng = requester.rng(purpose)
     for number in range(_BURST_SIZE):
@@ -101,4 +109,4 @@ def _distinct_requests(requester: Requester, purpose: str) -> Iterable[CheckRequ
             body = orjson.dumps(values)
         else:
             body = requester.unique_input(f"{purpose} {number}", number * 50)
-        yield requester.build_request(body, label="one of a dozen concurrent requests")
+        yield requester.build_request(body, fields=fields, label="one of a dozen concurrent requests")

@@ -48,14 +48,42 @@ _PER_ITEM = "a result for each item"
 """How the expectation begins of a violation that concerns the items within one answer."""
 _OUTPUTS = ("another", "status 2", "`")
 """How a violation begins that is about an output, and not an error or a lasting change."""
+_LEAK = re.compile(r"status [45]\d\d with data of another request")
+_SPOILT = frozenset({clauses.ERROR_JSON, clauses.ERROR_OBJECT})
+"""Clauses that an error violates if data of other requests follow it."""
 _STATUS = re.compile(r"status \d{3}")
 
 
 def merge_shared_causes(requester: Requester) -> None:
     """Count findings with the one that has their cause. As far as that has to be tried again, a few requests are sent."""
     with suppress(CheckSkipped):  # nothing more may be sent
+        _merge_leaks(requester)
         _merge_mixed_up_answers(requester)
         _merge_statuses_by_chance(requester)
+
+
+def _merge_leaks(requester: Requester) -> None:
+    """
+    Count errors with data of other requests as one finding, whatever their statuses are, and errors that are no JSON objects
+    because of these data.
+    """
+    found = requester.finding_recorder.evidence()
+    leaks = [
+        each
+        for each, violation, _ in found
+        if violation.clause is clauses.ANSWER_MATCHES_REQUEST and _LEAK.match(violation.actual)
+    ]
+    if not leaks:
+        return
+    root = max(leaks, key=lambda finding: finding.count)
+    spoilt = [
+        each
+        for each, violation, evidence in found
+        if violation.clause in _SPOILT and _is_by_chance(requester, violation, evidence)
+    ]
+    why = "so they had data of other requests"
+    _merge(requester, root, [each for each in leaks if each.key != root.key], "", "")
+    _merge(requester, root, spoilt, "errors had data of other requests", why)
 
 
 def _merge_mixed_up_answers(requester: Requester) -> None:
@@ -121,11 +149,13 @@ def _merge(requester: Requester, root: Finding, merged: list[Finding], reason: s
     """Count findings with their cause, and enter a note. *reason* is the one for clauses without another finding."""
     if not merged:
         return
+    requester.finding_recorder.merge(root, merged, f"{reason}, see `{root.clause}`")
+    if not why:
+        return
     counts = Counter[str]()
     for each in merged:
         counts[each.clause] += each.count
     names = ", ".join(f"{name} × {count:,}" for name, count in counts.items())
-    requester.finding_recorder.merge(root, merged, f"{reason}, see `{root.clause}`")
     requester.finding_recorder.note(
         f"{names}: counted with `{root.clause}`. These requests are answered correctly if they are sent alone, {why}"
     )

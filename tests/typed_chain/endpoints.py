@@ -176,6 +176,19 @@ class LargeSwapped(TypedEndpoint):
         return self.shared
 
 
+@fault("compressed answers are swapped under concurrency", MIXED_UP)
+class CompressedSwapped(TypedEndpoint):
+    """A gateway compresses concurrent answers in one buffer."""
+
+    def answer(self, request: EndpointRequest, value: Value) -> EndpointAnswer:
+        answer = super().answer(request, value)
+        if "gzip" not in request.values("accept-encoding"):
+            return answer
+        self.shared = gzip.compress(answer.body, 1)
+        time.sleep(0.004)  # real threads have no clock to replace
+        return replace(answer, body=self.shared, extra_fields=(("Content-Encoding", "gzip"),))
+
+
 @fault("one member is shared under concurrency", MIXED_UP)
 class SharedMember(TypedEndpoint):
     """One argument is kept in an attribute of the chain."""

@@ -178,9 +178,11 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     own |= {body: frozenset() for body in requester.inputs.others[:4]}
     owners = {token: body for body, tokens in own.items() for token in tokens}
 
-    def send(body: bytes) -> None:
+    def send(numbered: tuple[int, bytes]) -> None:
+        number, body = numbered
         label = "one of several concurrent inputs"
-        judged = requester.send(requester.build_request(body, label=label))
+        fields = (JSON_TYPE, *_COMPRESSED[: number % 2])
+        judged = requester.send(requester.build_request(body, fields=fields, label=label))
         mine = own.get(body, frozenset())
         judge_tokens(requester, judged, {token: owner for token, owner in owners.items() if token not in mine})
 
@@ -194,7 +196,12 @@ def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
     for _ in range(rounds):
         batch = [*own, *own, *_INVALID]
         rng.shuffle(batch)
-        run_in_threads(send, [*batch, *map(encoded, rng.sample(similar, len(similar)))], threads=_THREADS)
+        batch += map(encoded, rng.sample(similar, len(similar)))
+        run_in_threads(send, enumerate(batch), threads=_THREADS)
+
+
+_COMPRESSED = (("Accept-Encoding", "gzip"),)
+"""A field that lets the target compress its output. It may share what it does that with between requests."""
 
 
 def _similar_inputs(source: InputSource) -> list[JSON]:

@@ -581,6 +581,18 @@ class CutsBeforeClose(EndpointHandler):
         return super().send_answer(request, answer)
 
 
+class SharesBuffer:
+    """A gateway that compresses concurrent answers in one buffer."""
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        if answer.status != 200 or "gzip" not in request.values("accept-encoding"):
+            return answer
+        self.buffer = gzip.compress(answer.body, 1)
+        time.sleep(0.004)  # real threads have no clock to replace
+        return replace(answer, body=self.buffer, extra_fields=(("Content-Encoding", "gzip"),))
+
+
 class RepeatsErrors(EndpointHandler):
     """Sends the error of the second request on a connection to the next one too."""
 
@@ -767,6 +779,7 @@ MEANINGS = {
         "answers cut before the connection is closed": CutsBeforeClose,
     },
     ("every_form_of_request_is_accepted", "response-framing"): {"answers cut in HTTP/1.0": CutsBeforeClose},
+    ("concurrent_requests_get_their_own_answers", "answer-matches-request"): {"a shared buffer": SharesBuffer},
     ("one_connection_serves_many_requests", "connection-persistence"): {"an error repeated": RepeatsErrors},
     ("expect_100_continue_is_honoured", "expect-continue"): {"`100-Continue` ignored": ExpectsSmallLetters},
     ("expect_100_continue_is_honoured", "request-framing"): {"a long expected body cut": LosesExpectedBody},

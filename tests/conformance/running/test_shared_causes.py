@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+from chainproof.conformance.checks.shared_state import no_answer_contains_data_of_another_request
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.probing.outputs.difference_confirmation import confirm_differences
 from chainproof.conformance.probing.requester import Requester
@@ -132,3 +133,25 @@ def test_a_status_by_chance_is_one_finding() -> None:
 
     assert {"object-accepted": 3, "body-required": 1} == causes
     assert {"invalid-json-rejected", "non-object-rejected"} <= recorder.coverage.not_exercised.keys()
+
+
+def test_errors_with_data_of_other_requests_are_one_finding() -> None:
+    """Whatever their statuses are, and although the data make an error invalid."""
+    last: list[bytes] = [b""]
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        left, last[0] = last[0], answer.body
+        if answer.status >= 400 and len(left) > 2000:
+            answer = replace(answer, body=answer.body + left[len(answer.body) :])
+        return answer
+
+    def send(requester: Requester) -> None:
+        no_answer_contains_data_of_another_request(requester)
+        requester.send(requester.build_request(json.dumps({"text": "x" * 3000}).encode()))
+        requester.send(requester.build_request(b"[]"))
+
+    [found], recorder = findings_for(server, send)
+
+    assert "answer-matches-request" == found.clause
+    assert "error-json × " in "".join(recorder.coverage.notes)
