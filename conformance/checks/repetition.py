@@ -57,6 +57,8 @@ _FREQUENCIES = (0.1, 0.01, 0.001)
 _KINDS = ("valid", "unauthenticated", "invalid")
 _LEAST = 200
 """Requests with enough of each kind among them."""
+_ADDED_BYTES = (0, 0, 0, 500, 3000)
+"""Bytes by which bodies are longer, each as often: a gateway may send long outputs in another way."""
 _MORE_TIME = 4
 """How many times as long the check may take until each kind has that many."""
 _BURSTS = (16, 64, 256)
@@ -127,7 +129,7 @@ def _mixed_requests(requester: Requester, rng: random.Random) -> Iterator[tuple[
     number = 0
     while True:
         number += 1
-        body = requester.unique_input(f"rare {rng.random()}", rng.choice((0, 0, 0, 500)))
+        body = requester.unique_input(f"rare {rng.random()}", rng.choice(_ADDED_BYTES))
         request = requester.build_request(body, label="one of many plain requests")
         kind = rng.choices(_KINDS, (6, 2, 2))[0]
         if kind == "unauthenticated":

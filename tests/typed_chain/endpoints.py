@@ -189,6 +189,19 @@ class CompressedSwapped(TypedEndpoint):
         return replace(answer, body=self.shared, extra_fields=(("Content-Encoding", "gzip"),))
 
 
+@fault("the end of a long output follows an error", MIXED_UP | {"error-json"})
+class KeepsLongOutputs(TypedEndpoint):
+    """A buffer with a long output is used for the next error without being emptied."""
+
+    left = b""
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = super().__call__(request)
+        left, self.left = self.left, answer.body
+        is_spoilt = answer.status == 400 and len(left) > 3000
+        return replace(answer, body=answer.body + left[len(answer.body) :]) if is_spoilt else answer
+
+
 @fault("one member is shared under concurrency", MIXED_UP)
 class SharedMember(TypedEndpoint):
     """One argument is kept in an attribute of the chain."""

@@ -73,11 +73,13 @@ def _send_equal_inputs(requester: Requester, count: int) -> None:
     bodies = distinct_bodies(requester, source, count)
     for body in (*bodies, *reversed(bodies)):
         requester.send(requester.build_request(body, label="an input sent twice"))
+    long_inputs: list[bytes] = []
     for length in _LONG_TEXTS:
         long = source.longer(length)
         one, two = encoded(long.unique()), encoded(long.unique())
         if not _is_fast(requester, one):
             break
+        long_inputs.append(two)
         for body in (two, two, one, one):
             requester.send(requester.build_request(body, label="a long input sent again"))
     for number, body in enumerate(bodies):
@@ -88,7 +90,7 @@ def _send_equal_inputs(requester: Requester, count: int) -> None:
         for body in bodies[:2]:
             requester.send(requester.build_request(body, label=f"an input sent again after {label}"))
     _send_after_invalid_ones(requester, source, bodies)
-    _send_on_one_connection(requester, bodies)
+    _send_on_one_connection(requester, bodies, long_inputs[:1])
     judge_equivalent_inputs(requester, source)
     # The target runs in real time: a cached answer has to expire.
     time.sleep(min(requester.waits.idle, _PAUSE, requester.time_budget.left))
@@ -139,11 +141,12 @@ def _send_after_invalid_ones(requester: Requester, source: InputSource, bodies: 
                 requester.send(requester.build_request(body, label=f"an input sent again after an invalid `{name}`"))
 
 
-def _send_on_one_connection(requester: Requester, bodies: Sequence[bytes]) -> None:
-    """Send inputs one after another, and then each after errors, on a connection of their own."""
+def _send_on_one_connection(requester: Requester, bodies: Sequence[bytes], long_inputs: Sequence[bytes]) -> None:
+    """Send inputs one after another, then each after errors, and errors after long outputs, on a connection of their own."""
     with requester.raw_connection() as connection:
         after_errors = [each for body in bodies[:2] for each in (b'{"a":', body, b"{}", body)]
-        for body in (*bodies, *bodies, *after_errors):
+        after_long = [each for body in long_inputs for each in (body, b'{"a":', body, b"{}")]
+        for body in (*bodies, *bodies, *after_errors, *after_long):
             request = requester.prepare(requester.build_request(body, label="one of several inputs on a connection"))
             connection.send_request(request)
             received = connection.read_answer(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import re
 import socket
 import threading
@@ -581,6 +582,18 @@ class CutsBeforeClose(EndpointHandler):
         return super().send_answer(request, answer)
 
 
+class CutsLongOutputs:
+    """A gateway that cuts every 20th long output."""
+
+    def __init__(self) -> None:
+        self._counted = itertools.count(1)
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        is_cut = answer.status == 200 and len(answer.body) > 2000 and next(self._counted) % 20 == 0
+        return replace(answer, raw=answer_bytes(answer)[:-500]) if is_cut else answer
+
+
 class SharesBuffer:
     """A gateway that compresses concurrent answers in one buffer."""
 
@@ -779,6 +792,9 @@ MEANINGS = {
         "answers cut before the connection is closed": CutsBeforeClose,
     },
     ("every_form_of_request_is_accepted", "response-framing"): {"answers cut in HTTP/1.0": CutsBeforeClose},
+    ("repeated_requests_are_answered_consistently", "response-framing"): {
+        "long outputs cut by chance": CutsLongOutputs
+    },
     ("concurrent_requests_get_their_own_answers", "answer-matches-request"): {"a shared buffer": SharesBuffer},
     ("one_connection_serves_many_requests", "connection-persistence"): {"an error repeated": RepeatsErrors},
     ("expect_100_continue_is_honoured", "expect-continue"): {"`100-Continue` ignored": ExpectsSmallLetters},
