@@ -7,8 +7,10 @@ answers, each to another value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from chainproof.chain_schema.error_text import format_path
 from chainproof.json_text import JSON
@@ -38,6 +40,12 @@ _TYPED_TEXTS = ("007", "1e3", "true", "no")
 """Texts that are of another type in YAML, CSV or a query."""
 _STEM = 8
 """Unique characters at the beginning of a text, by which it is recognised."""
+_NORMALIZED: dict[str, Callable[[str], str]] = {
+    "without spaces at their ends": str.strip,
+    "with composed characters": partial(unicodedata.normalize, "NFC"),
+    "with other line ends": lambda text: text.replace("\r\n", "\n"),
+}
+"""How texts may come back although they mean the same."""
 _BETWEEN_WORDS = " - "
 """Characters at which chains cut texts on purpose, such as those that return tokens or the first word."""
 _LONG_TEXT = 300
@@ -104,6 +112,47 @@ def _judge_source(requester: Requester, source: InputSource) -> None:
         if texts and _judge_unusual_text(requester, source, texts, label, unusual):
             break
     _judge_long_texts(requester, source)
+    _note_normalized_texts(requester, source, texts)
+
+
+def _note_normalized_texts(requester: Requester, source: InputSource, texts: Mapping[Place, _Returned]) -> None:
+    """Enter which texts come back normalized. A chain may do that on purpose, or a gateway by mistake."""
+    stem = unique_text(source.rng, _STEM)
+    value = source.value
+    for place in texts:
+        changed = with_value(value, place, f" {stem}e\u0301\r\n{stem[:2]} ")
+        value = changed if source.accepts(changed) else value
+    output = send_alone(requester, encoded(value), "texts that may be normalized") if texts else None
+    found: dict[str, list[str]] = {}
+    for place, where in texts.items():
+        how = how_normalized(value_at(value, place), where.value_in(output))
+        found.setdefault(how, []).append(f"`{format_place(place)}`")
+    for how, places in found.items():
+        if how:
+            requester.note(
+                f"texts of {', '.join(places)} come back {how}. A chain may do that, so it is no finding; if yours does not, "
+                "something between it and its callers does"
+            )
+
+
+def how_normalized(sent: object, returned: object) -> str:
+    r"""
+    How a text that came back differs from an equal one that was sent; empty if it does not, or if it is not equal.
+
+    >>> how_normalized(" a\r\nb", "a\nb"), how_normalized("a b", "a b"), how_normalized("a b", "b")
+    ('without spaces at their ends, with other line ends', '', '')
+    """
+    if not isinstance(sent, str) or not isinstance(returned, str) or _normalized(sent) != _normalized(returned):
+        return ""
+    return ", ".join(
+        how for how, change in _NORMALIZED.items() if change(sent) != sent and change(returned) == returned
+    )
+
+
+def _normalized(text: str) -> str:
+    for change in _NORMALIZED.values():
+        text = change(text)
+    return text
 
 
 def _returned_values(requester: Requester, source: InputSource) -> dict[Place, _Returned]:

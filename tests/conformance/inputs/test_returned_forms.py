@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -86,3 +87,26 @@ def test_a_value_that_comes_back_as_another_is_found(run_suite: RunSuite, name: 
 def test_a_chain_that_changes_values_on_purpose_is_not_accused(run_suite: RunSuite, name: str) -> None:
     """It may leave out what is empty, and shorten times."""
     assert [] == run_suite(served(CORRECT[name]), input_schema=SCHEMA, checks=BOUNDS).lines
+
+
+TEXTS = Schema(
+    source="text.json",
+    document={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+)
+NORMALIZED: dict[str, Callable[[str], str]] = {
+    "without spaces at their ends": str.strip,
+    "with composed characters": lambda text: unicodedata.normalize("NFC", text),
+    "with other line ends": lambda text: text.replace("\r\n", "\n"),
+    "": str.upper,
+}
+
+
+@pytest.mark.parametrize("how", NORMALIZED)
+def test_normalized_texts_are_noted(run_suite: RunSuite, how: str) -> None:
+    """Nobody can tell a chain that does so on purpose from a gateway that should not, so it is no finding."""
+    endpoint = typed_chain(TEXTS, lambda value: json_output({"text": NORMALIZED[how](value["text"])}))
+    result = run_suite(endpoint, checks=BOUNDS, input_schema=TEXTS)
+    notes = [each for each in result.finding_recorder.coverage.notes if "come back" in each]
+
+    assert [] == result.lines
+    assert [f"texts of `text` come back {how}" for how in (how,) if how] == [each.partition(".")[0] for each in notes]
