@@ -126,7 +126,7 @@ def _note_normalized_texts(requester: Requester, source: InputSource, texts: Map
     found: dict[str, list[str]] = {}
     for place, where in texts.items():
         how = how_normalized(value_at(value, place), where.value_in(output))
-        found.setdefault(how, []).append(f"`{format_place(place)}`")
+        found.setdefault(how, []).append(f"`{format_path(place)}`")
     for how, places in found.items():
         if how:
             requester.note(
