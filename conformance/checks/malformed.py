@@ -211,6 +211,8 @@ def an_expected_body_is_never_read_as_a_request(requester: Requester) -> None:
     ):
         prepared = requester.prepare(replace(request, valid_message=False))
         answers = _answers_to_expectation(requester, prepared, hidden, reference)
+        if answers and answers[0].is_success:
+            continue  # it was not rejected, so its body shows nothing
         accepted = next((each for each in answers if each.is_success), None)
         if accepted is None:
             requester.record_rejection(http_clauses.MESSAGE_BOUNDARY)

@@ -49,6 +49,9 @@ _PER_ITEM = "a result for each item"
 _OUTPUTS = ("another", "status 2", "`")
 """How a violation begins that is about an output, and not an error or a lasting change."""
 _LEAK = re.compile(r"status [45]\d\d with data of another request")
+_CHANGED_OUTPUT = frozenset({clauses.REQUEST_ISOLATION, clauses.ANSWER_REPEATABLE})
+_ANOTHER_VALUE = "another "
+"""How a violation begins that is about a value of an output."""
 _SPOILT = frozenset({clauses.ERROR_JSON, clauses.ERROR_OBJECT})
 """Clauses that an error violates if data of other requests follow it."""
 _STATUS = re.compile(r"status \d{3}")
@@ -58,6 +61,7 @@ def merge_shared_causes(requester: Requester) -> None:
     """Count findings with the one that has their cause. As far as that has to be tried again, a few requests are sent."""
     with suppress(CheckSkipped):  # nothing more may be sent
         _merge_leaks(requester)
+        _merge_lasting_changes(requester)
         _merge_mixed_up_answers(requester)
         _merge_statuses_by_chance(requester)
 
@@ -84,6 +88,19 @@ def _merge_leaks(requester: Requester) -> None:
     why = "so they had data of other requests"
     _merge(requester, root, [each for each in leaks if each.key != root.key], "", "")
     _merge(requester, root, spoilt, "errors had data of other requests", why)
+
+
+def _merge_lasting_changes(requester: Requester) -> None:
+    """Count outputs that an earlier input has changed as one finding, whether it was recognised as the cause or not."""
+    found = [
+        (each, violation.clause)
+        for each, violation, _ in requester.finding_recorder.evidence()
+        if violation.clause in _CHANGED_OUTPUT and violation.actual.startswith(_ANOTHER_VALUE)
+    ]
+    root = next((each for each, clause in found if clause is clauses.REQUEST_ISOLATION), None)
+    if root is not None:
+        others = [each for each, _ in found if each.key != root.key]
+        _merge(requester, root, others, "outputs were changed by earlier inputs", "")
 
 
 def _merge_mixed_up_answers(requester: Requester) -> None:

@@ -736,3 +736,14 @@ def test_a_wrong_length_is_one_finding(run_suite: RunSuite) -> None:
     result = run_suite(short, checks=checks)
 
     assert ["response-framing"] == [each.clause for each in result.findings], result.lines
+
+
+def test_a_body_is_no_request_of_its_own_if_the_request_was_accepted(run_suite: RunSuite) -> None:
+    """A target that answers anything with the right key, such as a cache, has rejected nothing: one answer is no second request."""
+
+    def lenient(request: EndpointRequest) -> EndpointAnswer:
+        return EndpointAnswer(status=200, body=b"{}") if request.authorized else correct_endpoint(request)
+
+    checks = [each for each in WIRE_CHECKS if each.name == "an_expected_body_is_never_read_as_a_request"]
+
+    assert "message-boundary" not in run_suite(lenient, checks=checks).clauses

@@ -13,6 +13,7 @@ from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.probing.outputs.difference_confirmation import confirm_differences
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.runner.shared_causes import merge_shared_causes
+from chainproof.contract import clauses
 from chainproof.results.finding import Finding
 
 from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error
@@ -155,3 +156,26 @@ def test_errors_with_data_of_other_requests_are_one_finding() -> None:
 
     assert "answer-matches-request" == found.clause
     assert "error-json × " in "".join(recorder.coverage.notes)
+
+
+def test_what_an_argument_that_sticks_changes_is_one_finding() -> None:
+    """The next output is another one, and so are all later ones."""
+
+    def send(requester: Requester) -> None:
+        for actual in (
+            "another value of `mode` after an input with other arguments",
+            "another value of `top` ever since",
+        ):
+            requester.record_clause(
+                clauses.REQUEST_ISOLATION, requester.build_request(), expected="the same answer", actual=actual
+            )
+        requester.record_clause(
+            clauses.ANSWER_REPEATABLE,
+            requester.build_request(),
+            expected="the same answer",
+            actual="another value of `top`",
+        )
+
+    [found], _ = findings_for(correct_endpoint, send)
+
+    assert (found.clause, found.count) == ("request-isolation", 3)
