@@ -404,12 +404,15 @@ def _steered(request: CheckRequest, terms: Terms) -> _PartExpectation:
 
 def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
-    A 200 for an object that the chain accepts. Other objects have no expectation: the service rejects some objects that do
-    not match a chain's signature, and coerces or ignores other differences. Nor has a number that not every type has, unless
-    the chain has accepted the same input before.
+    A 200 for an object that the chain accepts, and a 200 or 400 for one that only its model reads. Others have no expectation: the
+    service rejects some objects that do not match a chain's signature, and coerces or ignores other differences. Nor has a number
+    that not every type has, unless the chain has accepted the same input before.
     """
-    if not accepts_body(terms, request.body) or is_rejection_left_open(terms, request.body):
+    if is_rejection_left_open(terms, request.body):
         return None
+    if not accepts_body(terms, request.body):
+        allowed = frozenset({200}) | statuses(ErrorCode.CLIENT_ERROR, terms.contract)
+        return _with_status(clauses.OBJECT_ACCEPTED, allowed) if _is_read_by_model(terms, request.body) else None
     if request.values("content-type") == ("application/json",):
         allowed = frozenset({200})
         if _is_own_nesting_left_open(terms, request.body):
@@ -417,6 +420,16 @@ def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
         return _with_status(clauses.OBJECT_ACCEPTED, allowed)
     # The reason of a rejection is the media type only if the chain accepts the input in the usual one: a schema may be wrong.
     return _with_status(clauses.MEDIA_TYPE_PARAMETERS, frozenset({200})) if _has_accepted(terms, request.body) else None
+
+
+def _is_read_by_model(terms: Terms, body: bytes | None) -> bool:
+    """
+    True if the model of the chain's class accepts an input that does not match its schema, such as a time without an offset or a
+    number as text. The chain may reject it, and must not fail.
+    """
+    value = parse_json(body or b"")
+    model = terms.input_schema.model if terms.input_schema is not None else None
+    return model is not None and isinstance(value, dict) and model.accepts(value)
 
 
 def _has_accepted(terms: Terms, body: bytes | None) -> bool:

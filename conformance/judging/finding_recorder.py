@@ -35,6 +35,7 @@ from chainproof.stored_text import (
 )
 
 from ..transport.request import CheckRequest, reproduction_command
+from .output_comparison import OutputSign
 
 _MAX_CASES = 12
 """How many request labels a finding names."""
@@ -57,6 +58,8 @@ class Evidence:
     """The answer's body; None if there is none, or if bodies are not stored."""
     deadline: Seconds | None = None
     """The missed deadline; None if there was an answer."""
+    sign: OutputSign | None = None
+    """What shows the violation in the output alone, where only other outputs told that it is wrong."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -115,7 +118,7 @@ class FindingRecorder:
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """Enter the clauses that one exchange exercised and violates."""
-        found = tuple(replace(each, actual=self._stored(each.actual, MAX_FOUND_LENGTH)) for each in violations)
+        found = tuple(map(self.as_stored, violations))
         if evidence.request_id:
             evidence = replace(evidence, request_id=self._stored(evidence.request_id, MAX_ID_LENGTH))
         if found and evidence.server:
@@ -126,6 +129,10 @@ class FindingRecorder:
             self._violated.update(violated)
             for violation in found:
                 self._add(violation, evidence)
+
+    def as_stored(self, violation: Violation) -> Violation:
+        """A violation as findings have it: without secrets, and not too long."""
+        return replace(violation, actual=self._stored(violation.actual, MAX_FOUND_LENGTH))
 
     def _stored(self, text: str, max_length: int) -> str:
         return stored(text, max_length, self._redact)
@@ -260,6 +267,11 @@ class FindingRecorder:
                 self._violated[name] = 0
                 self._undecided[name] = why
 
+    def use_evidence(self, key: tuple[str, str, str], violation: Violation, evidence: Evidence) -> None:
+        """Show another exchange with the same violation in a finding."""
+        with self._lock:
+            self._findings[key] = self._with_evidence(self._findings[key], violation, evidence)
+
     def exercise_count(self, clause: Clause) -> int:
         """How often a clause has been exercised."""
         return self._count(clause.id)
@@ -312,19 +324,23 @@ class FindingRecorder:
         first = self._evidence[key][1]
         is_smaller = evidence.check == first.check and evidence.size < first.size
         if is_smaller and key not in self._tried:
-            self._evidence[key] = violation, evidence
-            smaller = self._finding(violation, evidence)
-            known = replace(
-                known,
-                actual=smaller.actual,
-                reproduce=smaller.reproduce,
-                request_id=smaller.request_id,
-                server=smaller.server,
-                answer_body=smaller.answer_body,
-            )
+            known = self._with_evidence(known, violation, evidence)
         if self._by_check[evidence.check, key] == 1:
             known = replace(known, checks=known.checks + 1)
         self._findings[key] = known.with_added_count()
+
+    def _with_evidence(self, known: Finding, violation: Violation, evidence: Evidence) -> Finding:
+        """The finding with other evidence."""
+        self._evidence[self.finding_key(violation)] = violation, evidence
+        other = self._finding(violation, evidence)
+        return replace(
+            known,
+            actual=other.actual,
+            reproduce=other.reproduce,
+            request_id=other.request_id,
+            server=other.server,
+            answer_body=other.answer_body,
+        )
 
     @staticmethod
     def _with_case(known: Finding, evidence: Evidence) -> Finding:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import struct
 from collections.abc import Iterator
 from urllib.parse import unquote, unquote_plus
 
@@ -38,15 +39,22 @@ def is_misread_number(sent: int | str, returned: object) -> bool:
 
     >>> is_misread_number(2**53 + 1, 2**53), is_misread_number(2**31 + 5, 5 - 2**31), is_misread_number(2**40, 2**31 - 1)
     (True, True, False)
+    >>> is_misread_number(2**31 + 12_345, 2_147_495_936)
+    True
     """
     if isinstance(sent, str) and isinstance(returned, bool):
         return True
     if not is_number(returned):
         return False
-    if isinstance(sent, str) or float(returned) == float(sent):
+    if isinstance(sent, str) or float(returned) in (float(sent), _single_precision(sent)):
         return True
     is_limit = (int(returned) + 1) & int(returned) == 0
     return isinstance(returned, int) and not is_limit and (sent - returned) % _WRAPPED == 0
+
+
+def _single_precision(number: int) -> float:
+    """The nearest number of those that have 32 bits."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
 def is_misread_text(before: str, unusual: str, after: str, returned: object) -> bool:

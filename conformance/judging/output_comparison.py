@@ -19,6 +19,9 @@ Path = tuple[str, ...]
 Leaves = Mapping[Path, tuple[object, ...]]
 """The values at each path, in the order of the output."""
 
+OutputSign = tuple[Path, tuple[object, ...]]
+"""A path and the values there, by which an output is recognised as the one that was found."""
+
 ANY_ITEM = "[]"
 _TOLERANCE = 1e-4
 """Relative difference up to which two fractions are equal: long sums of 32-bit numbers differ by about so much with their order."""

@@ -23,6 +23,7 @@ from ..judging.finding_recorder import Evidence, FindingRecorder
 from ..judging.judge import AnswerHistory, Judgement, is_busy, judge, misframed, request_secrets
 from ..judging.known_answers import KnownAnswers
 from ..judging.message_dates import MessageDates
+from ..judging.output_comparison import OutputSign
 from ..judging.request_ids import SeenRequestIds
 from ..judging.request_texts import RequestTexts
 from ..transport.client import Client
@@ -128,13 +129,17 @@ class AnswerRecorder:
         return JudgedExchange(request=request, answer=answer, violations=judgement.violations)
 
     def record_clause(
-        self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None
+        self,
+        clause: Clause,
+        violation: Violation | None,
+        request: CheckRequest,
+        answer: Answer | None = None,
+        sign: OutputSign | None = None,
     ) -> None:
         """Enter that several answers together exercised a clause, and its violation if there is one."""
         if not is_waived(clause, self._terms.contract):
-            self._finding_recorder.record(
-                (clause,), () if violation is None else (violation,), self._evidence(request, answer)
-            )
+            evidence = replace(self._evidence(request, answer), sign=sign)
+            self._finding_recorder.record((clause,), () if violation is None else (violation,), evidence)
 
     def _repeated(self, request: CheckRequest, answer: Answer | None) -> tuple[Clause, ...]:
         """The clause that an answer exercises if it was compared with an earlier one."""

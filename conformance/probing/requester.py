@@ -26,6 +26,7 @@ from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, canonical_json, expectation
 from ..judging.judge import BUSY_STATUSES, HTTP_REJECTION_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
+from ..judging.output_comparison import OutputSign
 from ..judging.request_texts import RequestTexts
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client, connection_failure
@@ -317,10 +318,14 @@ class Requester(CheckContext):
         *,
         expected: str = "",
         actual: str | None = None,
+        sign: OutputSign | None = None,
     ) -> None:
-        """Enter that one or several answers exercised a clause, and violated it if there is an *actual* value."""
+        """
+        Enter that one or several answers exercised a clause, and violated it if there is an *actual* value. If the output alone shows
+        the violation, *sign* is what it has.
+        """
         violation = None if actual is None else Violation(clause=clause, expected=expected, actual=actual)
-        self._recorder.record_clause(clause, violation, request, answer)
+        self._recorder.record_clause(clause, violation, request, answer, sign)
 
     def record_violation(
         self, violation: Violation, request: CheckRequest, answer: Answer | None = None, *, check: str = ""

@@ -159,7 +159,7 @@ def _merge_statuses_by_chance(requester: Requester) -> None:
 
 def _is_by_chance(requester: Requester, violation: Violation, evidence: Evidence) -> bool:
     """True if a request does not show its violation whenever it is sent."""
-    return not all(shows_violation(requester, violation, evidence.request) for _ in _PAUSES)
+    return not all(shows_violation(requester, violation, evidence.request, evidence.sign) for _ in _PAUSES)
 
 
 def _merge(requester: Requester, root: Finding, merged: list[Finding], reason: str, why: str) -> None:
@@ -193,7 +193,7 @@ def _is_consequence(requester: Requester, violation: Violation, evidence: Eviden
         pause: Seconds = min(part * requester.waits.idle, requester.time_budget.left)
         time.sleep(pause)  # the target runs in real time: a stored answer may have to expire
         fresh = _fresh(evidence.request, rng)
-        if not shows_violation(requester, violation, fresh):
+        if not shows_violation(requester, violation, fresh, evidence.sign):
             return True
     return False
 

@@ -27,6 +27,7 @@ from ...probing.input_source import InputSource, input_source
 from ...probing.outputs.item_results import judge_item_results
 from ...probing.requester import Requester
 from ...probing.returned.replaced_values import judge_replaced_values, judge_returned_files
+from ...probing.returned.returned_decimals import judge_returned_decimals
 from ...probing.returned.returned_objects import judge_returned_objects
 from ...probing.returned.returned_times import judge_returned_times
 from ...probing.returned.returned_values import judge_returned_values
@@ -71,6 +72,7 @@ def values_at_their_bounds_are_accepted(requester: Requester) -> None:
     judge_returned_values(requester, source)
     judge_returned_objects(requester, source)
     judge_returned_times(requester, source)
+    judge_returned_decimals(requester, source)
     judge_replaced_values(requester, source)
     # Some chains return an argument only if no other one says what to do with it.
     for each in source.and_bare():

@@ -138,6 +138,7 @@ def _judge_equal_items(requester: Requester, source: InputSource, place: Place, 
     """Record whether two equal items of an array have different results or equal numbers. True after a violation."""
     value: JSON = None
     different, misnumbered = paths.results, paths.numbers
+    output: Leaves = {}
     for _ in range(_EQUAL_ROUNDS):
         first, second = similar_items(source.value, place, source.places, 2, source.rng)
         value = with_value(source.value, place, [first, second, first])
@@ -159,7 +160,7 @@ def _judge_equal_items(requester: Requester, source: InputSource, place: Place, 
         found = (min(each.path for each in different), "another result for an equal item")
     else:
         found = (min(misnumbered), "equal items have the same number")
-    _record(requester, place, value, 3, found)
+    _record(requester, place, value, 3, found, shown=output)
     return True
 
 
@@ -316,8 +317,10 @@ def _label(place: Place, count: int) -> str:
     return f"`{format_path(place)}` with {count} different items"
 
 
-def _record(requester: Requester, place: Place, value: JSON, count: int, found: tuple[Path, str]) -> None:
-    """Enter the violation of an input with *count* items."""
+def _record(
+    requester: Requester, place: Place, value: JSON, count: int, found: tuple[Path, str], *, shown: Leaves | None = None
+) -> None:
+    """Enter the violation of an input with *count* items. If an output alone shows it, *shown* is the output."""
     path, what = found
     request = requester.build_request(encoded(value), label=_label(place, count))
     requester.record_clause(
@@ -325,4 +328,5 @@ def _record(requester: Requester, place: Place, value: JSON, count: int, found: 
         request,
         expected="a result for each item in the order of the items, as for few items",
         actual=f"`{format_output_path(path)}`: {what}",
+        sign=None if shown is None else (path, shown.get(path, ())),
     )

@@ -28,14 +28,14 @@ def judge_similar_inputs(requester: Requester, source: InputSource, limit: int) 
         return
     for each in source.variations_by_argument()[:limit]:
         for is_changed_first in (False, True):
-            if source.accepts(with_value(source.value, each.place, each.value)):
-                _judge_variation(requester, source, each, is_changed_first=is_changed_first)
+            if source.accepts(with_value(source.value, each.place, each.value)) and _is_changed_by(
+                requester, source, each, is_changed_first=is_changed_first
+            ):
+                return  # others have the same cause
 
 
-def _judge_variation(
-    requester: Requester, source: InputSource, variation: Variation, *, is_changed_first: bool
-) -> None:
-    """Record whether one such answer changes, each time with another input."""
+def _is_changed_by(requester: Requester, source: InputSource, variation: Variation, *, is_changed_first: bool) -> bool:
+    """Record whether one such answer changes, each time with another input. True after a violation."""
 
     def changed_paths(*, is_between: bool) -> tuple[frozenset[Path], JSON]:
         value = source.unique()
@@ -59,6 +59,7 @@ def _judge_variation(
         actual = f"another `{format_output_path(min(paths))}` after an equal input with {variation.label}"
     request = requester.build_request(encoded(value), label=f"an input again after one with {variation.label}")
     requester.record_clause(clauses.REQUEST_ISOLATION, request, expected="the same answer as before", actual=actual)
+    return bool(paths)
 
 
 # ------------------------------------------------------------------ outputs that grow

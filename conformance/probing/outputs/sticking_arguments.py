@@ -7,6 +7,7 @@ from itertools import islice
 
 from chainproof.contract import clauses
 from chainproof.json_text import JSON, is_number, parse_json
+from chainproof.stored_text import beginning
 
 from ...inputs.bound_values import without_optional_members
 from ...inputs.input_variations import Place, encoded, value_at, with_value, without_member
@@ -23,6 +24,8 @@ _MAX_WORDS = 3
 """Further values of enumerations that an input has in every place."""
 _CASES: dict[Depth, int] = {Depth.QUICK: 24, Depth.STANDARD: 48, Depth.DEEP: 100}
 """Inputs that are sent after inputs with other arguments."""
+_SHOWN = 200
+"""Characters of such an input that a finding shows."""
 _CONFIRMATIONS = 5
 _CONTROLS = 6
 """Answers that must be equal before a difference is no chance."""
@@ -42,7 +45,8 @@ def judge_sticking_arguments(requester: Requester, source: InputSource) -> bool:
             continue
         actual = None
         if paths and _is_constant(requester, body, paths):
-            actual = f"another value of `{format_output_path(min(paths))}` after an input with other arguments"
+            other = beginning(encoded(others[0]), _SHOWN)
+            actual = f"another value of `{format_output_path(min(paths))}` after an input like {other}"
         request = requester.build_request(body, label="a simple input after one with many arguments")
         requester.record_clause(clauses.REQUEST_ISOLATION, request, expected="the same answer as before", actual=actual)
         if actual is not None:

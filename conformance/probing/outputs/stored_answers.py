@@ -26,6 +26,7 @@ _VARIATIONS: dict[Depth, int] = {Depth.QUICK: 10, Depth.STANDARD: 40, Depth.DEEP
 """Changes of one value that are tried with each unique value."""
 _LONG_KEY = 36
 """Characters of texts that differ at their end only."""
+_MORE_WORDS = " and a few more words"
 _LONG_BEGINNING = 1_200
 """Characters of texts that have more than a cache may look at."""
 _SIMILAR_PLACES = 3
@@ -77,8 +78,12 @@ def _is_cached_on_a_beginning(requester: Requester, source: InputSource) -> bool
         text = value_at(long.value, place)
         if not isinstance(text, str) or len(text) <= _LONG_KEY or is_identifier(place):
             continue
-        label = f"`{format_path(place)}` with another end"
-        if CacheProbe(requester, long, place).find(_other_end(place), place, label):
+        probe, name = CacheProbe(requester, long, place), format_path(place)
+        if probe.find(_other_end(place), place, f"`{name}` with another end"):
+            return True
+        # Some outputs do not have the end of a text, and depend on its length.
+        longer = _longer_end(place)
+        if source.accepts(longer(long.value)) and probe.find(longer, place, f"`{name}` with more words at its end"):
             return True
     return False
 
@@ -86,6 +91,11 @@ def _is_cached_on_a_beginning(requester: Requester, source: InputSource) -> bool
 def _other_end(place: Place) -> Change:
     """The change of the end of a text, whatever its beginning is."""
     return lambda value: with_value(value, place, with_other_end(str(value_at(value, place))))
+
+
+def _longer_end(place: Place) -> Change:
+    """The change that adds words to a text."""
+    return lambda value: with_value(value, place, f"{value_at(value, place)}{_MORE_WORDS}")
 
 
 def _is_cached_on_a_part(

@@ -11,7 +11,7 @@ from chainproof.contract import clauses
 from chainproof.json_text import JSON, is_number
 
 from ...inputs.input_variations import Place, encoded, value_at, with_value, without_member
-from ...judging.output_comparison import Leaves, Path, format_output_path
+from ...judging.output_comparison import Leaves, OutputSign, Path, format_output_path
 from ..input_source import InputSource
 from ..outputs.difference_confirmation import send_alone
 from ..requester import Requester
@@ -72,7 +72,7 @@ def _judge_falsy(
             # Some chains document 0 as a sign for the default.
             requester.note(f"{label} gives {text}. That is wrong unless 0 stands for the default, so it is no finding")
         else:
-            record_replaced(requester, value, label, text)
+            record_replaced(requester, value, label, text, (path, (instead,)))
         return
 
 
@@ -114,7 +114,9 @@ def _judge_file(requester: Requester, source: InputSource, place: Place) -> None
             continue
         problem = _problem(text, output, path)
         if problem is not None:
-            record_replaced(requester, value, f"a file of {size} bytes as `{format_path(place)}`", problem)
+            record_replaced(
+                requester, value, f"a file of {size} bytes as `{format_path(place)}`", problem, (path, output[path])
+            )
             return
 
 
@@ -140,11 +142,12 @@ def _problem(sent: str, output: Leaves, path: Path) -> str | None:
     return None
 
 
-def record_replaced(requester: Requester, value: JSON, label: str, found: str) -> None:
-    """Enter a value that came back as another one."""
+def record_replaced(requester: Requester, value: JSON, label: str, found: str, sign: OutputSign) -> None:
+    """Enter a value that came back as another one. *sign* is what the output has."""
     requester.record_clause(
         clauses.ECHO_EXACT,
         requester.build_request(encoded(value), label=label),
         expected="the value that was sent, as for other values",
         actual=found,
+        sign=sign,
     )

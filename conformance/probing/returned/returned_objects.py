@@ -73,7 +73,8 @@ def _judge_members(requester: Requester, source: InputSource, place: Place, path
     for name, sample in members.items():
         for returned in output.get((*path, name), ()):
             if has_other_type(sample, returned):
-                record_replaced(requester, value, label, _difference(path, sample, returned))
+                sign = ((*path, name), output[*path, name])
+                record_replaced(requester, value, label, _difference(path, sample, returned), sign)
                 return True
     return False
 
@@ -84,9 +85,10 @@ def _judge_empty(requester: Requester, source: InputSource, place: Place, path: 
     if not source.accepts(value):
         return
     label = f"an empty object as `{format_path(place)}`"
-    for returned in (send_alone(requester, encoded(value), label) or {}).get(path, ()):
+    found = (send_alone(requester, encoded(value), label) or {}).get(path, ())
+    for returned in found:
         if has_other_type({}, returned):
-            record_replaced(requester, value, label, _difference(path, {}, returned))
+            record_replaced(requester, value, label, _difference(path, {}, returned), (path, found))
 
 
 def has_other_type(sent: JSON, returned: object) -> bool:

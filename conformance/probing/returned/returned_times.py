@@ -41,6 +41,7 @@ def judge_returned_times(requester: Requester, source: InputSource) -> None:
                     request,
                     expected="the instant that was sent",
                     actual=f"{found[0]} instead of {_TIMES[0]} at `{format_output_path(path)}`",
+                    sign=(path, (found[0],)),
                 )
                 return
 

@@ -8,12 +8,12 @@ answers, each to another value.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from chainproof.chain_schema.error_text import format_path
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, is_number
 
 from ...inputs.input_variations import (
     Place,
@@ -157,10 +157,29 @@ def _normalized(text: str) -> str:
 
 def _returned_values(requester: Requester, source: InputSource) -> dict[Place, _Returned]:
     """The places of the input whose values the output has."""
-    values = [source.unique() for _ in range(_RETURNED)]
+    found = _places_with_output(requester, [source.unique() for _ in range(_RETURNED)], source.places)
+    # Floats of 32 bits have the digits of small numbers only.
+    numbers = [each for each in source.places if each not in found and is_number(value_at(source.value, each))]
+    small = [_with_small_numbers(source, numbers, first) for first in range(11, 11 * (_RETURNED + 1), 11)]
+    return found | (_places_with_output(requester, small, numbers) if numbers else {})
+
+
+def _with_small_numbers(source: InputSource, places: Sequence[Place], first: int) -> JSON:
+    """The input with different small numbers in these places."""
+    value = source.value
+    for number, place in enumerate(places, start=first):
+        changed = with_value(value, place, number)
+        value = changed if source.accepts(changed) else value
+    return value
+
+
+def _places_with_output(
+    requester: Requester, values: Sequence[JSON], places: Sequence[Place]
+) -> dict[Place, _Returned]:
+    """Those places whose values the outputs have, each at the same place of each output."""
     outputs = [send_alone(requester, encoded(value), "an input with unique values") for value in values]
     found: dict[Place, _Returned] = {}
-    for place in source.places:
+    for place in places:
         sent = [value_at(value, place) for value in values]
         if len(set(map(repr, sent))) < _RETURNED:
             continue
@@ -187,10 +206,11 @@ def _judge_numbers(requester: Requester, source: InputSource, place: Place, wher
         value = with_value(source.value, place, sent)
         if not source.accepts(value):
             continue
-        returned = where.value_in(send_alone(requester, encoded(value), f"{sent!r} in an argument"))
+        output = send_alone(requester, encoded(value), f"{sent!r} in an argument")
+        returned = where.value_in(output)
         if returned != sent and is_misread_number(sent, returned):
             label, found = f"{sent!r} as `{format_path(place)}`", f"{returned!r} instead of {sent!r}"
-            _record(requester, value, label, where.path, found)
+            _record(requester, value, label, where.path, found, output=output)
             return
 
 
@@ -199,9 +219,11 @@ def _judge_booleans(requester: Requester, source: InputSource, place: Place, whe
     value = with_value(source.value, place, new=True)
     if not source.accepts(value):
         return
-    returned = where.value_in(send_alone(requester, encoded(value), "true in an argument"))
+    output = send_alone(requester, encoded(value), "true in an argument")
+    returned = where.value_in(output)
     if not isinstance(returned, bool) and returned in (1, "True", "true", "1"):
-        _record(requester, value, f"true as `{format_path(place)}`", where.path, f"{returned!r} instead of true")
+        label, found = f"true as `{format_path(place)}`", f"{returned!r} instead of true"
+        _record(requester, value, label, where.path, found, output=output)
 
 
 def _judge_typed_texts(requester: Requester, source: InputSource, texts: Mapping[Place, _Returned]) -> None:
@@ -218,7 +240,7 @@ def _judge_typed_texts(requester: Requester, source: InputSource, texts: Mapping
             returned = texts[place].value_in(output)
             if is_misread_number(sent, returned):
                 label, found = f"{sent!r} as `{format_path(place)}`", f"{returned!r} instead of {sent!r}"
-                _record(requester, value, label, texts[place].path, found)
+                _record(requester, value, label, texts[place].path, found, output=output)
                 return
 
 
@@ -236,20 +258,26 @@ def _judge_unusual_text(
     for place, stem in stems.items():
         returned = texts[place].value_in(output)
         is_misread = is_misread_text(stem, unusual, stem[:2], returned)
-        if is_misread and not (returned == stem and _returns_first_word(requester, source, place, texts[place])):
+        is_divided = returned == stem and _divides_texts(requester, source, place, texts[place], output)
+        if is_misread and not is_divided:
             found = f"{returned!r} instead of {value_at(value, place)!r}"
-            _record(requester, value, f"{label} in `{format_path(place)}`", texts[place].path, found)
+            _record(requester, value, f"{label} in `{format_path(place)}`", texts[place].path, found, output=output)
             return True
     return False
 
 
-def _returns_first_word(requester: Requester, source: InputSource, place: Place, where: _Returned) -> bool:
-    """True if the chain divides texts into words, or returns their beginning."""
+def _divides_texts(
+    requester: Requester, source: InputSource, place: Place, where: _Returned, output: Leaves | None
+) -> bool:
+    """
+    True if the chain divides texts into words, and does the same in an *output*: it has the first word of two, and the second one if
+    it has that usually.
+    """
     stem = unique_text(source.rng, _STEM)
     value = with_value(source.value, place, f"{stem}{_BETWEEN_WORDS}{stem[:2]}")
-    if not source.accepts(value):
-        return False
-    return where.value_in(send_alone(requester, encoded(value), "a text of two words")) == stem
+    usual = send_alone(requester, encoded(value), "a text of two words") if source.accepts(value) else None
+    count = len((usual or {}).get(where.path, ()))
+    return where.value_in(usual) == stem and (count == 1 or len((output or {}).get(where.path, ())) > 1)
 
 
 def _judge_long_texts(requester: Requester, source: InputSource) -> None:
@@ -268,7 +296,7 @@ def _judge_long_texts(requester: Requester, source: InputSource) -> None:
                 sent = str(value_at(value, place))
                 cut = next((str(each) for each in leaves if is_cut_within_character(sent, each, least=_STEM)), None)
                 if cut is not None:
-                    _record(requester, value, "long texts", path, _damage(cut))
+                    _record(requester, value, "long texts", path, _damage(cut), output=output)
                     return
 
 
@@ -280,6 +308,7 @@ def _damage(text: str) -> str:
     return f"a text that ends within a character: {text[-3:]!r}"
 
 
-def _record(requester: Requester, value: JSON, label: str, path: Path, found: str) -> None:
-    """Enter a value that came back as another one."""
-    record_replaced(requester, value, label, f"{found} at `{format_output_path(path)}`")
+def _record(requester: Requester, value: JSON, label: str, path: Path, found: str, *, output: Leaves | None) -> None:
+    """Enter a value that came back as another one in an output."""
+    sign = (path, (output or {}).get(path, ()))
+    record_replaced(requester, value, label, f"{found} at `{format_output_path(path)}`", sign)

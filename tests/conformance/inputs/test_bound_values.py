@@ -7,6 +7,7 @@ import html
 import itertools
 import json
 import re
+import struct
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
@@ -170,6 +171,7 @@ REFERENCES = {
     [
         ("integers", lambda value: value, False),
         ("integers", float, True),
+        ("integers", lambda value: int(struct.unpack("f", struct.pack("f", min(value, 2**40)))[0]), True),
         ("integers", lambda value: (value + 2**31) % 2**32 - 2**31, True),
         ("integers", lambda value: min(value, 2**31 - 1), False),
         ("integers", lambda value: value + 1, False),
@@ -189,6 +191,39 @@ def test_values_that_come_back_are_compared(
 
     checks = checks_named("values_at_their_bounds_are_accepted")
     result = run_suite(endpoint, input_schema=schema, checks=checks)
+
+    assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
+
+
+AMOUNTS = Schema(
+    source="amounts.json",
+    document={
+        "type": "object",
+        "properties": {"amount": {"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,2})?$"}},
+        "required": ["amount"],
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("read", "is_found"),
+    [
+        (str, False),
+        (float, False),
+        (lambda text: f"{float(text):.4f}", False),
+        (lambda text: str(min(float(text), 1e6)), False),
+        (lambda text: str(struct.unpack("f", struct.pack("f", float(text)))[0]), True),
+        (lambda text: f"{float(text):.8g}", True),
+    ],
+)
+def test_decimal_numbers_that_come_back_are_compared(
+    read: Callable[[str], Any], *, is_found: bool, run_suite: RunSuite
+) -> None:
+    """A decimal number that loses its last digits is found. It may come back in another form."""
+    endpoint = serving(lambda value: {"amount": read(value["amount"])}, AMOUNTS)
+
+    checks = checks_named("values_at_their_bounds_are_accepted")
+    result = run_suite(endpoint, input_schema=AMOUNTS, checks=checks)
 
     assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
 
@@ -231,6 +266,25 @@ def test_texts_that_come_back_are_compared(name: str, run_suite: RunSuite) -> No
 
 
 @pytest.mark.parametrize(
+    ("divide", "is_found"),
+    [
+        (lambda text: re.findall(r"\w+|\W", text), False),
+        (lambda text: re.findall(r"\w+", text), False),
+        (lambda text: re.findall(r"\w+|\W", text.partition("\0")[0]), True),
+    ],
+)
+def test_words_of_a_text_are_no_text_that_was_cut(
+    divide: Callable[[str], list[str]], *, is_found: bool, run_suite: RunSuite
+) -> None:
+    """A chain that returns tokens divides a text where it has an unusual character. If it loses those behind it, that is found."""
+    endpoint = serving(lambda value: {"total": 0, "words": divide(value["text"])})
+    checks = checks_named("values_at_their_bounds_are_accepted")
+    result = run_suite(endpoint, input_schema=SCHEMA, checks=checks)
+
+    assert ({"echo-exact"} if is_found else set()) == result.clauses, result.lines
+
+
+@pytest.mark.parametrize(
     ("key", "read", "is_found"),
     [
         (lambda text: unicodedata.normalize("NFC", text), str, True),
@@ -252,6 +306,24 @@ def test_a_cache_that_normalizes_its_keys_is_found(
 
     checks = checks_named("answers_depend_on_the_whole_input")
     result = run_suite(serving(cached), input_schema=SCHEMA, checks=checks)
+
+    assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
+
+
+@pytest.mark.parametrize(("characters", "is_found"), [(50, True), (100_000, False)])
+def test_a_cache_of_counts_by_the_beginning_of_a_text_is_found(
+    characters: int, *, is_found: bool, run_suite: RunSuite
+) -> None:
+    """The output does not have the end of the text, but depends on how long it is."""
+    document = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    schema, cache = Schema(source="a chain", document=document), dict[str, str]()
+
+    def count(value: Value) -> Value:
+        text = cache.setdefault(value["text"][:characters], value["text"])
+        return {"summary": text[:20], "words": len(text.split())}
+
+    checks = checks_named("answers_depend_on_the_whole_input")
+    result = run_suite(serving(count, schema), input_schema=schema, checks=checks)
 
     assert ({"answer-matches-request"} if is_found else set()) == result.clauses, result.lines
 

@@ -47,6 +47,7 @@ from chainproof.conformance.runner.run import ConformanceRun, _enough_time, _tim
 from chainproof.conformance.runner.schedule import CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
 from chainproof.conformance.transport.client import Client, connection_failure
+from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.target import parse_target
 
@@ -666,6 +667,56 @@ def test_the_request_of_a_finding_is_tried_again_as_long_as_the_target_takes(mon
 
     assert "curl" in found.reproduce
     assert "bad" in found.reproduce
+
+
+def reproduced(requester: Requester) -> str:
+    """The command of the only finding, after its request was tried."""
+    reproduction.reproduce_findings(
+        requester, (requester.check_name,), "check", lambda selection: f"again -k {selection}"
+    )
+    [found] = requester.finding_recorder.findings
+    return found.reproduce
+
+
+ITEMS = {
+    "type": "object",
+    "properties": {
+        "delay": {"type": "number", "minimum": 0},
+        "items": {"type": "array", "items": {"type": "string"}},
+        "note": {"type": "string"},
+    },
+    "required": ["delay"],
+}
+
+
+def test_the_request_of_a_finding_has_no_more_than_what_shows_it() -> None:
+    """A check sends inputs with many arguments. The command has the one that matters, and the simplest value of each other one."""
+
+    def failing(request: EndpointRequest) -> EndpointAnswer:
+        return error(502, "application_error") if b"bad" in request.body else EndpointAnswer(status=200, body=b"{}")
+
+    schema = Schema(source="items.json", document=ITEMS)
+    with requester_for(failing, input_schema=schema, echo=False) as requester:
+        requester.check_name = "a check"
+        requester.send(requester.build_request(b'{"delay":7,"items":["good","bad","good"],"note":"none"}'))
+
+        assert """ '{"delay":0,"items":["bad"]}'""" in reproduced(requester)
+
+
+@pytest.mark.parametrize(("output", "is_shown"), [(b'{"id":8}', True), (b'{"id":7}', False)])
+def test_a_value_that_came_back_as_another_one_is_shown_by_its_request(output: bytes, *, is_shown: bool) -> None:
+    """Other outputs told that it is wrong. The command of the request shows it nevertheless, if the output has it again."""
+    with requester_for(lambda request: EndpointAnswer(status=200, body=output), echo=False) as requester:
+        requester.check_name = "a check"
+        requester.record_clause(
+            clauses.ECHO_EXACT,
+            requester.build_request(b'{"id":7}'),
+            expected="7",
+            actual="8",
+            sign=(("id",), (8,)),
+        )
+
+        assert is_shown is ("curl" in reproduced(requester))
 
 
 @pytest.mark.parametrize(("deadline", "clauses"), [(5.0, set()), (0.2, {"connection-persistence"})])
