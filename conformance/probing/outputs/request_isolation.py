@@ -14,7 +14,8 @@ from ..input_source import InputSource
 from ..requester import Requester
 from .difference_confirmation import send_alone
 
-_CONFIRMATIONS = 3
+_CONFIRMATIONS = 7
+"""How often a change is tried again: a value may be one of a few by chance."""
 
 
 def judge_similar_inputs(requester: Requester, source: InputSource, limit: int) -> None:

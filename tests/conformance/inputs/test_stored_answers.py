@@ -14,8 +14,13 @@ import pytest
 
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.input_variations import unique_places
-from chainproof.conformance.probing.input_source import InputSource
+from chainproof.conformance.judging.finding_recorder import FindingRecorder
+from chainproof.conformance.options import Settings
+from chainproof.conformance.probing.input_source import InputSource, input_source
+from chainproof.conformance.probing.outputs.request_isolation import judge_similar_inputs
+from chainproof.conformance.runner.input_discovery import discover_inputs
 from chainproof.contract.clauses import ANSWER_MATCHES_REQUEST, ANSWER_REPEATABLE
 
 from ..conftest import RunSuite, checks_named
@@ -27,6 +32,7 @@ from ..endpoints import (
     json_output,
     typed_chain,
 )
+from ..in_process import InProcessClient, make_requester
 
 Value = dict[str, Any]
 PAYLOAD = b'{"question":"Q1 abc","documents":["a document of Alice"],"top_k":1}'
@@ -334,3 +340,18 @@ def test_a_cache_is_found_although_many_words_of_its_texts_are_equal_by_chance(r
     schema = Schema(source="written.json", document=document)
     assert ran(run_suite, schema, written, lambda value: value["prompt"]) == LEAK
     assert ran(run_suite, schema, written, str) == set()
+
+
+def test_values_of_a_few_by_chance_are_no_store() -> None:
+    """A value that is one of three by chance may change and stay the same as if a store decided, but not that often."""
+    rng = random.Random(1)
+    noisy = served(lambda value: {**forgiving(value), "queue_position": rng.randrange(3)})
+    client = InProcessClient(noisy)
+    recorder = FindingRecorder(None, client.target, 1)
+    chain_schema = ChainSchema(input_schema=SCHEMA, minimal_input=PAYLOAD)
+    requester = make_requester(client, recorder, settings=Settings(seed=1), chain_schema=chain_schema)
+    discover_inputs(requester)
+    for number in range(40):
+        judge_similar_inputs(requester, input_source(requester, f"chance {number}"), 4)
+
+    assert () == recorder.findings
