@@ -117,6 +117,10 @@ def _merge_mixed_up_answers(requester: Requester) -> None:
         if each[1].clause in _SEVERAL_ANSWERS | one_answer and not _has_other_cause(each[1])
     ]
     roots = [each for each, violation, _ in found if violation.clause is clauses.ANSWER_MATCHES_REQUEST]
+    # A store that ignores a header field gives the own answer, but to a request that should be rejected.
+    if not roots:
+        found = [each for each in found if each[1].clause is not clauses.ANSWER_REPEATABLE]
+        roots = [each for each, violation, _ in found if violation.clause is clauses.REQUEST_ISOLATION]
     if not roots:
         return
     root = max(roots, key=lambda finding: finding.count)
@@ -130,7 +134,7 @@ def _merge_mixed_up_answers(requester: Requester) -> None:
         else:
             others += 1
     why = "with another query and other whitespace, so they got the answers to other requests"
-    _merge(requester, root, merged, "answers belonged to other requests", why)
+    _merge(requester, root, merged, "answers may have belonged to other requests", why)
 
 
 def _merge_statuses_by_chance(requester: Requester) -> None:

@@ -8,7 +8,11 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from chainproof.conformance.checks.shared_state import no_answer_contains_data_of_another_request
+from chainproof.conformance.checks.media_type import other_media_types_are_rejected
+from chainproof.conformance.checks.shared_state import (
+    cached_answers_depend_on_the_header_fields,
+    no_answer_contains_data_of_another_request,
+)
 from chainproof.conformance.judging.finding_recorder import FindingRecorder
 from chainproof.conformance.probing.outputs.difference_confirmation import confirm_differences
 from chainproof.conformance.probing.requester import Requester
@@ -179,3 +183,23 @@ def test_what_an_argument_that_sticks_changes_is_one_finding() -> None:
     [found], _ = findings_for(correct_endpoint, send)
 
     assert (found.clause, found.count) == ("request-isolation", 3)
+
+
+def test_what_a_store_that_ignores_the_media_type_causes_is_one_finding() -> None:
+    """Another media type is accepted only for a body that was sent as JSON before."""
+    stored: dict[bytes, EndpointAnswer] = {}
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        if request.method != "POST" or not request.authorized:
+            return answer
+        stored.update({request.body: answer} if answer.status == 200 else {})
+        return replace(stored.get(request.body, answer), request_id=answer.request_id)
+
+    def send(requester: Requester) -> None:
+        other_media_types_are_rejected(requester)
+        cached_answers_depend_on_the_header_fields(requester)
+
+    found, _ = findings_for(server, send)
+
+    assert ["request-isolation"] == [each.clause for each in found]
