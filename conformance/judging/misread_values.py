@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import struct
+import sys
 from collections.abc import Iterator
 from urllib.parse import unquote, unquote_plus
 
@@ -41,10 +42,12 @@ def is_misread_number(sent: int | str, returned: object) -> bool:
     (True, True, False)
     >>> is_misread_number(2**31 + 12_345, 2_147_495_936)
     True
+    >>> is_misread_number(2**40, 10**400), is_misread_number(2**40, float("inf"))
+    (False, False)
     """
     if isinstance(sent, str) and isinstance(returned, bool):
         return True
-    if not is_number(returned):
+    if not is_number(returned) or abs(returned) > sys.float_info.max:
         return False
     if isinstance(sent, str) or float(returned) in (float(sent), _single_precision(sent)):
         return True
