@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.json_text import parse_json
@@ -232,7 +231,8 @@ _REMOTE_DIVISOR = 5
 _THREADS = 8
 _POLL_INTERVAL: Seconds = 0.25
 
-_SendBad = Callable[[Requester, int], object]
+_SendBad = Callable[[Requester, int], bool]
+"""Sends one bad request. True if it got no answer by the deadline."""
 
 
 @check_for(clauses.REQUEST_ISOLATION)
@@ -247,7 +247,13 @@ def bad_requests_do_not_use_up_the_target(requester: Requester) -> None:
     count = requester.share(_REPEATS[requester.settings.depth])
     count = count if requester.on_loopback else max(1, count // _REMOTE_DIVISOR)
     for label, send_bad in _bad_requests(requester):
-        run_in_threads(partial(send_bad, requester), range(count), threads=_THREADS)
+        silent: list[bool] = []
+
+        def send(number: int, send_bad: _SendBad = send_bad, silent: list[bool] = silent) -> None:
+            if not silent and send_bad(requester, number):
+                silent.append(True)  # each further one would cost a deadline
+
+        run_in_threads(send, range(count), threads=_THREADS)
         if not _works(requester, before, f"{count} {label}"):
             return  # the other kinds would be blamed for it
 
@@ -279,11 +285,14 @@ def _with_invalid_argument(requester: Requester) -> bytes | None:
 
 def _sending(request: CheckRequest) -> _SendBad:
     """Sends a request; its answer is judged by other checks."""
-    return lambda requester, _: requester.send_once(request)
+    return lambda requester, _: requester.send_once(request).transport is Transport.DEADLINE
 
 
-def _abort(requester: Requester, number: int, *, at_end: bool) -> None:
-    """Send a request and close the connection, in the middle of the body or before the answer, by turns with a reset."""
+def _abort(requester: Requester, number: int, *, at_end: bool) -> bool:
+    """
+    Send a request and close the connection, in the middle of the body or before the answer, by turns with a reset. Returns False: no
+    answer is awaited.
+    """
     # The aborted input is no other's: its output shows if another request gets it.
     body = requester.unique_input(f"aborted {number} {at_end}")
     sent = body if at_end else body[: len(body) // 2]
@@ -292,14 +301,16 @@ def _abort(requester: Requester, number: int, *, at_end: bool) -> None:
         connection.send_request(request)
         if number % 2:
             connection.reset()
+    return False
 
 
 def _works(requester: Requester, before: ReferenceAnswer, after: str) -> bool:
     """Whether a valid request is answered as before, at once or after a while. Records the result."""
     request = requester.build_request(requester.inputs.base, label=f"a plain request after {after}")
+    began = monotonic()
     received = requester.send_once(request)
     for _ in range(round(requester.waits.recovery / _POLL_INTERVAL)):
-        if _has_status(received, before.status):
+        if _has_status(received, before.status) or monotonic() - began > requester.waits.recovery:
             break
         requester.pause(_POLL_INTERVAL)
         received = requester.send_once(request)
