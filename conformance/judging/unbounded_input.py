@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from chainproof.json_text import JSON, is_number, parse_json
 
+from ..inputs.chain_inputs import UNNAMED_MEMBER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LargeNumber:
@@ -23,11 +25,17 @@ class LargeNumber:
 
 
 def large_numbers(body: bytes, least: float) -> tuple[LargeNumber, ...]:
-    """The numbers in an input that are at least *least*, the largest first."""
+    """
+    The numbers in an input that are at least *least*, the largest first. Those in a member that the chain ignores do not count.
+
+    >>> [each.name for each in large_numbers(b'{"delay":60,"chainproof":{"delay":60}}', 30)]
+    ['delay']
+    """
     value = parse_json(body)
     if not isinstance(value, dict):
         return ()
-    return tuple(sorted(_numbers(value, least), key=lambda each: each.value, reverse=True))
+    arguments: JSON = {name: member for name, member in value.items() if name != UNNAMED_MEMBER}
+    return tuple(sorted(_numbers(arguments, least), key=lambda each: each.value, reverse=True))
 
 
 def _numbers(value: JSON, least: float) -> Iterator[LargeNumber]:
