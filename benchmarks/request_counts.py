@@ -12,17 +12,20 @@ import json
 import sys
 import tempfile
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from chainproof.chain_schema.schema import Schema
+from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.inputs.generated_inputs import simplest_input
 from chainproof.conformance.options import Depth, Settings
-from chainproof.conformance.probing.budget import CheckScope
+from chainproof.conformance.probing.budget import CheckScope, Round
+from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.runner.forecast import FORECAST_FILE, TYPED_CHAIN, TYPED_MODULES
+from chainproof.conformance.runner.power_order import power_of
 from chainproof.conformance.runner.run import blocked_reason
 from chainproof.conformance.runner.setup import LoadedOptions, open_run, prepare_run
 from chainproof.conformance.transport.check_skipped import CheckSkipped
@@ -32,8 +35,10 @@ from chainproof.endpoint import open_endpoint
 SEED = 1
 
 
-Counts = dict[str, tuple[int, int]]
-"""For each check, the number of its requests, and how many of them reach the chain."""
+Count = tuple[int, int, int, int]
+"""The requests of a check, how many of them reach the chain, and both for its part of the first round."""
+Counts = dict[str, Count]
+"""By the id of the check."""
 
 
 def request_counts(depth: Depth, known: Counts) -> Counts:
@@ -61,13 +66,17 @@ def _counts(depth: Depth, known: Counts, loaded: LoadedOptions, only: Collection
                 continue
             if only and check.module not in only:
                 continue
-            scope = CheckScope(name=check.title)
-            try:
-                check.run(conformance_run.requester.for_check(scope))
-            except CheckSkipped:
-                continue
-            counts[check.id] = (scope.sent_count, min(scope.reached_count, scope.sent_count))
+            with suppress(CheckSkipped):
+                everything = _count(conformance_run.requester, check, Round.ALL)
+                counts[check.id] = (*everything, *_count(conformance_run.requester, check, Round.FIRST))
     return counts
+
+
+def _count(requester: Requester, check: Check, turn: Round) -> tuple[int, int]:
+    """The requests of a check in a round, and how many of them reach the chain. Raises CheckSkipped."""
+    scope = CheckScope(name=check.title, round=turn, labels=power_of(check).labels)
+    check.run(requester.for_check(scope))
+    return scope.sent_count, min(scope.reached_count, scope.sent_count)
 
 
 def main(arguments: Sequence[str]) -> None:

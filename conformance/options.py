@@ -72,6 +72,19 @@ So a command ends within 90 seconds and 3 minutes, start and report included. At
 time for all requests.
 """
 
+MAX_DEFAULT_TIME_BUDGET: dict[Depth, Seconds] = {Depth.QUICK: 300.0, Depth.STANDARD: 600.0, Depth.DEEP: 3600.0}
+"""
+To which the default is raised if that completes the first round, and an answer takes at most `MODERATE_ANSWER`. Otherwise no run of a
+correct chain that is slow, or serves one request at a time, could pass.
+"""
+
+MODERATE_ANSWER: Seconds = 2.5
+"""Response time up to which that is done. Slower targets get a first look, unless `--time-budget` allows more."""
+
+USUAL_CONCURRENCY = 8
+MOST_CONCURRENCY = 16
+"""Requests at the same time that a slow target gets at most, unless `--concurrency` says otherwise."""
+
 SLOW_TARGET: Seconds = 0.1
 """Response time above which a target on loopback has a time limit, too."""
 
@@ -115,7 +128,8 @@ class Settings:
     """None: no limit on loopback, `REMOTE_MAX_REQUESTS` elsewhere."""
     rate_limit: float | None = None
     """Requests per second. None: no limit on loopback, `REMOTE_RATE_LIMIT` elsewhere."""
-    concurrency: int = 8
+    concurrency: int | None = None
+    """None: `USUAL_CONCURRENCY`, or `MOST_CONCURRENCY` for a slow target that serves as many at the same time."""
     max_response_memory: int = DEFAULT_RESPONSE_MEMORY >> 20
     """MiB."""
     time_budget: Seconds | None = None
@@ -304,13 +318,14 @@ _OPTIONS: tuple[Option, ...] = (
             parse=positive_duration,
             help="end the run after this time, such as 90s; the requests that find most faults are sent first, and the report says "
             "what was left out",
-            default_text="75s at quick, 2m40s at standard, 1h at deep for remote targets and for targets slower than 100 ms; "
-            "no limit for others, or with --duration",
+            default_text="75s at quick, 2m40s at standard, 1h at deep for remote targets and for targets slower than 100 ms, up to 5m "
+            "and 10m if needed and answers take at most 2.5s; no limit for others, or with --duration",
         ),
         Option(
             name="--concurrency",
             parse=count,
             help="send at most N independent requests at the same time to a target that takes longer than 25 ms to answer",
+            default_text="8, or up to 16 if an answer takes 300 ms or longer and the target serves as many at the same time",
         ),
         replace(
             RESPONSE_MEMORY_OPTION,

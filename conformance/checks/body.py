@@ -22,6 +22,7 @@ from ..inputs.valid_json import (
     SINGLE_MEMBER_OBJECTS,
     UNICODE_PLANES,
     VALID_BODIES,
+    BodyGroup,
     code_points,
     escaped_text,
     raw_text,
@@ -82,10 +83,13 @@ def _own_address(requester: Requester) -> BodyCase:
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
 def objects_with_any_kind_of_value_are_accepted(requester: Requester) -> None:
     """Numbers, strings, names and structures that some receivers misread: sent together, and one by one if that fails."""
-    for group in BODY_GROUPS:
+
+    def send(group: BodyGroup) -> None:
         for combined in _embedded(requester, [group.combined]):
             if _fails(requester, combined):
                 _send_all(requester, _embedded(requester, group.single))
+
+    requester.run_parts(send, BODY_GROUPS)
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)

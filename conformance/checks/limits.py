@@ -28,34 +28,38 @@ from . import check_for
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
 def large_objects_are_accepted(requester: Requester) -> None:
     """Nesting, digits, members, items, names, strings and whitespace up to the required sizes."""
-    for dimension in DIMENSIONS:
-        if not _is_available(requester, dimension):
-            continue
-        accepted, first = 0, dimension.required if requester.settings.depth is Depth.QUICK else 1
-        for size in _doubling_sizes(first, dimension.required):
-            if _send(requester, dimension, size).violations:
-                _find_limit(requester, dimension, accepted, size)
-                break
-            accepted = size
+    requester.run_parts(lambda each: _send_required_sizes(requester, each), _available_dimensions(requester))
+
+
+def _send_required_sizes(requester: Requester, dimension: Dimension) -> None:
+    """Send objects of the sizes that must be accepted, and find the limit if one is not."""
+    accepted, first = 0, dimension.required if requester.settings.depth is Depth.QUICK else 1
+    for size in _doubling_sizes(first, dimension.required):
+        if _send(requester, dimension, size).violations:
+            _find_limit(requester, dimension, accepted, size)
+            break
+        accepted = size
 
 
 @check_for(clauses.STATUS, clauses.REQUEST_ANSWERED)
 def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
     """Larger sizes may be rejected, but must not crash the target."""
     requester.require_permission(Permission.HUGE_BODIES)
-    for dimension in DIMENSIONS:
-        if not _is_available(requester, dimension):
-            continue
-        accepted, bound = 0, dimension.bounds[requester.settings.depth]
-        for size in _doubling_sizes(2 * dimension.required, bound):
-            status = _send(requester, dimension, size).status
-            if status != 200:
-                _send(requester, dimension, bound)
-                smaller = f", {accepted}: status 200" if accepted else ""
-                if status is not None:
-                    requester.note(f"{dimension.label(size)}: status {status}{smaller}")
-                break
-            accepted = size
+    requester.run_parts(lambda each: _send_larger_sizes(requester, each), _available_dimensions(requester))
+
+
+def _send_larger_sizes(requester: Requester, dimension: Dimension) -> None:
+    """Send objects of larger sizes until one is not accepted, and then the largest."""
+    accepted, bound = 0, dimension.bounds[requester.settings.depth]
+    for size in _doubling_sizes(2 * dimension.required, bound):
+        status = _send(requester, dimension, size).status
+        if status != 200:
+            _send(requester, dimension, bound)
+            smaller = f", {accepted}: status 200" if accepted else ""
+            if status is not None:
+                requester.note(f"{dimension.label(size)}: status {status}{smaller}")
+            break
+        accepted = size
 
 
 def _doubling_sizes(first: int, last: int) -> Iterator[int]:
@@ -79,9 +83,11 @@ def _find_limit(requester: Requester, dimension: Dimension, accepted: int, rejec
     _send(requester, dimension, rejected, label)
 
 
-def _is_available(requester: Requester, dimension: Dimension) -> bool:
-    """Whether the chain accepts inputs of a dimension, as far as is known."""
-    return requester.inputs.is_accepted is not False and dimension.make(requester.inputs, 2) is not None
+def _available_dimensions(requester: Requester) -> list[Dimension]:
+    """The dimensions in which the chain accepts inputs of any size, as far as is known."""
+    if requester.inputs.is_accepted is False:
+        return []
+    return [dimension for dimension in DIMENSIONS if dimension.make(requester.inputs, 2) is not None]
 
 
 def _send(requester: Requester, dimension: Dimension, size: int, label: str = "") -> JudgedExchange:

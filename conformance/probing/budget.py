@@ -66,6 +66,11 @@ class TimeBudget:
         self._within = within
 
     @property
+    def passed(self) -> Seconds:
+        """Seconds since the run began."""
+        return self._clock() - self.began
+
+    @property
     def left(self) -> Seconds:
         """Seconds in which requests may be sent and answered."""
         if self.stopped:
@@ -126,6 +131,8 @@ class CheckScope:
     """The labels of the first round, and how many requests of each; None if the check is not in the power table."""
     examples_scale: float = 1.0
     """Share of the generated examples that the run has time for."""
+    most: float = float("inf")
+    """Requests after which the check ends, so that others get some of the run's."""
     sent_count: int = 0
     reached_count: int = 0
     """Requests that the chain itself answered."""

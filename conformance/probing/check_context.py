@@ -25,7 +25,7 @@ from ..inputs.generated_inputs import input_label
 from ..judging.expectation import Terms
 from ..judging.finding_recorder import FindingRecorder
 from ..judging.output_comparison import FirstOutputs
-from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
+from ..options import EXAMPLES_BY_DEPTH, USUAL_CONCURRENCY, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client
 from ..transport.request import JSON_TYPE, CheckRequest, key_secret
@@ -204,7 +204,7 @@ class CheckContext:
             seconds=self.time_budget.left,
             requests=limiter.left,
             rate=limiter.rate or float("inf"),
-            concurrency=self.settings.concurrency,
+            concurrency=self.settings.concurrency or USUAL_CONCURRENCY,
         )
 
     def note(self, text: str) -> None:

@@ -28,7 +28,8 @@ from ..judging.judge import BUSY_STATUSES, HTTP_REJECTION_STATUSES, is_invalid_e
 from ..judging.known_answers import KnownAnswers
 from ..judging.output_comparison import OutputSign
 from ..judging.request_texts import RequestTexts
-from ..transport.check_skipped import CheckSkipped
+from ..options import MOST_CONCURRENCY
+from ..transport.check_skipped import CheckSkipped, RunCut
 from ..transport.client import Client, connection_failure
 from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
@@ -59,6 +60,7 @@ class Labelled(Protocol):
 
 
 LabelledItem = TypeVar("LabelledItem", bound=Labelled)
+Item = TypeVar("Item")
 
 
 class Requester(CheckContext):
@@ -215,13 +217,12 @@ class Requester(CheckContext):
         """Send a request once. The caller decides whether to `record` what came back."""
         request = self.prepare(request)
         with self.in_flight:
-            deadline = self._limited(self._client.deadline)
             began = monotonic()
-            received = self._client.send(request, deadline=deadline)
+            received = self._client.send(request, limit=self._limited)
             self._count_request()
             self._watch.add_duration(began, monotonic(), received.answer)
         if received.transport is Transport.DEADLINE:
-            self.time_budget.deadline(deadline)  # raises if the answer is missing because the run ended
+            self.time_budget.deadline(self._client.deadline)  # raises if the answer is missing because the run ended
         self._watch.limit_slow_answers(self.time_budget)
         return received
 
@@ -257,6 +258,20 @@ class Requester(CheckContext):
         If the run has two rounds, only those of the current one are used.
         """
         run_in_threads(function, [item for item in items if self.scope.is_selected(item.label)], threads=threads)
+
+    def run_parts(
+        self, function: Callable[[Item], object], items: Iterable[Item], *, most: int = MOST_CONCURRENCY
+    ) -> None:
+        """
+        Call a function for each item, which stands for some requests that those of the other items do not depend on: on several
+        threads if the target is slow, and on *most* at most.
+        """
+        threads = min(self.concurrency, most)
+        if threads == 1:
+            for item in items:
+                function(item)
+        else:
+            run_in_threads(function, list(items), threads=threads)
 
     @contextmanager
     def raw_connection(self) -> Iterator[RawConnection]:
@@ -348,6 +363,8 @@ class Requester(CheckContext):
 
     def _limited(self, deadline: Seconds) -> Seconds:
         """The time limit for the next answer: less after several that were missing. Raises RunCut if nothing is left."""
+        if self.scope.sent_count > self.scope.most:
+            raise RunCut("a higher --max-requests", "the requests of this check are sent")
         return self.time_budget.deadline(self._watch.next_deadline(deadline))
 
     def _count_request(self) -> None:
@@ -357,8 +374,11 @@ class Requester(CheckContext):
 
     def _send_probe(self) -> Answer | None:
         """The answer to the simplest input that the chain accepts, if it comes soon."""
-        deadline = self.time_budget.deadline(min(self._client.deadline, self._watch.short_deadline))
-        received = self._client.send(self.build_request().with_fields(self._client.fields), deadline=deadline)
+
+        def limit(deadline: Seconds) -> Seconds:
+            return self.time_budget.deadline(min(deadline, self._watch.short_deadline))
+
+        received = self._client.send(self.build_request().with_fields(self._client.fields), limit=limit)
         self._count_request()
         return received.answer
 

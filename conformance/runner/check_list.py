@@ -13,6 +13,7 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import Target
 
 from ..checks import Check
+from ..inputs.chain_inputs import ChainInputs
 from ..inputs.chain_schema import ChainSchema
 from ..judging.finding_recorder import FindingRecorder
 from ..options import Settings
@@ -20,7 +21,8 @@ from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client
 
-_TARGET = Target(scheme="https", host="target.invalid", port=443)
+_REMOTE = Target(scheme="https", host="target.invalid", port=443)
+_LOCAL = Target(scheme="http", host="127.0.0.1", port=80)
 
 
 def check_list(settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check]) -> str:
@@ -40,17 +42,30 @@ def _lines(settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check
                 yield f"      needs    {reason.removeprefix('needs ')}"
 
 
-def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> str:
-    """Why a check would be skipped for a remote target with these settings, before it sends a request; empty if it would not."""
+def skip_reason(
+    check: Check,
+    settings: Settings,
+    chain_schema: ChainSchema,
+    *,
+    is_remote: bool = True,
+    inputs: ChainInputs | None = None,
+) -> str:
+    """
+    Why a check would be skipped for a target with these settings, before it sends a request; empty if it would not.
+
+    *inputs* are what is known of the inputs that the chain accepts, if it was asked.
+    """
     key = ApiKey("listed.key")
     requester = Requester(
-        _silent_client(),
-        FindingRecorder(None, _TARGET, 0),
+        _silent_client(_REMOTE if is_remote else _LOCAL),
+        FindingRecorder(None, _REMOTE, 0),
         key=key,
         settings=replace(settings, seed=0),
         chain_schema=chain_schema,
     )
-    if (
+    if inputs is not None:
+        requester.use_inputs(inputs)
+    elif (
         chain_schema.input_schema is not None or chain_schema.payloads
     ):  # the target will be asked whether it accepts them
         requester.use_inputs(replace(requester.inputs, is_accepted=True))
@@ -64,9 +79,9 @@ def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> 
 
 
 @cache
-def _silent_client() -> _SilentClient:
+def _silent_client(target: Target) -> _SilentClient:
     """One client for all checks: each would read the certificates of the system again."""
-    return _SilentClient(_TARGET)
+    return _SilentClient(target)
 
 
 class _WouldSend(BaseException):

@@ -2,7 +2,7 @@
 The forecast of a run: how many requests it will send, shown before it sends any.
 
 The number of generated requests depends on what a run finds, so the forecast is a count: `forecast.json` has the requests of
-each check against the emulator, at each depth. `python benchmarks/request_counts.py` counts again.
+each check against the emulator, at each depth, all and those of a first round. `python benchmarks/request_counts.py` counts again.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ TYPED_MODULES = frozenset({"typed_inputs", "consistency"})
 TYPED_CHAIN: dict[str, JSON] = {
     "type": "object",
     "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 40},
-        "count": {"type": "integer", "minimum": 1, "maximum": 1000},
-        "price": {"type": "number", "minimum": 0},
+        "texts": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "maxLength": 200}},
+        "language": {"enum": ["de", "en", "ja"]},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "threshold": {"type": "number", "minimum": 0, "maximum": 1},
+        "upper": {"type": "boolean", "default": False},
     },
-    "required": ["name", "count", "price"],
+    "required": ["texts", "language", "limit", "threshold"],
 }
 """The input schema with which their requests are counted."""
 
@@ -50,17 +52,24 @@ class RequestCount:
 
 
 @cache
-def request_counts() -> Mapping[Depth, Mapping[str, RequestCount]]:
-    """Counted requests, by depth and id of the check."""
-    return {
-        Depth(depth): {name: RequestCount(requests=sent, reached=reached) for name, (sent, reached) in rows.items()}
-        for depth, rows in json.loads(FORECAST_FILE.read_text(encoding="utf-8")).items()
-    }
+def _rows() -> Mapping[str, Mapping[str, tuple[int, int, int, int]]]:
+    """Of each depth and check: requests, those that reach the chain, and both in the first round only."""
+    rows: Mapping[str, Mapping[str, tuple[int, int, int, int]]] = json.loads(FORECAST_FILE.read_text(encoding="utf-8"))
+    return rows
 
 
+@cache
 def forecast_counts(depth: Depth) -> Mapping[str, RequestCount]:
     """Counted requests at a depth, by id of the check."""
-    return request_counts().get(depth, {})
+    rows = _rows().get(depth.value, {})
+    return {name: RequestCount(requests=sent, reached=reached) for name, (sent, reached, _, _) in rows.items()}
+
+
+@cache
+def first_round_counts(depth: Depth) -> Mapping[str, RequestCount]:
+    """Those of them that belong to the first round."""
+    rows = _rows().get(depth.value, {})
+    return {name: RequestCount(requests=sent, reached=reached) for name, (_, _, sent, reached) in rows.items()}
 
 
 def by_module(counts: Mapping[str, RequestCount]) -> Mapping[str, RequestCount]:

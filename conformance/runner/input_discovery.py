@@ -30,7 +30,6 @@ _MAX_INPUTS = 12
 """Inputs besides the base that are tried."""
 _MAX_TEXTS = 3
 """String arguments of the base in which another text is tried."""
-_THREADS = 4
 _MAX_SHOWN = 300
 """Bytes of an input, and of the error for it, that a note shows."""
 
@@ -153,7 +152,7 @@ def _with_others(requester: Requester, inputs: ChainInputs) -> ChainInputs:
     texts = string_places(inputs.base)[:_MAX_TEXTS]
     # The requests overlap, so their outputs may be mixed up. Later ones must not be compared with these.
     send = partial(requester.send_valid_body, is_compared=False)
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(requester.limits.concurrency) as pool:
         bodies = [unnamed, *(place.put(HARMLESS_TEXT) for place in texts), *wanted]
         accepted = {body for body, answer in zip(bodies, pool.map(send, bodies), strict=True) if _is_accepted(answer)}
     others = tuple(body for body in wanted if body in accepted)

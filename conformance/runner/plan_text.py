@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from chainproof.clock import Seconds, format_duration
 
@@ -11,12 +12,17 @@ from ..checks import Check
 from ..inputs.chain_schema import ChainSchema
 from ..options import Settings
 from ..probing.budget import ResponseTimes, RunLimits
+from ..transport.requested_target import requested_target
 from .check_list import skip_reason
-from .forecast import TYPED_MODULES, RequestCount, by_module
-from .plan import count_of, plan_run, time_limit
+from .forecast import RequestCount, by_module
+from .plan import count_of, plan_run, raised_concurrency, raised_time_limit, time_limit
 
 _RESPONSE_TIMES: tuple[Seconds, ...] = (0.03, 0.3, 3.0)
 """Response times for which the duration is shown if none is named."""
+
+_START: Seconds = 2.0
+_FIRST_ANSWERS = 8
+"""Time before the first check, and answers one after the other that come before it."""
 
 _REJECTION_TIME: Seconds = 0.03
 """Time that the rejection of a request is assumed to take that does not reach the chain."""
@@ -28,9 +34,10 @@ def plan_text(
     """The plan of a run of some checks within some limits."""
     skipped: dict[str, list[Check]] = {}
     planned: list[Check] = []
+    if requested_target(settings).url is None:  # the embedded emulator
+        settings = replace(settings, echo=True, steerable=True, overload=True)
     for check in checks:
-        has_needs = is_remote or check.module in TYPED_MODULES
-        reason = skip_reason(check, settings, chain_schema) if has_needs else ""
+        reason = skip_reason(check, settings, chain_schema, is_remote=is_remote)
         if reason:
             skipped.setdefault(reason, []).append(check)
         else:
@@ -61,11 +68,20 @@ def _duration_lines(settings: Settings, checks: list[Check], limits: RunLimits) 
     for seconds in times:
         measured = ResponseTimes(accepted=seconds, rejected=min(seconds, _REJECTION_TIME))
         own = replace(limits, seconds=min(limits.seconds, time_limit(settings, seconds)))
+        if settings.concurrency is None:
+            own = replace(own, concurrency=raised_concurrency(seconds, partial(_served_at_once, seconds)))
+        start = _START + _FIRST_ANSWERS * seconds
         plan = plan_run(checks, measured, depth=settings.depth, limits=own)
-        took = min(plan.seconds, own.seconds)
+        limit = raised_time_limit(settings, own.seconds, seconds, plan, start)
+        took = min(start + plan.seconds, max(own.seconds, min(limit, start + plan.full_first_seconds)))
         share = f"; the limits allow about {plan.examples_scale:.0%} of the requests" if plan.two_rounds else ""
         at_once = f", up to {plan.concurrency} at the same time" if plan.concurrency > 1 else ""
         yield f"    {format_duration(seconds):>7} per answer{at_once}: about {format_duration(float(round(took)))}{share}"
+
+
+def _served_at_once(seconds: Seconds, _: int) -> Seconds:
+    """How long some requests take that a target serves at the same time."""
+    return seconds
 
 
 def _limit_lines(limits: RunLimits) -> Iterator[str]:

@@ -27,16 +27,32 @@ from chainproof.stored_text import beginning
 
 from ..checks import Check
 from ..checks.catalogue import ALL_CHECKS
+from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..options import Settings
 from ..probing.budget import ResponseTimes
 from ..probing.concurrency import run_together
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped, RunCut, RunIncomplete
 from ..transport.request import JSON_TYPE
+from .check_list import skip_reason
 from .finding_text import finding_text
 from .input_discovery import discover_inputs
 from .interruption import Interruption
-from .plan import FAST, RunPlan, count_of, is_slow, measured_concurrency, plan_run, time_limit
+from .plan import (
+    BURST,
+    FAST,
+    MORE_TIME,
+    RunPlan,
+    count_of,
+    first_count_of,
+    first_seconds_of,
+    is_slow,
+    measured_concurrency,
+    plan_run,
+    raised_concurrency,
+    raised_time_limit,
+    time_limit,
+)
 from .reproduction import reproduce_findings
 from .schedule import CheckProgress, CheckRunner, Schedule
 from .shared_causes import merge_shared_causes
@@ -49,6 +65,7 @@ class ConformanceRun:
     requester: Requester
     folder: RunWriter
     settings: Settings
+    chain_schema: ChainSchema = UNKNOWN_CHAIN
     rerun: Callable[[str], str]
     """The command that runs the check with an id again."""
     acceptances: tuple[Acceptance, ...] = ()
@@ -58,8 +75,12 @@ class ConformanceRun:
     interruption: Interruption = field(default_factory=Interruption)
     blocked_reason: str | None = None
     """Why nothing can be exercised; empty if it can, None before the first request."""
-    planned_seconds: Seconds = 0.0
-    """How long all requests take at the speed of the first answers; 0 before the first check."""
+    plan: RunPlan = field(default_factory=RunPlan)
+    """The plan at the speed of the first answers; without durations before the first check."""
+    times: ResponseTimes = field(default_factory=ResponseTimes)
+    """The response times that it was made for."""
+    planned_after: Seconds = 0.0
+    """How long the first requests took, before the plan was made."""
     schedule: Schedule | None = None
     """Runs the checks of a slow target; None if they run one after the other."""
     runner: CheckRunner | None = None
@@ -132,7 +153,8 @@ def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequenc
         plan, times = _plan(conformance_run, all_checks)
         requester = conformance_run.requester
         conformance_run.runner = CheckRunner(requester, examples_scale=plan.examples_scale)
-        conformance_run.planned_seconds = plan.seconds
+        conformance_run.plan, conformance_run.times = plan, times
+        conformance_run.planned_after = requester.time_budget.passed
         if plan.concurrency > 1 or plan.two_rounds:
             conformance_run.schedule = Schedule(all_checks, requester, plan, times, conformance_run.settings.depth)
             conformance_run.schedule.start()
@@ -151,39 +173,64 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
         requester.send_once(
             replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,))
         )
+    checks = [check for check in checks if not _skip_reason(conformance_run, check)]
     times = requester.response_times
     if is_slow(times):
         requester.waits = requester.waits.for_response_time(max(times.accepted, times.rejected))
     limits = requester.limits
-    if FAST < times.accepted < _MAX_BURST and limits.concurrency > 1:
+    if FAST < times.accepted < limits.seconds / _MAX_BURST and limits.concurrency > 1:
         limits = replace(limits, concurrency=_measured_concurrency(requester, times))
     budget = requester.time_budget
-    budget.seconds = min(budget.seconds, time_limit(settings, times.accepted))
-    limits = replace(limits, seconds=requester.limits.seconds)
-    return plan_run(checks, times, depth=settings.depth, limits=limits), times
+    limit = min(budget.seconds, time_limit(settings, times.accepted))
+    plan = plan_run(checks, times, depth=settings.depth, limits=limits)
+    budget.seconds = raised_time_limit(settings, limit, times.accepted, plan, budget.passed)
+    limits = replace(limits, seconds=max(0.0, limit - budget.passed))
+    return replace(plan_run(checks, times, depth=settings.depth, limits=limits), rest_until=limit), times
 
 
-_MAX_BURST: Seconds = 2.0
-"""An answer that takes longer is not asked for several times only to learn how many are served at the same time."""
+def _skip_reason(conformance_run: ConformanceRun, check: Check) -> str:
+    """Why a check is not going to send many requests; empty if it is, or if its requests would be few."""
+    requester = conformance_run.requester
+    if count_of(check, conformance_run.settings.depth).reached < _MANY_REQUESTS:
+        return ""
+    return skip_reason(
+        check,
+        conformance_run.settings,
+        conformance_run.chain_schema,
+        is_remote=not requester.on_loopback,
+        inputs=requester.inputs,
+    )
+
+
+_MANY_REQUESTS = 60
+"""Requests of a check that change a plan."""
+
+_MAX_BURST = 15
+"""Times that an answer must fit into the time left. Otherwise it would cost too much to learn how many are served at the same time."""
 
 
 def _measured_concurrency(requester: Requester, times: ResponseTimes) -> int:
     """How many requests at the same time are of use: many chains serve one after the other."""
     request = requester.build_request(label="one of a few at once")
+    rate = requester.limits.rate
+    measured: dict[int, Seconds] = {}
 
     def seconds_of(count: int) -> Seconds:
         began = time.monotonic()
         run_together(requester.send_once, [request] * count)
-        return time.monotonic() - began
+        # A limited rate spreads them.
+        measured[count] = max(times.accepted, time.monotonic() - began - (count - 1) / rate)
+        return measured[count]
 
+    limit = requester.limits.concurrency
     try:
-        return measured_concurrency(requester.limits.concurrency, times.accepted, seconds_of)
+        usable = measured_concurrency(limit, times.accepted, seconds_of)
+        if usable < limit or requester.settings.concurrency is not None:
+            return usable
+        return raised_concurrency(measured[BURST], seconds_of)
     except CheckSkipped:
-        return requester.limits.concurrency
+        return limit
 
-
-_MORE_TIME = 1.2
-"""Times the planned time that is enough for a run: answers are slower than the first ones."""
 
 _MAX_NAMED = 12
 """Checks with requests that were not sent, above which their modules are named instead."""
@@ -234,11 +281,11 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
     """
     if ending is Ending.COMPLETED:
         merge_shared_causes(conformance_run.requester)
-    enough = _enough_time(conformance_run)
+    is_over = _is_time_over(conformance_run)
     if conformance_run.schedule is not None:
         conformance_run.schedule.stop()
     with noting_machine_fault(conformance_run):
-        _note_left_out(conformance_run, ending, enough)
+        _note_left_out(conformance_run, ending, is_over=is_over)
         conformance_run.requester.finding_recorder.write_counts(final=True)
     if conformance_run.machine_fault:
         ending = Ending.MACHINE_FAULT
@@ -268,10 +315,10 @@ def noting_machine_fault(conformance_run: ConformanceRun) -> Iterator[None]:
         conformance_run.machine_fault = conformance_run.machine_fault or fault
 
 
-def _note_left_out(conformance_run: ConformanceRun, ending: Ending, enough: Seconds) -> None:
+def _note_left_out(conformance_run: ConformanceRun, ending: Ending, *, is_over: bool) -> None:
     """
-    Note which checks did not send all of their requests, and the time that is *enough* for them. In an interrupted run, that is
-    every check which did not end.
+    Note which checks did not send all of their requests, and the time that is enough for them if that of the run *is over*. In an
+    interrupted run, that is every check which did not end.
     """
     depth = conformance_run.settings.depth
     left_out: Counter[str] = Counter()
@@ -287,26 +334,50 @@ def _note_left_out(conformance_run: ConformanceRun, ending: Ending, enough: Seco
         modules[check.module.replace("_", " ")] += count
     if left_out.total():
         named = left_out if sum(count > 0 for count in left_out.values()) <= _MAX_NAMED else modules
-        cut_by = conformance_run.requester.finding_recorder.cut_by
+        finding_recorder = conformance_run.requester.finding_recorder
+        cut_by = finding_recorder.cut_by
         why = "the run was interrupted" if is_interrupted else cut_by or "there was no time, or no requests were left"
         conformance_run.requester.note(
             f"about {left_out.total():,} planned requests were not sent, because {why}: "
             + "; ".join(f"{name} ({count:,})" for name, count in named.items() if count)
-            + _time_advice(conformance_run, enough, left_out.total())
+            + (_time_advice(conformance_run, left_out.total()) if is_over else "")
         )
+        if is_over and cut_by:
+            enough = _minutes(_first_round_time(conformance_run))
+            finding_recorder.cut_by += (
+                f", and a verdict without a violation needs about {enough}m (--time-budget {enough}m)"
+            )
 
 
-def _time_advice(conformance_run: ConformanceRun, enough: Seconds, left_out: int) -> str:
-    """Which time budget is *enough*, or more if the run was slower than its first answers; empty without a time."""
+def _time_advice(conformance_run: ConformanceRun, left_out: int) -> str:
+    """Which time budget is enough for all requests at the speed of the first answers, or of the whole run if that was slower."""
     sent = sum(each.sent for each in conformance_run.progress.values())
-    by_now = conformance_run.requester.time_budget.seconds * (1 + left_out / sent) if sent and enough else enough
-    minutes = math.ceil(max(enough, by_now) / 60)
-    return f". At the speed of this run, --time-budget {minutes}m is enough" if minutes else ""
+    planned = MORE_TIME * (conformance_run.planned_after + conformance_run.plan.seconds)
+    by_now = conformance_run.requester.time_budget.seconds * (1 + left_out / sent) if sent else 0.0
+    return f". At the speed of this run, --time-budget {_minutes(max(planned, by_now))}m is enough for all requests"
 
 
-def _enough_time(conformance_run: ConformanceRun) -> Seconds:
-    """The time for all requests at the speed of the first answers, if that of a run was over; 0 if another limit ended it."""
+def _first_round_time(conformance_run: ConformanceRun) -> Seconds:
+    """How long a run needs for its first round at the speed of the first answers, or of the whole run if that was slower."""
+    before, depth, times = conformance_run.planned_after, conformance_run.settings.depth, conformance_run.times
+    total = done = 0.0
+    for name, progress in conformance_run.progress.items():
+        check = next(each for each in ALL_CHECKS if each.id == name)
+        count, seconds = first_count_of(check, depth), first_seconds_of(check, times, depth)
+        has_ended = progress.skipped is not None and not isinstance(progress.skipped, RunCut)
+        total += seconds
+        done += seconds * (1.0 if has_ended else min(1.0, progress.sent / max(count.requests, 1)))
+    by_now = (conformance_run.requester.time_budget.passed - before) * total / done if done else 0.0
+    return before + MORE_TIME * max(conformance_run.plan.first_seconds, by_now)
+
+
+def _minutes(seconds: Seconds) -> int:
+    """Whole minutes that are enough."""
+    return max(1, math.ceil(seconds / 60))
+
+
+def _is_time_over(conformance_run: ConformanceRun) -> bool:
+    """Whether the time of a run with a plan is over, and no other limit ended it."""
     limits = conformance_run.requester.limits
-    if limits.seconds > 0 or limits.requests <= 0 or conformance_run.requester.time_budget.stopped:
-        return 0.0
-    return _MORE_TIME * conformance_run.planned_seconds
+    is_ended = limits.requests <= 0 or bool(conformance_run.requester.time_budget.stopped)
+    return conformance_run.plan.seconds > 0 and limits.seconds <= 0 and not is_ended

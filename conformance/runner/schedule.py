@@ -20,7 +20,7 @@ from ..probing.concurrency import ConcurrencyLimit, run_in_threads
 from ..probing.requester import Requester
 from ..transport.check_skipped import AnswerNotRead, CheckSkipped, RunCut, RunIncomplete
 from .interruption import END_TIME
-from .plan import RunPlan, in_order, longest_first
+from .plan import RunPlan, in_order, longest_first, with_longest_first
 from .power_order import power_of
 
 _NO_REQUEST = "its requests cannot be made for this chain"
@@ -55,11 +55,25 @@ class CheckRunner:
         self._examples_scale = examples_scale
         self._lock = Lock()
 
-    def run(self, check: Check, turn: Round = Round.ALL, requester: Requester | None = None) -> CheckProgress:
-        """Run a check, or the part of it that belongs to a round; *requester* replaces the one of the run."""
+    def run(
+        self,
+        check: Check,
+        turn: Round = Round.ALL,
+        requester: Requester | None = None,
+        *,
+        most: float = float("inf"),
+    ) -> CheckProgress:
+        """
+        Run a check, or the part of it that belongs to a round, with so many requests at *most*; *requester* replaces the one of the
+        run.
+        """
         requester = requester or self._requester
         scope = CheckScope(
-            name=check.title, round=turn, labels=power_of(check).labels, examples_scale=self._examples_scale
+            name=check.title,
+            round=turn,
+            labels=power_of(check).labels,
+            examples_scale=self._examples_scale,
+            most=most,
         )
         progress, began = CheckProgress(), monotonic()
         own = requester.for_check(scope)
@@ -144,6 +158,8 @@ class Schedule:
         try:
             if self._plan.two_rounds:
                 self._run_round(self._checks, Round.FIRST)
+                budget = self._requester.time_budget
+                budget.seconds = min(budget.seconds, max(self._plan.rest_until, budget.passed))
                 unfinished = [check for check in self._checks if self._progress[check.id].is_unfinished]
                 self._run_round(unfinished, Round.REST)
             else:
@@ -159,20 +175,25 @@ class Schedule:
         """Run a round of some checks. Those that must run alone come last, and share the time that is left."""
         ordered = in_order(checks, self._times, depth=self._depth, turn=turn) if self._plan.two_rounds else checks
         concurrent = [check for check in ordered if not check.exclusive]
+        times, depth, first = self._times, self._depth, self._plan.first_seconds
         if not self._plan.two_rounds:
-            concurrent = longest_first(concurrent, self._times, depth=self._depth)
+            concurrent = longest_first(concurrent, times, depth=depth)
+        elif turn is Round.FIRST and first < self._requester.time_budget.left:
+            concurrent = with_longest_first(concurrent, times, depth=depth, seconds=first)
         run_in_threads(lambda check: self._run(check, turn), concurrent, threads=self._plan.concurrency)
         exclusive = [check for check in ordered if check.exclusive]
         for number, check in enumerate(exclusive):
             alone = self._requester.for_check(CheckScope())
             alone.in_flight = ConcurrencyLimit()
-            left = self._requester.time_budget.left
-            alone.time_budget = self._requester.time_budget.part(left / (len(exclusive) - number))
-            self._run(check, turn, alone)
+            limits, share = self._requester.limits, len(exclusive) - number
+            alone.time_budget = self._requester.time_budget.part(limits.seconds / share)
+            self._run(check, turn, alone, most=limits.requests / share)
 
-    def _run(self, check: Check, turn: Round, requester: Requester | None = None) -> None:
+    def _run(
+        self, check: Check, turn: Round, requester: Requester | None = None, *, most: float = float("inf")
+    ) -> None:
         """Run a check in one round, and note whether it has ended."""
-        progress = self._runner.run(check, turn, requester)
+        progress = self._runner.run(check, turn, requester, most=most)
         first = self._progress.get(check.id, CheckProgress())
         if turn is Round.REST:
             is_cut = isinstance(progress.skipped, RunCut)

@@ -21,7 +21,7 @@ from chainproof.results.run_writer import RunWriter, check_writable, create_run_
 
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.finding_recorder import FindingRecorder
-from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
+from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, USUAL_CONCURRENCY, Settings
 from ..probing.budget import RunLimits, TimeBudget
 from ..probing.requester import Requester
 from ..transport.asgi import App, serve_app
@@ -112,7 +112,7 @@ def planned_limits(settings: Settings) -> tuple[RunLimits, bool]:
         seconds=time_limit(settings, 0.0, is_remote=is_remote),
         requests=limiter.left,
         rate=limiter.rate or float("inf"),
-        concurrency=settings.concurrency,
+        concurrency=settings.concurrency or USUAL_CONCURRENCY,
     )
     return limits, is_remote
 
@@ -162,10 +162,12 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     requester.time_budget = TimeBudget(time_limit(settings, 0.0, is_remote=not client.on_loopback))
     if setup.began is not None:
         requester.time_budget.began = setup.began
+    client.rate_limiter.limit = requester.time_budget.deadline
     return ConformanceRun(
         requester=requester,
         folder=folder,
         settings=settings,
+        chain_schema=setup.loaded.chain_schema,
         rerun=partial(rerun_command, settings=settings, target=target, embedded=is_embedded),
         acceptances=setup.loaded.acceptances,
         day=manifest.day,

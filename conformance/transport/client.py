@@ -74,13 +74,15 @@ class Client:
         """
         return self._versions == {_HTTP_1_0}
 
-    def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
+    def send(
+        self, request: CheckRequest, *, limit: Callable[[Seconds], Seconds] = lambda seconds: seconds
+    ) -> TransportResult:
         """
-        Send one request exactly as it is, and wait for the answer, for *deadline* seconds if that is given. Raises
-        AnswerNotRead.
+        Send one request exactly as it is, and wait for the answer. Raises AnswerNotRead.
+
+        *limit* shortens the deadline, and raises if the run may send no more.
         """
-        deadline = self.deadline if deadline is None else deadline
-        until = monotonic() + deadline
+        until = monotonic() + limit(self.deadline)
         while True:
             connection = self._idle_connection()
             is_new = connection is None
@@ -91,7 +93,7 @@ class Client:
                     return connection_failure(error)
             try:
                 self._before_sending()
-                until = monotonic() + deadline  # waiting for the rate limit does not count
+                until = monotonic() + limit(self.deadline)  # waiting for the rate limit does not count
                 received = connection.exchange(request_bytes(request, self.target), request.method, until)
                 # A target that rejects a request may leave part of it unread, which would spoil the next exchange. The
                 # checks on connections test this.

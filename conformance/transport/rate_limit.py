@@ -28,6 +28,8 @@ class RateLimiter:
         """Requests per second; None: no limit."""
         self.sent_count = 0
         """How many requests have been sent."""
+        self.limit: Callable[[Seconds], Seconds] = lambda seconds: seconds
+        """Shortens a pause to the time that the run has left, and raises RunCut if it has none."""
         self._next: Seconds = float("-inf")
         self._clock = clock
         self._pause = pause
@@ -44,14 +46,17 @@ class RateLimiter:
         return float("inf") if self.max_requests is None else self.max_requests - self.sent_count
 
     def acquire(self) -> None:
-        """Wait until the next request may be sent. Raises RunCut if all are sent."""
+        """Wait until the next request may be sent. Raises RunCut if all are sent, or if the run ends before."""
         with self._lock:
             if self.is_exhausted:
                 raise RunCut("a higher --max-requests", f"all {self.max_requests} requests of this run are sent")
             self.sent_count += 1
             wait = self._wait()
         if wait > 0:
-            self._pause(wait)
+            allowed = self.limit(wait)
+            self._pause(allowed)
+            if allowed < wait:
+                self.limit(wait)
 
     def _wait(self) -> Seconds:
         """Seconds until this request may be sent. Idle time does not allow a burst later."""

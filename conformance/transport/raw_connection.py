@@ -73,7 +73,11 @@ class RawConnection:
 
     def wait_for_bytes(self, timeout: Seconds) -> bytes:
         """The first bytes that arrive within a timeout. The next `read_answer` reads them as well."""
-        self._pending += self._connection.read_available(timeout) or b""
+        allowed = self._limit(timeout)
+        received = self._connection.read_available(allowed)
+        if received is None and allowed < timeout:
+            self._limit(timeout)  # raises if none came because the run ended
+        self._pending += received or b""
         return self._pending
 
     def send_bytes(self, *pieces: bytes, pause: Seconds = 0.0) -> None:
@@ -122,10 +126,13 @@ class RawConnection:
         many bytes these are the first.
         """
         received, self._pending = self._pending, b""
-        until = monotonic() + timeout
+        allowed = self._limit(timeout)
+        until = monotonic() + allowed
         while not self.is_closed and len(received) < MAX_UNEXPECTED and (left := until - monotonic()) > 0:
             piece = self._connection.read_available(left)
             if piece is None:
+                if allowed < timeout:
+                    self._limit(timeout)  # raises if the target could not close the connection because the run ended
                 break
             self.is_closed = not piece
             received += piece

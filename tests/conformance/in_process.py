@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,9 +44,11 @@ class InProcessClient(Client):
         super().__init__(parse_target("http://127.0.0.1:1"))
         self._server = server
 
-    def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
+    def send(
+        self, request: CheckRequest, *, limit: Callable[[Seconds], Seconds] = lambda seconds: seconds
+    ) -> TransportResult:
         """The answer of the function, as if received from a target."""
-        del deadline
+        limit(self.deadline)
         fields = (("Host", "127.0.0.1"), *request.fields)
         answer = self._server(
             EndpointRequest(method=request.method, path=request.path, fields=fields, body=request.body or b"")

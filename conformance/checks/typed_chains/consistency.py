@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
@@ -73,6 +74,27 @@ def _send_equal_inputs(requester: Requester, count: int) -> None:
     bodies = distinct_bodies(requester, source, count)
     for body in (*bodies, *reversed(bodies)):
         requester.send(requester.build_request(body, label="an input sent twice"))
+
+    def own(purpose: str) -> InputSource:
+        return replace(source, rng=requester.rng(f"equal inputs: {purpose}"))
+
+    parts: tuple[Callable[[], None], ...] = (
+        lambda: _send_on_one_connection(requester, bodies, _long_inputs(requester, own("long ones"))[:1]),
+        *(partial(_send_forms, requester, body, number) for number, body in enumerate(bodies)),
+        lambda: _send_after_malformed_ones(requester, bodies),
+        lambda: _send_after_invalid_ones(requester, source, bodies),
+        lambda: judge_equivalent_inputs(requester, own("equivalent ones")),
+        lambda: judge_similar_inputs(requester, own("similar ones"), count),
+    )
+    requester.run_parts(lambda part: part(), parts)
+    # The target runs in real time: a cached answer has to expire.
+    time.sleep(min(requester.waits.idle, _PAUSE, requester.time_budget.left))
+    for body in bodies:
+        requester.send(requester.build_request(body, label="an input sent again after a pause"))
+
+
+def _long_inputs(requester: Requester, source: InputSource) -> list[bytes]:
+    """Inputs with long texts, each of which was sent three times; none that the chain needs much time for."""
     long_inputs: list[bytes] = []
     for length in _LONG_TEXTS:
         long = source.longer(length)
@@ -82,21 +104,15 @@ def _send_equal_inputs(requester: Requester, count: int) -> None:
         long_inputs.append(two)
         for body in (two, two, one, one):
             requester.send(requester.build_request(body, label="a long input sent again"))
-    for number, body in enumerate(bodies):
-        for request in _forms(requester, body, number):
-            requester.send(request)
+    return long_inputs
+
+
+def _send_after_malformed_ones(requester: Requester, bodies: Sequence[bytes]) -> None:
+    """Send inputs again after a malformed body, and after an input without arguments."""
     for label, disturbance in (("a malformed body", b'{"a":'), ("an input without arguments", b"{}")):
         requester.send(requester.build_request(disturbance))
         for body in bodies[:2]:
             requester.send(requester.build_request(body, label=f"an input sent again after {label}"))
-    _send_after_invalid_ones(requester, source, bodies)
-    _send_on_one_connection(requester, bodies, long_inputs[:1])
-    judge_equivalent_inputs(requester, source)
-    # The target runs in real time: a cached answer has to expire.
-    time.sleep(min(requester.waits.idle, _PAUSE, requester.time_budget.left))
-    for body in bodies:
-        requester.send(requester.build_request(body, label="an input sent again after a pause"))
-    judge_similar_inputs(requester, source, count)
 
 
 def _is_fast(requester: Requester, body: bytes) -> bool:
@@ -104,6 +120,12 @@ def _is_fast(requester: Requester, body: bytes) -> bool:
     began = monotonic()
     answer = requester.send(requester.build_request(body, label="a long input")).answer
     return answer is not None and monotonic() - began < _FAST + 3 * requester.response_times.accepted
+
+
+def _send_forms(requester: Requester, body: bytes, number: int) -> None:
+    """Send an equal input in other forms."""
+    for request in _forms(requester, body, number):
+        requester.send(request)
 
 
 def _forms(requester: Requester, body: bytes, number: int) -> Iterator[CheckRequest]:
@@ -272,9 +294,11 @@ def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> Non
     An input without optional arguments gets the same answer before and after inputs with many arguments, no output becomes longer
     with each request, and the first input of the run is answered as before all others.
     """
-    judge_lasting_change(requester)
+    is_rest = requester.scope.round is Round.REST
+    if not is_rest:
+        judge_lasting_change(requester)
     source = input_source(requester, "arguments that stick")
-    if judge_sticking_arguments(requester, source):
+    if judge_sticking_arguments(requester, source) or is_rest:
         return
     for each in source.and_bare():
         judge_growing_outputs(requester, each)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 
 from chainproof.contract import clauses
@@ -103,23 +104,44 @@ def large_inputs_get_complete_answers(requester: Requester) -> None:
     the same texts. However many items there are, each gets its own result.
     """
     source = _with_largest_output(requester, _source(requester, "large inputs"))
+    requester.run_parts(lambda each: _send_large(requester, each), _large_inputs(source, requester.settings.depth))
+    unique = source.with_value(source.unique())
+    judge_item_results(requester, unique, _BATCH_SIZES[requester.settings.depth])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LargeInput:
+    """Three large inputs of one kind, all different, and the values of Accept-Encoding that the last one is sent with."""
+
+    plain: BoundInput
+    in_chunks: BoundInput
+    compressed: BoundInput
+    codings: Sequence[str]
+
+
+def _large_inputs(source: InputSource, depth: Depth) -> Iterator[_LargeInput]:
+    """Large inputs of every kind and size. The smallest ones are sent with every coding."""
     codings, place = itertools.cycle(_ACCEPTED_CODINGS), next(iter(source.places), None)
-    for size in _LARGE_SIZES[requester.settings.depth]:
+    for size in _LARGE_SIZES[depth]:
         # Unique texts are ASCII.
         values = (source.unique(), source.with_unique(source.value, place) if place else source.value, source.unique())
         inputs = (large_inputs(value, source.accepts, size) for value in values)
         for plain, in_chunks, compressed in zip(*inputs, strict=False):
-            build, label = requester.build_request, f"{plain.label} ({len(plain.content):,} bytes)"
-            judged = requester.send(build(plain.content, label=label))
-            unescaped = json.dumps(json.loads(in_chunks.content), ensure_ascii=False).encode()
-            judged_unescaped = requester.send(build(unescaped, chunked=True, label=f"{label}, in chunks of UTF-8"))
-            _judge_replacements(requester, judged, judged_unescaped)
-            for coding in _ACCEPTED_CODINGS if size == _LARGE_SIZES[requester.settings.depth][0] else (next(codings),):
-                fields = (JSON_TYPE, ("Accept-Encoding", coding))
-                labelled = f"{label}, with Accept-Encoding: {coding}"
-                requester.send(build(compressed.content, fields=fields, label=labelled))
-    unique = source.with_value(source.unique())
-    judge_item_results(requester, unique, _BATCH_SIZES[requester.settings.depth])
+            own = _ACCEPTED_CODINGS if size == _LARGE_SIZES[depth][0] else (next(codings),)
+            yield _LargeInput(plain=plain, in_chunks=in_chunks, compressed=compressed, codings=own)
+
+
+def _send_large(requester: Requester, large: _LargeInput) -> None:
+    """Send large inputs of one kind."""
+    build, label = requester.build_request, f"{large.plain.label} ({len(large.plain.content):,} bytes)"
+    judged = requester.send(build(large.plain.content, label=label))
+    unescaped = json.dumps(json.loads(large.in_chunks.content), ensure_ascii=False).encode()
+    judged_unescaped = requester.send(build(unescaped, chunked=True, label=f"{label}, in chunks of UTF-8"))
+    _judge_replacements(requester, judged, judged_unescaped)
+    for coding in large.codings:
+        fields = (JSON_TYPE, ("Accept-Encoding", coding))
+        labelled = f"{label}, with Accept-Encoding: {coding}"
+        requester.send(build(large.compressed.content, fields=fields, label=labelled))
 
 
 def _with_largest_output(requester: Requester, source: InputSource) -> InputSource:

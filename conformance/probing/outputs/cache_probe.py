@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Collection, Iterator
 from itertools import islice
@@ -66,6 +67,12 @@ class CacheProbe:
         """Where the output does not depend on the unique value."""
         if first is not None and second is not None:
             self._stable = frozenset(first) - differing_paths(first, second)
+
+    def with_source(self, source: InputSource) -> CacheProbe:
+        """The same probe, with other random numbers for its unique values."""
+        probe = copy.copy(self)
+        probe._source = source  # noqa: SLF001  # a copy of this object
+        return probe
 
     def find(self, change: Change, place: Place, label: str) -> bool:
         """Record whether the output depends on a change also after the input without it. True after a violation."""

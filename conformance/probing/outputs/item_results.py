@@ -9,7 +9,7 @@ are the results.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainproof.chain_schema.error_text import format_path
 from chainproof.clock import Seconds, monotonic
@@ -84,8 +84,12 @@ class _Counts:
 
 def judge_item_results(requester: Requester, source: InputSource, sizes: Sequence[int]) -> None:
     """Send arrays of *sizes* items, all different, and record results that are lost, repeated, or those of other items."""
-    for place in list(array_places(source.value))[:_MAX_ARRAYS]:
-        _judge_array(requester, source, place, sizes)
+
+    def judge(place: Place) -> None:
+        own = replace(source, rng=requester.rng(f"items of {format_path(place)}"))
+        _judge_array(requester, own, place, sizes)
+
+    requester.run_parts(judge, list(array_places(source.value))[:_MAX_ARRAYS])
 
 
 def _judge_array(requester: Requester, source: InputSource, place: Place, sizes: Sequence[int]) -> None:

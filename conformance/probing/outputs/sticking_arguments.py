@@ -26,6 +26,8 @@ _CASES: dict[Depth, int] = {Depth.QUICK: 24, Depth.STANDARD: 48, Depth.DEEP: 100
 """Inputs that are sent after inputs with other arguments."""
 _SHOWN = 200
 """Characters of such an input that a finding shows."""
+_FIRST_CASES = 6
+"""Those of a run that has no time for all."""
 _CONFIRMATIONS = 5
 _CONTROLS = 6
 """Answers that must be equal before a difference is no chance."""
@@ -34,7 +36,8 @@ _CONTROLS = 6
 def judge_sticking_arguments(requester: Requester, source: InputSource) -> bool:
     """Record whether the output for an input changes after others with more arguments. True after a violation."""
     warm: JSON = None
-    for body, others in islice(_cases(source, requester.inputs.base), _CASES[requester.settings.depth]):
+    cases = islice(_cases(source, requester.inputs.base), _CASES[requester.settings.depth])
+    for body, others in requester.part(list(cases), first=_FIRST_CASES):
         if others[1] != warm:
             warm = others[1]
             for other in others:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import random
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 from chainproof.chain_schema.error_text import format_path
 from chainproof.contract import clauses
+from chainproof.json_text import JSON
 
 from ...inputs.ambiguous_pairs import AmbiguousPair, Change, ambiguous_pairs
 from ...inputs.chain_inputs import UNNAMED_MEMBER
-from ...inputs.input_variations import Place, encoded, unique_text, value_at, with_other_end, with_value
+from ...inputs.input_variations import Place, Variation, encoded, unique_text, value_at, with_other_end, with_value
 from ...inputs.member_names import is_identifier
 from ...judging.output_comparison import Path, differing_paths, format_output_path
 from ...options import Depth
@@ -32,6 +35,8 @@ _LONG_BEGINNING = 1_200
 _SIMILAR_PLACES = 3
 _SPELLINGS = (("\u00e9", "e\u0301"), ("q", "Q"), ("x y", "x  y"), ("1", "\uff11"))
 """Texts that are equal for a cache that normalizes its keys: composed and decomposed, and in another case, space or width."""
+_MOST_PARTS = 4
+"""Parts of the search whose requests are sent at the same time."""
 _UNIQUE_PLACES = 2
 """Arguments that get a unique value in turn: a cache may ignore one of them."""
 
@@ -63,12 +68,35 @@ def search_stored_answers(requester: Requester, source: InputSource) -> None:
 
 def _compare_texts(requester: Requester, source: InputSource) -> bool:
     """Compare the outputs for similar texts, and for inputs that a careless cache takes for equal. True after a violation."""
-    _compare_with_unnamed_members(requester, source)
+    parts: list[_Part] = [partial(_compare_with_unnamed_members, requester)]
     # An optional argument may hide what is stored, such as one that clears a history.
-    for each in source.and_bare():
-        _compare_similar_texts(requester, each)
-    _compare_spellings(requester, source)
-    return _compare_ambiguous_pairs(requester, source) or _is_cached_on_a_beginning(requester, source)
+    parts += [partial(_compare_similar_texts, requester, each.value) for each in source.and_bare()]
+    parts += [partial(_compare_spellings, requester, spellings) for spellings in _SPELLINGS]
+    varying = _varying_paths(requester, source)
+    pairs = ambiguous_pairs(source.value, source.accepts)
+    parts += [partial(_compare_ambiguous_pair, requester, pair, varying) for pair in pairs]
+    parts.append(partial(_is_cached_on_a_beginning, requester))
+    return _is_any_true(requester, source, parts)
+
+
+_Part = Callable[[InputSource], object]
+"""A part of the search with inputs of a source. True after a violation."""
+
+
+def _is_any_true(requester: Requester, source: InputSource, parts: Sequence[_Part]) -> bool:
+    """
+    Whether any part is true for a source of its own. To a slow target, the requests of a few parts are sent at the same time: so few that
+    a small store still has what it got before.
+    """
+    results: list[object] = []
+
+    def run(number: int) -> None:
+        if not any(each is True for each in results):
+            results.append(parts[number](replace(source, rng=random.Random(f"{seed} {number}"))))
+
+    seed = source.rng.getrandbits(64)
+    requester.run_parts(run, range(len(parts)), most=_MOST_PARTS)
+    return any(each is True for each in results)
 
 
 def _is_cached_on_a_beginning(requester: Requester, source: InputSource) -> bool:
@@ -110,20 +138,22 @@ def _is_cached_on_a_part(
     elsewhere = [each for each in source.variations_by_argument() if each.place != unchanged[: len(each.place)]]
     elsewhere = [each for each in elsewhere if not others or each.place[:1] != unchanged]
     elsewhere.sort(key=lambda variation: variation.place[:1] == place[:1])
-    return any(probe.find(setting(each), each.place, each.label) for each in elsewhere[:limit])
+
+    def find(variation: Variation, own: InputSource) -> bool:
+        return probe.with_source(own).find(setting(variation), variation.place, variation.label)
+
+    return _is_any_true(requester, source, [partial(find, each) for each in elsewhere[:limit]])
 
 
-def _compare_ambiguous_pairs(requester: Requester, source: InputSource) -> bool:
-    """Compare the outputs for inputs that a careless cache takes for equal. True after a violation."""
-    varying = _varying_paths(requester, source)
-    for pair in ambiguous_pairs(source.value, source.accepts):
-        unique = _place_for_unique_value(source, pair)
-        if unique is None or not _have_equal_outputs(requester, source, pair, unique, varying):
-            continue
-        probe = CacheProbe(requester, source, unique, pair.first)
-        if probe.find(pair.second, pair.places[-1], pair.label) or probe.find_by_detour(pair, varying):
-            return True
-    return False
+def _compare_ambiguous_pair(
+    requester: Requester, pair: AmbiguousPair, varying: Collection[Path], source: InputSource
+) -> bool:
+    """Compare the outputs for two inputs that a careless cache takes for equal. True after a violation."""
+    unique = _place_for_unique_value(source, pair)
+    if unique is None or not _have_equal_outputs(requester, source, pair, unique, varying):
+        return False
+    probe = CacheProbe(requester, source, unique, pair.first)
+    return probe.find(pair.second, pair.places[-1], pair.label) or probe.find_by_detour(pair, varying)
 
 
 def _varying_paths(requester: Requester, source: InputSource) -> frozenset[Path]:
@@ -152,11 +182,12 @@ def _have_equal_outputs(
     return are_equal(first, second, varying=varying)
 
 
-def _compare_similar_texts(requester: Requester, source: InputSource) -> None:
+def _compare_similar_texts(requester: Requester, value: JSON, source: InputSource) -> None:
     """
     An input with a text that differs from an earlier one at the end only must not get that one's values: a store may compare
     the beginnings of its keys.
     """
+    source = source.with_value(value) if value != source.value else source
     places = [place for place in source.places if isinstance(value_at(source.value, place), str)]
     for place in places[:_SIMILAR_PLACES]:
         long = source.longer(_LONG_KEY)
@@ -173,25 +204,23 @@ def _compare_similar_texts(requester: Requester, source: InputSource) -> None:
         judge_tokens(requester, requester.send(request), others)
 
 
-def _compare_spellings(requester: Requester, source: InputSource) -> None:
+def _compare_spellings(requester: Requester, spellings: tuple[str, str], source: InputSource) -> bool:
     """
-    Two spellings of a text, each after the other one. A chain may normalize texts, and then returns the same one for both. With
+    Two spellings of a text, each after the other one. True after a violation. A chain may normalize texts, and then returns the same one for both. With
     a cache that normalizes its keys, the answers have the spelling that came first.
     """
     place = next((each for each in source.places if isinstance(value_at(source.value, each), str)), None)
-    if place is None:
-        return
-    for spellings in _SPELLINGS:
-        orders = (spellings, spellings[::-1])
-        if all(_has_first_spelling(requester, source, place, order) for order in orders):
-            request = requester.build_request(label=f"the texts {spellings[0]!r} and {spellings[1]!r}")
-            requester.record_clause(
-                clauses.ANSWER_MATCHES_REQUEST,
-                request,
-                expected=OWN_ANSWER,
-                actual=f"the answer to an earlier input with another spelling of `{format_path(place)}`",
-            )
-            return
+    orders = (spellings, spellings[::-1])
+    if place is None or not all(_has_first_spelling(requester, source, place, order) for order in orders):
+        return False
+    request = requester.build_request(label=f"the texts {spellings[0]!r} and {spellings[1]!r}")
+    requester.record_clause(
+        clauses.ANSWER_MATCHES_REQUEST,
+        request,
+        expected=OWN_ANSWER,
+        actual=f"the answer to an earlier input with another spelling of `{format_path(place)}`",
+    )
+    return True
 
 
 def _has_first_spelling(requester: Requester, source: InputSource, place: Place, order: tuple[str, str]) -> bool:

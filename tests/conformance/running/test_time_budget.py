@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chainproof.chain_schema.schema import Schema
 from chainproof.clock import Seconds
-from chainproof.conformance.checks import Check, body, connection, repetition
+from chainproof.conformance.checks import Check, body, connection, recovery, repetition
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import ChainSchema
@@ -37,19 +37,26 @@ from chainproof.conformance.runner.input_discovery import discover_inputs
 from chainproof.conformance.runner.plan import (
     RunPlan,
     count_of,
+    first_count_of,
+    first_seconds_of,
     in_order,
     measured_concurrency,
     plan_run,
     usable_concurrency,
+    with_longest_first,
 )
 from chainproof.conformance.runner.power_order import CheckPower
-from chainproof.conformance.runner.run import ConformanceRun, _enough_time, _time_advice
-from chainproof.conformance.runner.schedule import CheckRunner, Schedule
+from chainproof.conformance.runner.run import ConformanceRun, _first_round_time, _is_time_over, _time_advice
+from chainproof.conformance.runner.schedule import CheckProgress, CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
 from chainproof.conformance.transport.client import Client, connection_failure
+from chainproof.conformance.transport.connection import TransportResult
+from chainproof.conformance.transport.rate_limit import RateLimiter
+from chainproof.conformance.transport.request import CheckRequest
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.target import parse_target
+from chainproof.results.exchange import Transport
 
 from ..conftest import SHORT_WAITS
 from ..endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error, serve
@@ -108,6 +115,36 @@ def test_a_part_of_a_budget_ends_with_the_whole(part: float, passed: float) -> N
     assert some.left <= whole.left
     some.stop("the target is gone")
     assert (0.0, 0.0) == (some.left, whole.left)
+
+
+@given(left=st.floats(0.01, 5), rate=st.floats(0.01, 10), count=st.integers(1, 6))
+def test_no_pause_of_a_rate_limit_goes_beyond_the_end_of_a_run(left: float, rate: float, count: int) -> None:
+    """A request whose turn comes later is not sent."""
+    clock = FakeClock()
+    budget = TimeBudget(left / 0.9, clock=clock)
+    limiter = RateLimiter(rate=rate, clock=clock, pause=clock.sleep)
+    limiter.limit = budget.deadline
+    turns = 0
+    with suppress(RunCut):
+        for _ in range(count):
+            limiter.acquire()
+            turns += 1
+
+    assert turns >= min(count, 1)
+    assert turns <= 1 + (left + 0.01) * rate
+    assert clock.now <= 100.0 + left + 0.01
+
+
+@pytest.mark.parametrize("wait", ["read_unexpected", "wait_for_bytes"])
+def test_waiting_for_a_silent_target_ends_with_the_run(wait: str) -> None:
+    """A check that waits for the target to close a connection learns nothing in less time, so it is cut."""
+    with requester_for(correct_endpoint) as requester, requester.raw_connection() as connection:
+        requester.time_budget = TimeBudget(0.1)
+        began = time.monotonic()
+        with pytest.raises(RunCut):
+            getattr(connection, wait)(20.0)
+
+    assert time.monotonic() - began < 5.0
 
 
 # ------------------------------------------------------------------ rounds
@@ -182,6 +219,44 @@ def test_checks_that_find_more_faults_per_second_come_first(monkeypatch: pytest.
 
     assert sorted(seconds) == seconds
     assert {check.id for check in ALL_CHECKS} == {check.id for check in ordered}
+
+
+def test_checks_that_take_half_of_a_first_round_start_first() -> None:
+    """The order of the others stays: by the faults that they find."""
+    times, depth = ResponseTimes(accepted=1.0, rejected=0.01), Depth.QUICK
+    by_power = in_order(ALL_CHECKS, times, depth=depth, turn=Round.FIRST)
+    longest = max(first_seconds_of(check, times, depth) for check in by_power)
+    ordered = with_longest_first(by_power, times, depth=depth, seconds=longest)
+    long = [check for check in by_power if first_seconds_of(check, times, depth) >= longest / 2]
+
+    assert long != by_power[: len(long)]
+    assert [*long, *(check for check in by_power if check not in long)] == ordered
+
+
+@pytest.mark.parametrize(("rest_until", "has_second_round"), [(UNLIMITED, True), (5.0, False)])
+def test_time_that_was_added_for_the_first_round_is_not_spent_on_the_second(
+    rest_until: Seconds, has_second_round: bool
+) -> None:
+    """Once the verdict is certain, a run ends with the time that it has by default."""
+    clock, rounds = FakeClock(), list[Round]()
+
+    def run(requester: Requester) -> None:
+        for _ in range(5):
+            requester.submit(requester.build_request(label="one"))
+        rounds.append(requester.scope.round)
+        clock.sleep(10.0)
+
+    with requester_for(correct_endpoint) as requester:
+        requester.time_budget = TimeBudget(100.0, clock=clock)
+        plan = RunPlan(concurrency=1, two_rounds=True, rest_until=rest_until)
+        check = check_that(run)
+        schedule = Schedule([check], requester, plan, ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        progress = schedule.progress(check)
+
+    assert [Round.FIRST, Round.REST][: 1 + has_second_round] == rounds
+    assert progress.skipped is None
+    assert not requester.finding_recorder.cut_by
 
 
 def test_in_a_single_round_checks_that_take_long_start_first() -> None:
@@ -393,6 +468,31 @@ def check_that(run: Callable[[Requester], None], *, exclusive: bool = False) -> 
 DELAY = {"type": "object", "properties": {"delay": {"type": "number", "minimum": 0}}, "required": ["delay"]}
 
 
+@pytest.mark.parametrize("silent_to", [b'{"a":', b"{}"])
+def test_a_target_that_falls_silent_costs_the_check_of_resources_few_deadlines(
+    silent_to: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither forty bad requests nor the valid ones after them are awaited for a deadline each."""
+    clock, silent = FakeClock(), list[bytes | None]()
+    with requester_for(correct_endpoint) as requester:
+        send_once = requester.send_once
+
+        def send(request: CheckRequest) -> TransportResult:
+            if request.body != silent_to:
+                return send_once(request)
+            silent.append(request.body)
+            clock.sleep(30.0)
+            return TransportResult(transport=Transport.DEADLINE, reason="no answer")
+
+        monkeypatch.setattr(recovery, "monotonic", clock)
+        monkeypatch.setattr(requester, "send_once", send)
+        recovery.bad_requests_do_not_use_up_the_target(requester)
+        found = {each.clause for each in requester.finding_recorder.findings}
+
+    assert 1 <= len(silent) <= 8
+    assert found == ({"request-isolation"} if silent_to == b"{}" else set())
+
+
 def test_a_number_without_a_bound_is_named_and_left_out() -> None:
     """A valid input that keeps the chain busy beyond the deadline is no violation. It is sent once, and a note asks for a bound."""
     hogs: list[bytes] = []
@@ -580,12 +680,18 @@ def test_the_first_round_of_a_remote_run_fits_into_its_requests(monkeypatch: pyt
     with requester_for(
         correct_endpoint, echo=False, input_schema=Schema(source="a chain", document=TYPED_CHAIN)
     ) as requester:
+        requester._client.rate_limiter = RateLimiter(  # as that of a remote target
+            max_requests=REMOTE_MAX_REQUESTS[Depth.QUICK]
+        )
         discover_inputs(requester)
-        runner = CheckRunner(requester, examples_scale=0.0)
-        progress = [runner.run(check, Round.FIRST) for check in ALL_CHECKS]
+        plan = RunPlan(two_rounds=True, examples_scale=0.0)
+        schedule = Schedule(ALL_CHECKS, requester, plan, ResponseTimes(), Depth.QUICK)
+        schedule.start()
+        progress = [schedule.progress(check) for check in ALL_CHECKS]
 
     assert [] == [each.error for each in progress if each.error is not None]
-    assert 500 < sum(each.sent for each in progress) < 0.93 * REMOTE_MAX_REQUESTS[Depth.QUICK]
+    assert 500 < sum(each.sent for each in progress) <= REMOTE_MAX_REQUESTS[Depth.QUICK]
+    assert not requester.finding_recorder.cut_by
 
 
 def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
@@ -602,13 +708,7 @@ def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "sent", "advice"),
-    [
-        (1e-6, 0, "--time-budget 4m is enough"),
-        (75.0, 500, "--time-budget 4m is enough"),
-        (75.0, 100, "--time-budget 12m is enough"),
-        (UNLIMITED, 100, ""),
-        (1e4, 100, ""),
-    ],
+    [(75.0, 0, "4m"), (75.0, 500, "4m"), (75.0, 100, "12m"), (1e4, 100, ""), (UNLIMITED, 0, "")],
 )
 def test_a_run_whose_time_is_over_names_the_time_that_is_enough(budget: Seconds, sent: int, advice: str) -> None:
     """At the speed of the first answers, or of all if that is slower: 800 requests are left. A run that another limit ended has none."""
@@ -616,12 +716,49 @@ def test_a_run_whose_time_is_over_names_the_time_that_is_enough(budget: Seconds,
     with requester_for(correct_endpoint) as requester:
         requester.time_budget = TimeBudget(budget, clock=clock)
         clock.now += 100.0
-        progress = {"a check": SimpleNamespace(sent=sent)}
-        run = cast("ConformanceRun", SimpleNamespace(requester=requester, planned_seconds=190.0, progress=progress))
-        text = _time_advice(run, _enough_time(run), left_out=800)
+        run = ended_run(requester, RunPlan(seconds=190.0), {"a check": CheckProgress(sent=sent)})
 
-    assert advice in text
-    assert bool(advice) == bool(text)
+        assert bool(advice) == _is_time_over(run)
+        assert (
+            f"--time-budget {advice or '4m'} is enough for all requests" in _time_advice(run, left_out=800)
+            or not advice
+        )
+
+
+@given(share=st.floats(0.05, 1.0), passed=st.floats(10, 1000))
+def test_the_time_that_a_verdict_needs_follows_from_what_was_sent(share: float, passed: float) -> None:
+    """A run that sent a part of its first round in some time needs that much more time for all of it."""
+    clock = FakeClock()
+    times, checks = ResponseTimes(accepted=1.0, rejected=0.01), [each for each in ALL_CHECKS if not each.exclusive]
+    with requester_for(correct_endpoint) as requester:
+        requester.time_budget = TimeBudget(5.0, clock=clock)
+        counts = {check.id: first_count_of(check, Depth.QUICK).requests for check in checks}
+        progress = {name: CheckProgress(sent=round(share * count)) for name, count in counts.items()}
+        run = ended_run(requester, RunPlan(seconds=190.0, first_seconds=1.0), progress, times)
+        clock.now += passed
+
+        needed = _first_round_time(run)
+
+    assert passed < needed
+    assert passed / share * 0.9 < needed < passed / share * 1.5 + 2
+
+
+def ended_run(
+    requester: Requester, plan: RunPlan, progress: dict[str, CheckProgress], times: ResponseTimes | None = None
+) -> ConformanceRun:
+    """As much of a run as the advice on its time needs."""
+    settings = Settings(depth=Depth.QUICK)
+    return cast(
+        "ConformanceRun",
+        SimpleNamespace(
+            requester=requester,
+            settings=settings,
+            plan=plan,
+            times=times or ResponseTimes(),
+            planned_after=0.0,
+            progress=progress,
+        ),
+    )
 
 
 def test_an_error_outside_the_checks_is_an_error_of_each_check(monkeypatch: pytest.MonkeyPatch) -> None:
