@@ -59,7 +59,7 @@ class Evidence:
     deadline: Seconds | None = None
     """The missed deadline; None if there was an answer."""
     sign: OutputSign | None = None
-    """What shows the violation in the output alone, where only other outputs told that it is wrong."""
+    """What shows the violation in the output alone, where only other outputs show that it is wrong."""
 
     @property
     def size(self) -> tuple[int, int]:

@@ -32,21 +32,21 @@ def judge_short_lived_answers(requester: Requester, source: InputSource) -> bool
     if None in outputs or outputs[0] != outputs[1]:
         return False
     paths: frozenset[Path] | None = None
-    seen: list[tuple[int, Leaves]] = []
+    earlier: list[tuple[int, Leaves]] = []
     for first, second in _ORDERS:
         time.sleep(min(requester.waits.idle, requester.time_budget.left))  # the target runs in real time
         # A query that was not sent before: a store may keep outputs for longer, and know requests by their address.
-        query = f"?chainproof={requester.rng(f'round {len(seen)}').getrandbits(32):08x}"
+        query = f"?chainproof={requester.rng(f'round {len(earlier)}').getrandbits(32):08x}"
         pair = [send_alone(requester, bodies[number], _LABEL, query=query) for number in (first, second)]
         if pair[0] is None or pair[1] is None or pair[0] != pair[1]:
             return False
-        for number, output in seen:
+        for number, output in earlier:
             differing = differing_paths(output, pair[0])
             paths = frozenset(pair[0]) if paths is None else paths
             paths = paths - differing if number == first else paths & differing
         if paths is not None and not paths:
             return False
-        seen.append((first, pair[0]))
+        earlier.append((first, pair[0]))
     assert paths
     owner, request = (requester.build_request(body, label=_LABEL) for body in bodies)
     report_mixed_up(requester, owner, paths, request)

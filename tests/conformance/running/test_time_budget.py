@@ -842,7 +842,7 @@ def test_the_request_of_a_finding_has_no_more_than_what_shows_it() -> None:
 
 @pytest.mark.parametrize(("output", "is_shown"), [(b'{"id":8}', True), (b'{"id":7}', False)])
 def test_a_value_that_came_back_as_another_one_is_shown_by_its_request(output: bytes, *, is_shown: bool) -> None:
-    """Other outputs told that it is wrong. The command of the request shows it nevertheless, if the output has it again."""
+    """Other outputs show that it is wrong. The command of the request shows it nevertheless, if the output has it again."""
     with requester_for(lambda request: EndpointAnswer(status=200, body=output), echo=False) as requester:
         requester.check_name = "a check"
         requester.record_clause(
