@@ -1,4 +1,4 @@
-"""Merges findings that have one cause: mixed-up answers, or a status that valid inputs get by chance."""
+"""Merges findings that have one cause: equal failures, mixed-up answers, or a status that valid inputs get by chance."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ _LEAK = re.compile(r"status [45]\d\d with data of another request")
 _CHANGED_OUTPUT = frozenset({clauses.REQUEST_ISOLATION, clauses.ANSWER_REPEATABLE})
 _ANOTHER_VALUE = "another "
 """How a violation begins that is about a value of an output."""
+_MUST_BE_ACCEPTED = "status 200"
+"""What is expected of the answer to an input that the chain may not reject."""
 _SPOILT = frozenset({clauses.ERROR_JSON, clauses.ERROR_OBJECT})
 """Clauses that an error violates if data of other requests follow it."""
 _STATUS = re.compile(r"status \d{3}")
@@ -59,11 +61,25 @@ _STATUS = re.compile(r"status \d{3}")
 
 def merge_shared_causes(requester: Requester) -> None:
     """Count findings with the one that has their cause. As far as that has to be tried again, a few requests are sent."""
+    _merge_equal_failures(requester)
     with suppress(CheckSkipped):  # nothing more may be sent
         _merge_leaks(requester)
         _merge_lasting_changes(requester)
         _merge_mixed_up_answers(requester)
         _merge_statuses_by_chance(requester)
+
+
+def _merge_equal_failures(requester: Requester) -> None:
+    """Count inputs that the chain may also reject with those that it must accept, if both failed in the same way."""
+    found = [
+        (each, violation)
+        for each, violation, _ in requester.finding_recorder.evidence()
+        if violation.clause is clauses.OBJECT_ACCEPTED
+    ]
+    for root, violation in found:
+        if violation.expected == _MUST_BE_ACCEPTED:
+            others = [each for each, other in found if each.key != root.key and other.actual == violation.actual]
+            _merge(requester, root, others, "", "")
 
 
 def _merge_leaks(requester: Requester) -> None:
