@@ -203,3 +203,23 @@ def test_what_a_store_that_ignores_the_media_type_causes_is_one_finding() -> Non
     found, _ = findings_for(server, send)
 
     assert ["request-isolation"] == [each.clause for each in found]
+
+
+def test_equal_failures_at_inputs_that_must_and_that_may_be_accepted_are_one_finding() -> None:
+    """Another failure at the same inputs is a finding of its own."""
+
+    def send(requester: Requester) -> None:
+        for expected, actual in (
+            ("status 200 or 400", "status 502: no"),
+            ("status 200", "status 502: no"),
+            ("status 200 or 400", "status 500"),
+        ):
+            requester.record_clause(
+                clauses.OBJECT_ACCEPTED, requester.build_request(), expected=expected, actual=actual
+            )
+
+    found, _ = findings_for(correct_endpoint, send)
+
+    assert {("status 200", "status 502: no", 2), ("status 200 or 400", "status 500", 1)} == {
+        (each.expected, each.actual, each.count) for each in found
+    }
