@@ -362,9 +362,8 @@ def _recursions(value: JSON, accepts: Accepts) -> Iterator[tuple[Place, Place]]:
     for place, part in islice(_parts(value), _MAX_PARTS):
         for length in range(len(place)) if isinstance(part, dict | list) else ():
             outer, step = place[:length], place[length:]
-            names = frozenset(
-                name for name in step if isinstance(name, str)
-            )  # a list of nodes is like a node with lists
+            # Positions in lists are left out: a list of nodes is like a node with lists.
+            names = frozenset(name for name in step if isinstance(name, str))
             template = _with_one_item(value_at(value, outer), step)
             twice = with_value(template, step, template)
             if names not in known and accepts(_deeper(with_value(value, outer, twice), outer, step, template)):

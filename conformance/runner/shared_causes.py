@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 
-from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.results.finding import Finding
@@ -210,8 +208,7 @@ def _is_consequence(requester: Requester, violation: Violation, evidence: Eviden
         return True
     rng = requester.rng(f"alone {evidence.request.label}")
     for part in _PAUSES:
-        pause: Seconds = min(part * requester.waits.idle, requester.time_budget.left)
-        time.sleep(pause)  # the target runs in real time: a stored answer may have to expire
+        requester.pause(part * requester.waits.idle)  # a stored answer may have to expire
         fresh = _fresh(evidence.request, rng)
         if not shows_violation(requester, violation, fresh, evidence.sign):
             return True

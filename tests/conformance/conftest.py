@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from chainproof.chain_schema.schema import Schema
+from chainproof.clock import Seconds
 from chainproof.conformance import options as settings_file
 from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
@@ -131,6 +132,7 @@ def _run_checks(
     slow_input: bytes | None = None,
     rate_limiter: RateLimiter = UNLIMITED,
     waits: Waits,
+    pause: Callable[[Seconds], None] = lambda seconds: None,
     **options: object,
 ) -> SuiteResult:
     """The result of the checks, run one after the other. A chain with inputs of its own is no echo chain."""
@@ -154,7 +156,7 @@ def _run_checks(
             slow_input=slow_input,
         ),
         waits=waits,
-        pause=lambda seconds: None,
+        pause=pause,
     )
     skipped = {}
     with suppress(CheckSkipped):

@@ -8,7 +8,6 @@ check of a module that finds a difference confirms it with further requests.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -87,8 +86,7 @@ def _send_equal_inputs(requester: Requester, count: int) -> None:
         lambda: judge_similar_inputs(requester, own("similar ones"), count),
     )
     requester.run_parts(lambda part: part(), parts)
-    # The target runs in real time: a cached answer has to expire.
-    time.sleep(min(requester.waits.idle, _PAUSE, requester.time_budget.left))
+    requester.pause(min(requester.waits.idle, _PAUSE))  # a cached answer has to expire
     for body in bodies:
         requester.send(requester.build_request(body, label="an input sent again after a pause"))
 

@@ -9,7 +9,6 @@ in another form of the request, or without a visible reason.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Collection
 
 from chainproof.contract import clauses
@@ -194,7 +193,7 @@ def _send_alone_repeatedly(requester: Requester, request: CheckRequest, count: i
     for number in range(count):
         if number == 1:
             # A time in seconds or a short-lived cache should show.
-            time.sleep(min(requester.waits.idle / 4, requester.time_budget.left))
+            requester.pause(requester.waits.idle / 4)
         output = send_alone(requester, request.body, label=request.label)
         if output is None:
             break

@@ -6,8 +6,6 @@ All values of the output then seem to depend on the time, so that comparing answ
 
 from __future__ import annotations
 
-import time
-
 from ...inputs.input_variations import encoded
 from ...judging.output_comparison import Leaves, Path, differing_paths
 from ..input_source import InputSource
@@ -34,7 +32,7 @@ def judge_short_lived_answers(requester: Requester, source: InputSource) -> bool
     paths: frozenset[Path] | None = None
     earlier: list[tuple[int, Leaves]] = []
     for first, second in _ORDERS:
-        time.sleep(min(requester.waits.idle, requester.time_budget.left))  # the target runs in real time
+        requester.pause(requester.waits.idle)
         # A query that was not sent before: a store may keep outputs for longer, and know requests by their address.
         query = f"?chainproof={requester.rng(f'round {len(earlier)}').getrandbits(32):08x}"
         pair = [send_alone(requester, bodies[number], _LABEL, query=query) for number in (first, second)]

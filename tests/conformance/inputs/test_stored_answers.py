@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import random
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -147,14 +146,24 @@ def test_stored_answers_are_found_with_nothing_but_a_schema(
     assert result.clauses - {"status"} == LEAK
 
 
-def stored_for_a_moment(output: Callable[[Value], Value]) -> Callable[[Value], Value]:
+class Clock:
+    """A clock of a server, on which time passes only while the checks pause."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+def stored_for_a_moment(output: Callable[[Value], Value], clock: Clock) -> Callable[[Value], Value]:
     """A gateway that gives the first output to all requests of the next 50 ms."""
     stored: list[tuple[float, Value]] = []
 
     def answer(value: Value) -> Value:
-        now = time.monotonic()
-        if not stored or now - stored[-1][0] > 0.05:
-            stored.append((now, output(value)))
+        if not stored or clock.now - stored[-1][0] > 0.05:
+            stored.append((clock.now, output(value)))
         return stored[-1][1]
 
     return answer
@@ -164,15 +173,18 @@ def test_outputs_that_are_stored_for_a_moment_are_mixed_up(run_suite: RunSuite) 
     """All values of the outputs seem to depend on the time. They depend on which of two inputs came first."""
     schema_only = {"echo": False, "steerable": False, "payloads": (PAYLOAD,), "input_schema": SCHEMA}
 
-    result = run_suite(served(stored_for_a_moment(forgiving)), checks=WHOLE, **schema_only)
+    clock = Clock()
+
+    result = run_suite(served(stored_for_a_moment(forgiving, clock)), checks=WHOLE, pause=clock.advance, **schema_only)
 
     assert result.clauses == LEAK
 
 
+_CLOCK = Clock()
 _COUNTED = itertools.count()
 MOMENTS: dict[str, Callable[[Value], Value]] = {
     "equal outputs": lambda value: {"results": []},
-    "the time only": lambda value: {"moment": int(time.monotonic() * 10)},
+    "the time only": lambda value: {"moment": int(_CLOCK.now * 10)},
     "the number of requests": lambda value: {"number": next(_COUNTED) // 2},
 }
 
@@ -182,7 +194,7 @@ def test_outputs_without_anything_of_the_input_are_not_called_mixed_up(run_suite
     """Two inputs one after the other have equal outputs, and later ones have others."""
     options = {"echo": False, "steerable": False, "payloads": (PAYLOAD,), "input_schema": SCHEMA}
 
-    assert run_suite(served(MOMENTS[name]), checks=WHOLE, **options).clauses == set()
+    assert run_suite(served(MOMENTS[name]), checks=WHOLE, pause=_CLOCK.advance, **options).clauses == set()
 
 
 def test_outputs_that_never_change_exercise_nothing(run_suite: RunSuite) -> None:
