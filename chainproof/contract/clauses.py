@@ -307,6 +307,14 @@ OBJECT_ACCEPTED = _clause(
     statement="Every input that the chain accepts is answered 200, however its JSON is written. A chain without a known "
     "input schema accepts any JSON object.",
 )
+PROTOTYPE_MEMBERS = _clause(
+    "prototype-members",
+    Level.SHOULD,
+    source=f"{_INPUT}/content/application~1json/schema/type",
+    quotation="object",
+    statement="An object with a member `__proto__`, or with a `constructor` that contains `prototype`, is accepted like any other. "
+    "Fastify rejects it.",
+)
 NON_OBJECT_REJECTED = _clause(
     "non-object-rejected",
     Level.MUST,
@@ -578,6 +586,7 @@ SPECIAL_MESSAGE_CLAUSES: frozenset[Clause] = frozenset(HTTP_CLAUSE_BY_ID.values(
     UNKNOWN_METHODS,
     UNKNOWN_ENVIRONMENT_REJECTED,
     PATH_LINE_BREAK,
+    PROTOTYPE_MEMBERS,
     CLOSE_IN_LIST,
     UPGRADE_OFFER,
     RANGE_IGNORED,

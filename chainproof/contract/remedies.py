@@ -403,6 +403,12 @@ OPTIONS: tuple[Remedy, ...] = (
 
 SERVERS: tuple[Remedy, ...] = (
     Remedy(
+        clauses=(clauses.PROTOTYPE_MEMBERS,),
+        framework="Fastify",
+        text="`Fastify({ onProtoPoisoning: 'ignore', onConstructorPoisoning: 'ignore' })` accepts these names. Do it only if nothing "
+        "behind it merges inputs into JavaScript objects.",
+    ),
+    Remedy(
         clauses=(*_HOST, http_clauses.ABSOLUTE_FORM, http_clauses.VERSION_MAJOR, http_clauses.CHUNKED_HTTP_1_0),
         framework="Python servers",
         text="uvicorn, Hypercorn, Daphne and others leave this to the server in front. Put nginx in front of them, which "

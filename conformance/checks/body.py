@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 
 from chainproof.contract import clauses
 
@@ -94,9 +95,38 @@ def objects_with_any_kind_of_value_are_accepted(requester: Requester) -> None:
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
 def objects_with_a_single_member_are_not_unwrapped(requester: Requester) -> None:
-    """An object whose only member is `data`, `inputs` or `__proto__` is not replaced by the member's value."""
+    """An object whose only member is `data`, `inputs` or `constructor` is not replaced by the member's value."""
     sample = _sample(requester, "names alone", SINGLE_MEMBER_OBJECTS, _TABLE_SHARE)
     _send_all(requester, _embedded(requester, sample))
+
+
+_PROTOTYPE_MEMBERS = (
+    BodyCase(label="an object with the member `__proto__`", content=b'{"__proto__":{"a":1}}'),
+    BodyCase(label="an object with a nested `__proto__`", content=b'{"x":[{"__proto__":1}]}'),
+    BodyCase(label="an object with `constructor` and `prototype`", content=b'{"constructor":{"prototype":{"a":1}}}'),
+)
+
+
+@check_for(
+    clauses.PROTOTYPE_MEMBERS,
+    clauses.OBJECT_ACCEPTED,
+    clauses.ECHO_EXACT,
+    title="objects with names of JavaScript prototypes are accepted",
+)
+def objects_with_names_of_javascript_prototypes_are_accepted(requester: Requester) -> None:
+    """Some frameworks for JavaScript reject them. A 200 or 400 keeps `object-accepted`; a 400 is a warning."""
+    for body in _embedded(requester, _PROTOTYPE_MEMBERS):
+        judged = _send(requester, body)
+        if judged.answer is None or judged.violations:
+            continue
+        status = judged.answer.status
+        requester.record_clause(
+            clauses.PROTOTYPE_MEMBERS,
+            judged.request,
+            judged.answer,
+            expected="status 200",
+            actual=f"status {status}" if status == HTTPStatus.BAD_REQUEST else None,
+        )
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT, title="every Unicode code point is accepted")

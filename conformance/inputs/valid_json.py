@@ -283,7 +283,7 @@ STRINGS: tuple[BodyGroup, ...] = (
 # ------------------------------------------------------------------ names
 
 _LANGUAGE_NAMES = (
-    *("", "__proto__", "constructor", "prototype", "toString", "valueOf", "hasOwnProperty", "__class__"),
+    *("", "constructor", "prototype", "toString", "valueOf", "hasOwnProperty", "__class__"),
     *("__init__", "__dict__"),
     *("__type", "__typename", "self", "cls", "this", "args", "kwargs", "*args", "**kwargs", "def", "class", "None"),
     "length",

@@ -36,7 +36,7 @@ from ..inputs.chain_inputs import UNNAMED_MEMBER
 from ..inputs.sizes import REQUIRED_OWN_NESTING, nesting
 from ..transport.request import CheckRequest
 from .json_equality import is_implementation_defined, is_same_json
-from .numbers_of_types import number_of_some_types
+from .rejectable_inputs import has_prototype_member, number_of_some_types
 
 STEERING_HEADER = "X-Emulate"
 """The request header that asks a steerable target for an error."""
@@ -415,7 +415,7 @@ def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
         return _with_status(clauses.OBJECT_ACCEPTED, allowed) if _is_read_by_model(terms, request.body) else None
     if request.values("content-type") == ("application/json",):
         allowed = frozenset({200})
-        if _is_own_nesting_left_open(terms, request.body):
+        if _is_own_nesting_left_open(terms, request.body) or has_prototype_member(request.body):
             allowed |= statuses(ErrorCode.CLIENT_ERROR, terms.contract)
         return _with_status(clauses.OBJECT_ACCEPTED, allowed)
     # The reason of a rejection is the media type only if the chain accepts the input in the usual one: a schema may be wrong.

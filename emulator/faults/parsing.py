@@ -19,6 +19,7 @@ from chainproof.contract.clauses import (
     MEDIA_TYPE_REQUIRED,
     NON_OBJECT_REJECTED,
     OBJECT_ACCEPTED,
+    PROTOTYPE_MEMBERS,
     STATUS,
 )
 from chainproof.json_text import JSON, InvalidJson, TooComplex, encode_json, parse_json
@@ -297,6 +298,15 @@ def rejects_empty_object(context: RequestContext) -> Answer:
 
 
 _faults.add_table(
+    PROTOTYPE_MEMBERS,
+    rows={
+        "rejects-proto": (
+            "The member name `__proto__` is rejected, as by Fastify.",
+            _rejects_pattern(rb'"__proto__"\s*:'),
+        ),
+    },
+)
+_faults.add_table(
     OBJECT_ACCEPTED,
     rows={
         "rejects-raw-utf-8": ("Unescaped characters outside ASCII are rejected.", _rejects_pattern(rb"[\x80-\xff]")),
@@ -317,9 +327,9 @@ _faults.add_table(
                 lambda context: b":null" in context.body and b":true" in context.body and len(context.body) <= 1000
             ),
         ),
-        "rejects-proto": (
-            "The member names `__proto__`, `constructor` and `prototype` are rejected.",
-            _rejects_pattern(rb'"(?:__proto__|constructor|prototype)"\s*:'),
+        "rejects-prototype": (
+            "The member names `constructor` and `prototype` are rejected.",
+            _rejects_pattern(rb'"(?:constructor|prototype)"\s*:'),
         ),
         "rejects-leading-white-space": ("White space before the object is rejected.", _rejects_pattern(rb"^[ \t\r\n]")),
         "rejects-depth-20": (

@@ -20,6 +20,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "valid_json_objects_are_accepted": "coerces-digits",
     "objects_with_any_kind_of_value_are_accepted": "rounds-integers",
     "objects_with_a_single_member_are_not_unwrapped": "names-lower-cased",
+    "objects_with_names_of_javascript_prototypes_are_accepted": "rejects-proto",
     "every_unicode_code_point_is_accepted": "normalizes-nfc",
     "generated_objects_are_accepted": "rounds-fractions",
     "chunked_bodies_are_accepted": "rejects-chunked",

@@ -21,7 +21,7 @@ from ...inputs.bound_values import (
 )
 from ...inputs.input_variations import encoded
 from ...inputs.value_combinations import pairs_of_values, triples_of_values
-from ...judging.numbers_of_types import number_of_some_types
+from ...judging.rejectable_inputs import number_of_some_types
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source

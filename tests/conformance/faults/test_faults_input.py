@@ -489,7 +489,8 @@ REJECTING: tuple[tuple[str, AnswerFunction], ...] = (
     ("names beyond 255 characters rejected", rejecting(contains_name(lambda name: len(name) > 255))),
     ("integers of 20 digits rejected", rejecting(contains_value(lambda value: isinstance(value, int) and abs(value) >= 10**19))),
     ("integers beyond 64 bits rejected", rejecting(contains_value(lambda value: isinstance(value, int) and abs(value) >= 2**64))),
-    ("`__proto__` rejected", rejecting(contains_text(b'"__proto__"'))),
+    ("`constructor` rejected", rejecting(contains_name(lambda name: name == "constructor"))),
+    ("`__proto__` answered with an exception", rejecting(contains_text(b'"__proto__"'), error(502, "application_error"))),
     ("an empty name rejected", rejecting(contains_name(lambda name: not name))),
     ("a dollar sign in a name rejected", rejecting(contains_name(lambda name: name.startswith("$")))),
     ("a dot in a name rejected", rejecting(contains_name(lambda name: "." in name))),
@@ -557,6 +558,10 @@ def object_in_string(body: bytes) -> bytes:
 
 
 OTHER_SERVERS = {
+    "prototype-members": {
+        "`__proto__` rejected": rejecting(contains_text(b'"__proto__"')),
+        "`constructor` with `prototype` rejected": rejecting(contains_text(b'"prototype":{')),
+    },
     "unique-member-names": {
         "a duplicate name in an error": changed_if(
             lambda request: correct_endpoint(request).status == 400, body=b'{"error":"No.","error":"Not again."}'

@@ -13,7 +13,7 @@ import pytest
 from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.judging.json_equality import JsonNumber, ObjectMembers, parse_exactly
-from chainproof.conformance.judging.numbers_of_types import number_of_some_types
+from chainproof.conformance.judging.rejectable_inputs import number_of_some_types
 
 from ..conftest import RunSuite, SuiteResult, checks_named
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection

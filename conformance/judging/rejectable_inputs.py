@@ -1,7 +1,7 @@
 """
-Finds numbers that JSON Schema permits, and that the types for numbers of many languages do not have.
+Finds what is in an input that a correct chain may reject: numbers and member names that common decoders do not have.
 
-For JSON Schema `6.0` is an integer, and numbers have no bounds unless the schema gives them. Decoders for types such as int32
+JSON Schema permits numbers that the types of many languages do not have. For JSON Schema `6.0` is an integer, and numbers have no bounds unless the schema gives them. Decoders for types such as int32
 in Go, Rust, Java and C# reject `6.0`, and what is beyond their bounds. A class with type hints says more: its model accepts such a number
 or does not. It may accept a whole number beyond 64 bits, and reject what a decoder such as orjson makes of it, which is a fraction.
 """
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from chainproof.chain_schema.schema import Schema
-from chainproof.json_text import InvalidJson, TooComplex, is_number, parse_json, values_in
+from chainproof.json_text import JSON, InvalidJson, TooComplex, is_number, parse_json, values_in
 
 from ..inputs.input_variations import Place, takes_no_fraction
 from .json_equality import JsonNumber, ObjectMembers, parse_exactly
@@ -64,3 +64,24 @@ def _numbers(body: bytes) -> Iterator[tuple[Place, JsonNumber]]:
             if kind not in known:
                 known.add(kind)
                 yield place, part
+
+
+def has_prototype_member(body: bytes | None) -> bool:
+    """
+    Whether a body is an object with a member, anywhere, that some frameworks reject to keep JavaScript objects from getting another
+    prototype. `secure-json-parse`, which Fastify uses, rejects a member `__proto__`, and a `constructor` with a member `prototype`.
+    """
+    if body is None or not any(text in body for text in (b"proto", b"\\u")):
+        return False  # as most bodies, without parsing them
+    value = parse_json(body)
+    parts: list[JSON] = [value] if isinstance(value, dict) else []
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            constructor = part.get("constructor")
+            if "__proto__" in part or (isinstance(constructor, dict) and "prototype" in constructor):
+                return True
+            parts.extend(part.values())
+        elif isinstance(part, list):
+            parts.extend(part)
+    return False
