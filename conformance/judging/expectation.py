@@ -36,7 +36,7 @@ from ..inputs.chain_inputs import UNNAMED_MEMBER
 from ..inputs.sizes import REQUIRED_OWN_NESTING, nesting
 from ..transport.request import CheckRequest
 from .json_equality import is_implementation_defined, is_same_json
-from .rejectable_inputs import has_prototype_member, number_of_some_types
+from .rejectable_inputs import has_prototype_member, value_of_some_types
 
 STEERING_HEADER = "X-Emulate"
 """The request header that asks a steerable target for an error."""
@@ -406,7 +406,7 @@ def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
     A 200 for an object that the chain accepts, and a 200 or 400 for one that only its model reads. Others have no expectation: the
     service rejects some objects that do not match a chain's signature, and coerces or ignores other differences. Nor has a number
-    that not every type has, unless the chain has accepted the same input before.
+    or a time that not every type has, unless the chain has accepted the same input before.
     """
     if is_rejection_left_open(terms, request.body):
         return None
@@ -460,8 +460,8 @@ def accepts_body(terms: Terms, body: bytes | None) -> bool:
 
 
 def is_rejection_left_open(terms: Terms, body: bytes | None) -> bool:
-    """True if a chain may reject an input that its schema accepts, because of the type that it has for a number."""
-    if terms.any_object or body is None or number_of_some_types(terms.input_schema, body) is None:
+    """True if a chain may reject an input that its schema accepts, because of the type that it has for a number or a time."""
+    if terms.any_object or body is None or value_of_some_types(terms.input_schema, body) is None:
         return False
     value = parse_json(body)
     return not (isinstance(value, dict) and canonical_json(value) in terms.accepted_inputs)

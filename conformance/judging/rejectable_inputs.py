@@ -1,9 +1,12 @@
 """
-Finds what is in an input that a correct chain may reject: numbers and member names that common decoders do not have.
+Finds what is in an input that a correct chain may reject: numbers, times and member names that common decoders do not have.
 
 JSON Schema permits numbers that the types of many languages do not have. For JSON Schema `6.0` is an integer, and numbers have no bounds unless the schema gives them. Decoders for types such as int32
 in Go, Rust, Java and C# reject `6.0`, and what is beyond their bounds. A class with type hints says more: its model accepts such a number
 or does not. It may accept a whole number beyond 64 bits, and reject what a decoder such as orjson makes of it, which is a fraction.
+
+A time near the first or last one of a type matches every schema, and a chain that calculates with it, such as `end = start + duration`, has
+to reject it: JSON Schema has no bounds for times.
 """
 
 from __future__ import annotations
@@ -25,6 +28,19 @@ _LARGEST_FRACTION = 3.4e38
 _MAX_DEPTH = 50
 _MAX_PLACES = 40
 """Places that are looked at; the items of an array are one."""
+
+
+_FAR_TIME = re.compile(rb'"(?:0\d{3}|1[0-5]\d\d|16[0-7]\d|22[6-9]\d|2[3-9]\d\d|[3-9]\d{3})-\d\d-\d\d(?:[T"]| \d)')
+"""A date before 1680 or after 2259: 64 bits of nanoseconds since 1970, as in pandas, do not reach further."""
+
+
+def value_of_some_types(schema: Schema | None, body: bytes) -> str | None:
+    """What kind of number or time, that matches a schema but not every type, an input has, in words; None without one."""
+    if schema is None:
+        return None
+    if _FAR_TIME.search(body) is not None:
+        return "a time far from now"
+    return number_of_some_types(schema, body)
 
 
 def number_of_some_types(schema: Schema | None, body: bytes) -> str | None:

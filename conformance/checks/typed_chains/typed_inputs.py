@@ -21,7 +21,7 @@ from ...inputs.bound_values import (
 )
 from ...inputs.input_variations import encoded
 from ...inputs.value_combinations import pairs_of_values, triples_of_values
-from ...judging.rejectable_inputs import number_of_some_types
+from ...judging.rejectable_inputs import value_of_some_types
 from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
@@ -214,10 +214,10 @@ def _send(requester: Requester, each: BoundInput) -> JudgedExchange:
     """Send an input that the schema accepts. A rejection that is no violation is noted."""
     judged = requester.send(requester.build_request(each.content, label=each.label))
     if judged.status in statuses(ErrorCode.CLIENT_ERROR, requester.terms.contract) and not judged.violations:
-        kind = number_of_some_types(requester.terms.input_schema, each.content)
+        kind = value_of_some_types(requester.terms.input_schema, each.content)
         if kind is not None:
             requester.note(
-                f"{kind} is rejected where the input schema permits it. JSON Schema has only two types of numbers, and many "
-                "languages have others, so it is no finding. If the schema gives the bounds, generated inputs keep to them"
+                f"{kind} is rejected where the input schema permits it. JSON Schema has only two types of numbers and no bounds of "
+                "times, and many languages have others, so it is no finding. If the schema gives the bounds, generated inputs keep to them"
             )
     return judged

@@ -12,8 +12,9 @@ import pytest
 
 from chainproof.chain_schema.loading import load_input_schema
 from chainproof.chain_schema.schema import Schema
+from chainproof.conformance.judging.expectation import Terms, is_rejection_left_open
 from chainproof.conformance.judging.json_equality import JsonNumber, ObjectMembers, parse_exactly
-from chainproof.conformance.judging.rejectable_inputs import number_of_some_types
+from chainproof.conformance.judging.rejectable_inputs import number_of_some_types, value_of_some_types
 
 from ..conftest import RunSuite, SuiteResult, checks_named
 from ..endpoints import EndpointAnswer, EndpointRequest, error, rejection
@@ -192,3 +193,32 @@ def test_a_decoder_may_read_a_whole_number_beyond_64_bits_as_a_fraction(tmp_path
 
     numbers = ("-9223372036854775809", "18446744073709551616", "-9223372036854775808", "18446744073709551615", "6.0")
     assert list(map(is_left_open, numbers)) == [True, True, False, False, False]
+
+
+FAR_TIMES = {
+    b'{"at":"9999-12-31T23:59:59.999999Z"}': True,
+    b'{"at":"0001-01-01"}': True,
+    b'{"at":"1679-01-01 00:00:00"}': True,
+    b'{"at":"2260-01-01T00:00:00+02:00"}': True,
+    b'{"at":"1680-01-01T00:00:00Z"}': False,
+    b'{"at":"2259-12-31T23:59:59Z"}': False,
+    b'{"at":"2024-02-29"}': False,
+    b'{"at":"9999-12-31 is a text"}': False,
+}
+
+
+@pytest.mark.parametrize("body", FAR_TIMES)
+def test_times_that_a_chain_may_be_unable_to_calculate_with(body: bytes) -> None:
+    """A class accepts the first and the last time of its type, to which a chain can add nothing."""
+    model = load_input_schema(f"{Path(__file__).parents[2]}/ordinary_chain/app.py:Chain")
+    for schema in (SCHEMA, model):
+        assert FAR_TIMES[body] is (value_of_some_types(schema, body) is not None)
+
+
+def test_a_rejected_time_far_from_now_is_no_violation() -> None:
+    """A chain that adds a duration may reject the last time of its type, and no other."""
+    document = {"type": "object", "properties": {"at": {"type": "string", "format": "date-time"}}}
+    terms = Terms(key=None, input_schema=Schema(source="times.json", document=document))
+
+    assert is_rejection_left_open(terms, b'{"at":"9999-12-31T23:59:59.999999Z"}')
+    assert not is_rejection_left_open(terms, b'{"at":"2024-12-31T23:59:59.999999Z"}')
