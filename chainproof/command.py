@@ -265,7 +265,8 @@ class CommandParser(argparse.ArgumentParser):
             hint = self.hints.get(names[0]) or (f"use {same}" if same else "")
             message = f"unknown option {names[0]}{f'; {hint}' if hint else did_you_mean(names[0], options)}"
         elif words:
-            message = f"{message}; see --help"
+            is_url = words[0].startswith(("http://", "https://")) and "--target" in options
+            message = f"{message}; {'use --target URL' if is_url else 'see --help'}"
         # The key is no value of any option, but may have been given as one.
         self.exit(ExitCode.USAGE, _without_keys(one_line(f"{self.prog}: {message}"), sys.argv) + "\n")
 

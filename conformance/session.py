@@ -211,7 +211,8 @@ def _report(setup: RunSetup) -> bool:
     path = conformance_run.folder.path
     try:
         exited = run_process(chainproof_command("reports", str(path)), shows_results=True)
-        is_shown = exited.code not in (ExitCode.USAGE, ExitCode.SOFTWARE) and not exited.killed
+        failures = {ExitCode.USAGE, ExitCode.SOFTWARE} - {EXIT_CODE_OF[conformance_run.verdict]}
+        is_shown = exited.code not in failures and not exited.killed
         is_invalid = is_shown and exited.code == ExitCode.INVALID
     except OSError:  # no process can be started
         is_shown = is_invalid = False

@@ -35,10 +35,10 @@ def load_class(text: str) -> type:
     if not isinstance(cls, type):
         classes = [n for n, v in vars(module).items() if isinstance(v, type)]
         chains = sorted(n for n in classes if hasattr(getattr(module, n), "run_remote"))
-        available = f"it has {', '.join(chains)}" if chains else "it has no class with run_remote"
-        nearest = get_close_matches(name, classes, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest and nearest[0] not in chains else ""
-        raise SchemaError(f"{location} has no class {name!r}; {available}{hint}")
+        nearest = [each for each in get_close_matches(name, classes, n=1) if each not in chains]
+        available = [f"it has {', '.join(chains)}"] if chains else []
+        hints = [f"did you mean {each}?" for each in nearest] or ["it has no class with run_remote"] * (not chains)
+        raise SchemaError("; ".join((f"{location} has no class {name!r}", *available, *hints)))
     return cls
 
 

@@ -91,6 +91,7 @@ def _clause_rows(run: Run) -> Iterator[ClauseRow]:
     counts = {count.clause: count for count in run.clauses}
     violated = {finding.clause for finding in run.findings}
     reasons = run.coverage.not_exercised if run.coverage is not None else {}
+    unknown = _ENDED_BEFORE if _is_cut(run) else _UNDECIDED
     for clause in (*CLAUSES, *((USER_CHECK,) if USER_CHECK.id in counts else ())):
         count = counts.get(clause.id)
         exercised = count.exercised if count is not None else 0
@@ -102,7 +103,7 @@ def _clause_rows(run: Run) -> Iterator[ClauseRow]:
             exercised=exercised,
             violations=count.violations if count is not None else 0,
             acceptance=acceptance,
-            why=reasons.get(clause.id, "") if state is ClauseState.NOT_EXERCISED else "",
+            why=(reasons.get(clause.id) or unknown) if state is ClauseState.NOT_EXERCISED else "",
         )
 
 
@@ -211,6 +212,11 @@ _OPTIONS = {
     "steerable": "--steerable says that the target honours X-Emulate",
 }
 """Options that tell a run what it cannot find out about the target."""
+
+
+_ENDED_BEFORE = "the run ended before"
+_UNDECIDED = "no answer decided it"
+"""Why clauses were not exercised for which a run has no reason."""
 
 
 _MAX_NAMES = 10

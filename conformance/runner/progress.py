@@ -111,7 +111,7 @@ class ProgressPlugin:
         mark = _NOT_RUN if outcome == "passed" and progress is not None and not progress.sent else _MARKS[outcome]
         is_other, violated = self._violated(item, conformance_run)
         mark = _OK_BUT if outcome == "failed" and is_other else mark
-        self._out.write(f"{start}  {mark:<9}{_title(item)}  ({words}){violated}\n")
+        self._out.write(f"{start}  {mark:<9}{_title(item)}{words and f'  ({words})'}{violated}\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from chainproof.errors import UsageError, UserCodeError
+from chainproof.errors import YOUR_CODE, UsageError, UserCodeError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_verdict
 from chainproof.results.manifest import Ending
 
@@ -61,7 +61,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         try:
             outcome = yield
         except (KeyboardInterrupt, pytest.exit.Exception, session.Failed):
-            ending = Ending.INTERRUPTED
+            ending = Ending.INTERNAL_ERROR if session.shouldfail == YOUR_CODE else Ending.INTERRUPTED
             raise
         else:
             ending = Ending.COMPLETED
@@ -117,6 +117,11 @@ def check_result(
             result = _run_check(check, conformance_run, _checks_with(request))
     except CheckSkipped as reason:
         pytest.skip(str(reason))  # the one place where a skipped check becomes a skipped test
+    except UserCodeError as error:
+        conformance_run.internal_error = conformance_run.redact(str(error))
+        if _runs_only_checks(request.session):
+            request.session.shouldfail = YOUR_CODE  # every further check would fail in the same way
+        raise
     if result is None:
         _end_session(request.session, conformance_run.machine_fault, ExitCode.INVALID)
     if result.findings:
@@ -154,9 +159,14 @@ def _checks_with(request: pytest.FixtureRequest) -> Sequence[Check]:
 
 def _end_session(session: pytest.Session, why: str, code: ExitCode) -> NoReturn:
     """End a session that only runs checks with an exit code; in other sessions, fail the checks and nothing else."""
-    if all(map(_check_of, session.items)):
+    if _runs_only_checks(session):
         pytest.exit(f"chainproof: {why}", returncode=code)
     pytest.fail(f"chainproof: {why}", pytrace=False)
+
+
+def _runs_only_checks(session: pytest.Session) -> bool:
+    """Whether a session has no tests of other projects."""
+    return all(map(_check_of, session.items))
 
 
 def _ids(clauses: Iterable[str]) -> str:
@@ -207,7 +217,7 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Set the exit code of a session that only runs checks, where pytest has none: inconclusive, or an error in chainproof."""
     runs = session.config.stash.get(_RUNS, None)
-    if runs is None or not all(map(_check_of, session.items)):
+    if runs is None or not _runs_only_checks(session):
         return
     verdict = worst_verdict(conformance_run.verdict for conformance_run in runs.all)
     by_pytest = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)

@@ -95,8 +95,8 @@ def coverage_requests(coverage: Coverage) -> str:
     if others <= 0:
         return count(coverage.requests)
     return (
-        f"{count(coverage.requests)}; {count(others)} of them are not among the answers: they were sent to other paths or "
-        "methods, were not valid HTTP, were not judged, or got no complete answer"
+        f"{count(coverage.requests)}; the answers leave out {count(others)}, which were sent to other paths or methods, were not "
+        "valid HTTP, were not judged, or got no complete answer"
     )
 
 

@@ -164,6 +164,7 @@ def test_a_mistyped_option_is_one_line(tool: str, word: str, message: str, capsy
         ("emulator flakey", "found 'flakey' (did you mean flaky?)"),
         ("emulator --fault key-trunc", "found 'key-trunc' (did you mean key-truncated?)"),
         ("conformance help", "unrecognized arguments: help; see --help"),
+        ("conformance https://a.example", "unrecognized arguments: https://a.example; use --target URL"),
     ],
 )
 def test_a_mistyped_name_is_answered_with_one_that_fits(

@@ -327,7 +327,7 @@ BAD_NAMES = {
     "a folder": ("/:Hello", "found '/' before the colon"),
     "no module": ("no_such_module:Hello", "cannot import no_such_module: ModuleNotFoundError"),
     "no such class": (HELLO.replace(":Hello", ":Hallo"), "has no class 'Hallo'; it has Hello"),
-    "no such model": ("json:JSONDecoders", "has no class with run_remote; did you mean JSONDecoder?"),
+    "no such model": ("json:JSONDecoders", "has no class 'JSONDecoders'; did you mean JSONDecoder?"),
     "no chain": ("json:JSONDecoder", "expected a method run_remote"),
     "no identifier": ("hello.py:a b", "expected FILE.py:Class or package.module:Class, found 'hello.py:a b'"),
 }

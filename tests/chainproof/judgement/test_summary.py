@@ -705,6 +705,21 @@ def test_many_untested_clauses_are_counted_and_few_are_named() -> None:
     assert len(text) < 200
 
 
+@pytest.mark.parametrize(
+    ("cut_by", "expected"), [("", "no answer decided it"), ("the time is over", "the run ended before")]
+)
+def test_every_clause_that_was_not_tested_has_a_reason(cut_by: str, expected: str) -> None:
+    """That of the run, or the one that fits how it went."""
+    coverage = Coverage(statuses={200: 9}, not_exercised={clauses.ECHO_EXACT.id: "needs --echo"}, cut_by=cut_by)
+    run = replace(conformance_run(), coverage=coverage)
+    reasons = {
+        row.clause: row.why for row in summarise_conformance(run).clauses if row.state is ClauseState.NOT_EXERCISED
+    }
+
+    assert "needs --echo" == reasons.pop(clauses.ECHO_EXACT)
+    assert {expected} == set(reasons.values())
+
+
 def test_every_clause_has_a_state() -> None:
     """Passed, failed, inconclusive, not exercised or waived. A violation in 1 of 10 answers would show in those of a passed clause."""
     run = conformance_run(finding(clauses.ERROR_CODE), contract="documented")

@@ -351,6 +351,34 @@ Requester.send = lambda self, request: 1 / 0 if request.path == "/" else ask(sel
     assert run.findings == ()
 
 
+def test_an_exception_in_a_user_check_ends_the_run(tmp_path: Path) -> None:
+    """It is shown once, with exit code 70, and nothing more is sent: every further check would meet it too."""
+    (tmp_path / "mine.py").write_text("def check(payload, answer):\n    return answer['a']\n")
+    with serve(correct_endpoint) as url:
+        ended = checked(url, tmp_path, "--check", "mine.py:check")
+    run = read_run(tmp_path / "run")
+
+    assert 70 == ended.returncode, ended.stdout
+    assert 1 == ended.stderr.count("your code: mine.py:check raised TypeError")
+    assert 1 == ended.stdout.count("  ERROR  ")
+    assert 1 == ended.stdout.count("ERROR  Your code failed")
+    assert run.end is not None
+    assert run.end.ending is Ending.INTERNAL_ERROR
+    assert run.coverage is not None
+    assert run.coverage.requests < 10
+
+
+def test_findings_before_an_error_are_shown_once(tmp_path: Path) -> None:
+    """The report shows them, although its exit code is that of the error."""
+    (tmp_path / "mine.py").write_text("def check(payload, answer):\n    return answer['a']\n")
+    with serve(on_every_answer(lambda answer: replace(answer, request_id=None))) as url:
+        ended = checked(url, tmp_path, "--check", "mine.py:check")
+
+    assert 70 == ended.returncode, ended.stdout
+    assert "request-id-present" in ended.stdout
+    assert "first seen by" not in ended.stdout
+
+
 def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     """From any folder, with the same options and readable failures."""
     with serve(when(is_empty_object, lambda request, answer: error(500, None))) as url:
