@@ -312,8 +312,7 @@ PROTOTYPE_MEMBERS = _clause(
     Level.SHOULD,
     source=f"{_INPUT}/content/application~1json/schema/type",
     quotation="object",
-    statement="An object with a member `__proto__`, or with a `constructor` that contains `prototype`, is accepted like any other. "
-    "Fastify rejects it.",
+    statement="An object with a member `__proto__`, or with a `constructor` that contains `prototype`, is accepted like any other.",
 )
 NON_OBJECT_REJECTED = _clause(
     "non-object-rejected",
@@ -389,8 +388,7 @@ PATH_LINE_BREAK = _clause(
     Level.SHOULD,
     source="#/paths",
     quotation="/production/run_remote",
-    statement="The operation's path with a line break behind it (`%0A`) is another path, and rejected. FastAPI and other apps on "
-    "Starlette serve it.",
+    statement="The operation's path with a line break behind it (`%0A`) is another path, and rejected.",
 )
 ALLOW_HEADER = _clause(
     "allow-header",
@@ -500,7 +498,7 @@ UPGRADE_OFFER = _clause(
     quotation="A server MAY ignore a received Upgrade header field if it wishes to continue using the current protocol on that "
     "connection.",
     statement="A request that offers an upgrade to HTTP/2, as Java's HttpClient sends it to plain http URLs, is answered like one "
-    "without the offer. uvicorn loses its body, unless it runs with `--http h11`.",
+    "without the offer.",
 )
 RANGE_IGNORED = _clause(
     "range-ignored",
@@ -508,7 +506,7 @@ RANGE_IGNORED = _clause(
     source="RFC 9110 §14.2",
     quotation="A server MUST ignore a Range header field received with a request method that is unrecognized or for which range "
     "handling is not defined. For this specification, GET is the only method for which range handling is defined.",
-    statement="A request with Range gets the whole output. Apache returns a part of it, unless it runs with `MaxRanges none`.",
+    statement="A request with Range gets the whole output.",
 )
 
 # ------------------------------------------------------------------ errors and overload

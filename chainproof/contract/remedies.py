@@ -411,8 +411,8 @@ SERVERS: tuple[Remedy, ...] = (
     Remedy(
         clauses=(*_HOST, http_clauses.ABSOLUTE_FORM, http_clauses.VERSION_MAJOR, http_clauses.CHUNKED_HTTP_1_0),
         framework="Python servers",
-        text="uvicorn, Hypercorn, Daphne and others leave this to the server in front. Put nginx in front of them, which "
-        "keeps it.",
+        text="uvicorn, Hypercorn, Daphne and others leave this to the server in front of them. Put one there that does it, "
+        "such as nginx.",
     ),
     Remedy(
         clauses=(clauses.INVALID_JSON_REJECTED,),
@@ -425,9 +425,10 @@ SERVERS: tuple[Remedy, ...] = (
         text="Apache returns a part of every output if the request asks for one, whatever its method is. Use `MaxRanges none`.",
     ),
     Remedy(
-        clauses=(http_clauses.TRAILERS_NOT_MERGED,),
+        clauses=(http_clauses.TRAILERS_NOT_MERGED, clauses.UPGRADE_OFFER),
         framework="uvicorn",
-        text="The parser httptools reports trailer fields as header fields. Use the other parser: `uvicorn --http h11`.",
+        text="With the parser httptools, trailer fields become header fields, and a request that offers HTTP/2 loses its body. "
+        "Use the other parser: `uvicorn --http h11`.",
     ),
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED,),

@@ -171,7 +171,7 @@ def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> 
         )
         answers = _answers(requester, request, reference)
         if sum(answer.is_success for answer in answers) > 1:
-            actual = "the bytes after the body answered as an authenticated request"
+            actual = "the bytes after the body were answered as an authenticated request"
             _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
         else:
             requester.record_rejection(http_clauses.MESSAGE_BOUNDARY)
@@ -217,7 +217,7 @@ def an_expected_body_is_never_read_as_a_request(requester: Requester) -> None:
         if accepted is None:
             requester.record_rejection(http_clauses.MESSAGE_BOUNDARY)
         else:
-            actual = "the body of a rejected request answered as another request"
+            actual = "the body of a rejected request was answered as another request"
             _record_violation(requester, prepared, accepted, actual, http_clauses.MESSAGE_BOUNDARY)
 
 
@@ -318,7 +318,7 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
     )
     accepted = next((each for each in answers if each.is_success), None)
     if len(answers) > 1 and any(each.is_success for each in answers[1:]):
-        actual = "a part of an invalid message answered as another request"
+        actual = "a part of an invalid message was answered as another request"
         _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
     elif crashed is not None:
         # An application that reads the body itself may crash on an invalid one; it accepted nothing.

@@ -324,7 +324,7 @@ def _send_encoded_line_breaks(requester: Requester) -> None:
             request,
             answer,
             expected=f"no header field that the {where} of the request contains",
-            actual=f"{_INJECTED[0]}: {_INJECTED[1]} in the answer's head" if found else None,
+            actual=f"{_INJECTED[0]}: {_INJECTED[1]} in the header section of the answer" if found else None,
         )
 
 

@@ -203,7 +203,7 @@ def _check_boundary(requester: Requester, framing: _InvalidFraming, reference: R
         if answered is None and not connection.is_closed:
             connection.send_request(valid)
             answered = _next_success(connection, valid, within)
-    actual = f"status {first.status}, and the bytes behind the message are answered as another request"
+    actual = f"status {first.status}, and the bytes after the message were answered as another request"
     requester.record_clause(
         http_clauses.MESSAGE_BOUNDARY,
         request,
@@ -326,7 +326,7 @@ def _works(requester: Requester, before: ReferenceAnswer, after: str) -> bool:
         request,
         answer,
         expected=f"status {before.status}, as before, within {requester.waits.recovery:g} s",
-        actual=f"status {answer.status} for as long" if answer is not None else received.reason or "no answer",
+        actual=f"still status {answer.status}" if answer is not None else received.reason or "no answer",
     )
     return False
 

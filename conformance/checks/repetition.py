@@ -53,7 +53,7 @@ _FIRST = 16
 _REQUESTS_PER_CONNECTION = 25
 """Requests on one connection."""
 _FREQUENCIES = (0.1, 0.01, 0.001)
-"""Defect frequencies whose probability of detection is reported."""
+"""Defect frequencies whose probability of detection is reported; the note names them."""
 _KINDS = ("valid", "unauthenticated", "invalid")
 _LEAST = 200
 """Requests with enough of each kind among them."""
@@ -182,15 +182,13 @@ def _send_in_turn(requester: Requester, row: int, record: Callable[[CheckRequest
 def _counts_text(counts: Counter[str]) -> str:
     """The number of requests of each kind that this check sent, with the probability that they show rare defects."""
     each = []
-    for kind in _KINDS:
-        if counts[kind]:
-            first, *others = (
-                f"in 1 of {round(1 / rate):,} with {_percent(detection_probability(rate, counts[kind]))}"
-                for rate in _FREQUENCIES
-            )
-            shown = first.replace("with", "of them with a probability of")
-            each.append(f"{counts[kind]:,} {kind} requests show a defect {shown}, {' and '.join(others)}")
-    return f"rare defects: {'; '.join(each)}. Such a defect is rarer among all answers"
+    for kind in filter(counts.get, _KINDS):
+        first, *others, last = (_percent(detection_probability(rate, counts[kind])) for rate in _FREQUENCIES)
+        each.append(f"{', '.join((first, *others))} or {last} ({counts[kind]:,} {kind} requests)")
+    return (
+        "rare defects: a defect in 1 of 10, 100 or 1,000 answers of a kind would have been found with a probability of "
+        + "; ".join(each)
+    )
 
 
 def _percent(probability: float) -> str:

@@ -82,7 +82,7 @@ def _merged(value: JSON) -> Iterator[AmbiguousPair]:
         length = max(number for number, each in enumerate(place) if isinstance(each, int))
         for separator in _SEPARATORS:
             yield AmbiguousPair(
-                label=f"`{format_path(place)}` and that of the next item joined by {separator!r}",
+                label=f"other texts as `{format_path(place)}` and the next item, equal when joined by {separator!r}",
                 places=(place[:length],),
                 first=_with_items(place, length, "", "zq"),
                 second=_with_items(place, length, f"{separator}zq"),
@@ -135,7 +135,7 @@ def _joined(value: JSON, accepts: Accepts, *, of_items: bool) -> Iterator[Ambigu
     for first, second in (*members[:_MAX_JOINED], *items[: int(of_items)]):
         for separator in _SEPARATORS:
             yield AmbiguousPair(
-                label=f"`{format_path(first)}` and `{format_path(second)}` joined by {separator!r}",
+                label=f"other texts as `{format_path(first)}` and `{format_path(second)}`, equal when joined by {separator!r}",
                 places=(first, second),
                 first=_joined_texts(first, f"{separator}z", second, "q"),
                 second=_joined_texts(first, "", second, f"z{separator}q"),
@@ -158,7 +158,7 @@ def _empty(value: JSON) -> Iterator[AmbiguousPair]:
     for place in places:
         if isinstance(place[-1], str):
             for empty in _EMPTY:
-                label = f"`{format_path(place)}` null and {empty!r}"
+                label = f"{empty!r} in place of null as `{format_path(place)}`"
                 yield AmbiguousPair(label=label, places=(place,), first=_set(place, None), second=_set(place, empty))
 
 
@@ -167,7 +167,7 @@ def _retyped(value: JSON) -> Iterator[AmbiguousPair]:
     for place in leaf_places(value):
         for first, second in _ALIKE:
             yield AmbiguousPair(
-                label=f"`{format_path(place)}` {json.dumps(first)} and {json.dumps(second)}",
+                label=f"{json.dumps(second)} in place of {json.dumps(first)} as `{format_path(place)}`",
                 places=(place,),
                 first=_set(place, first),
                 second=_set(place, second),
@@ -181,7 +181,7 @@ def _repeated(value: JSON) -> Iterator[AmbiguousPair]:
         items = value_at(value, place)
         if isinstance(items, list):
             yield AmbiguousPair(
-                label=f"`{format_path(place)}` with its last item once and twice",
+                label=f"the last item of `{format_path(place)}` twice",
                 places=(place,),
                 first=lambda value: value,
                 second=_set(place, [*items, items[-1]]),
@@ -196,6 +196,6 @@ def _rounded(value: JSON, accepts: Accepts) -> Iterator[AmbiguousPair]:
             numbers = (1.2, 0.2, math.floor(number) + 0.2, math.floor(number) - 0.8)
             some = next((each for each in numbers if accepts(with_value(value, place, each))), None)
             if some is not None:
-                label = f"`{format_path(place)}` {some:g} and a little more"
+                label = f"a little more than {some:g} as `{format_path(place)}`"
                 more = _set(place, some + _LITTLE)
                 yield AmbiguousPair(label=label, places=(place,), first=_set(place, some), second=more)

@@ -112,7 +112,7 @@ class CacheProbe:
             return False
         for detour in islice(self._detours(pair), _MAX_DETOURS):
             if all(self._is_taken_for_first(pair, detour, varying) for _ in range(_CONTROLS)):
-                actual = f"the answer to an earlier input, which differs in {pair.label}"
+                actual = "the answer to an earlier input, which differs only there"
                 self._record(pair.second(self._source.value), pair.label, actual)
                 return True
         return False

@@ -15,7 +15,7 @@ from ...transport.request import CheckRequest
 from ..answer_recorder import JudgedExchange
 from ..requester import Requester
 
-OWN_ANSWER = "the answer to the own input"
+OWN_ANSWER = "the answer to this input"
 """What is expected of every output."""
 _MAX_EXCERPT = 80
 _SHOWN = 200
