@@ -370,7 +370,9 @@ def test_an_exception_in_a_user_check_ends_the_run(tmp_path: Path) -> None:
 
 def test_findings_before_an_error_are_shown_once(tmp_path: Path) -> None:
     """The report shows them, although its exit code is that of the error."""
-    (tmp_path / "mine.py").write_text("def check(payload, answer):\n    return answer['a']\n")
+    (tmp_path / "mine.py").write_text(
+        "calls = []\ndef check(*call):\n    calls.append(call)\n    assert len(calls) < 3\n"
+    )
     with serve(on_every_answer(lambda answer: replace(answer, request_id=None))) as url:
         ended = checked(url, tmp_path, "--check", "mine.py:check")
 
