@@ -3,8 +3,8 @@ Measure which faults are detected, and which correct endpoints cause false alarm
 
 `python benchmarks/power.py [--chain] [--whole] [--stock] [--seeds N]` runs `chainproof conformance` at standard depth against every fault of
 the emulator: first only the checks of the clause that the fault violates, then, if these miss it, all checks. With --whole it
-always runs all checks. With --stock it also runs `schemathesis run` with all checks. With --seeds N it tests the correct emulator
-and its unusual but legal variants with N seeds each. Results are stored in runs/power.jsonl and not measured again, so an
+always runs all checks. With --stock it also runs `schemathesis run` with all checks. With --seeds N it tests the correct emulator,
+also with a typed chain, and its unusual but legal variants with N seeds each. Results are stored in runs/power.jsonl and not measured again, so an
 interrupted run can be continued. Each run writes docs/power.md. Everything runs on loopback.
 """
 
@@ -45,6 +45,10 @@ _SLOW_ORDER = (
 """Inputs of an echo and of the chain that the faults with slow inputs let wait."""
 ORDERS = f"{ROOT / 'tests' / 'typed_chain' / 'orders.py'}:Orders"
 """A chain with required arguments of several types, which does not return its input."""
+KNOWN_CHAIN = ("--input-schema", ORDERS, "--output-schema", ORDERS)
+"""What a user says about that chain."""
+CORRECT_CHAIN = "strict, through a typed chain"
+"""The name of the correct emulator that runs that chain."""
 SEED = 1
 TIMED_OUT = -1
 """The code of a command that was ended after TIMEOUT_S."""
@@ -147,7 +151,7 @@ def _options() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="N",
-        help="also test the correct emulator and its variants, with N seeds each",
+        help="also test the correct emulator, a typed chain and its variants, with N seeds each",
     )
     options.add_argument("--variants", metavar="NAME,NAME", help="only these variants (default: all)")
     options.add_argument("--page", action="store_true", help="write the page from stored results, without measuring")
@@ -165,7 +169,7 @@ def _measurements(names: Iterable[str], options: argparse.Namespace) -> Iterable
                 partial(_find_fault, "ours", name, ("--fault", name), FAULTS[name].needs_options, options),
             )
         if options.chain and not FAULTS[name].needs_echo:
-            known = ("--input-schema", ORDERS, "--output-schema", ORDERS, *FAULTS[name].needs_options)
+            known = (*KNOWN_CHAIN, *FAULTS[name].needs_options)
             emulator_options = ("--fault", name, "--chain", ORDERS)
             yield ("chain", name, SEED), partial(_find_fault, "chain", name, emulator_options, known, options)
         if options.stock or options.only_stock:
@@ -174,6 +178,8 @@ def _measurements(names: Iterable[str], options: argparse.Namespace) -> Iterable
         for contract in CONTRACTS:
             option = ("--contract", contract)
             yield ("contract", contract, seed), partial(_run_chainproof, "contract", contract, seed, option, option)
+        chain = partial(_run_chainproof, "contract", CORRECT_CHAIN, seed, ("--chain", ORDERS), KNOWN_CHAIN, echo=False)
+        yield ("contract", CORRECT_CHAIN, seed), chain
         for name in options.variants.split(",") if options.variants else VARIANTS:
             yield ("variant", name, seed), partial(_run_chainproof, "variant", name, seed, ("--variant", name), ())
 
