@@ -1,9 +1,10 @@
 """
 Finds what is in an input that a correct chain may reject: numbers, times and member names that common decoders do not have.
 
-JSON Schema permits numbers that the types of many languages do not have. For JSON Schema `6.0` is an integer, and numbers have no bounds unless the schema gives them. Decoders for types such as int32
-in Go, Rust, Java and C# reject `6.0`, and what is beyond their bounds. A class with type hints says more: its model accepts such a number
-or does not. It may accept a whole number beyond 64 bits, and reject what a decoder such as orjson makes of it, which is a fraction.
+JSON Schema permits numbers that the types of many languages do not have: `6.0` is an integer, and numbers have no bounds unless the
+schema gives them. Decoders for types such as int32 in Go, Rust, Java and C# reject `6.0`, and what is beyond their bounds. A class with
+type hints says more: its model accepts such a number or does not. It may accept a whole number beyond 64 bits, and reject what a decoder
+such as orjson makes of it, which is a fraction.
 
 A time near the first or last one of a type matches every schema, and a chain that calculates with it, such as `end = start + duration`, has
 to reject it: JSON Schema has no bounds for times.
