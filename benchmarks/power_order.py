@@ -39,7 +39,7 @@ RECORDS = Path(__file__).parents[1] / "runs" / "power_order.jsonl"
 SEED = 1
 DEADLINE_S = 2.0
 """Deadline of each answer: a fault that never answers must be found soon."""
-_SHORT_WAITS = Waits(max_busy_wait=3.0, recovery_pauses=(0.5,), idle=0.1, close=0.3, optional_answer=0.15)
+_SHORT_WAITS = Waits(max_busy_wait=3.0, recovery_pauses=(0.5,), start=0.5, idle=0.1, close=0.3, optional_answer=0.15)
 _ENOUGH_LABELS = 4
 """Labels that find a fault, after which the rest of a check is not run."""
 _ENOUGH_CHECKS = 12

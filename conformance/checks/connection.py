@@ -83,7 +83,7 @@ def connections_are_closed_on_request(requester: Requester) -> None:
                 actual=None if closed_in_time else "the connection left open",
             )
 
-    run_in_threads(check, _requests_to_close(requester), threads=_THREADS)
+    run_in_threads(check, _requests_to_close(requester), threads=requester.patient_threads(_THREADS))
 
 
 _CLOSING_LISTS = (
@@ -125,7 +125,7 @@ def connection_close_is_honoured(requester: Requester) -> None:
     run_in_threads(
         lambda first_request: _check_next_request(requester, first_request, reference),
         requester.part(tuple(_requests_rejected_early(requester)), first=10),
-        threads=_THREADS,
+        threads=requester.patient_threads(_THREADS),
     )
 
 

@@ -147,7 +147,7 @@ def bodies_cannot_smuggle_requests(requester: Requester) -> None:
                 return
         requester.record_rejection(clause)
 
-    run_in_threads(check, SMUGGLING_HEADERS, threads=_THREADS)
+    run_in_threads(check, SMUGGLING_HEADERS, threads=requester.patient_threads(_THREADS))
 
 
 @check_for(http_clauses.MESSAGE_BOUNDARY)
@@ -261,7 +261,7 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
             clause = http_clauses.INCOMPLETE_AT_CLOSE if looks_complete else http_clauses.INCOMPLETE_BODY
             _record_rejection(requester, request, [] if answer is None else [answer], clause)
 
-    run_in_threads(check, _TRUNCATIONS, threads=_THREADS)
+    run_in_threads(check, _TRUNCATIONS, threads=requester.patient_threads(_THREADS))
 
 
 _LOOKS_COMPLETE = "a body shorter than its Content-Length"

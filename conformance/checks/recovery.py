@@ -182,7 +182,7 @@ def nothing_is_read_after_invalid_framing(requester: Requester) -> None:
     run_in_threads(
         lambda framing: _check_boundary(requester, framing, reference),
         _INVALID_FRAMINGS,
-        threads=len(_INVALID_FRAMINGS),
+        threads=requester.patient_threads(len(_INVALID_FRAMINGS)),
     )
 
 
@@ -253,7 +253,7 @@ def bad_requests_do_not_use_up_the_target(requester: Requester) -> None:
             if not silent and send_bad(requester, number):
                 silent.append(True)  # each further one would cost a deadline
 
-        run_in_threads(send, range(count), threads=_THREADS)
+        run_in_threads(send, range(count), threads=requester.patient_threads(_THREADS))
         if not _works(requester, before, f"{count} {label}"):
             return  # the other kinds would be blamed for it
 

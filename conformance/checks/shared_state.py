@@ -83,7 +83,9 @@ def no_answer_contains_data_of_another_request(requester: Requester) -> None:
         probes = list(_probes(requester, turn))
         requester.rng(f"order {turn}").shuffle(probes)
         if turn % 2:
-            run_in_threads(lambda probe: _send_probe(requester, probe, sent), probes, threads=_THREADS)
+            run_in_threads(
+                lambda probe: _send_probe(requester, probe, sent), probes, threads=requester.patient_threads(_THREADS)
+            )
         else:
             _send_in_turn(requester, probes, turn, sent)
 

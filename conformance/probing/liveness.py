@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock
 
-from chainproof.clock import Clock, Seconds, monotonic
+from chainproof.clock import Clock, Seconds, format_duration, monotonic
 from chainproof.contract.answer import Answer
 
 from ..judging.judge import BUSY_STATUSES
 from ..transport.check_skipped import CheckSkipped
 
-MAX_RETRY_AFTER: Seconds = 30.0
-"""A longer Retry-After is not waited for."""
+MAX_RECOVERY: Seconds = 60.0
+"""How long a target that names a Retry-After may take to recover, several pauses together. Most cold starts are over by then."""
 
 _MAX_MISSES_OF_CHECK = 2
 """Requests without an answer, after which the rest of a check is not sent."""
@@ -31,6 +31,8 @@ _MAX_LARGE_MISSES = 2
 """Large bodies without an answer, after which bodies as large as the smallest of them are not sent."""
 _MAX_BUSY = 15
 """Busy answers without a 200 between them, after which the simplest input is sent."""
+_MAX_SHOWN = 20
+"""Characters of a header field that a reason shows."""
 _MAX_FAILED_CONNECTS = 3
 """Failed connection attempts in a row, after which the simplest input is sent."""
 
@@ -54,6 +56,8 @@ class Liveness:
         self._misses = 0
         self._busy = 0
         self._failed_connects = 0
+        self._waited = ""
+        """How long the target that did not recover was waited for."""
         self._unanswered: set[tuple[str, str]] = set()
         self.slow_members: set[tuple[str, ...]] = set()
         """Paths of members whose large values the chain does not answer."""
@@ -113,7 +117,11 @@ class Liveness:
         self._busy += 1
         if self._busy < _MAX_BUSY or self._recovers(retry_after(answer)):
             return ""
-        return f"the target answers {answer.status} to a valid request, and did not recover"
+        asked = answer.field("retry-after")
+        named = f" (its Retry-After: {asked.strip()[:_MAX_SHOWN]})" if asked else ""
+        return (
+            f"the target answers {answer.status} to a valid request, and did not recover within {self._waited}{named}"
+        )
 
     def add_failed_connect(self) -> str:
         """Enter a failed connection attempt. Returns why the run stops; empty if it goes on."""
@@ -145,19 +153,22 @@ class Liveness:
         with self._lock:
             if self._alive_at >= asked_at:
                 return True  # another thread has asked meanwhile
-            pause = first_pause
-            for next_pause in (*self._pauses, 0.0):
+            pauses, pause, until = iter(self._pauses), first_pause, asked_at + MAX_RECOVERY
+            while True:
                 self._pause(pause)
                 now = self._clock()
                 answer = self._probe()
                 if answer is not None and answer.status not in BUSY_STATUSES:
                     self._alive_at, self._busy, self._failed_connects = now, 0, 0
                     return True
-                pause = max(next_pause, retry_after(answer) if answer is not None else 0.0)
-            return False
+                named = retry_after(answer) if answer is not None else 0.0
+                pause = min(max(next(pauses, self._pauses[-1] if named else 0.0), named), until - self._clock())
+                if pause <= 0:
+                    self._waited = format_duration(float(round(self._clock() - asked_at)))
+                    return False
 
 
 def retry_after(answer: Answer) -> Seconds:
-    """How long an answer asks to wait, at most `MAX_RETRY_AFTER`; 0 if it does not say, or names an instant."""
+    """How long an answer asks to wait, at most `MAX_RECOVERY`; 0 if it does not say, or names an instant."""
     value = (answer.field("retry-after") or "").strip()
-    return min(MAX_RETRY_AFTER, float(value)) if value.isascii() and value.isdecimal() else 0.0
+    return min(MAX_RECOVERY, float(value)) if value.isascii() and value.isdecimal() else 0.0

@@ -43,6 +43,9 @@ from .target_watch import TargetWatch
 
 TOO_MANY_REQUESTS = 429
 
+_DEADLINE_SHARE = 0.8
+"""Share of the deadline in which a target that serves one request at a time answers all that are sent at the same time."""
+
 _REST_SEED = 2**20
 """Which of the derived seeds the second round of a check has; `--duration` uses the first ones."""
 
@@ -257,7 +260,19 @@ class Requester(CheckContext):
 
         If the run has two rounds, only those of the current one are used.
         """
-        run_in_threads(function, [item for item in items if self.scope.is_selected(item.label)], threads=threads)
+        run_in_threads(
+            function,
+            [item for item in items if self.scope.is_selected(item.label)],
+            threads=self.patient_threads(threads),
+        )
+
+    def patient_threads(self, most: int) -> int:
+        """
+        How many requests may be sent at the same time, *most* at most: a target that serves one at a time must be able to answer all
+        of them by the deadline.
+        """
+        seconds = self.response_times.accepted
+        return max(1, min(most, int(_DEADLINE_SHARE * self._client.deadline / seconds))) if seconds else most
 
     def run_parts(
         self, function: Callable[[Item], object], items: Iterable[Item], *, most: int = MOST_CONCURRENCY

@@ -10,6 +10,7 @@ from chainproof.contract.answer import Answer
 
 from ..options import MAX_BUSY_WAIT, SLOW_TARGET, Depth
 from .budget import ResponseTimes
+from .liveness import MAX_RECOVERY
 
 _IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 2.5, Depth.STANDARD: 6.0, Depth.DEEP: 16.0}
 
@@ -22,6 +23,8 @@ class Waits:
     """Pauses before each further attempt at a request that found the target busy."""
     max_busy_wait: Seconds = MAX_BUSY_WAIT[Depth.STANDARD]
     """Sum of these pauses in one run."""
+    start: Seconds = MAX_RECOVERY
+    """How long a target that was never ready may take to answer the first request: an idle chain has to start."""
     recovery_pauses: tuple[Seconds, ...] = (0.5, 2.0, 5.0)
     """Pauses before the simplest input is sent again to a target that has stopped answering."""
     probe_deadline: Seconds = 5.0

@@ -12,8 +12,10 @@ from dataclasses import replace
 from functools import partial
 
 from chainproof.chain_schema.schema import Schema
+from chainproof.clock import Seconds, format_duration, monotonic
 from chainproof.contract.answer import Answer
 from chainproof.json_text import parse_json
+from chainproof.results.exchange import Transport
 from chainproof.stored_text import beginning
 
 from ..inputs.bound_values import without_optional_members
@@ -23,8 +25,10 @@ from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
 from ..inputs.input_variations import encoded
 from ..judging.output_comparison import FirstOutputs
 from ..options import SLOW_TARGET
+from ..probing.liveness import retry_after
 from ..probing.outputs.lasting_changes import outputs_after, outputs_before
 from ..probing.requester import Requester
+from ..transport.connection import TransportResult
 
 _MAX_INPUTS = 12
 """Inputs besides the base that are tried."""
@@ -32,6 +36,11 @@ _MAX_TEXTS = 3
 """String arguments of the base in which another text is tried."""
 _MAX_SHOWN = 300
 """Bytes of an input, and of the error for it, that a note shows."""
+
+_STARTING = frozenset({429, 503, 504})
+"""Statuses of a target that is not ready."""
+_START_PAUSE: Seconds = 5.0
+"""Pause before such a target is sent the first request again, after some shorter ones."""
 
 _SEARCHED_STATUSES = frozenset({400, 422, 500})
 """Statuses of errors that may name the arguments: chains that do not validate fail with a KeyError."""
@@ -42,6 +51,8 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
     answers: list[Answer] = []
     simplest = requester.inputs.base
     base = _first_accepted(requester, requester.inputs.known, answers)
+    if len(answers) == 1 and answers[0].status in _STARTING:  # it was waited for
+        return tuple(answers)
     if base is None and requester.terms.input_schema is not None:
         base = _first_accepted(requester, _inputs_of_schema(requester.terms.input_schema, requester), answers)
     if base is None and requester.may_search_inputs:
@@ -105,13 +116,42 @@ def _argument_count(body: bytes) -> int:
 def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers: list[Answer]) -> bytes | None:
     """The first input that is answered with 200, if there is one."""
     for body in candidates[:_MAX_INPUTS]:
-        answer = requester.send_valid_body(body)
+        is_first = requester.finding_recorder.request_count == 0
+        answer = _first_answer(requester, body) if is_first else requester.send_valid_body(body)
         if answer is None:
             continue
         answers.append(answer)
         if _is_accepted(answer):
             return body
+        if is_first and answer.status in _STARTING:
+            return None
     return None
+
+
+def _first_answer(requester: Requester, body: bytes) -> Answer | None:
+    """The answer to the first request of a run. It is sent again to a target that is not ready: an idle chain may have to start."""
+    request = requester.prepare(requester.build_request(body))
+    received = first = requester.send_once(request)
+    pauses, waited = iter(requester.waits.retry_pauses), 0.0
+    while (is_starting := _is_starting(received)) and waited < requester.waits.start:
+        began = monotonic()
+        pause = 0.0 if received.answer is None else max(next(pauses, _START_PAUSE), retry_after(received.answer))
+        requester.pause(min(pause, requester.waits.start - waited))
+        received = requester.send_once(request)
+        waited += max(pause, monotonic() - began)
+    if received is not first and not is_starting:
+        requester.note(
+            f"the first request got {first.in_words}, and an answer {format_duration(float(round(waited)))} later: the target had to start, "
+            "which is no finding"
+        )
+        if requester.settings.time_budget is None:
+            requester.time_budget.seconds += waited
+    return requester.record(request, received, None).answer
+
+
+def _is_starting(received: TransportResult) -> bool:
+    """Whether a target is not ready, or does not answer in time."""
+    return received.transport is Transport.DEADLINE or received.status in _STARTING
 
 
 def _search(requester: Requester, answers: list[Answer]) -> bytes | None:
@@ -152,7 +192,7 @@ def _with_others(requester: Requester, inputs: ChainInputs) -> ChainInputs:
     texts = string_places(inputs.base)[:_MAX_TEXTS]
     # The requests overlap, so their outputs may be mixed up. Later ones must not be compared with these.
     send = partial(requester.send_valid_body, is_compared=False)
-    with ThreadPoolExecutor(requester.limits.concurrency) as pool:
+    with ThreadPoolExecutor(requester.patient_threads(requester.limits.concurrency)) as pool:
         bodies = [unnamed, *(place.put(HARMLESS_TEXT) for place in texts), *wanted]
         accepted = {body for body, answer in zip(bodies, pool.map(send, bodies), strict=True) if _is_accepted(answer)}
     others = tuple(body for body in wanted if body in accepted)

@@ -104,6 +104,24 @@ def usable_concurrency(limit: int, accepted: Seconds, burst: Seconds) -> int:
     return limit if burst < alone / 2 else max(1, min(limit, round(alone / burst)))
 
 
+PAIR = 2
+"""Requests that are sent at the same time to a target that takes too long for `BURST` of them."""
+
+
+def pair_concurrency(limit: int, accepted: Seconds, pair: Seconds) -> int:
+    """
+    The same, if it takes *pair* for two of them.
+
+    >>> pair_concurrency(8, accepted=6.0, pair=6.1), pair_concurrency(8, accepted=6.0, pair=12.0)
+    (8, 1)
+    """
+    return 1 if pair > _TOGETHER * accepted else limit
+
+
+_TOGETHER = 1.5
+"""Times the time of one request that two may take which are served at the same time."""
+
+
 def measured_concurrency(limit: int, accepted: Seconds, seconds_of: Callable[[int], Seconds]) -> int:
     """
     The same, by how long so many equal requests at once take.

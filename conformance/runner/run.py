@@ -12,7 +12,7 @@ from datetime import date
 
 import pytest
 
-from chainproof.clock import Seconds
+from chainproof.clock import Seconds, format_duration
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import COUNTABLE_CLAUSES
@@ -42,12 +42,14 @@ from .plan import (
     BURST,
     FAST,
     MORE_TIME,
+    PAIR,
     RunPlan,
     count_of,
     first_count_of,
     first_seconds_of,
     is_slow,
     measured_concurrency,
+    pair_concurrency,
     plan_run,
     raised_concurrency,
     raised_time_limit,
@@ -178,7 +180,7 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
     if is_slow(times):
         requester.waits = requester.waits.for_response_time(max(times.accepted, times.rejected))
     limits = requester.limits
-    if FAST < times.accepted < limits.seconds / _MAX_BURST and limits.concurrency > 1:
+    if times.accepted > FAST and limits.concurrency > 1:
         limits = replace(limits, concurrency=_measured_concurrency(requester, times))
     budget = requester.time_budget
     limit = min(budget.seconds, time_limit(settings, times.accepted))
@@ -206,7 +208,7 @@ _MANY_REQUESTS = 60
 """Requests of a check that change a plan."""
 
 _MAX_BURST = 15
-"""Times that an answer must fit into the time left. Otherwise it would cost too much to learn how many are served at the same time."""
+"""Times that an answer must fit into the time left. Otherwise only two requests at the same time are tried."""
 
 
 def _measured_concurrency(requester: Requester, times: ResponseTimes) -> int:
@@ -224,6 +226,10 @@ def _measured_concurrency(requester: Requester, times: ResponseTimes) -> int:
 
     limit = requester.limits.concurrency
     try:
+        if times.accepted * _MAX_BURST > requester.limits.seconds:
+            # Two are served at once, so twice as many are answered by the deadline as if one was.
+            most = min(limit, PAIR * requester.patient_threads(limit))
+            return pair_concurrency(most, times.accepted, seconds_of(PAIR))
         usable = measured_concurrency(limit, times.accepted, seconds_of)
         if usable < limit or requester.settings.concurrency is not None:
             return usable
@@ -260,7 +266,8 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
         )
     if statuses and statuses <= {429, 502, 503, 504}:
         return (
-            f"{requester.target.origin} is not ready: it answered every request with {_answer_text(answers[-1])}, "
+            f"{requester.target.origin} is not ready: for {format_duration(float(round(requester.time_budget.passed)))} it answered "
+            f"every request with {_answer_text(answers[-1])}, "
             "so nothing could be tested"
         )
     return ""

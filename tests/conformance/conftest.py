@@ -96,6 +96,7 @@ SHORT_WAITS = Waits(
     optional_answer=0.15,
     continue_answer=0.15,
     late_answer=0.1,
+    start=0.3,
     recovery=0.5,
 )
 """Short waits."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ from chainproof.conformance.options import REMOTE_MAX_REQUESTS, Depth, Settings
 from chainproof.conformance.probing import raw_requests
 from chainproof.conformance.probing.budget import CheckScope, ResponseTimes, Round, RunLimits, TimeBudget
 from chainproof.conformance.probing.concurrency import run_together
-from chainproof.conformance.probing.liveness import MAX_RETRY_AFTER, Liveness, retry_after
+from chainproof.conformance.probing.liveness import MAX_RECOVERY, Liveness, retry_after
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import TargetBehaviour
 from chainproof.conformance.runner import reproduction
@@ -46,7 +47,13 @@ from chainproof.conformance.runner.plan import (
     with_longest_first,
 )
 from chainproof.conformance.runner.power_order import CheckPower
-from chainproof.conformance.runner.run import ConformanceRun, _first_round_time, _is_time_over, _time_advice
+from chainproof.conformance.runner.run import (
+    ConformanceRun,
+    _first_round_time,
+    _is_time_over,
+    _measured_concurrency,
+    _time_advice,
+)
 from chainproof.conformance.runner.schedule import CheckProgress, CheckRunner, Schedule
 from chainproof.conformance.transport.check_skipped import CheckSkipped, RunCut
 from chainproof.conformance.transport.client import Client, connection_failure
@@ -369,20 +376,67 @@ def test_a_target_has_time_to_recover(answers: list[Answer | None], recovers: bo
 
 
 def test_a_busy_target_is_asked_again_after_retry_after() -> None:
-    """Each pause is as long as the target says, up to a limit."""
+    """Each pause is as long as the target says, and all together have a limit."""
     busy = answer(429, ("Retry-After", "7"))
     watched, slept = liveness(busy, answer(503, ("Retry-After", "3600")), answer(503))
     reasons = [watched.add_answer(busy) for _ in range(15)]
 
     assert [""] * 14 == reasons[:14]
     assert "429" in reasons[14]
-    assert [7.0, 7.0, MAX_RETRY_AFTER] == slept
+    assert "within 1m (its Retry-After: 7)" in reasons[14]
+    assert [7.0, 7.0, pytest.approx(MAX_RECOVERY - 14.0, abs=0.1)] == slept
+
+
+@given(st.integers(1, 3600), st.floats(0.0, 200.0))
+def test_a_target_that_names_a_retry_after_has_a_minute_to_recover(seconds: int, recovers_after: float) -> None:
+    """As many chains need for a cold start. One that never recovers costs no more than that, whatever it says."""
+    clock, began, busy = FakeClock(), 100.0, answer(503, ("Retry-After", str(seconds)))
+    watched = Liveness(
+        lambda: busy if clock() - began < recovers_after else answer(200),
+        pauses=(0.5, 2.0, 5.0),
+        pause=clock.sleep,
+        clock=clock,
+    )
+    reason = [watched.add_answer(busy) for _ in range(15)][-1]
+
+    assert clock() - began <= MAX_RECOVERY
+    assert not reason or recovers_after > MAX_RECOVERY - min(seconds, 5.0)
 
 
 @given(st.text(max_size=6))
 def test_any_retry_after_is_read(value: str) -> None:
     """Whatever the field says, the pause is finite and not negative."""
-    assert 0 <= retry_after(answer(429, ("Retry-After", value))) <= MAX_RETRY_AFTER
+    assert 0 <= retry_after(answer(429, ("Retry-After", value))) <= MAX_RECOVERY
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_a_target_that_has_to_start_is_tested(is_silent: bool) -> None:
+    """An idle chain holds its first requests, or says that it is not ready. That is no finding, and the run waits."""
+    left = iter(range(2))
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        if next(left, None) is not None:
+            if not is_silent:
+                return error(503, "model_not_ready")
+            time.sleep(0.6)
+        return correct_endpoint(request)
+
+    with requester_for(server, deadline=0.4) as requester:
+        requester.waits = replace(requester.waits, start=10.0)
+        discover_inputs(requester)
+        assert requester.inputs.is_accepted
+        assert () == requester.finding_recorder.findings
+        assert any("had to start" in note for note in requester.notes)
+
+
+def test_a_target_that_never_starts_gets_few_requests() -> None:
+    """The other inputs of the chain are not tried after the first one was sent for as long as a start may take."""
+    schema = Schema(source="a schema", document=TYPED_CHAIN)
+    with requester_for(lambda _: error(503, "model_not_ready"), input_schema=schema, echo=False) as requester:
+        answers = discover_inputs(requester)
+
+        assert [503] == [each.status for each in answers]
+        assert 2 <= requester.finding_recorder.request_count <= 4
 
 
 def test_a_rejection_does_not_hide_that_the_chain_is_gone() -> None:
@@ -889,6 +943,27 @@ def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request
 
     [counts] = [note for note in requester.notes if "rare defects:" in note]
     assert all(kind in counts for kind in ("valid requests", "unauthenticated requests", "invalid requests"))
+
+
+@pytest.mark.parametrize(("serial", "concurrency"), [(True, 1), (False, 8)])
+def test_a_target_that_is_slow_for_the_time_of_a_run_gets_no_queue_beyond_the_deadline(
+    serial: bool, concurrency: int
+) -> None:
+    """If there is no time to try several requests at once, two are tried, and no queue at the target takes longer than the deadline."""
+    lock = threading.Lock()
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        with lock if serial else nullcontext():
+            time.sleep(0.2)
+            return correct_endpoint(request)
+
+    with requester_for(server, deadline=1.8) as requester:
+        requester.send(requester.build_request())
+        requester.time_budget = TimeBudget(2.8)
+        times = replace(requester.response_times, accepted=0.2)
+        assert concurrency == _measured_concurrency(requester, times)
+        assert 4 <= requester.patient_threads(8) <= 7  # a queue of eight would take 1.6 s, or more on a busy machine
+        assert 1 == requester.patient_threads(1)
 
 
 def test_a_run_ends_with_its_time() -> None:
