@@ -47,7 +47,7 @@ _EXCLUSIVE_CONCURRENCY = {
 }
 """How many requests at the same time each check sends that runs alone and sends few."""
 
-_EXCLUSIVE_SHARE = 0.25
+_EXCLUSIVE_SHARE = 0.1
 """Time of exclusive checks in a first round, as a share of that of the others."""
 
 MORE_TIME = 1.2

@@ -83,6 +83,8 @@ class ConformanceRun:
     """The response times that it was made for."""
     planned_after: Seconds = 0.0
     """How long the first requests took, before the plan was made."""
+    planned: frozenset[str] = frozenset()
+    """The ids of the checks that the plan counts: those that are not skipped, whatever the time."""
     schedule: Schedule | None = None
     """Runs the checks of a slow target; None if they run one after the other."""
     runner: CheckRunner | None = None
@@ -176,6 +178,7 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
             replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,))
         )
     checks = [check for check in checks if not _skip_reason(conformance_run, check)]
+    conformance_run.planned = frozenset(check.id for check in checks)
     times = requester.response_times
     if is_slow(times):
         requester.waits = requester.waits.for_response_time(max(times.accepted, times.rejected))
@@ -204,7 +207,7 @@ def _skip_reason(conformance_run: ConformanceRun, check: Check) -> str:
     )
 
 
-_MANY_REQUESTS = 60
+_MANY_REQUESTS = 15
 """Requests of a check that change a plan."""
 
 _MAX_BURST = 15
@@ -335,7 +338,8 @@ def _note_left_out(conformance_run: ConformanceRun, ending: Ending, *, is_over: 
     for check in ALL_CHECKS:
         progress = conformance_run.progress.get(check.id, CheckProgress())
         count = progress.left_out
-        if isinstance(progress.skipped, RunCut) or (all_ran and check.id not in conformance_run.progress):
+        is_cut = isinstance(progress.skipped, RunCut) or (all_ran and check.id not in conformance_run.progress)
+        if is_cut and check.id in (conformance_run.planned or {check.id}):
             count = max(1, count_of(check, depth).requests - progress.sent)
         left_out[check.title] += count
         modules[check.module.replace("_", " ")] += count
@@ -368,8 +372,10 @@ def _first_round_time(conformance_run: ConformanceRun) -> Seconds:
     """How long a run needs for its first round at the speed of the first answers, or of the whole run if that was slower."""
     before, depth, times = conformance_run.planned_after, conformance_run.settings.depth, conformance_run.times
     total = done = 0.0
-    for name, progress in conformance_run.progress.items():
-        check = next(each for each in ALL_CHECKS if each.id == name)
+    for check in ALL_CHECKS:
+        if check.id not in conformance_run.planned or check.exclusive:  # these have to end with the time that is left
+            continue
+        progress = conformance_run.progress.get(check.id, CheckProgress())
         count, seconds = first_count_of(check, depth), first_seconds_of(check, times, depth)
         has_ended = progress.skipped is not None and not isinstance(progress.skipped, RunCut)
         total += seconds

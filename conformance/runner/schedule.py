@@ -134,7 +134,9 @@ class Schedule:
     def start(self) -> None:
         """Start the checks."""
         self._requester.concurrency = self._plan.concurrency
-        self._requester.in_flight = ConcurrencyLimit(self._plan.concurrency)
+        # Checks of concurrent requests send several to a target that serves one at a time, too: that takes no longer.
+        most = self._requester.patient_threads(self._requester.limits.concurrency)
+        self._requester.in_flight = ConcurrencyLimit(max(self._plan.concurrency, most))
         self._thread.start()
 
     def stop(self) -> None:

@@ -788,7 +788,11 @@ def test_the_time_that_a_verdict_needs_follows_from_what_was_sent(share: float, 
         requester.time_budget = TimeBudget(5.0, clock=clock)
         counts = {check.id: first_count_of(check, Depth.QUICK).requests for check in checks}
         progress = {name: CheckProgress(sent=round(share * count)) for name, count in counts.items()}
+        # Not planned, since it would be skipped: it counts for nothing, whatever it was skipped for.
+        without = max(counts, key=counts.__getitem__)
+        progress[without] = CheckProgress(skipped=RunCut("more time", "it is over"))
         run = ended_run(requester, RunPlan(seconds=190.0, first_seconds=1.0), progress, times)
+        run.planned -= {without}
         clock.now += passed
 
         needed = _first_round_time(run)
@@ -809,6 +813,7 @@ def ended_run(
             settings=settings,
             plan=plan,
             times=times or ResponseTimes(),
+            planned=frozenset(check.id for check in ALL_CHECKS),
             planned_after=0.0,
             progress=progress,
         ),
@@ -943,6 +948,29 @@ def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request
 
     [counts] = [note for note in requester.notes if "rare defects:" in note]
     assert all(kind in counts for kind in ("valid requests", "unauthenticated requests", "invalid requests"))
+
+
+@pytest.mark.parametrize("option", [None, 1])
+def test_concurrent_requests_are_concurrent_for_a_target_that_serves_one_at_a_time(option: int | None) -> None:
+    """It takes them no longer. Only `--concurrency` lowers that number, too."""
+    lock, in_flight, most = threading.Lock(), 0, 0
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        with lock:
+            time.sleep(0.02)
+        in_flight -= 1
+        return correct_endpoint(request)
+
+    checks = [check for check in ALL_CHECKS if check.name == "concurrent_requests_get_unique_request_ids"]
+    with requester_for(server, concurrency=option) as requester:
+        schedule = Schedule(checks, requester, RunPlan(two_rounds=True), ResponseTimes(accepted=0.02), Depth.QUICK)
+        schedule.start()
+        assert schedule.progress(checks[0]).error is None
+
+    assert (most == 1) == (option == 1)
 
 
 @pytest.mark.parametrize(("serial", "concurrency"), [(True, 1), (False, 8)])
