@@ -72,7 +72,7 @@ So a command ends within 90 seconds and 3 minutes, start and report included. At
 time for all requests.
 """
 
-MAX_DEFAULT_TIME_BUDGET: dict[Depth, Seconds] = {Depth.QUICK: 300.0, Depth.STANDARD: 600.0, Depth.DEEP: 3600.0}
+MAX_DEFAULT_TIME_BUDGET: dict[Depth, Seconds] = {Depth.QUICK: 360.0, Depth.STANDARD: 600.0, Depth.DEEP: 3600.0}
 """
 To which the default is raised if that completes the first round, and an answer takes at most `MODERATE_ANSWER`. Otherwise no run of a
 correct chain that is slow, or serves one request at a time, could pass.

@@ -253,7 +253,7 @@ def raised_time_limit(
     >>> quick = Settings(depth=Depth.QUICK)
     >>> plans = [RunPlan(first_seconds=first, full_first_seconds=full) for first, full in ((40, 50), (60, 90), (200, 400), (400, 400))]
     >>> [raised_time_limit(quick, 75.0, 0.3, plan, passed=5.0) for plan in plans]
-    [75.0, 300.0, 300.0, 75.0]
+    [75.0, 360.0, 360.0, 75.0]
     >>> raised_time_limit(quick, 75.0, 3.0, plans[1], 5.0), raised_time_limit(Settings(time_budget=75.0), 75.0, 0.3, plans[1], 5.0)
     (75.0, 75.0)
     """

@@ -238,7 +238,9 @@ def _measured_concurrency(requester: Requester, times: ResponseTimes) -> int:
             return usable
         return raised_concurrency(measured[BURST], seconds_of)
     except CheckSkipped:
-        return limit
+        return (
+            limit if requester.limits.seconds else 1
+        )  # the time is over, most likely because they were served one by one
 
 
 _MAX_NAMED = 12
