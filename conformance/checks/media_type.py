@@ -23,7 +23,8 @@ _EQUIVALENT_TYPES = (
     "application/json; charset=utf-8",
     "application/json;charset=UTF-8",
     'application/json; charset="utf-8"',
-    'application/json ;\tcharset="UTF-8"',
+    # No tab: type-is 1, which Express 4 and Koa use, does not read one.
+    'application/json ; charset="UTF-8"',
     "application/json; Charset=Utf-8",
     "Application/JSON",
     "APPLICATION/JSON;CHARSET=UTF-8",

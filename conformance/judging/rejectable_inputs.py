@@ -1,5 +1,6 @@
 """
-Finds what is in an input that a correct chain may reject: numbers, times and member names that common decoders do not have.
+Finds what is in an input that a correct chain may reject: numbers, times, lengths of texts and member names that common
+decoders do not have.
 
 JSON Schema permits numbers that the types of many languages do not have: `6.0` is an integer, and numbers have no bounds unless the
 schema gives them. Decoders for types such as int32 in Go, Rust, Java and C# reject `6.0`, and what is beyond their bounds. A class with
@@ -8,10 +9,13 @@ such as orjson makes of it, which is a fraction.
 
 A time near the first or last one of a type matches every schema, and a chain that calculates with it, such as `end = start + duration`, has
 to reject it: JSON Schema has no bounds for times.
+
+`maxLength` counts code points. JavaScript (zod, Joi), Java and C# count UTF-16 code units, of which an emoji has two.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -23,6 +27,9 @@ from .json_equality import JsonNumber, ObjectMembers, parse_exactly
 
 _MAY_HAVE_ONE = re.compile(rb"[0-9][.eE]|[0-9]{10}")
 """Whether a body may have such a number, quickly."""
+_MAY_BE_BEYOND_16_BITS = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")
+_BEYOND_16_BITS = re.compile("[\U00010000-\U0010ffff]")
+"""Characters that are two code units in UTF-16: whether a body may have one, quickly, and each."""
 _LARGEST_INTEGER = 2**31 - 1
 _LARGEST_FRACTION = 3.4e38
 """The largest numbers that types of 32 bits have."""
@@ -36,12 +43,29 @@ _FAR_TIME = re.compile(rb'"(?:0\d{3}|1[0-5]\d\d|16[0-7]\d|22[6-9]\d|2[3-9]\d\d|[
 
 
 def value_of_some_types(schema: Schema | None, body: bytes) -> str | None:
-    """What kind of number or time, that matches a schema but not every type, an input has, in words; None without one."""
+    """What kind of value, that matches a schema but not every type, an input has, in words; None without one."""
     if schema is None:
         return None
     if _FAR_TIME.search(body) is not None:
         return "a time far from now"
+    if _is_too_long_in_utf_16(schema, body):
+        return "a text whose UTF-16 code units are more than its `maxLength`"
     return number_of_some_types(schema, body)
+
+
+def _is_too_long_in_utf_16(schema: Schema, body: bytes) -> bool:
+    """True if an input matches a JSON Schema only if each of its characters counts once. A model counts as its language does."""
+    if schema.model is not None or _MAY_BE_BEYOND_16_BITS.search(body) is None:
+        return False
+    value = parse_json(body)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (RecursionError, TypeError):  # nested too deeply, or not JSON
+        return False
+    in_code_units = parse_json(_BEYOND_16_BITS.sub("..", text).encode("utf-8", "replace"))
+    if isinstance(value, InvalidJson | TooComplex) or isinstance(in_code_units, InvalidJson | TooComplex):
+        return False
+    return schema.accepts(value) and not schema.accepts(in_code_units)
 
 
 def number_of_some_types(schema: Schema | None, body: bytes) -> str | None:

@@ -217,7 +217,7 @@ def _send(requester: Requester, each: BoundInput) -> JudgedExchange:
         kind = value_of_some_types(requester.terms.input_schema, each.content)
         if kind is not None:
             requester.note(
-                f"{kind} is rejected where the input schema permits it. JSON Schema has only two types of numbers and no bounds of "
-                "times, and many languages have others, so it is no finding. If the schema gives the bounds, generated inputs keep to them"
+                f"{kind} is rejected where the input schema permits it. Numbers, times and lengths of texts differ between languages, "
+                "so it is no finding. If the schema gives the bounds, generated inputs keep to them"
             )
     return judged

@@ -222,3 +222,26 @@ def test_a_rejected_time_far_from_now_is_no_violation() -> None:
 
     assert is_rejection_left_open(terms, b'{"at":"9999-12-31T23:59:59.999999Z"}')
     assert not is_rejection_left_open(terms, b'{"at":"2024-12-31T23:59:59.999999Z"}')
+
+
+LONG_TEXTS = {
+    '{"name":"🙂🙂🙂"}': True,
+    '{"name":"\\ud83d\\ude42\\ud83d\\ude42\\ud83d\\ude42"}': True,
+    '{"name":"🙂🙂."}': True,
+    '{"name":"🙂🙂"}': False,
+    '{"name":"\u6f22\u6f22\u6f22\u6f22"}': False,
+    '{"name":"🙂🙂🙂🙂🙂"}': False,
+}
+
+
+@pytest.mark.parametrize("body", LONG_TEXTS)
+def test_texts_that_are_too_long_in_utf_16_only(body: str, tmp_path: Path) -> None:
+    """JavaScript, Java and C# count code units where JSON Schema counts code points. A class of Python counts code points."""
+    schema = Schema(source="names.json", document={"properties": {"name": {"type": "string", "maxLength": 4}}})
+    (tmp_path / "named.py").write_text(
+        "from pydantic import BaseModel, Field\nclass Named(BaseModel):\n    name: str = Field(max_length=4)\n"
+    )
+    model = load_input_schema(f"{tmp_path}/named.py:Named")
+
+    assert LONG_TEXTS[body] is (value_of_some_types(schema, body.encode()) is not None)
+    assert value_of_some_types(model, body.encode()) is None
