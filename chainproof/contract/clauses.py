@@ -542,7 +542,7 @@ USER_CHECK = Clause(
     id="user-check",
     level=Level.MUST,
     source="--check",
-    quotation="None, or words",
+    quotation="None, or a description of the error",
     statement="The user's own check passes.",
 )
 """The function named by `--check`: not part of the contract, but counted like a clause."""

@@ -212,6 +212,7 @@ _OPTIONS = {
     "steerable": "--steerable says that the target honours X-Emulate",
 }
 """Options that tell a run what it cannot find out about the target."""
+_SCHEMAS = "--input-schema and --output-schema say what the chain accepts and returns"
 
 
 _ENDED_BEFORE = "the run ended before"
@@ -245,6 +246,7 @@ def _remedy_for_idle_clauses(run: Run) -> str:
     if settings.has_inputs and not run.manifest.emulated:
         return ""
     unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
+    unset = unset if run.manifest.emulated else [_SCHEMAS, *unset]
     return f"If it applies: {'; '.join(unset)}." if unset else ""
 
 

@@ -97,4 +97,4 @@ def _limit_lines(limits: RunLimits) -> Iterator[str]:
 def _skipped_lines(skipped: Mapping[str, list[Check]]) -> Iterator[str]:
     """The checks that are skipped, by what they need."""
     for reason, checks in skipped.items():
-        yield f"  not run: {len(checks)} check{'s' * (len(checks) > 1)}: {reason}"
+        yield f"  not run: {len(checks)} check{'s' * (len(checks) > 1)} ({reason})"

@@ -267,13 +267,13 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     if statuses and statuses <= {401, 403}:
         return (
             f"{requester.target.origin} rejects the key in {conformance_run.settings.api_key_env}: it answered "
-            f"{_answer_text(answers[-1])} to a request with that key, so nothing could be tested"
+            f"{_answer_text(answers[-1])} to a request with that key, so nothing could be tested; check the key and --auth-scheme"
         )
     if statuses and statuses <= {429, 502, 503, 504}:
         return (
             f"{requester.target.origin} is not ready: for {format_duration(float(round(requester.time_budget.passed)))} it answered "
             f"every request with {_answer_text(answers[-1])}, "
-            "so nothing could be tested"
+            "so nothing could be tested; run again when `chainproof call` is answered 200"
         )
     return ""
 

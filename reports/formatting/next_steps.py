@@ -102,9 +102,9 @@ def _of_findings(summary: ConformanceSummary) -> str:
         return ""
     first = findings[0]
     number = "the finding" if len(findings) == 1 else f"the first of {count(len(findings))} findings"
-    remedy = " and what to change" if remedies_for(first.clause, first.actual) else ""
-    reproduce = ", with a command that reproduces it" if first.reproduce else ", with its evidence"
-    return f"Begin with {number}, `{escape_unprintable(first.clause)}`{reproduce}{remedy}."
+    remedy = " and a remedy" if remedies_for(first.clause, first.actual) else ""
+    evidence = "a command that reproduces it" if first.reproduce else "its evidence"
+    return f"Begin with {number}, `{escape_unprintable(first.clause)}`: the report has {evidence}{remedy}."
 
 
 def _after_idle_clauses(summary: ConformanceSummary) -> str:

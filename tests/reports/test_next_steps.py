@@ -31,7 +31,7 @@ def test_every_report_has_a_next_step(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("both", "Begin with the first of 2 findings, `error-code`, with a command that reproduces it."),
+        ("both", "Begin with the first of 2 findings, `error-code`: the report has a command that reproduces it."),
         ("passing conformance", "Nothing has to be done. Read the caveats before you rely on this."),
         (
             "unfinished",

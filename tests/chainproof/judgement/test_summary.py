@@ -664,6 +664,7 @@ def test_a_run_that_was_cut_says_so() -> None:
         ({422: 9}, {}, "--input-schema or --payloads"),
         ({422: 9}, {"payloads": ["in.jsonl"]}, "Give inputs that the chain accepts"),
         ({200: 9}, {}, "--echo says"),
+        ({200: 9}, {}, "--input-schema and --output-schema say"),
         ({200: 9}, {"payloads": ["in.jsonl"]}, ""),
     ],
 )
