@@ -24,8 +24,8 @@ _START: Seconds = 2.0
 _FIRST_ANSWERS = 8
 """Time before the first check, and answers one after the other that come before it."""
 
-_REJECTION_TIME: Seconds = 0.03
-"""Time that the rejection of a request is assumed to take that does not reach the chain."""
+_REJECTION_TIME: Mapping[bool, Seconds] = {True: 0.03, False: 0.005}
+"""Time that the rejection of a request is assumed to take that does not reach the chain, by whether the target is remote."""
 
 
 def plan_text(
@@ -46,7 +46,7 @@ def plan_text(
         (
             f"plan of {len(planned)} checks at depth {settings.depth}, as counted on the emulator; nothing is sent",
             *_request_lines({check.id: count_of(check, settings.depth) for check in planned}),
-            *_duration_lines(settings, planned, limits),
+            *_duration_lines(settings, planned, limits, _REJECTION_TIME[is_remote]),
             *_limit_lines(limits),
             *_skipped_lines(skipped),
         )
@@ -61,19 +61,26 @@ def _request_lines(counts: Mapping[str, RequestCount]) -> Iterator[str]:
         yield f"  {module.replace('_', ' '):<24}{count.requests:>10,}{count.reached:>18,}"
 
 
-def _duration_lines(settings: Settings, checks: list[Check], limits: RunLimits) -> Iterator[str]:
+def _duration_lines(
+    settings: Settings, checks: list[Check], limits: RunLimits, rejection_time: Seconds
+) -> Iterator[str]:
     """The duration of the run at each response time."""
+    requests = sum(count_of(check, settings.depth).requests for check in checks)
+    sent = min(1.0, limits.requests / max(requests, 1))
     times = _RESPONSE_TIMES if settings.response_time is None else (settings.response_time,)
-    yield "  expected duration, if a request that does not reach the chain is rejected within 30 ms"
+    yield (
+        "  expected duration on a machine without other work, if a request that does not reach the chain is rejected within "
+        f"{format_duration(rejection_time)}"
+    )
     for seconds in times:
-        measured = ResponseTimes(accepted=seconds, rejected=min(seconds, _REJECTION_TIME))
+        measured = ResponseTimes(accepted=seconds, rejected=min(seconds, rejection_time))
         own = replace(limits, seconds=min(limits.seconds, time_limit(settings, seconds)))
         if settings.concurrency is None:
             own = replace(own, concurrency=raised_concurrency(seconds, partial(_served_at_once, seconds)))
         start = _START + _FIRST_ANSWERS * seconds
         plan = plan_run(checks, measured, depth=settings.depth, limits=own)
         limit = raised_time_limit(settings, own.seconds, seconds, plan, start)
-        took = min(start + plan.seconds, max(own.seconds, min(limit, start + plan.full_first_seconds)))
+        took = min(start + sent * plan.seconds, max(own.seconds, min(limit, start + plan.full_first_seconds)))
         share = f"; the limits allow about {plan.examples_scale:.0%} of the requests" if plan.two_rounds else ""
         at_once = f", up to {plan.concurrency} at the same time" if plan.concurrency > 1 else ""
         yield f"    {format_duration(seconds):>7} per answer{at_once}: about {format_duration(float(round(took)))}{share}"

@@ -185,6 +185,7 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
     limits = requester.limits
     if times.accepted > FAST and limits.concurrency > 1:
         limits = replace(limits, concurrency=_measured_concurrency(requester, times))
+        times = requester.response_times  # the first answers may have been slower
     budget = requester.time_budget
     limit = min(budget.seconds, time_limit(settings, times.accepted))
     plan = plan_run(checks, times, depth=settings.depth, limits=limits)

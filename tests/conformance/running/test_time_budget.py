@@ -1030,6 +1030,20 @@ def test_the_plan_counts_requests_by_kind_and_sends_none(capsys: pytest.CaptureF
     assert any("at most 500 requests" in line for line in lines)
 
 
+@pytest.mark.parametrize(("requests", "least", "most"), [(200, 8, 20), (1000, 45, 60), (100_000, 150, 250)])
+def test_the_plan_of_a_limited_number_of_requests_takes_as_long_as_they_do(
+    requests: int, least: float, most: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 20 per second, and not as long as all requests of the depth would take."""
+    limits = ["--rate-limit", "20", "--max-requests", str(requests)]
+    assert 0 == main(
+        ["--plan", "--depth", "quick", "--target", "http://127.0.0.1:9", "--response-time", "1ms", *limits]
+    )
+    [duration] = re.findall(r"per answer: about (?:(\d+)m)?(?:(\d+) ?s)?", capsys.readouterr().out)
+
+    assert least < 60 * int(duration[0] or 0) + int(duration[1] or 0) < most
+
+
 def test_the_plan_counts_the_checks_of_typed_chains_if_there_is_a_schema(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
