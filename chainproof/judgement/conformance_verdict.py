@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from chainproof.contract.accepted_violations import Acceptance, is_accepted
-from chainproof.contract.clauses import CLAUSES, SPECIAL_MESSAGE_CLAUSES, Clause
+from chainproof.contract.clauses import CLAUSES, SPECIAL_MESSAGE_CLAUSES, USER_CHECK, Clause
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.severity import failing_levels, sort_findings
@@ -90,6 +90,12 @@ class ConformanceEvidence:
         return sum(count > 0 and not is_decided(clause, count) for clause, count in self._answers_without_violation)
 
     @property
+    def warned_clauses(self) -> int:
+        """The number of clauses whose violations fail no run of this severity, and were not accepted."""
+        warnings = (each for each in self.findings if not (self.has_failing_level(each) or self.is_accepted(each)))
+        return len({found.clause for found in warnings})
+
+    @property
     def untested_clauses(self) -> int:
         """The number of clauses that were neither exercised nor violated."""
         return sum(count == 0 for _, count in self._answers_without_violation)
@@ -98,9 +104,10 @@ class ConformanceEvidence:
     def _answers_without_violation(self) -> Iterable[tuple[Clause, int]]:
         """The clauses that were not violated, without those that the contract waives, and how many answers tested each."""
         violated = {found.clause for found in self.findings}
+        own = (USER_CHECK,) if self.exercised.get(USER_CHECK.id) else ()
         return (
             (clause, self.exercised.get(clause.id, 0))
-            for clause in CLAUSES
+            for clause in (*CLAUSES, *own)
             if clause.id not in violated and not is_waived(clause, self.contract)
         )
 
@@ -144,7 +151,8 @@ def _without_violation(evidence: ConformanceEvidence, also: str) -> tuple[Verdic
     passed = "No other violation" if also else "No violation"
     if evidence.passed_clauses:
         passed = f"{_clauses(evidence.passed_clauses)} tested and passed"
-    return Verdict.PASS, f"{passed}{by}.{also}{few}"
+    warned = f" {_clauses(evidence.warned_clauses)} with warnings." if evidence.warned_clauses else ""
+    return Verdict.PASS, f"{passed}{by}.{also}{warned}{few}"
 
 
 def _inconclusive(evidence: ConformanceEvidence) -> str:

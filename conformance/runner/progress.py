@@ -151,10 +151,10 @@ def violated_clauses(
 ) -> tuple[bool, str]:
     """
     Whether a check fails although its *own* clauses hold, and it found nothing new but a wrong form of answers; and the
-    clauses of its *failing* findings in words. Findings that were *printed* before are "named above".
+    clauses of its *failing* findings in words. Findings that were *printed* before come after "again".
 
     >>> violated_clauses({"key-verified"}, {("error-media-type", "", ""): "error-media-type"}, {("error-media-type", "", "")})
-    (True, ': error-media-type, named above')
+    (True, ': again error-media-type')
     >>> violated_clauses({"key-verified"}, {("key-verified", "", ""): "key-verified"}, set())
     (False, ': key-verified')
     """
@@ -165,7 +165,7 @@ def violated_clauses(
     is_other = not set(failing.values()) & own and new.keys() <= _FORM_OF_ANSWERS
     named = ", ".join(known) if len(known) <= _MAX_NAMED else f"{len(known)} clauses"
     parts = [", ".join(new)] if new else []
-    parts += [f"{named}, named above"] if known else []
+    parts += [f"again {named}"] if known else []
     return is_other, f": {'; '.join(parts)}"
 
 

@@ -47,7 +47,17 @@ VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
         Verdict.PASS,
         "1 clause tested and passed. Violated, but accepted: error-message (2 findings).",
     ),
-    "a warning": (WARNED, Verdict.PASS, "1 clause tested and passed."),
+    "a warning": (WARNED, Verdict.PASS, "1 clause tested and passed. 1 clause with warnings."),
+    "an accepted warning": (
+        replace(WARNED, acceptances=(Acceptance(clause="request-id-on-errors"),)),
+        Verdict.PASS,
+        "1 clause tested and passed.",
+    ),
+    "a check of the user": (
+        replace(PASSED, exercised={each.id: ENOUGH_ANSWERS for each in (clauses.STATUS, clauses.USER_CHECK)}),
+        Verdict.PASS,
+        "2 clauses tested and passed.",
+    ),
     "a warning with --fail-on should": (replace(WARNED, fail_on=Level.SHOULD), Verdict.FAIL, "request-id-on-errors"),
     "an accepted violation and another one": (
         replace(ACCEPTED, findings=(*ACCEPTED.findings, violated(clauses.STATUS))),
