@@ -61,8 +61,11 @@ SCRIPTS: dict[str, str] = {
 }
 """Texts that are repeated up to the length of a value."""
 
-_WORDS = ("null", "true", "0", "-1e5", "NaN", "[]", "+/+/AA==", "+/AAA/A=", "AAAA")
-"""Texts that a lenient parser reads as another type, and base64 with and without padding."""
+_WORDS = ("null", "true", "0", "-1e5", "NaN", "[]", "+/+/AA==", "+/AAA/A=", "AAAA", "constructor", "__proto__")
+"""
+Texts that a lenient parser reads as another type, base64 with and without padding, and names that every JavaScript object has, so that a
+chain that groups texts in one finds a member where it expects none.
+"""
 _LARGE_TEXTS = ("Grüße 漢 😀 ", "+/Aa")
 """What large texts consist of: of many characters, and of those of base64."""
 

@@ -447,6 +447,7 @@ FAULTS.extend(
 FAILING: dict[str, tuple[int, Callable[[EndpointRequest, Value], bool]]] = {
     "500 for a gift of high priority": (500, lambda request, value: bool(value.get("gift")) and value.get("priority") == "high"),
     "502 for JP with a discount": (502, lambda request, value: value["address"]["country"] == "JP" and bool(value.get("discount"))),
+    "502 for names in a JavaScript object": (502, lambda request, value: any(item["name"] == "constructor" for item in value["items"])),
     "500 for characters beyond the BMP": (500, lambda request, value: any(ord(c) > 0xFFFF for t in _strings(value) for c in t)),
     "500 for outputs above 64 KiB": (500, lambda request, value: len(json.dumps(quote(value))) > 65_536),
 }  # fmt: skip  # one line each

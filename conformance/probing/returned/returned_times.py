@@ -8,13 +8,12 @@ another instant: the offset was ignored.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 from chainproof.chain_schema.error_text import format_path
 from chainproof.contract import clauses
 
 from ...inputs.input_variations import Place, encoded, leaf_places, value_at, with_value
-from ...judging.output_comparison import Leaves, format_output_path
+from ...judging.output_comparison import Leaves, Path, format_output_path
 from ..input_source import InputSource
 from ..outputs.difference_confirmation import send_alone
 from ..requester import Requester
@@ -33,8 +32,8 @@ def judge_returned_times(requester: Requester, source: InputSource) -> None:
             continue
         outputs = [send_alone(requester, encoded(value), label) for value in values]
         for path in outputs[0] or ():
-            found = [_returned(output, path) for output in outputs]
-            if all(map(_is_other_instant, _TIMES, found)):
+            found = [_other_instant(sent, output, path) for sent, output in zip(_TIMES, outputs, strict=True)]
+            if all(found):
                 request = requester.build_request(encoded(values[0]), label=label)
                 requester.record_clause(
                     clauses.ECHO_EXACT,
@@ -57,10 +56,10 @@ def _places(source: InputSource) -> list[Place]:
     ]
 
 
-def _returned(output: Leaves | None, path: Sequence[str]) -> str:
-    """The only text at a path; empty if there is none."""
-    values = (output or {}).get(tuple(path), ())
-    return values[0] if len(values) == 1 and isinstance(values[0], str) else ""
+def _other_instant(sent: str, output: Leaves | None, path: Path) -> str:
+    """The text at a path that has the digits of a time with another offset; empty if there is none."""
+    texts = (each for each in (output or {}).get(path, ()) if isinstance(each, str))
+    return next((text for text in texts if _is_other_instant(sent, text)), "")
 
 
 def _is_other_instant(sent: str, returned: str) -> bool:

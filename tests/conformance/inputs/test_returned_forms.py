@@ -51,6 +51,9 @@ DEFECTS: dict[str, Callable[[Value], Value]] = {
         "labels": {name: int(item) if isinstance(item, bool) else item for name, item in value["labels"].items()},
     },
     "times with their digits in UTC": lambda value: {**value, "start": f"{value['start'][:19]}Z"},
+    "times with their digits in UTC, among others": lambda value: {
+        "starts": [f"{value['start'][:19]}Z", "2031-03-05T21:46:13", "2000-01-01T00:00:00Z"]
+    },
 }
 CORRECT: dict[str, Callable[[Value], Value]] = {
     "as they are": lambda value: value,
@@ -59,6 +62,7 @@ CORRECT: dict[str, Callable[[Value], Value]] = {
         "labels": {name: item for name, item in value["labels"].items() if item not in (None, "", {}, [])} or None,
     },
     "times without an offset": lambda value: {**value, "start": value["start"][:19]},
+    "times without an offset, beside others": lambda value: {"starts": [value["start"][:19], "2000-01-01T00:00:00Z"]},
     "numbers as fractions": lambda value: {
         **value,
         "labels": {
