@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 
 from chainproof.chain_schema.error_text import format_path
 from chainproof.contract import clauses
 from chainproof.json_text import JSON, is_number
 
-from ...inputs.input_variations import Place, encoded, value_at, with_value, without_member
+from ...inputs.input_variations import Place, encoded, leaf_places, value_at, with_value, without_member
 from ...judging.output_comparison import Leaves, OutputSign, Path, format_output_path
 from ..input_source import InputSource
 from ..outputs.difference_confirmation import send_alone
@@ -30,16 +32,32 @@ def judge_replaced_values(requester: Requester, source: InputSource) -> None:
     Record 0 or false that comes back as if the argument was absent, where other values come back as they are, by the name of the
     argument. `value or default` in Python and `value || default` in JavaScript do that.
     """
-    names = list(source.value) if isinstance(source.value, dict) else []
-    for name in names[:_MAX_ARGUMENTS]:
-        place, current = (name,), value_at(source.value, (name,))
-        absent = without_member(source.value, place)
-        if not (is_number(current) or isinstance(current, bool)) or not source.accepts(absent):
-            continue
+    for place in islice(_optional_places(source), _MAX_ARGUMENTS):
+        own = replace(source, value=_with_single_items(source.value, place))
+        current = value_at(own.value, place)
         falsy: JSON = 0 if is_number(current) else False
-        others = (True,) if isinstance(current, bool) else tuple(_other_numbers(source, place))
-        if source.accepts(with_value(source.value, place, falsy)) and others:
-            _judge_falsy(requester, source, place, falsy, others)
+        others = (True,) if isinstance(current, bool) else tuple(_other_numbers(own, place))
+        if own.accepts(with_value(own.value, place, falsy)) and others:
+            _judge_falsy(requester, own, place, falsy, others)
+
+
+def _optional_places(source: InputSource) -> Iterator[Place]:
+    """The numbers and booleans that may be absent, arguments before those of nested objects and of the first items of arrays."""
+    for place in sorted(leaf_places(source.value), key=len):
+        current = value_at(source.value, place)
+        if not isinstance(place[-1], str) or not (is_number(current) or isinstance(current, bool)):
+            continue
+        value = _with_single_items(source.value, place) if all(each in (0, str(each)) for each in place) else None
+        if value is not None and source.accepts(value) and source.accepts(without_member(value, place)):
+            yield place
+
+
+def _with_single_items(value: JSON, place: Place) -> JSON:
+    """The input with one item in each array around a place: a chain may return several in another order."""
+    for index, each in enumerate(place):
+        if each == 0:
+            value = with_value(value, place[:index], [value_at(value, place[: index + 1])])
+    return value
 
 
 def _other_numbers(source: InputSource, place: Place) -> Iterator[JSON]:
@@ -56,7 +74,7 @@ def _judge_falsy(
 
     def returned(changed: JSON) -> dict[Path, object]:
         output = send_alone(requester, encoded(changed), f"values of `{format_path(place)}`")
-        named = ((path, values) for path, values in (output or {}).items() if path[-1:] == place)
+        named = ((path, values) for path, values in (output or {}).items() if path[-1:] == place[-1:])
         return {path: values[0] for path, values in named if len(values) == 1}
 
     by_other = [(other, returned(with_value(source.value, place, other))) for other in others]

@@ -11,7 +11,7 @@ import pytest
 from chainproof.chain_schema.schema import Schema
 
 from ..conftest import RunSuite, checks_named
-from ..endpoints import AnswerFunction, json_output, typed_chain
+from ..endpoints import AnswerFunction, EndpointAnswer, json_output, typed_chain
 
 Value = dict[str, Any]
 SCHEMA = Schema(
@@ -91,6 +91,53 @@ def test_a_value_that_comes_back_as_another_is_found(run_suite: RunSuite, name: 
 def test_a_chain_that_changes_values_on_purpose_is_not_accused(run_suite: RunSuite, name: str) -> None:
     """It may leave out what is empty, and shorten times."""
     assert [] == run_suite(served(CORRECT[name]), input_schema=SCHEMA, checks=BOUNDS).lines
+
+
+RECORDS = Schema(
+    source="records.json",
+    document={
+        "type": "object",
+        "properties": {
+            "records": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "name": {"type": "string"},
+                        "weight": {"type": "number"},
+                        "new": {"type": "boolean"},
+                    },
+                    "required": ["name"],
+                },
+            }
+        },
+        "required": ["records"],
+    },
+)
+
+
+def records(weight: Callable[[Value], Any], *, is_sorted: bool = False) -> AnswerFunction:
+    """An endpoint that returns its records with these weights, the new ones first if they are sorted."""
+
+    def answer(value: Value) -> EndpointAnswer:
+        found = [{"weight": weight(each), "new": bool(each.get("new"))} for each in value["records"]]
+        return json_output({"records": sorted(found, key=lambda each: not each["new"]) if is_sorted else found})
+
+    return typed_chain(RECORDS, answer)
+
+
+def test_a_zero_in_an_item_that_comes_back_as_if_it_was_absent_is_found(run_suite: RunSuite) -> None:
+    """`item.get("weight") or None`."""
+    result = run_suite(records(lambda each: each.get("weight") or None), input_schema=RECORDS, checks=BOUNDS)
+
+    assert {"echo-exact"} == result.clauses, result.lines
+
+
+def test_items_that_are_sorted_by_a_boolean_are_not_mistaken(run_suite: RunSuite) -> None:
+    """Another item comes first if one has false, or none."""
+    endpoint = records(lambda each: each.get("weight"), is_sorted=True)
+
+    assert [] == run_suite(endpoint, input_schema=RECORDS, checks=BOUNDS).lines
 
 
 TEXTS = Schema(
