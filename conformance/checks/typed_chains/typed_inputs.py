@@ -26,6 +26,7 @@ from ...options import Depth
 from ...probing.answer_recorder import JudgedExchange
 from ...probing.input_source import InputSource, input_source
 from ...probing.outputs.item_results import judge_item_results
+from ...probing.outputs.item_totals import judge_item_totals
 from ...probing.requester import Requester
 from ...probing.returned.replaced_values import judge_replaced_values, judge_returned_files
 from ...probing.returned.returned_decimals import judge_returned_decimals
@@ -101,12 +102,14 @@ def combinations_of_values_are_accepted(requester: Requester) -> None:
 def large_inputs_get_complete_answers(requester: Requester) -> None:
     """
     Many items and long texts, also in chunks, in UTF-8 without escapes, and with a compressed answer. No two requests have
-    the same texts. However many items there are, each gets its own result.
+    the same texts. However many items there are, each gets its own result, and is in the
+    totals.
     """
     source = _with_largest_output(requester, _source(requester, "large inputs"))
     requester.run_parts(lambda each: _send_large(requester, each), _large_inputs(source, requester.settings.depth))
     unique = source.with_value(source.unique())
     judge_item_results(requester, unique, _BATCH_SIZES[requester.settings.depth])
+    judge_item_totals(requester, unique, _BATCH_SIZES[requester.settings.depth])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
