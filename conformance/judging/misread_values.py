@@ -27,6 +27,7 @@ UNUSUAL_TEXTS: dict[str, str] = {
     "backslashes": "\\n\\\\",
     "percent signs": "%41+%2B",
     "quotation marks": "\"q'",
+    "line breaks and tabs": "\n\t\n",
 }
 """Parts of texts that come back wrongly if they are written or read in two different ways."""
 
@@ -61,12 +62,14 @@ def _single_precision(number: int) -> float:
 
 
 def is_misread_text(before: str, unusual: str, after: str, returned: object) -> bool:
-    """
+    r"""
     True if a text with an unusual part came back with that part converted wrongly, or was cut off there.
 
     >>> is_misread_text("a", "é", "b", "aÃ©b"), is_misread_text("a", "<&>", "b", "a&lt;&amp;&gt;b")
     (True, False)
     >>> is_misread_text("a", "'", "b", "a''b"), is_misread_text("a", "'", "b", "ab")
+    (True, False)
+    >>> is_misread_text("a", "\n", "b", r"a\nb"), is_misread_text("a", "\n", "b", "a b")
     (True, False)
     """
     if returned == before + unusual + after:

@@ -213,6 +213,15 @@ class QuotedIfEqual(Chain):
         return {"text": same if source == target else digest(text, source, target)}
 
 
+class LineBreaksEscapedTwice(Chain):
+    """A note is written with JSON's escapes of line breaks, as text."""
+
+    CHECK, CLAUSE = "values_at_their_bounds", "echo-exact"
+
+    def run_remote(self, note: Text) -> dict[str, Any]:
+        return {"note": note.replace("\n", "\\n").replace("\t", "\\t") if self.IS_FAULTY else note}
+
+
 class BooleansAsNumbers(Chain):
     """Cells that are true or false become 1 or 0."""
 
