@@ -150,8 +150,9 @@ def _first_answer(requester: Requester, body: bytes) -> Answer | None:
 
 
 def _is_starting(received: TransportResult) -> bool:
-    """Whether a target is not ready, or does not answer in time."""
-    return received.transport is Transport.DEADLINE or received.status in _STARTING
+    """Whether a target is not ready, or has sent nothing in time."""
+    is_silent = received.transport is Transport.DEADLINE and not received.raw
+    return is_silent or received.status in _STARTING
 
 
 def _search(requester: Requester, answers: list[Answer]) -> bytes | None:

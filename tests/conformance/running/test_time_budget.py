@@ -439,6 +439,18 @@ def test_a_target_that_never_starts_gets_few_requests() -> None:
         assert 2 <= requester.finding_recorder.request_count <= 4
 
 
+def test_an_answer_that_never_ends_is_none_of_a_target_that_starts() -> None:
+    """It is a finding, and the first request is not sent again for a minute."""
+    stalling = EndpointAnswer(status=200, raw=UNFINISHED["a dripping body"], stays_open=True)
+    with requester_for(lambda _: stalling, deadline=0.2) as requester:
+        requester.waits = replace(requester.waits, start=60.0)
+        with suppress(CheckSkipped):
+            discover_inputs(requester)
+
+        assert {"request-answered"} == {each.clause for each in requester.finding_recorder.findings}
+        assert requester.finding_recorder.request_count < 20
+
+
 def test_a_rejection_does_not_hide_that_the_chain_is_gone() -> None:
     """A gateway may answer 401 although the chain behind it answers nothing but 503."""
     watched, _ = liveness(None, None, None)
