@@ -214,9 +214,8 @@ ANSWER_REPEATABLE = _clause(
     Level.ASSUMED,
     source=ASSUMED,
     quotation="No document says that a chain is deterministic, but callers of one that is rely on it.",
-    statement="A value of the output that is the same whenever an input is sent alone is the same on every connection, in "
-    "every form of the request, also with a default written out or members that the chain ignores, after errors, and while "
-    "other requests run.",
+    statement="A value of the output that is the same whenever an input is sent alone stays the same on every connection, in every "
+    "form of the request, with a default written out or with members that the chain ignores, after errors, and while other requests run.",
 )
 ECHO_EXACT = _clause(
     "echo-exact",
@@ -480,8 +479,8 @@ CONNECTION_PERSISTENCE = _clause(
     source="RFC 9112 §9.3, §9.6",
     quotation='A server that does not support persistent connections MUST send the "close" connection option in every '
     "response message that does not have a 1xx (Informational) status code.",
-    statement="A connection is closed if the request or the answer says `Connection: close`. It is not closed after every "
-    "answer without that field.",
+    statement="A connection is closed if the request or the answer says `Connection: close`. A server that "
+    "closes it after every answer says so.",
 )
 CLOSE_IN_LIST = _clause(
     "close-in-list",

@@ -21,7 +21,7 @@ LARGE_BODY = 10_000
 """Bytes above which a target may call a body too large."""
 
 _CREDENTIAL_CODES = frozenset({ErrorCode.UNAUTHORIZED.value, ErrorCode.CLIENT_ERROR.value})
-"""`client_error` is for credentials that are not text or repeated; the clause on code and status rejects it with a 401."""
+"""`client_error` fits credentials that are repeated or not text. With a 401, `error-code-status` rejects it."""
 _BODY_CODES = frozenset({ErrorCode.CLIENT_ERROR.value})
 _TEMPORARY_CODES = frozenset(
     {

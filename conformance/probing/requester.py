@@ -183,7 +183,7 @@ class Requester(CheckContext):
             other_received = self.send_once(other)
             if other_received.status == 200 and not self._is_form_the_reason(request):
                 self.note(
-                    "an input was rejected, and accepted with another identifier: the chain remembers what it got with one, "
+                    "an input was rejected, and accepted with another identifier: the chain remembers inputs by identifier, "
                     "so the rejection is no finding"
                 )
                 request, received = other, other_received

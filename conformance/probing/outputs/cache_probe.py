@@ -75,7 +75,7 @@ class CacheProbe:
         return probe
 
     def find(self, change: Change, place: Place, label: str) -> bool:
-        """Record whether the output depends on a change also after the input without it. True after a violation."""
+        """Record whether a change has its effect on the output also after an input without it. True after a violation."""
         first = self._send(change)
         if first is None or self._base is None:
             return False

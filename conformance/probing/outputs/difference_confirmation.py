@@ -2,7 +2,7 @@
 Asks the target again, one request at a time, until it is clear why equal inputs had different answers.
 
 A chain may have values that differ from request to request, such as times, ids or random numbers. They are no violation.
-A value is one if it stays the same whenever the input is sent alone, and was different once: while other requests ran,
+It is a violation if a value stays the same whenever the input is sent alone, and was different once: while other requests ran,
 in another form of the request, or without a visible reason.
 """
 
@@ -39,7 +39,7 @@ _CONTROLS = 3
 _MORE_CONTROLS = 8
 """How often it is sent alone otherwise: the values might be random."""
 _MAX_RARE = 2
-"""In so many of all these, 24 in the worst case, the answer may be different without being called random."""
+"""So many of these answers, 24 in the worst case, may differ before the value counts as random."""
 _MAX_CONTROLS = 70
 """How often it is sent alone at most."""
 _CHANCE = 0.005
@@ -116,7 +116,7 @@ def _has_text_of(owner: KnownAnswer | None, request: CheckRequest, output: Leave
 def _controls_for_choice(requester: Requester, share: float) -> int:
     """
     How often an input is sent alone if the chain may choose between few values by chance, and chooses one for a *share* of the
-    requests: until it would hardly always have chosen another one.
+    requests: so often that it would hardly have chosen another one each time.
     """
     needed = math.log(_CHANCE) / math.log1p(-min(share, 0.9))
     in_time = requester.time_budget.left / _TIME_SHARE / max(requester.response_times.accepted, 1e-4)

@@ -150,7 +150,7 @@ def _judge_equal_items(requester: Requester, source: InputSource, place: Place, 
         chunks = {each: each.chunks(output) for each in different}
         if chunks and all(len(found) == 2 for found in chunks.values()):
             requester.note(
-                f"equal items of `{format_path(place)}` have one result together. A chain may do that, so it is no finding"
+                f"equal items of `{format_path(place)}` share one result. A chain may do that, so it is no finding"
             )
         different = frozenset(
             each for each, found in chunks.items() if len(found) == 3 and not _are_equal(found[0], found[2])

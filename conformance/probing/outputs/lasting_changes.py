@@ -67,8 +67,8 @@ def judge_lasting_change(requester: Requester) -> None:
         actual = f"another value of `{format_output_path(min(early))}` ever since"
     elif lasting:
         requester.note(
-            f"the answer to the first input of the run has another value of `{format_output_path(min(lasting))}` now. If no "
-            "request may do that, and the time does not, an option of some input stays set"
+            f"the answer to the first input of the run has another value of `{format_output_path(min(lasting))}` now. If "
+            "neither the time nor a request is supposed to change it, an option of some input stays set"
         )
     requester.record_clause(
         clauses.REQUEST_ISOLATION, request, expected="the same answer as before other inputs", actual=actual
