@@ -34,8 +34,6 @@ _TOLERANCE = 1e-5
 """Relative difference of numbers that were added in 32 bits."""
 _ROUNDED = 1e-3
 """Relative difference of a total that was rounded to few digits."""
-_MIN_FEWER = 0.9
-"""A total with less than this share of the right one has lost items."""
 
 _Total = Callable[[Sequence[float]], float]
 _TOTALS: Mapping[str, _Total] = {"sum": math.fsum, "mean": statistics.fmean}
@@ -124,15 +122,17 @@ def _send(requester: Requester, source: InputSource, array: _Array, count: int) 
 
 def _leaves_out(answered: _Answered, path: Path, total: _Total) -> bool:
     """
-    True if a total is that of fewer items, although the output has a value for each, or their number. Otherwise a chain may have a
-    limit of items.
+    True if a total is that of the first or of the last items only, although the output has a value for each, or their number.
+    Otherwise a chain may have a limit of items, or a discount for many.
     """
     numbers, found, count = answered.numbers, _number_at(answered.output, path), len(answered.numbers)
     if found is None or math.isclose(found, total(numbers), rel_tol=_ROUNDED):
         return False
-    is_of_first = any(_equals(found, total(numbers[:size])) for size in range(1, count))
+    is_of_part = any(
+        _equals(found, total(part)) for size in range(1, count) for part in (numbers[:size], numbers[-size:])
+    )
     has_all = any(len(values) >= count or values == (count,) for values in answered.output.values())
-    return has_all and (is_of_first or found < _MIN_FEWER * total(numbers))
+    return has_all and is_of_part
 
 
 def _number_at(output: Leaves, path: Path) -> float | None:

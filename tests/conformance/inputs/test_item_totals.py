@@ -51,7 +51,8 @@ CORRECT: dict[str, Output] = {
         "total": math.fsum(prices[:100]),
     },
     "with an upper limit": lambda prices: {"count": len(prices), "total": min(math.fsum(prices), 50_000.0)},
-    "with a discount for many": lambda prices: {"count": len(prices), "total": math.fsum(prices) * (0.95 if len(prices) > 20 else 1)},
+    "with a discount for many": lambda prices: {"count": len(prices), "total": math.fsum(prices) * (0.85 if len(prices) > 20 else 1)},
+    "of all but the extremes of many": lambda prices: {"count": len(prices), "mean": statistics.fmean(sorted(prices)[len(prices) // 9 : len(prices) - len(prices) // 9] or [0])},
 }  # fmt: skip  # one line each
 
 
